@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+Q := $(if $(V),,@)
+
+PYTHON := .venv/bin/python
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/libbpf/*.[ch])
+
+.PHONY: help run demo test test-unit test-kernels lint format build wheel bench clean
+
+help: ## Show this list
+	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+run: build ## Watch for OOM kills on this machine (installs what it needs)
+	$(Q)$(SUDO) .venv/bin/container-oomkill probe
+
+demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
+	$(Q)$(SUDO) $(PYTHON) -m tests.kernel.demo
+
+test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick
+
+test-unit: .venv/dev ## Test what needs no root, in seconds
+	$(Q)$(PYTHON) -m pytest --ignore tests/kernel
+
+test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels all
+
+lint: .venv/dev ## Check style and types; compile the BPF object for every architecture
+	$(Q).venv/bin/ruff check .
+	$(Q).venv/bin/ruff format --check .
+	$(Q).venv/bin/mypy
+	$(Q)clang-format --dry-run -Werror bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
+	$(Q)$(PYTHON) build.py check
+
+format: .venv/dev ## Format Python and C
+	$(Q).venv/bin/ruff check --fix .
+	$(Q).venv/bin/ruff format .
+	$(Q)clang-format -i bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
+
+build: .venv/built ## Build into .venv/bin/container-oomkill
+
+wheel: .venv/dev ## Build dist/*.whl, with libbpf inside
+	$(Q)$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
+	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
+
+bench: .venv/dev ## Measure, beside what people would use instead
+	$(Q)$(SUDO) $(PYTHON) -m bench
+
+clean: ## Remove what was built here
+	rm -rf .venv build dist src/*.egg-info src/container_oomkill/oomkill.bpf.o
+	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete
+
+.venv/built: $(SOURCES)
+	$(Q)tools/system-packages.sh build
+	$(Q)test -x $(PYTHON) || python3 -m venv .venv
+	$(Q).venv/bin/pip install -q -U pip setuptools wheel cffi
+	$(Q).venv/bin/pip install -q --no-build-isolation -e .
+	$(Q)touch $@
+
+.venv/dev: .venv/built pyproject.toml
+	$(Q)tools/system-packages.sh test
+	$(Q).venv/bin/pip install -q --no-build-isolation -e '.[dev]'
+	$(Q)touch $@

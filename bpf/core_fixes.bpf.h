@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One accessor per thing that differs between kernels, each with the commit and
+ * the version that changed it. The choice is always made by what the running
+ * kernel's BTF has, never by its version: distributions backport.
+ */
+#ifndef CORE_FIXES_BPF_H
+#define CORE_FIXES_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#define CORE_FLAVOUR __attribute__((preserve_access_index))
+
+/*
+ * kernfs_node.parent became __parent, an RCU pointer, in
+ * 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent."), v6.15.
+ */
+struct kernfs_node___v515 {
+	struct kernfs_node *parent;
+} CORE_FLAVOUR;
+
+struct kernfs_node___v615 {
+	struct kernfs_node *__parent;
+} CORE_FLAVOUR;
+
+static __always_inline struct kernfs_node *kernfs_parent(const struct kernfs_node *kn)
+{
+	const struct kernfs_node___v615 *new = (const void *)kn;
+	const struct kernfs_node___v515 *old = (const void *)kn;
+
+	if (bpf_core_field_exists(new->__parent))
+		return BPF_CORE_READ(new, __parent);
+	return BPF_CORE_READ(old, parent);
+}
+
+/*
+ * The tracepoint mark_victim got the task itself instead of its pid in
+ * 72ba14deb40a ("mm: update mark_victim tracepoints fields"), v6.9, which went
+ * to the stable trees as well. The uid came with it.
+ */
+struct trace_event_raw_mark_victim___v69 {
+	unsigned int uid;
+} CORE_FLAVOUR;
+
+static __always_inline bool mark_victim_has_task(void)
+{
+	return bpf_core_field_exists(((struct trace_event_raw_mark_victim___v69 *)0)->uid);
+}
+
+/*
+ * memcg->swappiness has a meaning on cgroup v1 only; a v7.3 built without
+ * CONFIG_MEMCG_V1 no longer has it.
+ */
+struct mem_cgroup___v1 {
+	int swappiness;
+} CORE_FLAVOUR;
+
+static __always_inline s32 memcg_v1_swappiness(const struct mem_cgroup *memcg)
+{
+	const struct mem_cgroup___v1 *v1 = (const void *)memcg;
+
+	if (bpf_core_field_exists(v1->swappiness))
+		return BPF_CORE_READ(v1, swappiness);
+	return OOMKILL_UNKNOWN_S32;
+}
+
+/*
+ * mm->rss_stat was a struct of four atomics until f1a7941243c1 ("mm: convert
+ * mm's rss stats into percpu_counter"), v6.2. Since then the counter itself is
+ * behind by what each CPU has not yet handed over, up to 2 * CPUs or 32 pages
+ * per CPU, so the CPUs' shares are added here, as percpu_counter_sum() does.
+ */
+struct mm_rss_stat {
+	atomic_long_t count[4];
+} CORE_FLAVOUR;
+
+struct mm_struct___v510 {
+	struct mm_rss_stat rss_stat;
+} CORE_FLAVOUR;
+
+struct mm_struct___v62 {
+	struct percpu_counter rss_stat[4];
+} CORE_FLAVOUR;
+
+/* include/linux/mm_types_task.h; the same on every kernel, in no enum with BTF use */
+enum rss_member {
+	RSS_FILE,
+	RSS_ANON,
+	RSS_SWAP,
+	RSS_SHMEM,
+	RSS_MEMBERS,
+};
+
+/*
+ * The distance from the first CPU's copy of a per-CPU variable to this CPU's.
+ * The kernel keeps it in a symbol that a BPF program cannot read everywhere, so
+ * it is measured on a per-CPU map of our own: where its element lies for this
+ * CPU, less the address that the map itself has for it. The helper is as old as
+ * v5.19, older than any kernel that needs it (v6.2).
+ */
+struct bpf_array___percpu {
+	void *pptrs[1];
+} CORE_FLAVOUR;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} percpu_anchor SEC(".maps");
+
+static __always_inline bool percpu_offset(u32 cpu, u64 *offset)
+{
+	u64 here = 0, array = 0, base = 0;
+	void *map = &percpu_anchor;
+	u32 key = 0;
+	void *element;
+
+	element = bpf_map_lookup_percpu_elem(&percpu_anchor, &key, cpu);
+	if (!element)
+		return false;
+	/* Through memory: the verifier allows no arithmetic on these pointers. */
+	bpf_probe_read_kernel(&here, sizeof(here), &element);
+	bpf_probe_read_kernel(&array, sizeof(array), &map);
+	array += bpf_core_field_offset(struct bpf_array___percpu, pptrs);
+	bpf_probe_read_kernel(&base, sizeof(base), (void *)array);
+	*offset = here - base;
+	return true;
+}
+
+static __always_inline u64 not_negative(s64 count)
+{
+	return count > 0 ? count : 0;
+}
+
+/* Fills pages[RSS_*] of one address space; cpus is a constant to the verifier. */
+static __always_inline void mm_rss(const struct mm_struct *mm, u32 cpus, s64 pages[RSS_MEMBERS])
+{
+	u32 cpu;
+	int i;
+
+	if (bpf_core_type_exists(struct mm_rss_stat)) {
+		const struct mm_struct___v510 *old = (const void *)mm;
+
+		for (i = 0; i < RSS_MEMBERS; i++)
+			pages[i] = BPF_CORE_READ(old, rss_stat.count[i].counter);
+	} else {
+		const struct mm_struct___v62 *new = (const void *)mm;
+		u64 counter = (u64)mm + bpf_core_field_offset(new->rss_stat);
+		u64 step = bpf_core_type_size(struct percpu_counter);
+		u64 shares[RSS_MEMBERS] = {};
+
+		for (i = 0; i < RSS_MEMBERS; i++) {
+			const struct percpu_counter *pc = (const void *)(counter + i * step);
+
+			pages[i] = BPF_CORE_READ(pc, count);
+			shares[i] = (u64)BPF_CORE_READ(pc, counters);
+		}
+		for (cpu = 0; cpu < OOMKILL_CPUS_MAX; cpu++) {
+			u64 offset;
+			s32 share;
+
+			if (cpu >= cpus || !percpu_offset(cpu, &offset))
+				break;
+			for (i = 0; i < RSS_MEMBERS; i++) {
+				if (!bpf_probe_read_kernel(&share, sizeof(share),
+							   (void *)(shares[i] + offset)))
+					pages[i] += share;
+			}
+		}
+	}
+}
+
+#endif /* CORE_FIXES_BPF_H */

@@ -1,0 +1,652 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What runs at the moment of the kill.
+ *
+ * The kernel's way through mm/oom_kill.c, and where this program listens:
+ *
+ *	out_of_memory()
+ *	  oom_kill_process(oc, message)		1. what ran out, and who asked
+ *	    __oom_kill_process(victim)		2. SIGKILL is really sent
+ *	      mark_oom_victim()
+ *	        tracepoint mark_victim		3. the victim; its record is sent
+ *	  (oom_kill_process returns)		4. no more victims
+ *
+ * With memory.oom.group, 2 and 3 come again for each further victim. A task
+ * that was already exiting comes to 3 without 2: a mark, not a kill.
+ *
+ * 1, 2 and 4 are fentry programs or, where the kernel has no trampolines,
+ * kprobes. Where it has neither, 3 stands alone and infers what it can.
+ *
+ * The kernel holds oom_lock all along, so one scratch element is enough; the
+ * tid in it guards against the assumption ever becoming wrong.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "oomkill.h"
+#include "core_fixes.bpf.h"
+
+#define NAME_SIZE 256 /* NAME_MAX and its NUL */
+#define THREADS_MAX 128
+#define NS_PER_MS 1000000ULL
+
+/* Raw tracepoint alone: further victims of a group come within this time. */
+#define GROUP_GAP_NS (500 * NS_PER_MS)
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile struct oomkill_config config = {};
+
+struct scratch {
+	struct task_struct *killed; /* between 2 and 3, else NULL */
+	u64 group_id; /* raw tracepoint alone: the group this incident kills */
+	u64 last_ns; /* raw tracepoint alone: when the last victim was marked */
+	u32 owner; /* thread in the middle of an incident, 0 for none */
+	u32 used; /* of record.strings */
+	u32 used_by_incident; /* of it, what all victims share */
+	u32 pad;
+	struct oomkill_victim record;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct oomkill_counters);
+} counters SEC(".maps");
+
+/* The loader may set another size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} ring SEC(".maps");
+
+/*
+ * Raw tracepoint alone: OOM kills counted by each memory cgroup when last seen,
+ * by kernfs id. The loader enters those above 0 from before its time.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, u64);
+	__type(value, u64);
+} kills_seen SEC(".maps");
+
+static __always_inline struct scratch *get_scratch(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&scratch, &key);
+}
+
+static __always_inline struct oomkill_counters *get_counters(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&counters, &key);
+}
+
+static __always_inline u32 current_tid(void)
+{
+	return (u32)bpf_get_current_pid_tgid();
+}
+
+/* --- memory cgroups ------------------------------------------------------ */
+
+/* mem_cgroup_from_task(); its css is its first member. */
+static __always_inline struct mem_cgroup *task_memcg(const struct task_struct *task)
+{
+	struct css_set *cset = BPF_CORE_READ(task, cgroups);
+	u64 slot = (u64)__builtin_preserve_access_index(&cset->subsys);
+	struct mem_cgroup *memcg = NULL;
+
+	slot += bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id) * sizeof(void *);
+	bpf_probe_read_kernel(&memcg, sizeof(memcg), (void *)slot);
+	return memcg;
+}
+
+static __always_inline struct mem_cgroup *parent_memcg(const struct mem_cgroup *memcg)
+{
+	return (struct mem_cgroup *)BPF_CORE_READ(memcg, css.parent);
+}
+
+static __always_inline bool memcg_is_v1(const struct mem_cgroup *memcg)
+{
+	/* The one default hierarchy, cgroup v2, is number 0. */
+	return BPF_CORE_READ(memcg, css.cgroup, root, hierarchy_id) != 0;
+}
+
+static __always_inline u64 memcg_id(const struct mem_cgroup *memcg)
+{
+	return BPF_CORE_READ(memcg, css.cgroup, kn, id);
+}
+
+/* SIGKILLs the OOM killer sent into this very cgroup; mark_victim comes after. */
+static __always_inline u64 memcg_oom_kills(const struct mem_cgroup *memcg)
+{
+	u64 event = (u64)__builtin_preserve_access_index(&memcg->memory_events_local);
+	u64 count = 0;
+
+	event += bpf_core_enum_value(enum memcg_memory_event, MEMCG_OOM_KILL) * sizeof(u64);
+	bpf_probe_read_kernel(&count, sizeof(count), (void *)event);
+	return count;
+}
+
+/*
+ * memory.oom.group, as mem_cgroup_get_oom_group() finds it: the highest cgroup
+ * from the victim's up to the domain that has it set. 0: none.
+ */
+static __always_inline u64 oom_group_id(struct mem_cgroup *memcg, const struct mem_cgroup *domain)
+{
+	u64 id = 0;
+	int level;
+
+	if (!memcg || memcg_is_v1(memcg))
+		return 0;
+	for (level = 0; level < OOMKILL_PATH_DEPTH; level++) {
+		struct mem_cgroup *parent = parent_memcg(memcg);
+
+		if (!parent)
+			break;
+		if (BPF_CORE_READ(memcg, oom_group))
+			id = memcg_id(memcg);
+		if (memcg == domain)
+			break;
+		memcg = parent;
+	}
+	return id;
+}
+
+/*
+ * Raw tracepoint alone: the domain is the first cgroup from the victim's upward
+ * that is as good as full. None is: the node's memory, or a cpuset's, ran out.
+ */
+static __always_inline struct mem_cgroup *full_memcg(struct mem_cgroup *memcg)
+{
+	int level;
+
+	for (level = 0; level < OOMKILL_PATH_DEPTH; level++) {
+		struct mem_cgroup *parent;
+		u64 usage;
+
+		if (!memcg)
+			return NULL;
+		parent = parent_memcg(memcg);
+		if (!parent) /* the root has no limit */
+			return NULL;
+		usage = BPF_CORE_READ(memcg, memory.usage.counter);
+		if (usage + config.pages_slack >= BPF_CORE_READ(memcg, memory.max))
+			return memcg;
+		memcg = parent;
+	}
+	return NULL;
+}
+
+static __always_inline void fill_path(struct scratch *s, struct oomkill_memcg *to,
+				      struct kernfs_node *kn)
+{
+	u64 start = s->used;
+	u64 at = start;
+	int depth;
+
+	to->path_offset = start;
+	to->flags |= OOMKILL_MEMCG_PATH_CUT;
+	for (depth = 0; depth < OOMKILL_PATH_DEPTH; depth++) {
+		struct kernfs_node *parent = kernfs_parent(kn);
+		long size;
+
+		if (!parent) {
+			to->flags &= ~OOMKILL_MEMCG_PATH_CUT;
+			break;
+		}
+		if (at - start > OOMKILL_PATH_LEN - NAME_SIZE)
+			break;
+		barrier_var(at); /* for the verifier: this very register is checked */
+		if (at > OOMKILL_STRINGS_LEN - NAME_SIZE)
+			break;
+		size = bpf_probe_read_kernel_str(&s->record.strings[at], NAME_SIZE,
+						 BPF_CORE_READ(kn, name));
+		if (size <= 0)
+			break;
+		at += size & (2 * NAME_SIZE - 1);
+		kn = parent;
+	}
+	to->path_size = at - start;
+	s->used = at;
+}
+
+static __always_inline void no_memcg(struct oomkill_memcg *to)
+{
+	__builtin_memset(to, 0xff, sizeof(*to));
+	to->swappiness = OOMKILL_UNKNOWN_S32;
+	to->path_offset = 0;
+	to->path_size = 0;
+	to->flags = 0;
+	to->pad = 0;
+}
+
+static __always_inline void fill_memcg_name(struct scratch *s, struct oomkill_memcg *to,
+					    const struct mem_cgroup *memcg)
+{
+	no_memcg(to);
+	if (!memcg)
+		return;
+	to->id = memcg_id(memcg);
+	if (memcg_is_v1(memcg))
+		to->flags |= OOMKILL_MEMCG_V1;
+	fill_path(s, to, BPF_CORE_READ(memcg, css.cgroup, kn));
+}
+
+static __always_inline void fill_memcg(struct scratch *s, struct oomkill_memcg *to,
+				       const struct mem_cgroup *memcg)
+{
+	fill_memcg_name(s, to, memcg);
+	if (!memcg)
+		return;
+	to->usage_pages = BPF_CORE_READ(memcg, memory.usage.counter);
+	to->limit_pages = BPF_CORE_READ(memcg, memory.max);
+	to->low_pages = BPF_CORE_READ(memcg, memory.low);
+	to->peak_pages = BPF_CORE_READ(memcg, memory.watermark);
+	to->swap_usage_pages = BPF_CORE_READ(memcg, swap.usage.counter);
+	to->swap_limit_pages = BPF_CORE_READ(memcg, swap.max);
+	/* cgroup v2 has only the node's */
+	if (to->flags & OOMKILL_MEMCG_V1)
+		to->swappiness = memcg_v1_swappiness(memcg);
+}
+
+/* --- the victim ---------------------------------------------------------- */
+
+/* What a process used: its dead threads' share and that of each living one. */
+static __always_inline void fill_threads(struct oomkill_victim *record,
+					 const struct signal_struct *sig)
+{
+	struct oomkill_process *to = &record->process;
+	u64 head = (u64)__builtin_preserve_access_index(&sig->thread_head);
+	struct list_head *node = BPF_CORE_READ(sig, thread_head.next);
+	int i;
+
+	to->min_flt = BPF_CORE_READ(sig, min_flt);
+	to->maj_flt = BPF_CORE_READ(sig, maj_flt);
+	to->utime_ns = BPF_CORE_READ(sig, utime);
+	to->stime_ns = BPF_CORE_READ(sig, stime);
+	to->gtime_ns = BPF_CORE_READ(sig, gtime);
+	for (i = 0; i < THREADS_MAX; i++) {
+		const struct task_struct *task;
+
+		if (!node || (u64)node == head)
+			return;
+		task = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
+		to->min_flt += BPF_CORE_READ(task, min_flt);
+		to->maj_flt += BPF_CORE_READ(task, maj_flt);
+		to->utime_ns += BPF_CORE_READ(task, utime);
+		to->stime_ns += BPF_CORE_READ(task, stime);
+		to->gtime_ns += BPF_CORE_READ(task, gtime);
+		node = BPF_CORE_READ(node, next);
+	}
+	record->flags |= OOMKILL_THREADS_CUT;
+}
+
+static __always_inline void fill_mm(struct oomkill_process *to, const struct mm_struct *mm)
+{
+	s64 rss[RSS_MEMBERS] = {};
+
+	if (!mm)
+		return;
+	mm_rss(mm, config.cpus, rss);
+	to->anon_pages = not_negative(rss[RSS_ANON]);
+	to->file_pages = not_negative(rss[RSS_FILE]);
+	to->shmem_pages = not_negative(rss[RSS_SHMEM]);
+	to->swap_pages = not_negative(rss[RSS_SWAP]);
+	to->pgtables_bytes = BPF_CORE_READ(mm, pgtables_bytes.counter);
+	to->total_vm_pages = BPF_CORE_READ(mm, total_vm);
+	to->data_vm_pages = BPF_CORE_READ(mm, data_vm);
+	to->exec_vm_pages = BPF_CORE_READ(mm, exec_vm);
+	to->stack_vm_pages = BPF_CORE_READ(mm, stack_vm);
+	to->locked_vm_pages = BPF_CORE_READ(mm, locked_vm);
+	to->pinned_vm_pages = BPF_CORE_READ(mm, pinned_vm.counter);
+	to->hiwater_rss_pages = BPF_CORE_READ(mm, hiwater_rss);
+	to->hiwater_vm_pages = BPF_CORE_READ(mm, hiwater_vm);
+	to->task_size_bytes = BPF_CORE_READ(mm, task_size);
+}
+
+static __always_inline u32 innermost_pid(const struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	u64 upid = (u64)pid + bpf_core_field_offset(pid->numbers);
+	u32 nr = 0;
+
+	if (!pid)
+		return OOMKILL_UNKNOWN_U32;
+	upid += level * bpf_core_type_size(struct upid);
+	upid += bpf_core_field_offset(struct upid, nr);
+	if (bpf_probe_read_kernel(&nr, sizeof(nr), (void *)upid))
+		return OOMKILL_UNKNOWN_U32;
+	return nr;
+}
+
+static __always_inline void no_process(struct oomkill_process *to)
+{
+	__builtin_memset(to, 0xff, sizeof(*to));
+	to->prio = OOMKILL_UNKNOWN_S32;
+	to->static_prio = OOMKILL_UNKNOWN_S32;
+	to->oom_score_adj = OOMKILL_UNKNOWN_S32;
+	to->comm[0] = 0;
+	to->parent_comm[0] = 0;
+}
+
+/* task: the marked thread; its leader may be long dead, without memory. */
+static __always_inline void fill_process(struct oomkill_victim *record,
+					 const struct task_struct *task)
+{
+	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	const struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	const struct signal_struct *sig = BPF_CORE_READ(task, signal);
+	const struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct oomkill_process *to = &record->process;
+
+	if (!mm) /* set by mark_oom_victim(), just before */
+		mm = BPF_CORE_READ(sig, oom_mm);
+	fill_mm(to, mm);
+	fill_threads(record, sig);
+	to->start_boottime_ns = BPF_CORE_READ(leader, start_boottime);
+	to->pid = BPF_CORE_READ(task, tgid);
+	to->pid_in_ns = innermost_pid(leader);
+	to->ppid = BPF_CORE_READ(parent, tgid);
+	to->uid = BPF_CORE_READ(task, real_cred, uid.val);
+	to->threads = BPF_CORE_READ(sig, nr_threads);
+	to->task_flags = BPF_CORE_READ(task, flags);
+	to->prio = BPF_CORE_READ(task, prio);
+	to->static_prio = BPF_CORE_READ(task, static_prio);
+	to->oom_score_adj = BPF_CORE_READ(sig, oom_score_adj);
+	BPF_CORE_READ_STR_INTO(&to->comm, task, comm);
+	BPF_CORE_READ_STR_INTO(&to->parent_comm, parent, comm);
+}
+
+/* --- records ------------------------------------------------------------- */
+
+static __always_inline void fill_header(struct oomkill_header *to, struct oomkill_counters *c,
+					u8 kind, u32 size)
+{
+	to->sequence = ++c->records;
+	to->incident = c->incidents;
+	to->boot_ns = bpf_ktime_get_boot_ns();
+	to->size = size;
+	to->layout = OOMKILL_LAYOUT;
+	to->kind = kind;
+	to->hook = config.hook;
+}
+
+/*
+ * Every record wakes the reader: it may keep unread records of an unfinished
+ * incident, and the default wakes it only when it has read everything.
+ */
+static __always_inline void send(struct oomkill_counters *c, void *record, u64 size)
+{
+	if (bpf_ringbuf_output(&ring, record, size, BPF_RB_FORCE_WAKEUP))
+		c->lost_ring_full++;
+}
+
+static __always_inline void send_victim(struct scratch *s, struct oomkill_counters *c)
+{
+	u64 size = s->used;
+
+	if (size > OOMKILL_STRINGS_LEN)
+		return;
+	size += sizeof(s->record) - OOMKILL_STRINGS_LEN;
+	fill_header(&s->record.header, c, OOMKILL_VICTIM, size);
+	send(c, &s->record, size);
+}
+
+/* --- 1: what ran out, and who asked -------------------------------------- */
+
+static __always_inline void begin_incident(struct scratch *s, struct oomkill_counters *c)
+{
+	struct oomkill_victim *record = &s->record;
+
+	c->incidents++;
+	s->owner = current_tid();
+	s->killed = NULL;
+	s->used = 0;
+	record->total_pages = OOMKILL_UNKNOWN;
+	record->points = OOMKILL_UNKNOWN_S64;
+	record->order = OOMKILL_UNKNOWN_S32;
+	record->gfp_mask = OOMKILL_UNKNOWN_U32;
+	record->constraint = OOMKILL_UNKNOWN_U32;
+	record->flags = 0;
+	record->message[0] = 0;
+}
+
+static __always_inline void fill_incident(struct scratch *s, struct mem_cgroup *domain,
+					  const struct task_struct *victim)
+{
+	struct oomkill_victim *record = &s->record;
+
+	fill_memcg(s, &record->domain, domain);
+	fill_memcg_name(s, &record->trigger_memcg, task_memcg((void *)bpf_get_current_task()));
+	s->used_by_incident = s->used;
+	s->group_id = victim ? oom_group_id(task_memcg(victim), domain) : 0;
+	if (s->group_id)
+		record->flags |= OOMKILL_GROUP;
+	record->trigger.pid = bpf_get_current_pid_tgid() >> 32;
+	record->trigger.tid = current_tid();
+	bpf_get_current_comm(&record->trigger.comm, sizeof(record->trigger.comm));
+}
+
+static __always_inline int on_oom_kill_process(struct oom_control *oc, const char *message)
+{
+	struct mem_cgroup *memcg = BPF_CORE_READ(oc, memcg);
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+	struct oomkill_victim *record;
+
+	if (!s || !c)
+		return 0;
+	record = &s->record;
+	begin_incident(s, c);
+	record->total_pages = BPF_CORE_READ(oc, totalpages);
+	record->points = BPF_CORE_READ(oc, chosen_points);
+	record->order = BPF_CORE_READ(oc, order);
+	record->gfp_mask = BPF_CORE_READ(oc, gfp_mask);
+	record->constraint = BPF_CORE_READ(oc, constraint);
+	bpf_probe_read_kernel_str(record->message, sizeof(record->message), message);
+	if (!memcg)
+		record->flags |= OOMKILL_NODE_WIDE;
+	fill_incident(s, memcg, BPF_CORE_READ(oc, chosen));
+	return 0;
+}
+
+/* --- 2: SIGKILL is really sent ------------------------------------------- */
+
+static __always_inline int on_kill(struct task_struct *victim)
+{
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+
+	if (!s || !c)
+		return 0;
+	c->kills++;
+	if (s->owner == current_tid())
+		s->killed = victim;
+	else
+		c->lost_no_context++;
+	return 0;
+}
+
+/* --- 3: the victim ------------------------------------------------------- */
+
+/* The victim of this mark if the OOM killer has just killed it, else NULL. */
+static __always_inline struct task_struct *killed_task(struct scratch *s, u64 arg)
+{
+	struct task_struct *killed = s->killed;
+
+	if (s->owner != current_tid() || !killed)
+		return NULL;
+	s->killed = NULL;
+	if (!mark_victim_has_task())
+		return killed; /* arg is the pid of one of its threads */
+	if (BPF_CORE_READ(killed, tgid) != BPF_CORE_READ((struct task_struct *)arg, tgid))
+		return NULL;
+	return (struct task_struct *)arg;
+}
+
+static __always_inline void send_kill(struct scratch *s, struct oomkill_counters *c,
+				      const struct task_struct *task, u32 tid)
+{
+	s->used = s->used_by_incident;
+	no_process(&s->record.process);
+	fill_memcg(s, &s->record.victim_memcg, task_memcg(task));
+	fill_process(&s->record, task);
+	s->record.process.tid = tid;
+	send_victim(s, c);
+}
+
+static __always_inline u32 marked_tid(u64 arg)
+{
+	if (mark_victim_has_task())
+		return BPF_CORE_READ((struct task_struct *)arg, pid);
+	return (u32)arg;
+}
+
+static __always_inline void on_mark_in_incident(struct scratch *s, struct oomkill_counters *c,
+						u64 arg)
+{
+	struct task_struct *task = killed_task(s, arg);
+
+	if (!task) {
+		c->marks++;
+		return;
+	}
+	send_kill(s, c, task, marked_tid(arg));
+}
+
+/* Raw tracepoint alone, and the kernel told only the pid of another process. */
+static __always_inline void send_pid_only(struct scratch *s, struct oomkill_counters *c, u32 pid)
+{
+	begin_incident(s, c);
+	s->record.flags |= OOMKILL_INFERRED | OOMKILL_KILL_UNSURE;
+	fill_incident(s, NULL, NULL);
+	no_process(&s->record.process);
+	no_memcg(&s->record.victim_memcg);
+	s->record.process.tid = pid;
+	send_victim(s, c);
+	s->owner = 0;
+}
+
+static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_counters *c, u64 arg)
+{
+	struct task_struct *task = (struct task_struct *)arg;
+	struct mem_cgroup *memcg, *domain;
+	u64 id, kills, *seen, now, group;
+
+	if (!mark_victim_has_task()) {
+		if ((u32)arg != current_tid()) {
+			send_pid_only(s, c, (u32)arg);
+			return;
+		}
+		task = (struct task_struct *)bpf_get_current_task();
+	}
+	memcg = task_memcg(task);
+	id = memcg_id(memcg);
+	kills = memcg_oom_kills(memcg);
+	seen = bpf_map_lookup_elem(&kills_seen, &id);
+	if (kills == (seen ? *seen : 0)) {
+		c->marks++;
+		return;
+	}
+	bpf_map_update_elem(&kills_seen, &id, &kills, BPF_ANY);
+	c->kills++;
+
+	now = bpf_ktime_get_boot_ns();
+	domain = full_memcg(memcg);
+	group = oom_group_id(memcg, domain);
+	if (!group || group != s->group_id || s->owner != current_tid() ||
+	    now - s->last_ns > GROUP_GAP_NS) {
+		begin_incident(s, c);
+		s->record.flags |= OOMKILL_INFERRED;
+		if (!domain)
+			s->record.flags |= OOMKILL_NODE_WIDE;
+		fill_incident(s, domain, task);
+	}
+	s->last_ns = now;
+	send_kill(s, c, task, marked_tid(arg));
+}
+
+SEC("raw_tp/mark_victim")
+int mark_victim(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+
+	if (!s || !c)
+		return 0;
+	if (config.hook == OOMKILL_HOOK_RAW_TRACEPOINT)
+		on_mark_alone(s, c, ctx->args[0]);
+	else
+		on_mark_in_incident(s, c, ctx->args[0]);
+	return 0;
+}
+
+/* --- 4: no more victims -------------------------------------------------- */
+
+static __always_inline int on_oom_kill_process_return(void)
+{
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+	struct oomkill_header end = {};
+
+	if (!s || !c || s->owner != current_tid())
+		return 0;
+	s->owner = 0;
+	if (s->group_id) {
+		fill_header(&end, c, OOMKILL_END, sizeof(end));
+		send(c, &end, sizeof(end));
+	}
+	return 0;
+}
+
+/* --- the hooks of the first two rungs ------------------------------------ */
+
+SEC("fentry/oom_kill_process")
+int BPF_PROG(fentry_oom_kill_process, struct oom_control *oc, const char *message)
+{
+	return on_oom_kill_process(oc, message);
+}
+
+SEC("fentry/__oom_kill_process")
+int BPF_PROG(fentry_kill, struct task_struct *victim)
+{
+	return on_kill(victim);
+}
+
+SEC("fexit/oom_kill_process")
+int BPF_PROG(fexit_oom_kill_process)
+{
+	return on_oom_kill_process_return();
+}
+
+SEC("kprobe/oom_kill_process")
+int BPF_KPROBE(kprobe_oom_kill_process, struct oom_control *oc, const char *message)
+{
+	return on_oom_kill_process(oc, message);
+}
+
+SEC("kprobe/__oom_kill_process")
+int BPF_KPROBE(kprobe_kill, struct task_struct *victim)
+{
+	return on_kill(victim);
+}
+
+SEC("kretprobe/oom_kill_process")
+int BPF_KRETPROBE(kretprobe_oom_kill_process)
+{
+	return on_oom_kill_process_return();
+}

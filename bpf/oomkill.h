@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The wire format: what the kernel side writes into the ring buffer and the
+ * reader takes out. One definition, read by clang for the BPF program, by the C
+ * compiler for the extension, and by cffi.
+ *
+ * Fixed-width fields, widest first, no implicit padding. Memory is counted in
+ * pages of the running kernel where the kernel counts pages; a name says so.
+ * A number the kernel did not give is OOMKILL_UNKNOWN (or the _S64, _U32 and
+ * _S32 forms for those widths), never 0.
+ */
+#ifndef OOMKILL_H
+#define OOMKILL_H
+
+/* Raised whenever a struct below changes: readers refuse what they do not know. */
+#define OOMKILL_LAYOUT 1
+
+#define OOMKILL_UNKNOWN 0xffffffffffffffff
+#define OOMKILL_UNKNOWN_S64 (-0x7fffffffffffffff - 1)
+#define OOMKILL_UNKNOWN_U32 0xffffffff
+#define OOMKILL_UNKNOWN_S32 (-0x7fffffff - 1)
+
+#define OOMKILL_COMM_LEN 16
+#define OOMKILL_MESSAGE_LEN 64
+
+/* Longest path kept of one cgroup, and of all three of a record, in bytes. */
+#define OOMKILL_PATH_LEN 4096
+#define OOMKILL_PATH_DEPTH 48
+#define OOMKILL_STRINGS_LEN 12544
+
+enum oomkill_kind {
+	OOMKILL_VICTIM = 1, /* struct oomkill_victim: one process was killed */
+	OOMKILL_END = 2, /* struct oomkill_header: the incident has no more victims */
+};
+
+enum oomkill_hook {
+	OOMKILL_HOOK_FENTRY = 1,
+	OOMKILL_HOOK_KPROBE = 2,
+	OOMKILL_HOOK_RAW_TRACEPOINT = 3,
+};
+
+enum oomkill_flags {
+	OOMKILL_GROUP = 1, /* memory.oom.group applies: more victims may follow */
+	OOMKILL_INFERRED = 2, /* the domain was found by its usage, not told by the kernel */
+	OOMKILL_NODE_WIDE = 4, /* no cgroup's limit was the cause */
+	OOMKILL_KILL_UNSURE = 8, /* a mark that may have been no kill */
+	OOMKILL_THREADS_CUT = 16, /* more threads than are summed up */
+};
+
+enum oomkill_memcg_flags {
+	OOMKILL_MEMCG_V1 = 1, /* cgroup v1: the swap counter counts memory and swap */
+	OOMKILL_MEMCG_PATH_CUT = 2, /* the path's start, at the root, is missing */
+};
+
+/* What every record starts with. */
+struct oomkill_header {
+	__u64 sequence; /* of records since loading, lost ones included; from 1 */
+	__u64 incident; /* of incidents since loading; from 1 */
+	__u64 boot_ns; /* CLOCK_BOOTTIME */
+	__u32 size; /* of the whole record, bytes */
+	__u16 layout; /* OOMKILL_LAYOUT */
+	__u8 kind; /* enum oomkill_kind */
+	__u8 hook; /* enum oomkill_hook */
+};
+
+/*
+ * A memory cgroup. Its path lies in the strings, the name of the cgroup itself
+ * first and each parent's after it, each ended by a NUL: a cut costs the end
+ * nearest the root.
+ */
+struct oomkill_memcg {
+	__u64 id; /* kernfs id: inode of the cgroup's folder */
+	__u64 usage_pages;
+	__u64 limit_pages;
+	__u64 low_pages;
+	__u64 peak_pages;
+	__u64 swap_usage_pages;
+	__u64 swap_limit_pages;
+	__s32 swappiness;
+	__u16 path_offset; /* into strings */
+	__u16 path_size; /* bytes, the NULs included */
+	__u32 flags; /* enum oomkill_memcg_flags */
+	__u32 pad;
+};
+
+/* The task whose allocation failed. */
+struct oomkill_trigger {
+	__u32 pid; /* process (thread group) */
+	__u32 tid; /* thread */
+	char comm[OOMKILL_COMM_LEN];
+};
+
+struct oomkill_process {
+	__u64 anon_pages;
+	__u64 file_pages;
+	__u64 shmem_pages;
+	__u64 swap_pages;
+	__u64 pgtables_bytes;
+	__u64 total_vm_pages;
+	__u64 data_vm_pages;
+	__u64 exec_vm_pages;
+	__u64 stack_vm_pages;
+	__u64 locked_vm_pages;
+	__u64 pinned_vm_pages;
+	__u64 hiwater_rss_pages;
+	__u64 hiwater_vm_pages;
+	__u64 task_size_bytes;
+	__u64 min_flt;
+	__u64 maj_flt;
+	__u64 utime_ns;
+	__u64 stime_ns;
+	__u64 gtime_ns;
+	__u64 start_boottime_ns; /* of the thread group's leader */
+	__u32 pid;
+	__u32 tid;
+	__u32 pid_in_ns; /* in the innermost PID namespace */
+	__u32 ppid;
+	__u32 uid;
+	__u32 threads;
+	__u32 task_flags; /* PF_* */
+	__s32 prio;
+	__s32 static_prio;
+	__s32 oom_score_adj;
+	char comm[OOMKILL_COMM_LEN];
+	char parent_comm[OOMKILL_COMM_LEN];
+};
+
+struct oomkill_victim {
+	struct oomkill_header header;
+	__u64 total_pages; /* oom_control.totalpages: capacity of the domain */
+	__s64 points; /* oom_control.chosen_points */
+	__s32 order; /* of the allocation; -1: sysrq */
+	__u32 gfp_mask;
+	__u32 constraint; /* enum oom_constraint */
+	__u32 flags; /* enum oomkill_flags */
+	struct oomkill_memcg domain;
+	struct oomkill_memcg trigger_memcg; /* path and id only */
+	struct oomkill_memcg victim_memcg;
+	struct oomkill_trigger trigger;
+	struct oomkill_process process;
+	char message[OOMKILL_MESSAGE_LEN];
+	char strings[OOMKILL_STRINGS_LEN]; /* only the used part is sent */
+};
+
+/* What the kernel side counts by itself; one element of the map "counters". */
+struct oomkill_counters {
+	__u64 records; /* sequence numbers given out */
+	__u64 incidents;
+	__u64 kills; /* __oom_kill_process() calls, as /proc/vmstat oom_kill counts */
+	__u64 marks; /* mark_victim without a kill: already exiting */
+	__u64 lost_ring_full;
+	__u64 lost_no_context; /* a kill outside of any incident this program saw begin */
+};
+
+/* Set by the loader before the kernel sees the object. */
+struct oomkill_config {
+	__u32 hook; /* enum oomkill_hook */
+	__u32 cpus; /* possible CPUs, at most OOMKILL_CPUS_MAX */
+	__u32 pages_slack; /* raw tracepoint: distance from the limit that still counts as full */
+	__u32 pad;
+};
+
+#define OOMKILL_CPUS_MAX 1024
+
+#endif /* OOMKILL_H */

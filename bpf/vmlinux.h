@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The kernel's types, as far as this program reads them.
+ *
+ * Each struct lists only the fields used. preserve_access_index makes libbpf
+ * replace every offset, at load time, by the one of the running kernel (CO-RE),
+ * so neither the order nor the gaps here mean anything. A layout that differs
+ * between kernels has its older or newer flavour in core_fixes.bpf.h.
+ */
+#ifndef __VMLINUX_H__ /* the name that libbpf's bpf_tracing.h looks for */
+#define __VMLINUX_H__
+
+typedef signed char __s8;
+typedef unsigned char __u8;
+typedef short __s16;
+typedef unsigned short __u16;
+typedef int __s32;
+typedef unsigned int __u32;
+typedef long long __s64;
+typedef unsigned long long __u64;
+
+typedef __s8 s8;
+typedef __u8 u8;
+typedef __s16 s16;
+typedef __u16 u16;
+typedef __s32 s32;
+typedef __u32 u32;
+typedef __s64 s64;
+typedef __u64 u64;
+
+/* Wanted by bpf_helper_defs.h, not used here. */
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+
+enum { false = 0, true = 1 };
+typedef _Bool bool;
+
+#define NULL ((void *)0)
+
+/* include/uapi/linux/bpf.h; part of the kernel's ABI, hence not relocated */
+enum bpf_map_type {
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+enum {
+	BPF_ANY = 0,
+	BPF_RB_FORCE_WAKEUP = 2,
+};
+
+struct bpf_raw_tracepoint_args {
+	__u64 args[0];
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* Registers a kprobe finds its arguments in. */
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long ax;
+	unsigned long cx;
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+	__u64 regs[31];
+};
+struct pt_regs;
+#endif
+
+/* Counters and lists */
+
+typedef struct {
+	s64 counter;
+} atomic_long_t;
+
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
+struct list_head {
+	struct list_head *next;
+};
+
+struct percpu_counter {
+	s64 count;
+	s32 *counters;
+};
+
+struct page_counter {
+	atomic_long_t usage;
+	unsigned long watermark;
+	unsigned long low;
+	unsigned long max;
+	struct page_counter *parent;
+};
+
+/* Control groups */
+
+struct kernfs_node {
+	const char *name;
+	u64 id;
+};
+
+struct cgroup_root {
+	int hierarchy_id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+/* The kernel's numbers are taken from its BTF with bpf_core_enum_value(). */
+enum cgroup_subsys_id {
+	memory_cgrp_id = 4,
+};
+
+enum memcg_memory_event {
+	MEMCG_OOM_KILL = 4,
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[14];
+};
+
+struct mem_cgroup {
+	struct cgroup_subsys_state css;
+	struct page_counter memory;
+	struct page_counter swap;
+	atomic_long_t memory_events_local[9];
+	bool oom_group;
+};
+
+/* Tasks */
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
+struct mm_struct {
+	unsigned long task_size;
+	unsigned long hiwater_rss;
+	unsigned long hiwater_vm;
+	unsigned long total_vm;
+	unsigned long locked_vm;
+	atomic64_t pinned_vm;
+	unsigned long data_vm;
+	unsigned long exec_vm;
+	unsigned long stack_vm;
+	atomic_long_t pgtables_bytes;
+};
+
+struct signal_struct {
+	int nr_threads;
+	struct list_head thread_head;
+	u64 utime;
+	u64 stime;
+	u64 gtime;
+	unsigned long min_flt;
+	unsigned long maj_flt;
+	short oom_score_adj;
+	struct mm_struct *oom_mm;
+};
+
+struct task_struct {
+	unsigned int flags;
+	int prio;
+	int static_prio;
+	struct mm_struct *mm;
+	int pid;
+	int tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	struct list_head thread_node;
+	u64 utime;
+	u64 stime;
+	u64 gtime;
+	u64 start_boottime;
+	unsigned long min_flt;
+	unsigned long maj_flt;
+	const struct cred *real_cred;
+	char comm[16];
+	struct css_set *cgroups;
+	struct signal_struct *signal;
+};
+
+/* The OOM killer */
+
+enum oom_constraint {
+	CONSTRAINT_NONE,
+	CONSTRAINT_CPUSET,
+	CONSTRAINT_MEMORY_POLICY,
+	CONSTRAINT_MEMCG,
+};
+
+struct oom_control {
+	struct mem_cgroup *memcg;
+	unsigned int gfp_mask;
+	int order;
+	unsigned long totalpages;
+	struct task_struct *chosen;
+	long chosen_points;
+	enum oom_constraint constraint;
+};
+
+#pragma clang attribute pop
+
+#endif /* __VMLINUX_H__ */

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The build recipe: the BPF object by clang, and the two cffi extensions.
+
+setup.py calls it. By hand: `python build.py object` makes the object alone, `python build.py check`
+compiles it for every architecture and throws it away. To build the wheel: `pip wheel --no-deps .`
+(not `python -m build`: in this folder that name is this file).
+
+What it makes, beside the sources:
+  src/container_oomkill/oomkill.bpf.o    bpf/ compiled, without DWARF
+  container_oomkill._wire                bpf/oomkill.h as the C compiler lays it out
+  container_oomkill.libbpf._libbpf       libbpf and shim.c
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = ROOT / "src" / "container_oomkill"
+OBJECT = PACKAGE / "oomkill.bpf.o"
+PACKAGES = "clang llvm libbpf-dev libelf-dev zlib1g-dev"
+
+# uname -m -> the name libbpf's bpf_tracing.h knows the registers by
+ARCHES = {"x86_64": "x86", "aarch64": "arm64"}
+
+
+def tool(name: str) -> str:
+    """A program's path: $CLANG and $LLVM_STRIP, else the PATH, else the newest numbered one."""
+    chosen = os.environ.get(name.upper().replace("-", "_")) or shutil.which(name)
+    if chosen:
+        return chosen
+    numbered = sorted(Path("/usr/lib").glob(f"llvm-*/bin/{name}"))
+    if numbered:
+        return str(numbered[-1])
+    raise SystemExit(f"build: no {name} found: apt-get install {PACKAGES}")
+
+
+def build_object(target: Path = OBJECT, machine: str | None = None) -> bytes:
+    """Compile bpf/oomkill.bpf.c for a machine (default: this one), strip it, return its bytes."""
+    machine = machine or os.environ.get("BPF_MACHINE") or platform.machine()
+    if machine not in ARCHES:
+        raise SystemExit(f"build: no BPF object for {machine}: known are {', '.join(ARCHES)}")
+    command = [
+        tool("clang"),
+        *("-target", "bpf", "-mcpu=v2", f"-D__TARGET_ARCH_{ARCHES[machine]}"),
+        *("-g", "-O2", "-Wall", "-Werror"),
+        # Relative names only: the same bytes in whatever folder it is built.
+        *("-fdebug-compilation-dir=.", f"-ffile-prefix-map={ROOT}=."),
+        *("-c", "bpf/oomkill.bpf.c", "-o", str(target)),
+    ]
+    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run([tool("llvm-strip"), "-g", str(target)], check=True)
+    return target.read_bytes()
+
+
+def declarations(header: str) -> str:
+    """Turn our C header into what cffi's parser takes; the C compiler supplies the numbers."""
+    text = (ROOT / "bpf" / header).read_text()
+    text = re.sub(r"^#(ifndef|endif).*$|^#define OOMKILL_H$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^#define (\w+) .*$", r"#define \1 ...", text, flags=re.MULTILINE)
+    text = re.sub(r"\[OOMKILL_\w+\]", "[...]", text)
+    types = {"__u8": "unsigned char", "__u16": "unsigned short", "__u32": "unsigned int"}
+    types |= {"__s32": "int", "__u64": "unsigned long long", "__s64": "long long"}
+    return "".join(f"typedef {c} {name};\n" for name, c in types.items()) + text
+
+
+def wire_ffi() -> FFI:
+    """bpf/oomkill.h, and the checksum of the object that was checked against it."""
+    checksum = binascii.crc32(build_object())
+    ffi = FFI()
+    ffi.cdef(declarations("oomkill.h") + "#define OBJECT_CHECKSUM ...\n")
+    ffi.set_source(
+        "container_oomkill._wire",
+        f'#include <linux/types.h>\n#include "oomkill.h"\n#define OBJECT_CHECKSUM {checksum}u\n',
+        include_dirs=[str(ROOT / "bpf")],
+        py_limited_api=True,
+    )
+    return ffi
+
+
+def libbpf_ffi() -> FFI:
+    """libbpf, linked as the system has it; `auditwheel repair` puts it into the wheel."""
+    folder = PACKAGE / "libbpf"
+    ffi = FFI()
+    ffi.cdef((folder / "cdef.h").read_text())
+    ffi.set_source(
+        "container_oomkill.libbpf._libbpf",
+        (folder / "shim.c").read_text(),
+        libraries=["bpf"],
+        extra_compile_args=["-Wall", "-Werror"],
+        py_limited_api=True,
+    )
+    return ffi
+
+
+def check() -> None:
+    """Compile the object for every architecture known; the compiler's warnings are errors."""
+    with tempfile.TemporaryDirectory() as folder:
+        for machine in ARCHES:
+            size = len(build_object(Path(folder) / "oomkill.bpf.o", machine))
+            print(f"{machine}: {size} bytes")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["object"]:
+        print(f"{len(build_object())} bytes in {OBJECT.relative_to(ROOT)}")
+    elif sys.argv[1:] == ["check"]:
+        check()
+    else:
+        raise SystemExit("usage: build.py object|check; a wheel: pip wheel --no-deps .")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""container-oomkill: what the kernel's OOM killer did, and why."""

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes argv and the environment, gives the settings of one command.
+
+Every option can come from the environment: ``--ring-bytes`` as CONTAINER_OOMKILL_RING_BYTES, a dot
+as an underscore too. The command line wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from .errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+PREFIX = "CONTAINER_OOMKILL_"
+FORMATS = ("text", "json", "logfmt")
+HOOKS = ("fentry", "kprobe", "raw_tracepoint")
+TRUE = ("1", "true", "yes", "on")
+FALSE = ("", "0", "false", "no", "off")
+
+PROBE_EXAMPLES = """\
+examples:
+  container-oomkill probe                      watch, for eyes
+  container-oomkill probe -o json >> kills     record; `replay kills` shows it again
+  container-oomkill probe --count 1            wait for the next kill
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises instead of printing its usage: an error is one line, with where to read on."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}: see `{self.prog} --help`")
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
+    """Return the chosen ``command`` and its options; `UsageError` for what makes no sense."""
+    parser, commands = build_parser()
+    if argv and argv[0] in commands:
+        argv = [argv[0], *_from_environment(commands[argv[0]], environ), *argv[1:]]
+    return parser.parse_args(argv)
+
+
+def build_parser() -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser, and each command's own by its name."""
+    parser = Parser(
+        prog="container-oomkill",
+        description="Records every kill by the kernel's OOM killer: which container, which limit, "
+        "what the memory was, and why.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=Version, nargs=0, help="print the versions and exit")
+    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands: dict[str, Parser] = {}
+
+    def command(name: str, summary: str, epilog: str | None = None) -> Parser:
+        commands[name] = added.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        return commands[name]
+
+    probe = command("probe", "attach, and print one record per incident", PROBE_EXAMPLES)
+    _add_output(probe)
+    probe.add_argument("--count", type=_positive, metavar="N", help="stop after N incidents")
+    _add_hooks(probe)
+
+    doctor = command("doctor", "say what this kernel, container and user allow, and what is missing")
+    doctor.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    _add_object(doctor)
+
+    replay = command("replay", "print incidents recorded with `-o json` again, in any format")
+    _add_output(replay)
+    replay.add_argument("file", metavar="FILE", help="recording; - for standard input")
+    return parser, commands
+
+
+def _add_output(parser: Parser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=FORMATS,
+        default="text",
+        help="text for eyes (default), json or logfmt one line per incident",
+    )
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour the text: on a terminal (default), always, never",
+    )
+
+
+def _add_hooks(parser: Parser) -> None:
+    parser.add_argument("--hook", choices=HOOKS, help="use this one; default: the first that works")
+    parser.add_argument(
+        "--ring-bytes",
+        type=_power_of_two,
+        default=1 << 20,
+        metavar="N",
+        help="size of the ring buffer, a power of two (default 1048576: some 600 kills)",
+    )
+    parser.add_argument("--node", metavar="NAME", help="the node's name (default: its host name)")
+    parser.add_argument("--verbose", action="store_true", help="keep libbpf's debug log for errors")
+    _add_object(parser)
+
+
+def _add_object(parser: Parser) -> None:
+    parser.add_argument(
+        "--btf", metavar="FILE", help="the kernel's types, where the kernel has none itself"
+    )
+    parser.add_argument("--object", metavar="FILE", help="another build of the BPF object")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _power_of_two(text: str) -> int:
+    number = int(text)
+    if not 4096 <= number <= 1 << 30 or number & (number - 1):
+        raise argparse.ArgumentTypeError(f"{text} is no power of two from 4096 to 1073741824")
+    return number
+
+
+_positive.__name__ = "whole number above 0"  # argparse puts it into its message
+
+
+class Version(argparse.Action):
+    """Prints what runs here; asks libbpf only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        from . import libbpf
+
+        parser.exit(0, f"container-oomkill {version('container-oomkill')}, libbpf {libbpf.version()}\n")
+
+
+def _from_environment(parser: Parser, environ: Mapping[str, str]) -> list[str]:
+    """Return the options that the environment sets, as the command line would."""
+    given = []
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list them
+        option = next((o for o in action.option_strings if o.startswith("--")), None)
+        if option is None or option == "--help":
+            continue
+        name = PREFIX + option[2:].replace("-", "_").replace(".", "_").upper()
+        if (value := environ.get(name)) is None:
+            continue
+        if action.nargs == 0:
+            if value.lower() not in TRUE + FALSE:
+                raise UsageError(f"{name}={value}: expected true or false")
+            given += [option] if value.lower() in TRUE else []
+        else:
+            given.append(f"{option}={value}")
+    return given

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes records in the order of the ring, gives incidents, each with all its victims.
+
+Almost every incident has one victim and is whole at once. With memory.oom.group more follow, up to
+the kernel's end mark. Where no end mark comes (raw tracepoint alone, or one that was lost), the
+incident is whole when the next one begins or nothing more came for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from . import wire
+from .incident import Decoder, Incident, join
+from .wire import lib
+
+# Longer than the kernel side's own limit between two victims of a group, GROUP_GAP_NS.
+QUIET_SECONDS = 0.6
+
+
+@dataclass(slots=True)
+class _Open:
+    incident: Incident
+    number: int
+    release: int
+    deadline: float
+
+
+class Assembler:
+    """Holds back a group's victims until the group is whole."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        clock: Callable[[], float],
+        kernel_kills: Callable[[], int | None],
+    ) -> None:
+        """``clock``: monotonic, seconds; ``kernel_kills``: the kernel's own count since boot."""
+        self.decoder = decoder
+        self._clock = clock
+        self._kernel_kills = kernel_kills
+        self._kills_before = kernel_kills()
+        self._kills = 0
+        self._open: _Open | None = None
+
+    def take(self, data: bytes, position: int) -> Iterator[tuple[Incident, int]]:
+        """Yield the incidents this record completes, with the position to release up to.
+
+        Raises `RecordError` for a record that makes no sense.
+        """
+        header = wire.header(data)
+        if self._open and self._open.number != header["incident"]:
+            yield self._close()
+        if header["kind"] == lib.OOMKILL_END:
+            if self._open:
+                self._open.release = position
+                yield self._close()
+            return
+        raw = wire.victim(data)
+        if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
+            return
+        self._kills += 1
+        incident = self.decoder.decode(raw)
+        if self._open:
+            incident = join(self._open.incident, incident)
+        if incident.oom.group:
+            deadline = self._clock() + QUIET_SECONDS
+            self._open = _Open(incident, header["incident"], position, deadline)
+        else:
+            yield incident, position
+
+    def overdue(self) -> Iterator[tuple[Incident, int]]:
+        """Yield the open incident if nothing more came for it."""
+        if self._open and self._clock() >= self._open.deadline:
+            yield self._close()
+
+    def seconds_left(self) -> float | None:
+        """How long to wait at most before asking `overdue`; None: nothing is open."""
+        if self._open is None:
+            return None
+        return max(0.0, self._open.deadline - self._clock())
+
+    def _close(self) -> tuple[Incident, int]:
+        whole = self._open
+        assert whole is not None  # noqa: S101 - callers have looked
+        self._open = None
+        return whole.incident, whole.release
+
+    def _is_kill(self) -> bool:
+        """Whether the kernel killed more than was told so far: then this mark was a kill."""
+        now = self._kernel_kills()
+        if now is None or self._kills_before is None:
+            return True
+        return now - self._kills_before > self._kills

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the command line and the environment, gives a command run and its exit status.
+
+0 done, 1 a stage failed while running, 2 wrong usage, 3 this kernel or these privileges cannot
+run it. Modules that attaching does not need are imported after attaching.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .arguments import parse
+from .errors import Error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; an `Error` is one line on stderr and its exit status."""
+    try:
+        args = parse(sys.argv[1:] if argv is None else argv)
+        return COMMANDS[args.command](args)
+    except BrokenPipeError:
+        return _reader_gone()
+    except KeyboardInterrupt:
+        return 0
+    except Error as error:
+        return _complain(error, error.exit_status)
+    except OSError as error:
+        return _complain(error, 1)
+
+
+def _complain(error: Exception, status: int) -> int:
+    print(f"container-oomkill: {error}", file=sys.stderr)  # noqa: T201 - the user's line
+    return status
+
+
+def _reader_gone() -> int:
+    """Whoever read our output has enough. Python must not flush to it once more."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def probe(args: Namespace) -> int:
+    """Attach, print one record per incident until interrupted or ``--count`` are out."""
+    from .object_file import read_object
+    from .probe import attach
+
+    with attach(
+        read_object(args.object),
+        hook=args.hook,
+        btf=args.btf,
+        ring_bytes=args.ring_bytes,
+        debug=args.verbose,
+    ) as attached:
+        from .pipeline import Pipeline
+        from .sinks import open_sink
+        from .stop import Stop
+
+        stop = Stop()
+        stop.on_signals()
+        stop.on_hang_up(sys.stdout.fileno())
+        attached.enter_earlier_kills()
+        print(f"attached by {attached.hook}", file=sys.stderr)  # noqa: T201 - not a record
+        sink = open_sink(args.output, sys.stdout, colour=args.color)
+        Pipeline(attached, [sink], node=args.node).run(stop, count=args.count)
+    return 0
+
+
+def doctor(args: Namespace) -> int:
+    """Say what this kernel, container and user allow; 3 when no probe can attach."""
+    from .doctor import examine, print_json, print_text
+
+    report = examine(object_path=args.object, btf=args.btf)
+    (print_json if args.output == "json" else print_text)(report, sys.stdout)
+    return 0 if report.can_attach else 3
+
+
+def replay(args: Namespace) -> int:
+    """Print the incidents of a recording again, in any format."""
+    from .recording import replay as replay_recording
+    from .sinks import open_sink
+
+    replay_recording(args.file, open_sink(args.output, sys.stdout, colour=args.color))
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "probe": probe,
+    "doctor": doctor,
+    "replay": replay,
+}

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes this kernel, container and user, gives what they allow, what is missing, how to get it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from . import libbpf, object_file
+from .errors import BpfError, ObjectError, UnsupportedError
+from .probe import PROGRAMS, attach
+
+# include/uapi/linux/capability.h
+CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
+LOG_LINES = 6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is as it should be, in words, and what to do if not."""
+
+    ok: bool
+    words: str
+    remedy: str | None = None
+
+
+@dataclass
+class Report:
+    """Findings by heading and name; ``hook`` is the rung a probe would use."""
+
+    kernel: str
+    machine: str
+    hook: str | None = None
+    findings: dict[str, dict[str, Finding]] = field(default_factory=dict)
+
+    @property
+    def can_attach(self) -> bool:
+        return self.hook is not None
+
+    def add(self, heading: str, name: str, finding: Finding) -> None:
+        self.findings.setdefault(heading, {})[name] = finding
+
+
+def examine(
+    *,
+    object_path: str | None = None,
+    btf: str | None = None,
+    proc: Path = Path("/proc"),
+    sys: Path = Path("/sys"),
+) -> Report:
+    """Look at everything; attaches and detaches each rung in turn."""
+    report = Report(kernel=platform.release(), machine=platform.machine())
+    _examine_kernel(report, proc, sys, btf)
+    data = _examine_object(report, object_path)
+    if data is not None:
+        for hook in PROGRAMS:
+            finding = _try_hook(hook, data, btf)
+            report.add("hooks", hook, finding)
+            if finding.ok and report.hook is None:
+                report.hook = hook
+    _examine_rights(report, proc)
+    return report
+
+
+def _examine_kernel(report: Report, proc: Path, sys: Path, btf: str | None) -> None:
+    own = sys / "kernel/btf/vmlinux"
+    if own.exists() or btf:
+        types = Finding(True, btf or str(own))
+    else:
+        types = Finding(
+            False,
+            f"{own} is missing",
+            "a kernel built with CONFIG_DEBUG_INFO_BTF (5.8 or newer), /sys mounted, "
+            "or --btf FILE with this kernel's types",
+        )
+    report.add("kernel", "BTF", types)
+    report.add("kernel", "memory cgroups", _memory_cgroups(proc))
+    report.add("kernel", "lockdown", _lockdown(sys))
+    report.add("kernel", "libbpf", Finding(True, libbpf.version()))
+
+
+def _memory_cgroups(proc: Path) -> Finding:
+    for line in _lines(proc / "cgroups"):
+        name, hierarchy, *_ = line.split()
+        if name == "memory" and hierarchy != "0":
+            return Finding(True, "cgroup v1")
+    if any(" cgroup2 " in line for line in _lines(proc / "self/mounts")):
+        return Finding(True, "cgroup v2")
+    return Finding(True, "none mounted here; kills are recorded all the same")
+
+
+def _lockdown(sys: Path) -> Finding:
+    text = "".join(_lines(sys / "kernel/security/lockdown"))
+    chosen = text.partition("[")[2].partition("]")[0] or "none"
+    if chosen == "confidentiality":
+        return Finding(
+            False,
+            chosen,
+            "BPF programs may not read kernel memory: boot with lockdown=integrity or none",
+        )
+    return Finding(True, chosen)
+
+
+def _examine_object(report: Report, path: str | None) -> bytes | None:
+    try:
+        data = object_file.read_object(path)
+        object_file.check_object(data, path or object_file.PACKAGED)
+    except ObjectError as error:
+        remedy = "install container-oomkill again, or give another --object"
+        report.add("object", "oomkill.bpf.o", Finding(False, str(error), remedy))
+        return None
+    words = f"{len(data)} bytes, for BPF, layout as in this build"
+    report.add("object", "oomkill.bpf.o", Finding(True, words))
+    return data
+
+
+def _try_hook(hook: str, data: bytes, btf: str | None) -> Finding:
+    try:
+        with attach(data, hook=hook, btf=btf):
+            return Finding(True, "attached and detached")
+    except UnsupportedError as error:
+        cause = error.__cause__
+        words, log = str(error), ""
+        if isinstance(cause, BpfError):
+            words, log = str(cause), cause.log
+        return Finding(False, words, _last_words(log))
+
+
+def _last_words(log: str) -> str | None:
+    """What libbpf and the verifier said last is what went wrong."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return " | ".join(lines[-LOG_LINES:]) or None
+
+
+def _examine_rights(report: Report, proc: Path) -> None:
+    held = _capabilities(proc)
+    everything = held["CAP_SYS_ADMIN"]
+    for name in ("CAP_BPF", "CAP_PERFMON"):
+        if held[name]:
+            finding = Finding(True, "held")
+        elif everything:
+            finding = Finding(True, "not held, CAP_SYS_ADMIN stands in")
+        else:
+            short = name.removeprefix("CAP_")
+            finding = Finding(
+                False,
+                "not held",
+                f"run as root, or give the container --cap-add {short} "
+                "(SYS_ADMIN where the engine or kernel does not know it)",
+            )
+        report.add("rights", name, finding)
+    report.add("rights", "locked memory", _locked_memory(held, report.kernel))
+    paranoid = "".join(_lines(proc / "sys/kernel/perf_event_paranoid")).strip()
+    report.add("rights", "perf_event_paranoid", Finding(True, paranoid or "unknown"))
+
+
+def _capabilities(proc: Path) -> Mapping[str, bool]:
+    bits = 0
+    for line in _lines(proc / "self/status"):
+        if line.startswith("CapEff:"):
+            bits = int(line.split()[1], 16)
+    return {name: bool(bits >> bit & 1) for name, bit in CAPABILITIES.items()}
+
+
+def _locked_memory(held: Mapping[str, bool], kernel: str) -> Finding:
+    version = tuple(int(part) for part in kernel.split(".")[:2] if part.isdigit())
+    if version >= (5, 11):
+        return Finding(True, "no limit applies: BPF memory is charged to the cgroup")
+    if held["CAP_SYS_RESOURCE"]:
+        return Finding(True, "libbpf raises the limit")
+    return Finding(
+        False,
+        "limited on kernels before 5.11",
+        "--cap-add SYS_RESOURCE, or raise it: ulimit -l unlimited",
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def print_json(report: Report, out: TextIO) -> None:
+    """One object; the shape is Report's, and ``can_attach``."""
+    json.dump({"can_attach": report.can_attach, **asdict(report)}, out, indent=2)
+    out.write("\n")
+
+
+def print_text(report: Report, out: TextIO) -> None:
+    """For eyes: a line a finding, what to do below it."""
+    out.write(f"kernel {report.kernel} {report.machine}, user {os.geteuid()}\n")
+    for heading, findings in report.findings.items():
+        out.write(f"\n{heading}\n")
+        width = max(map(len, findings))
+        for name, finding in findings.items():
+            mark = "yes" if finding.ok else "NO "
+            used = " (in use)" if heading == "hooks" and name == report.hook else ""
+            out.write(f"  {mark} {name:{width}}  {finding.words}{used}\n")
+            if finding.remedy and not finding.ok:
+                out.write(f"      {'':{width}}  -> {finding.remedy}\n")
+    if report.can_attach:
+        out.write(f"\na probe can attach here, by {report.hook}\n")
+    else:
+        out.write("\nno probe can attach here\n")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exceptions a user can meet, each one line, each with its exit status.
+
+    Error                      1  a stage failed while running
+    ├── UsageError             2  wrong option, missing or unreadable file
+    ├── RecordError            1  bytes from the kernel or a recording that make no sense
+    └── UnsupportedError       3  this kernel or these privileges cannot run it
+        ├── ObjectError        3  the BPF object is damaged, foreign or of another build
+        └── BpfError           3  libbpf or the kernel said no; also an OSError
+
+A message is action + object + the kernel's own words, and, where there is one, what to do:
+lower case, no full stop.
+"""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """Anything the user can mend; never shown with a traceback."""
+
+    exit_status = 1
+
+
+class UsageError(Error):
+    exit_status = 2
+
+
+class RecordError(Error):
+    """A record that is too short, of another layout, or impossible."""
+
+
+class UnsupportedError(Error):
+    exit_status = 3
+
+
+class ObjectError(UnsupportedError):
+    """The BPF object was refused before the kernel saw it."""
+
+
+class BpfError(UnsupportedError, OSError):
+    """A libbpf call failed.
+
+    ``errno`` is the kernel's; ``log`` what libbpf and the verifier wrote, possibly empty.
+    """
+
+    def __init__(self, errno: int, action: str, words: str, log: str = "") -> None:
+        OSError.__init__(self, errno, words)
+        self.action = action
+        self.log = log
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.strerror}"

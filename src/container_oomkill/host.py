@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes this machine as it is now, gives the `Host` that records are read with."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .incident import Host
+
+
+def read_host(node: str | None = None, *, proc: str = "/proc") -> Host:
+    """Read what may change between two kills as well: the clock, the node's swappiness."""
+    names = os.uname()
+    boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return Host(
+        node=node or names.nodename,
+        kernel=names.release,
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+        clock_offset_ns=time.clock_gettime_ns(time.CLOCK_REALTIME) - boot,
+        swappiness=read_number(f"{proc}/sys/vm/swappiness"),
+    )
+
+
+def read_number(path: str) -> int | None:
+    """Return the number a file of the kernel holds; None where it is not to be had."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
+
+
+def read_kernel_kills(proc: str = "/proc") -> int | None:
+    """Return ``oom_kill`` of /proc/vmstat: __oom_kill_process() calls since boot."""
+    try:
+        with open(f"{proc}/vmstat", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    except (OSError, ValueError):
+        return None
+    return None

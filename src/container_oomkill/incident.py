@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a victim record's raw numbers, gives an `Incident`: frozen, in base units, without I/O.
+
+The attribute names are the JSON keys (docs/record.md). ``None`` is unknown, never 0; of a limit
+it also means that there is none. Later stages fill in `Incident.container` (identity),
+`Incident.scope` and `Incident.verdict` (diagnosis).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .wire import HOOKS, lib
+
+SCHEMA = 1
+NS = 1_000_000_000
+UNKNOWN = {
+    lib.OOMKILL_UNKNOWN,
+    lib.OOMKILL_UNKNOWN_S64,
+    lib.OOMKILL_UNKNOWN_U32,
+    lib.OOMKILL_UNKNOWN_S32,
+}
+# enum oom_constraint, include/linux/oom.h
+CONSTRAINTS = {0: "none", 1: "cpuset", 2: "memory_policy", 3: "memcg"}
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a record does not say of itself: where, and in what units."""
+
+    node: str
+    kernel: str
+    page_size: int  # bytes
+    clock_offset_ns: int  # CLOCK_REALTIME less CLOCK_BOOTTIME
+    swappiness: int | None = None  # the node's, which is every cgroup v2's
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """Whose memory it was, as far as it is known."""
+
+    id: str | None = None  # as the runtime gave it, full
+    name: str | None = None
+    runtime: str | None = None
+    image: str | None = None
+    pod: str | None = None
+    namespace: str | None = None
+    pod_uid: str | None = None
+    workload: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The cgroup whose limit was reached, at the instant of the kill."""
+
+    cgroup: str | None = None
+    cgroup_id: int | None = None
+    usage_bytes: int | None = None
+    limit_bytes: int | None = None
+    low_bytes: int | None = None
+    peak_bytes: int | None = None
+    swap_usage_bytes: int | None = None
+    swap_limit_bytes: int | None = None
+    swappiness: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Oom:
+    """The kernel's struct oom_control: what was asked for, what was chosen."""
+
+    constraint: str | None = None
+    order: int | None = None  # of the allocation, log2 of pages; -1: asked for by sysrq
+    gfp_mask: int | None = None
+    total_bytes: int | None = None  # capacity of the domain, swap included
+    points: int | None = None  # badness of the chosen task, pages
+    group: bool | None = None  # memory.oom.group applied
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The task whose allocation failed."""
+
+    pid: int | None = None
+    tid: int | None = None
+    command: str | None = None
+    cgroup: str | None = None
+    container_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rss:
+    """Resident memory by kind."""
+
+    anon_bytes: int | None = None
+    file_bytes: int | None = None
+    shmem_bytes: int | None = None
+
+    def total_bytes(self) -> int | None:
+        """Return their sum, as the kernel's get_mm_rss() has it."""
+        if self.anon_bytes is None or self.file_bytes is None or self.shmem_bytes is None:
+            return None
+        return self.anon_bytes + self.file_bytes + self.shmem_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """Address space, reserved rather than used."""
+
+    total_bytes: int | None = None
+    data_bytes: int | None = None
+    exec_bytes: int | None = None
+    stack_bytes: int | None = None
+    locked_bytes: int | None = None
+    pinned_bytes: int | None = None
+    hiwater_rss_bytes: int | None = None
+    hiwater_vm_bytes: int | None = None
+    task_size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A process the OOM killer sent SIGKILL."""
+
+    pid: int | None = None
+    tid: int | None = None  # the thread that was marked
+    pid_in_container: int | None = None
+    ppid: int | None = None
+    command: str | None = None
+    parent_command: str | None = None
+    cmdline: str | None = None
+    uid: int | None = None
+    cgroup: str | None = None
+    cgroup_id: int | None = None
+    usage_bytes: int | None = None  # of that cgroup
+    limit_bytes: int | None = None  # of that cgroup
+    oom_score_adj: int | None = None
+    points: int | None = None
+    rss: Rss = Rss()
+    swap_bytes: int | None = None
+    pagetables_bytes: int | None = None
+    vm: Vm = Vm()
+    threads: int | None = None
+    minor_faults: int | None = None
+    major_faults: int | None = None
+    flags: int | None = None  # PF_*, include/linux/sched.h
+    priority: int | None = None
+    static_priority: int | None = None
+    user_seconds: float | None = None
+    system_seconds: float | None = None
+    guest_seconds: float | None = None
+    started_at: float | None = None  # seconds since the epoch
+    uptime_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One decision of the OOM killer and all it killed; ``victims[0]`` is the one it chose."""
+
+    time: float  # seconds since the epoch, from the kernel's clock
+    boot_ns: int
+    sequence: int
+    node: str
+    kernel: str
+    hook: str
+    scope: str | None
+    inferred: bool  # domain and scope were found by usage, not told by the kernel
+    message: str | None
+    verdict: str | None
+    container: Container
+    domain: Domain | None  # None: the node's memory ran out, or unknown
+    oom: Oom
+    trigger: Trigger
+    victims: tuple[Victim, ...]
+
+
+class Decoder:
+    """Turns victim records of one host into incidents with one victim each."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._unlimited = ((1 << 63) - 1) // host.page_size  # PAGE_COUNTER_MAX
+
+    def decode(self, raw: dict[str, Any]) -> Incident:
+        """``raw``: from `wire.victim`."""
+        host = self.host
+        flags = raw["flags"]
+        boot_ns = raw["header.boot_ns"]
+        return Incident(
+            time=(boot_ns + host.clock_offset_ns) / NS,
+            boot_ns=boot_ns,
+            sequence=raw["header.incident"],
+            node=host.node,
+            kernel=host.kernel,
+            hook=HOOKS.get(raw["header.hook"], "unknown"),
+            scope=None,
+            inferred=bool(flags & lib.OOMKILL_INFERRED),
+            message=_text(raw["message"]) or None,
+            verdict=None,
+            container=Container(),
+            domain=self._domain(raw),
+            oom=Oom(
+                constraint=CONSTRAINTS.get(raw["constraint"]),
+                order=_known(raw["order"]),
+                gfp_mask=_known(raw["gfp_mask"]),
+                total_bytes=self._bytes(raw["total_pages"]),
+                points=_known(raw["points"]),
+                group=bool(flags & lib.OOMKILL_GROUP),
+            ),
+            trigger=Trigger(
+                pid=_known(raw["trigger.pid"]),
+                tid=_known(raw["trigger.tid"]),
+                command=_text(raw["trigger.comm"]) or None,
+                cgroup=_path(raw, "trigger_memcg"),
+            ),
+            victims=(self._victim(raw),),
+        )
+
+    def _bytes(self, pages: int) -> int | None:
+        return None if pages in UNKNOWN else pages * self.host.page_size
+
+    def _limit(self, pages: int) -> int | None:
+        return None if pages >= self._unlimited else pages * self.host.page_size
+
+    def _domain(self, raw: dict[str, Any]) -> Domain | None:
+        path = _path(raw, "domain")
+        if path is None:
+            return None
+        usage, limit = raw["domain.usage_pages"], raw["domain.limit_pages"]
+        swap_usage, swap_limit = raw["domain.swap_usage_pages"], raw["domain.swap_limit_pages"]
+        low: int | None = raw["domain.low_pages"] * self.host.page_size
+        swappiness = self.host.swappiness
+        if raw["domain.flags"] & lib.OOMKILL_MEMCG_V1:
+            # memory.memsw.*: memory and swap in one counter
+            swap_usage = max(0, swap_usage - usage)
+            if swap_limit < self._unlimited:
+                swap_limit = max(0, swap_limit - limit)
+            low = None
+            swappiness = _known(raw["domain.swappiness"])
+        return Domain(
+            cgroup=path,
+            cgroup_id=_known(raw["domain.id"]),
+            usage_bytes=self._bytes(usage),
+            limit_bytes=self._limit(limit),
+            low_bytes=low,
+            peak_bytes=self._bytes(raw["domain.peak_pages"]),
+            swap_usage_bytes=self._bytes(swap_usage),
+            swap_limit_bytes=self._limit(swap_limit),
+            swappiness=swappiness,
+        )
+
+    def _victim(self, raw: dict[str, Any]) -> Victim:
+        in_bytes = self._bytes
+        started_ns = _known(raw["process.start_boottime_ns"])
+        rss = Rss(
+            anon_bytes=in_bytes(raw["process.anon_pages"]),
+            file_bytes=in_bytes(raw["process.file_pages"]),
+            shmem_bytes=in_bytes(raw["process.shmem_pages"]),
+        )
+        # Summed over threads; with some left out it is no number at all.
+        whole = not raw["flags"] & lib.OOMKILL_THREADS_CUT
+        return Victim(
+            pid=_known(raw["process.pid"]),
+            tid=_known(raw["process.tid"]),
+            pid_in_container=_known(raw["process.pid_in_ns"]),
+            ppid=_known(raw["process.ppid"]),
+            command=_text(raw["process.comm"]) or None,
+            parent_command=_text(raw["process.parent_comm"]) or None,
+            uid=_known(raw["process.uid"]),
+            cgroup=_path(raw, "victim_memcg"),
+            cgroup_id=_known(raw["victim_memcg.id"]),
+            usage_bytes=in_bytes(raw["victim_memcg.usage_pages"]),
+            limit_bytes=self._limit(raw["victim_memcg.limit_pages"]),
+            oom_score_adj=_known(raw["process.oom_score_adj"]),
+            points=_known(raw["points"]),
+            rss=rss,
+            swap_bytes=in_bytes(raw["process.swap_pages"]),
+            pagetables_bytes=_known(raw["process.pgtables_bytes"]),
+            vm=Vm(
+                total_bytes=in_bytes(raw["process.total_vm_pages"]),
+                data_bytes=in_bytes(raw["process.data_vm_pages"]),
+                exec_bytes=in_bytes(raw["process.exec_vm_pages"]),
+                stack_bytes=in_bytes(raw["process.stack_vm_pages"]),
+                locked_bytes=in_bytes(raw["process.locked_vm_pages"]),
+                pinned_bytes=in_bytes(raw["process.pinned_vm_pages"]),
+                hiwater_rss_bytes=_peak(in_bytes(raw["process.hiwater_rss_pages"]), rss),
+                hiwater_vm_bytes=in_bytes(raw["process.hiwater_vm_pages"]),
+                task_size_bytes=_known(raw["process.task_size_bytes"]),
+            ),
+            threads=_known(raw["process.threads"]),
+            minor_faults=_known(raw["process.min_flt"]) if whole else None,
+            major_faults=_known(raw["process.maj_flt"]) if whole else None,
+            flags=_known(raw["process.task_flags"]),
+            priority=_known(raw["process.prio"]),
+            static_priority=_known(raw["process.static_prio"]),
+            user_seconds=_seconds(raw["process.utime_ns"]) if whole else None,
+            system_seconds=_seconds(raw["process.stime_ns"]) if whole else None,
+            guest_seconds=_seconds(raw["process.gtime_ns"]) if whole else None,
+            started_at=(
+                None if started_ns is None else (started_ns + self.host.clock_offset_ns) / NS
+            ),
+            uptime_seconds=(
+                None if started_ns is None else (raw["header.boot_ns"] - started_ns) / NS
+            ),
+        )
+
+
+def join(first: Incident, more: Incident) -> Incident:
+    """Add a further victim of the same incident; the kernel gave it no points of its own."""
+    further = tuple(replace(victim, points=None) for victim in more.victims)
+    return replace(first, victims=first.victims + further)
+
+
+def _known(number: int) -> int | None:
+    return None if number in UNKNOWN else number
+
+
+def _seconds(nanoseconds: int) -> float | None:
+    return None if nanoseconds in UNKNOWN else nanoseconds / NS
+
+
+def _peak(hiwater_bytes: int | None, rss: Rss) -> int | None:
+    """mm->hiwater_rss is brought up to date late: get_mm_hiwater_rss() takes the larger."""
+    total = rss.total_bytes()
+    if hiwater_bytes is None or total is None:
+        return None
+    return max(hiwater_bytes, total)
+
+
+def _text(data: bytes) -> str:
+    return data.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+
+
+def _path(raw: dict[str, Any], memcg: str) -> str | None:
+    """The record has a path's names from the leaf up, each ended by a NUL."""
+    if raw[f"{memcg}.id"] in UNKNOWN:
+        return None
+    start = raw[f"{memcg}.path_offset"]
+    names = raw["strings"][start : start + raw[f"{memcg}.path_size"]].split(b"\0")
+    names.pop()
+    path = b"/".join(reversed(names)).decode("utf-8", "backslashreplace")
+    if raw[f"{memcg}.flags"] & lib.OOMKILL_MEMCG_PATH_CUT:
+        return "…/" + path
+    return "/" + path

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a BPF object's bytes, gives attached programs, maps and a ring buffer to read.
+
+libbpf through cffi; nothing in here knows what the programs are for. The states are types, so
+that no step can be taken too early: `open_object()` -> `OpenObject` -> `.load()` ->
+`LoadedObject` -> `.attach()` -> `Link`. Every one of them is closed by ``with`` or ``close()``.
+"""
+
+from .object import Link, LoadedObject, OpenObject, open_object
+from .ring import Ring
+from .status import capture_log, possible_cpus, version
+
+__all__ = [
+    "Link",
+    "LoadedObject",
+    "OpenObject",
+    "Ring",
+    "capture_log",
+    "open_object",
+    "possible_cpus",
+    "version",
+]

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is used of libbpf (1.1 and newer) and of shim.c, for cffi. "..." is
+ * filled in by the C compiler from libbpf's own headers.
+ */
+
+/* bpf/libbpf.h */
+
+const char *libbpf_version_string(void);
+int libbpf_num_possible_cpus(void);
+
+struct bpf_object_open_opts {
+	size_t sz;
+	const char *object_name;
+	const char *btf_custom_path;
+	...;
+};
+
+struct bpf_object *bpf_object__open_mem(const void *obj_buf, size_t obj_buf_sz,
+					const struct bpf_object_open_opts *opts);
+int bpf_object__load(struct bpf_object *obj);
+void bpf_object__close(struct bpf_object *obj);
+
+struct bpf_program *bpf_object__find_program_by_name(const struct bpf_object *obj,
+						     const char *name);
+struct bpf_program *bpf_object__next_program(const struct bpf_object *obj,
+					     struct bpf_program *prog);
+const char *bpf_program__name(const struct bpf_program *prog);
+int bpf_program__set_autoload(struct bpf_program *prog, bool autoload);
+struct bpf_link *bpf_program__attach(const struct bpf_program *prog);
+int bpf_link__destroy(struct bpf_link *link);
+
+struct bpf_map *bpf_object__find_map_by_name(const struct bpf_object *obj, const char *name);
+int bpf_map__fd(const struct bpf_map *map);
+uint32_t bpf_map__max_entries(const struct bpf_map *map);
+int bpf_map__set_max_entries(struct bpf_map *map, uint32_t max_entries);
+int bpf_map__set_initial_value(struct bpf_map *map, const void *data, size_t size);
+
+/* bpf/bpf.h */
+
+int bpf_map_lookup_elem(int fd, const void *key, void *value);
+int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
+
+#define BPF_NOEXIST ...
+
+/* bpf/btf.h */
+
+struct btf *btf__new(const void *data, uint32_t size);
+void btf__free(struct btf *btf);
+int32_t btf__find_by_name(const struct btf *btf, const char *type_name);
+const char *btf__name_by_offset(const struct btf *btf, uint32_t offset);
+const struct btf_type *btf__type_by_id(const struct btf *btf, uint32_t id);
+
+struct btf_type {
+	uint32_t name_off;
+	uint32_t size;
+	...;
+};
+
+struct btf_member {
+	uint32_t name_off;
+	...;
+};
+
+uint16_t btf_vlen(const struct btf_type *t);
+struct btf_member *btf_members(const struct btf_type *t);
+uint32_t btf_member_bit_offset(const struct btf_type *t, uint32_t member_idx);
+
+/* shim.c */
+
+void shim_capture_log(bool debug);
+size_t shim_take_log(char *to, size_t size);
+
+struct shim_ring {
+	size_t size;
+	...;
+};
+
+int shim_ring_open(struct shim_ring *ring, int map_fd, size_t size);
+void shim_ring_close(struct shim_ring *ring);
+unsigned long shim_ring_start(const struct shim_ring *ring);
+int shim_ring_next(const struct shim_ring *ring, unsigned long *position, const void **record,
+		   uint32_t *size);
+void shim_ring_release(struct shim_ring *ring, unsigned long position);

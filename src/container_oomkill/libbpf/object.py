@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the bytes of a BPF object, gives it opened, then loaded, then its programs attached."""
+
+from __future__ import annotations
+
+from ._libbpf import ffi, lib
+from .status import check, check_pointer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Any, Self
+
+
+class _Closing:
+    """Closed by ``with`` or `close()`, as often as one likes."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Link(_Closing):
+    """One program attached to its hook; closing detaches it."""
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+
+    def close(self) -> None:
+        if self._link is not None:
+            lib.bpf_link__destroy(self._link)
+            self._link = None
+
+
+class LoadedObject(_Closing):
+    """An object the kernel has verified; its maps exist."""
+
+    def __init__(self, obj: Any, data: bytes) -> None:
+        self._obj = obj
+        self._data = data  # libbpf reads it until the object is closed
+
+    def attach(self, program: str) -> Link:
+        """Attach a program to the hook that its section names; `BpfError` if refused."""
+        action = f"attach {program}"
+        found = check_pointer(_program(self._obj, program), action)
+        return Link(check_pointer(lib.bpf_program__attach(found), action))
+
+    def map_fd(self, name: str) -> int:
+        """Return the file descriptor of a map; it is the object's, not the caller's."""
+        return check(lib.bpf_map__fd(_map(self._obj, name)), f"open map {name}")
+
+    def map_entries(self, name: str) -> int:
+        """Return how many entries a map can have; of a ring buffer, its bytes."""
+        return int(lib.bpf_map__max_entries(_map(self._obj, name)))
+
+    def read(self, name: str, key: bytes, value: Any) -> None:
+        """Copy a map's element into ``value``, a cffi buffer of the element's type."""
+        action = f"read map {name}"
+        check(lib.bpf_map_lookup_elem(self.map_fd(name), ffi.from_buffer(key), value), action)
+
+    def write_new(self, name: str, key: bytes, value: bytes) -> bool:
+        """Enter an element unless the key is there already; False then, or if the map is full."""
+        flag = lib.BPF_NOEXIST
+        buffers = ffi.from_buffer(key), ffi.from_buffer(value)
+        return bool(lib.bpf_map_update_elem(self.map_fd(name), *buffers, flag) == 0)
+
+    def close(self) -> None:
+        if self._obj is not None:
+            lib.bpf_object__close(self._obj)
+            self._obj = None
+
+
+class OpenObject(_Closing):
+    """An object libbpf has parsed and the kernel has not seen: the time for settings."""
+
+    def __init__(self, obj: Any, data: bytes) -> None:
+        self._obj = obj
+        self._data = data
+
+    def choose(self, programs: Iterable[str]) -> None:
+        """Load these programs only; the others stay out of the kernel."""
+        wanted = set(programs)
+        program = lib.bpf_object__next_program(self._obj, ffi.NULL)
+        while program != ffi.NULL:
+            name = ffi.string(lib.bpf_program__name(program)).decode()
+            check(lib.bpf_program__set_autoload(program, name in wanted), f"choose {name}")
+            wanted.discard(name)
+            program = lib.bpf_object__next_program(self._obj, program)
+        if wanted:
+            raise LookupError(f"no program {', '.join(sorted(wanted))} in the object")
+
+    def configure(self, constants: bytes) -> None:
+        """Set the object's constants (``.rodata``), as many bytes as it has."""
+        found = _map(self._obj, ".rodata")
+        data = ffi.from_buffer(constants)
+        check(lib.bpf_map__set_initial_value(found, data, len(constants)), "set the constants")
+
+    def resize(self, name: str, entries: int) -> None:
+        """Give a map another number of entries; a ring buffer, another number of bytes."""
+        check(lib.bpf_map__set_max_entries(_map(self._obj, name), entries), f"resize map {name}")
+
+    def load(self) -> LoadedObject:
+        """Hand the object to the kernel; `BpfError` with the verifier's log if refused."""
+        check(lib.bpf_object__load(self._obj), "load the BPF object")
+        loaded = LoadedObject(self._obj, self._data)
+        self._obj = None  # it is the loaded object's now
+        return loaded
+
+    def close(self) -> None:
+        if self._obj is not None:
+            lib.bpf_object__close(self._obj)
+            self._obj = None
+
+
+def open_object(data: bytes, name: str, *, btf: str | None = None) -> OpenObject:
+    """Parse an object; ``btf``: file with the kernel's types where the kernel has none itself."""
+    options = ffi.new("struct bpf_object_open_opts *")
+    options.sz = ffi.sizeof("struct bpf_object_open_opts")
+    object_name = ffi.new("char[]", name.encode())
+    options.object_name = object_name
+    if btf is not None:
+        btf_path = ffi.new("char[]", btf.encode())
+        options.btf_custom_path = btf_path
+    obj = lib.bpf_object__open_mem(ffi.from_buffer(data), len(data), options)
+    return OpenObject(check_pointer(obj, "open the BPF object"), data)
+
+
+def _program(obj: Any, name: str) -> Any:
+    return lib.bpf_object__find_program_by_name(obj, name.encode())
+
+
+def _map(obj: Any, name: str) -> Any:
+    found = lib.bpf_object__find_map_by_name(obj, name.encode())
+    return check_pointer(found, f"find map {name}")

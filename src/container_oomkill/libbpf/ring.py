@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the descriptor of a ring buffer map, gives its records, oldest first.
+
+A record stays in the ring until `Ring.release`: whoever dies before has lost nothing.
+"""
+
+from __future__ import annotations
+
+import select
+
+from ._libbpf import ffi, lib
+from .status import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Ring:
+    """Reader of a BPF ring buffer; one at a time, in one thread."""
+
+    def __init__(self, map_fd: int, size: int) -> None:
+        """``size``: of the map, in bytes."""
+        self._ring = ffi.new("struct shim_ring *")
+        check(lib.shim_ring_open(self._ring, map_fd, size), "map the ring buffer")
+        self._next = ffi.new("unsigned long *", lib.shim_ring_start(self._ring))
+        self._record = ffi.new("const void **")
+        self._size = ffi.new("uint32_t *")
+        # Edge-triggered: records that are kept back must not wake the reader again and again.
+        self._epoll = select.epoll()
+        self._epoll.register(map_fd, select.EPOLLIN | select.EPOLLET)
+
+    def wait(self, seconds: float | None) -> None:
+        """Sleep until the kernel has written a record since the last call, at most that long."""
+        self._epoll.poll(seconds)
+
+    def watch(self, fd: int, *, readable: bool) -> None:
+        """End `wait` as well when another descriptor is hung up or, if asked for, readable."""
+        self._epoll.register(fd, select.EPOLLIN if readable else 0)
+
+    def read(self) -> Iterator[tuple[bytes, int]]:
+        """Yield each record not yielded before, and the position to release it by."""
+        while lib.shim_ring_next(self._ring, self._next, self._record, self._size):
+            yield bytes(ffi.buffer(self._record[0], self._size[0])), self._next[0]
+
+    def release(self, position: int) -> None:
+        """Give every record up to this position back to the kernel."""
+        lib.shim_ring_release(self._ring, position)
+
+    def close(self) -> None:
+        self._epoll.close()
+        lib.shim_ring_close(self._ring)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a BPF object, gives it attached on the best rung of hooks this kernel allows.
+
+    fentry           trampolines on oom_kill_process() and __oom_kill_process()
+    kprobe           breakpoints on the same two
+    raw_tracepoint   mark_victim alone: the domain is inferred from its usage
+
+The first two end in the tracepoint mark_victim as well. A rung the kernel refuses is kept with the
+kernel's words, for doctor and for the error when none is left.
+"""
+
+from __future__ import annotations
+
+from . import libbpf, memcg_kills, wire
+from .errors import BpfError, UnsupportedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+# In the order they are attached: whoever ends an incident before whoever begins one.
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "fentry": ("mark_victim", "fexit_oom_kill_process", "fentry_kill", "fentry_oom_kill_process"),
+    "kprobe": (
+        "mark_victim",
+        "kretprobe_oom_kill_process",
+        "kprobe_kill",
+        "kprobe_oom_kill_process",
+    ),
+    "raw_tracepoint": ("mark_victim",),
+}
+HOOK_NUMBERS = {name: number for number, name in wire.HOOKS.items()}
+RING_BYTES = 1 << 20
+# A full cgroup is this close to its limit, in pages per CPU: what each CPU may have taken out of
+# the counter in advance (MEMCG_CHARGE_BATCH in mm/memcontrol.c).
+SLACK_PAGES_PER_CPU = 64
+
+
+class Probe:
+    """Programs attached, and the ring they write to. Closing detaches everything."""
+
+    def __init__(self, hook: str, data: bytes, *, btf: str | None, ring_bytes: int) -> None:
+        cpus = libbpf.possible_cpus()
+        self.hook = hook
+        self.refused: dict[str, BpfError] = {}
+        self._links: list[libbpf.Link] = []
+        with libbpf.open_object(data, "oomkill", btf=btf) as opened:
+            opened.choose(PROGRAMS[hook])
+            opened.resize("ring", ring_bytes)
+            if hook != "raw_tracepoint":
+                opened.resize("kills_seen", 1)
+            opened.configure(
+                wire.config(
+                    hook=HOOK_NUMBERS[hook], cpus=cpus, pages_slack=SLACK_PAGES_PER_CPU * cpus
+                )
+            )
+            self._object = opened.load()
+        try:
+            for program in PROGRAMS[hook]:
+                self._links.append(self._object.attach(program))
+            self.ring = libbpf.Ring(
+                self._object.map_fd("ring"), self._object.map_entries("ring")
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def enter_earlier_kills(self) -> None:
+        """Tell the raw tracepoint which cgroups had kills before it came.
+
+        It knows a kill from a mere mark by the cgroup's own count of kills having grown.
+        """
+        if self.hook == "raw_tracepoint":
+            for cgroup_id, kills in memcg_kills.counts():
+                self._object.write_new("kills_seen", wire.u64(cgroup_id), wire.u64(kills))
+
+    def counters(self) -> dict[str, int]:
+        """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""
+        value = wire.ffi.new("struct oomkill_counters *")
+        self._object.read("counters", wire.u32(0), value)
+        return wire.COUNTERS.unpack(bytes(wire.ffi.buffer(value)))
+
+    def close(self) -> None:
+        """Detach every program, then free the maps."""
+        while self._links:
+            self._links.pop().close()
+        if (ring := self.__dict__.pop("ring", None)) is not None:
+            ring.close()
+        self._object.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def attach(
+    data: bytes,
+    *,
+    hook: str | None = None,
+    btf: str | None = None,
+    ring_bytes: int = RING_BYTES,
+    debug: bool = False,
+) -> Probe:
+    """Climb down the rungs to the first that attaches; ``hook`` forces one.
+
+    Raises `UnsupportedError` with each rung's reason when none does.
+    """
+    libbpf.capture_log(debug=debug)
+    refused: dict[str, BpfError] = {}
+    for rung in PROGRAMS if hook is None else (hook,):
+        try:
+            probe = Probe(rung, data, btf=btf, ring_bytes=ring_bytes)
+        except BpfError as error:
+            refused[rung] = error
+            continue
+        probe.refused = refused
+        return probe
+    reasons = "; ".join(f"{rung}: {error}" for rung, error in refused.items())
+    raise UnsupportedError(
+        f"no hook could be attached ({reasons}): `container-oomkill doctor` says what is missing"
+    ) from refused[rung]

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes Ctrl-C, SIGTERM and a reader that went away, gives one flag that wakes the pipeline."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import stat
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """Set by the first signal; a second one is obeyed at once, in the middle of whatever."""
+
+    def __init__(self) -> None:
+        self.event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._set = False
+        self.output: int | None = None
+        self.fds = [self._event]
+
+    def on_signals(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def on_hang_up(self, fd: int) -> None:
+        """Stop as well when the other end of an output pipe or socket is closed."""
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            self.output = fd
+
+    def set(self) -> None:
+        self._set = True
+        os.eventfd_write(self.event, 1)
+
+    def is_set(self) -> bool:
+        if self.output is not None and not self._set:
+            poll = select.poll()
+            poll.register(self.output, 0)
+            self._set = bool(poll.poll(0))
+        return self._set
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
+        self.set()
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a record's bytes, gives its raw numbers by name; what bpf/oomkill.h says, for Python.
+
+The format comes from the C compiler, through the extension: nothing here repeats the header.
+"""
+
+from __future__ import annotations
+
+import binascii
+import struct
+
+from . import _wire
+from .errors import RecordError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ffi: Any = _wire.ffi
+lib: Any = _wire.lib
+
+CODES = {
+    "unsigned char": "B",
+    "unsigned short": "H",
+    "unsigned int": "I",
+    "int": "i",
+    "unsigned long long": "Q",
+    "long long": "q",
+}
+
+
+class Layout:
+    """One struct of the header, up to a field if one is named, as names and a `struct` format."""
+
+    def __init__(self, name: str, before: str | None = None) -> None:
+        kind = ffi.typeof(f"struct {name}")
+        names: list[str] = []
+        codes = ["="]
+        self.offsets = dict(_flatten(kind, "", 0, names, codes, before))
+        self.names = tuple(names)
+        self.format = struct.Struct("".join(codes))
+        self.size = ffi.offsetof(kind, before) if before else ffi.sizeof(kind)
+        if self.format.size != self.size:
+            raise AssertionError(f"{name}: {self.format.size} bytes of fields in {self.size}")
+
+    def unpack(self, data: bytes) -> dict[str, Any]:
+        """Return the fields by dotted name; integers as they are, text as bytes."""
+        return dict(zip(self.names, self.format.unpack_from(data), strict=True))
+
+
+def _flatten(
+    kind: Any, prefix: str, base: int, names: list[str], codes: list[str], before: str | None = None
+) -> list[tuple[str, int]]:
+    offsets = []
+    for name, field in kind.fields:
+        if name == before:
+            break
+        path = prefix + name
+        offset = base + field.offset
+        offsets.append((path, offset))
+        if field.type.kind == "struct":
+            offsets += _flatten(field.type, path + ".", offset, names, codes)
+            continue
+        names.append(path)
+        if field.type.kind == "array":
+            codes.append(f"{field.type.length}s")
+        else:
+            codes.append(CODES[field.type.cname])
+    return offsets
+
+
+HEADER = Layout("oomkill_header")
+VICTIM = Layout("oomkill_victim", before="strings")
+COUNTERS = Layout("oomkill_counters")
+
+HOOKS = {
+    lib.OOMKILL_HOOK_FENTRY: "fentry",
+    lib.OOMKILL_HOOK_KPROBE: "kprobe",
+    lib.OOMKILL_HOOK_RAW_TRACEPOINT: "raw_tracepoint",
+}
+
+
+def config(*, hook: int, cpus: int, pages_slack: int) -> bytes:
+    """Return ``struct oomkill_config`` as bytes."""
+    if not 0 < cpus <= lib.OOMKILL_CPUS_MAX:
+        raise RecordError(f"{cpus} possible cpus: this build counts up to {lib.OOMKILL_CPUS_MAX}")
+    settings = {"hook": hook, "cpus": cpus, "pages_slack": pages_slack}
+    return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
+
+
+def u32(number: int) -> bytes:
+    """Return a map's key of that type."""
+    return struct.pack("=I", number)
+
+
+def u64(number: int) -> bytes:
+    """Return a map's key or value of that type."""
+    return struct.pack("=Q", number)
+
+
+def is_packaged_object(data: bytes) -> bool:
+    """Tell whether these bytes are the object's that the extension was built with."""
+    return bool(binascii.crc32(data) == lib.OBJECT_CHECKSUM)
+
+
+def header(data: bytes) -> dict[str, Any]:
+    """Return a record's header; `RecordError` if it is cut, or of another layout or size."""
+    if len(data) < HEADER.size:
+        raise RecordError(f"record of {len(data)} bytes: a header alone has {HEADER.size}")
+    fields = HEADER.unpack(data)
+    if fields["layout"] != lib.OOMKILL_LAYOUT:
+        raise RecordError(f"record of layout {fields['layout']}: this is {lib.OOMKILL_LAYOUT}")
+    if fields["size"] != len(data):
+        raise RecordError(f"record of {len(data)} bytes says it has {fields['size']}")
+    return fields
+
+
+def victim(data: bytes) -> dict[str, Any]:
+    """Return a victim record's fields and, as ``strings``, the bytes its paths lie in."""
+    if len(data) < VICTIM.size:
+        raise RecordError(f"victim record of {len(data)} bytes: at least {VICTIM.size} expected")
+    fields = VICTIM.unpack(data)
+    fields["strings"] = data[VICTIM.size :]
+    return fields

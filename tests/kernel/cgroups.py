@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a path and a limit, gives a memory cgroup of the test's own, cgroup v1 or v2."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+V2_ROOT = Path("/sys/fs/cgroup")
+V1_ROOT = Path("/sys/fs/cgroup/memory")
+MIB = 1 << 20
+
+
+def is_v1() -> bool:
+    """Whether the memory controller is on cgroup v1."""
+    return (V1_ROOT / "memory.limit_in_bytes").exists()
+
+
+class Cgroup:
+    """A memory cgroup; its limits are read back before anything may run in it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.folder = (V1_ROOT if is_v1() else V2_ROOT) / path.lstrip("/")
+        self.folder.mkdir()
+
+    def limit(self, mib: int) -> None:
+        """Set memory.max, and swap off where there is a switch; refuse to go on without."""
+        name = "memory.limit_in_bytes" if is_v1() else "memory.max"
+        self.write(name, str(mib * MIB))
+        if self.read(name) != str(mib * MIB):
+            raise RuntimeError(f"{self.path}: the limit was not taken")
+        with contextlib.suppress(OSError):  # no swap accounting in this kernel
+            self.write("memory.swap.max", "0")
+
+    def limit_bytes(self) -> int:
+        return int(self.read("memory.limit_in_bytes" if is_v1() else "memory.max"))
+
+    def share_memory_controller(self) -> None:
+        """Let children have limits of their own; cgroup v1 always does."""
+        if not is_v1():
+            self.write("cgroup.subtree_control", "+memory")
+
+    def oom_kills(self) -> int:
+        """Kills in this very cgroup, by the kernel's count."""
+        name = "memory.oom_control" if is_v1() else "memory.events.local"
+        fields = dict(line.split() for line in self.read(name).splitlines())
+        return int(fields["oom_kill"])
+
+    def id(self) -> int:
+        return self.folder.stat().st_ino
+
+    def enter(self) -> None:
+        """Move the calling process in; for a child before it execs."""
+        (self.folder / "cgroup.procs").write_text("0")
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text().strip()
+
+    def remove(self) -> None:
+        """Kill what is left in it and remove it; the kernel may need a moment."""
+        for _ in range(500):
+            for pid in self.read("cgroup.procs").split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
+                return
+            time.sleep(0.02)
+        raise RuntimeError(f"{self.path}: could not be removed")
+
+
+@contextlib.contextmanager
+def cgroups(*paths: str) -> Iterator[list[Cgroup]]:
+    """Make cgroups, parents before children; all but the last ones' parents share the controller."""
+    made: list[Cgroup] = []
+    try:
+        for path in paths:
+            made.append(Cgroup(path))
+            if any(other.startswith(path + "/") for other in paths):
+                made[-1].share_memory_controller()
+        yield made
+    finally:
+        for cgroup in reversed(made):
+            cgroup.remove()

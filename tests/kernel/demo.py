@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Provokes one real kill in a cgroup of its own and shows what the probe makes of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from .cgroups import Cgroup, cgroups
+from .processes import COMMAND
+
+LIMIT_MIB = 32
+HOG = """
+import mmap
+memory = mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # its own bound
+for page in range(0, len(memory), mmap.PAGESIZE):
+    memory[page] = 1
+"""
+
+
+def main() -> int:
+    if os.geteuid() != 0:
+        print("demo: making a cgroup needs root: sudo make demo", file=sys.stderr)
+        return 3
+    with cgroups(f"/oomkill-demo-{os.getpid()}") as (cgroup,):
+        cgroup.limit(LIMIT_MIB)
+        return show_one_kill(cgroup)
+
+
+def show_one_kill(cgroup: Cgroup) -> int:
+    """Start the probe for one incident, then the hog; return the probe's exit status."""
+    command = [sys.executable, str(COMMAND), "probe", "--count", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as probe:
+        assert probe.stderr is not None
+        attached = probe.stderr.readline()
+        print(attached, end="", file=sys.stderr)
+        if not attached.startswith("attached"):
+            return probe.wait()
+        print(f"a hog of 64 MiB starts in {cgroup.path}, limited to {LIMIT_MIB} MiB\n", flush=True)
+        hog = [sys.executable, "-I", "-S", "-c", HOG]
+        subprocess.run(hog, preexec_fn=cgroup.enter, check=False)
+        return probe.wait(timeout=120)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

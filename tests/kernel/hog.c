@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process that does, one after the other, what its arguments say:
+ *
+ *	name NAME		its comm
+ *	adj N			its oom_score_adj
+ *	uid N			its user
+ *	cpu N			stay on that CPU
+ *	anon MIB, shmem MIB	touch that much memory, page by page
+ *	file PATH MIB		write and map a file of that size
+ *	threads N		start N threads that wait
+ *	leave			end this thread; another goes on with the next argument
+ *	fork			a child goes on; the parent waits for it
+ *	ready			print a line
+ *	go			wait for a line, or the end, of standard input
+ *	wait			wait for a signal
+ *	spin			keep its CPU, at real-time priority
+ *
+ * More than MAX_MIB in all is refused: the bound that holds should a limit not.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAX_MIB 256
+
+static char **next;
+static long used_mib;
+
+static void *run(void *unused);
+
+static const char *word(void)
+{
+	if (!*next)
+		errx(2, "an argument is missing");
+	return *next++;
+}
+
+static long number(void)
+{
+	return atol(word());
+}
+
+static void touch(int flags, int fd, long mib)
+{
+	const long page = sysconf(_SC_PAGESIZE);
+	volatile char *memory;
+
+	used_mib += mib;
+	if (used_mib > MAX_MIB)
+		errx(2, "more than %d MiB", MAX_MIB);
+	memory = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, flags, fd, 0);
+	if (memory == MAP_FAILED)
+		err(2, "mmap");
+	madvise((void *)memory, mib << 20, MADV_NOHUGEPAGE);
+	for (long at = 0; at < mib << 20; at += page)
+		memory[at] = 1;
+}
+
+static void write_file(void)
+{
+	int fd = open(word(), O_RDWR | O_CREAT, 0600);
+	long mib = number();
+
+	if (fd < 0 || ftruncate(fd, mib << 20))
+		err(2, "file");
+	touch(MAP_SHARED, fd, mib);
+}
+
+static void write_adj(void)
+{
+	FILE *file = fopen("/proc/self/oom_score_adj", "w");
+
+	if (!file || fprintf(file, "%ld", number()) < 0 || fclose(file))
+		err(2, "oom_score_adj");
+}
+
+static void stay_on_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(number(), &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		err(2, "sched_setaffinity");
+}
+
+static void spin(void)
+{
+	struct sched_param param = { .sched_priority = 50 };
+
+	if (sched_setscheduler(0, SCHED_FIFO, &param))
+		err(2, "sched_setscheduler");
+	alarm(60);
+	for (;;)
+		;
+}
+
+static void *idle(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+static void start_threads(long count, void *(*what)(void *))
+{
+	pthread_t thread;
+
+	while (count--) {
+		if (pthread_create(&thread, NULL, what, NULL))
+			errx(2, "pthread_create");
+	}
+}
+
+static void *run(void *unused)
+{
+	while (*next) {
+		const char *what = word();
+
+		if (!strcmp(what, "name"))
+			prctl(PR_SET_NAME, word());
+		else if (!strcmp(what, "adj"))
+			write_adj();
+		else if (!strcmp(what, "uid") && setuid(number()))
+			err(2, "setuid");
+		else if (!strcmp(what, "uid"))
+			continue;
+		else if (!strcmp(what, "cpu"))
+			stay_on_cpu();
+		else if (!strcmp(what, "anon"))
+			touch(MAP_PRIVATE | MAP_ANONYMOUS, -1, number());
+		else if (!strcmp(what, "shmem"))
+			touch(MAP_SHARED | MAP_ANONYMOUS, -1, number());
+		else if (!strcmp(what, "file"))
+			write_file();
+		else if (!strcmp(what, "threads"))
+			start_threads(number(), idle);
+		else if (!strcmp(what, "leave")) {
+			start_threads(1, run);
+			pthread_exit(NULL);
+		} else if (!strcmp(what, "fork")) {
+			if (fork()) {
+				wait(NULL);
+				exit(0);
+			}
+		} else if (!strcmp(what, "ready")) {
+			puts("ready");
+			fflush(stdout);
+		} else if (!strcmp(what, "go"))
+			getchar();
+		else if (!strcmp(what, "wait"))
+			pause();
+		else if (!strcmp(what, "spin"))
+			spin();
+		else
+			errx(2, "unknown: %s", what);
+	}
+	exit(0);
+	return unused;
+}
+
+int main(int argc, char **argv)
+{
+	(void)argc;
+	next = argv + 1;
+	run(NULL);
+	return 0;
+}

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes arguments, gives hogs in cgroups and the command under test, as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from .cgroups import Cgroup
+
+DEADLINE = 120  # seconds; emulated guests are slow
+COMMAND = Path(sysconfig.get_path("scripts")) / "container-oomkill"
+
+
+class Hog:
+    """hog.c, inside a cgroup from before its first page."""
+
+    def __init__(self, program: Path, cgroup: Cgroup, script: str, *, wrap: Sequence[str] = ()):
+        self.process = subprocess.Popen(
+            [*wrap, str(program), *script.split()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=cgroup.enter,  # noqa: PLW1509 - no threads here
+            text=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def ready(self) -> Self:
+        """Wait for its script to reach ``ready``."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+        return self
+
+    def go(self) -> Self:
+        """Let its script go on behind ``go``."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self
+
+    def was_killed(self) -> bool:
+        """Wait for its end and tell whether SIGKILL was the cause."""
+        return self.process.wait(DEADLINE) == -signal.SIGKILL
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+class Recorder:
+    """`container-oomkill probe -o json`, attached; each line is a record."""
+
+    def __init__(self, hook: str, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, COMMAND, "probe", "-o", "json", "--hook", hook, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._selector = selectors.DefaultSelector()
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self._selector.register(self.process.stdout, selectors.EVENT_READ)
+        self._unread = b""
+        attached = self.process.stderr.readline()
+        assert attached == f"attached by {hook}\n".encode(), (
+            attached + self.process.stderr.read()
+        ).decode()
+
+    def record(self) -> dict[str, Any]:
+        """Return the next record; fails if none comes in time."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + DEADLINE
+        while b"\n" not in self._unread:
+            assert self._selector.select(deadline - time.monotonic()), "no record came"
+            read = os.read(self.process.stdout.fileno(), 65536)
+            assert read, "the recorder ended: " + self.errors()
+            self._unread += read
+        line, self._unread = self._unread.split(b"\n", 1)
+        record: dict[str, Any] = json.loads(line)
+        return record
+
+    def errors(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.read().decode()
+
+    def stop(self) -> int:
+        """Ask it to end, as Ctrl-C does; return its exit status."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(DEADLINE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._selector.close()
+        self.process.kill()
+        self.process.communicate()

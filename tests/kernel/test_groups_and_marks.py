@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Incidents with several victims, and marks that were no kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .cgroups import MIB, Cgroup
+from .kernel_log import KernelLog
+from .processes import Hog, Recorder
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+
+
+@pytest.mark.needs("cgroup v2")
+@pytest.mark.needs("the task")
+def test_group_of_four(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog, hook: str
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-group")
+    cgroup.limit(48)
+    cgroup.write("memory.oom.group", "1")
+    small = [hog(cgroup, f"name small{n} anon {n} ready wait").ready() for n in (1, 2, 3)]
+    spared = hog(cgroup, "name spared adj -1000 anon 1 ready wait").ready()
+    big = hog(cgroup, "name big anon 64")
+    members = {process.pid: process for process in (*small, big)}
+    assert all(process.was_killed() for process in members.values())
+
+    record = recorder.record()
+    assert record["oom"]["group"] is True
+    victims = record["victims"]
+    assert victims[0]["pid"] == big.pid
+    assert [victim["points"] is None for victim in victims[1:]] == [True] * 3
+    assert len(victims) == 4
+    assert {victim["pid"] for victim in victims} == set(members)
+    # The kernel logs, and counts, the chosen process twice.
+    logged = [killed.tid for killed in kernel_log.killed_so_far()]
+    assert set(logged) == set(members)
+    assert cgroup.oom_kills() == 5
+    assert record["sequence"] == 1
+    assert spared.process.poll() is None
+    assert record["domain"]["limit_bytes"] == 48 * MIB
+    assert (victims[0]["points"] is None) == (hook == "raw_tracepoint")
+
+
+@pytest.mark.needs("cgroup v2")
+@pytest.mark.needs("the task")
+def test_two_groups_are_two_incidents(
+    recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-groups")
+    cgroup.limit(32)
+    cgroup.write("memory.oom.group", "1")
+    for number in (1, 2):
+        small = hog(cgroup, "anon 1 ready wait").ready()
+        big = hog(cgroup, "anon 64")
+        assert big.was_killed()
+        assert small.was_killed()
+        record = recorder.record()
+        assert record["sequence"] == number
+        assert {victim["pid"] for victim in record["victims"]} == {small.pid, big.pid}
+
+
+@pytest.fixture
+def no_time_for_others() -> Iterator[None]:
+    """Let a real-time process have its CPU for itself, whole."""
+    settings = {Path("/proc/sys/kernel/sched_rt_runtime_us"): "-1"}
+    for server in Path("/sys/kernel/debug/sched/fair_server").glob("cpu*/runtime"):
+        settings[server] = "0"
+    before = {path: path.read_text() for path in settings}
+    for path, value in settings.items():
+        path.write_text(value)
+    yield
+    for path, value in before.items():
+        path.write_text(value)
+
+
+@pytest.mark.needs("guest")
+@pytest.mark.needs("the task")
+@pytest.mark.usefixtures("no_time_for_others")
+def test_already_exiting_is_no_kill(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """A process that was sent SIGKILL, but has no CPU to die on, is marked and not killed."""
+    dying_in, spinning_in, next_in = make_cgroups(
+        "/oomkill-dying", "/oomkill-spinning", "/oomkill-next"
+    )
+    for cgroup in (dying_in, spinning_in, next_in):
+        cgroup.limit(32)
+    dying = hog(dying_in, "name dying cpu 1 anon 24 ready wait").ready()
+    spinner = hog(spinning_in, "cpu 1 ready spin").ready()
+    _wait_until_running(spinner)
+    os.kill(dying.pid, signal.SIGKILL)
+    # Adj -1000: only the dying one can be chosen. It waits until that has gone.
+    asking = hog(dying_in, "name asking cpu 0 adj -1000 anon 16 ready wait")
+    _wait_for_oom(dying_in)
+    spinner.process.kill()
+    assert dying.was_killed()
+    asking.ready()
+    assert dying_in.oom_kills() == 0
+    assert kernel_log.killed_so_far() == []
+
+    # So the first record is of the next kill.
+    after = hog(next_in, "name after anon 64")
+    assert after.was_killed()
+    record = recorder.record()
+    assert record["victims"][0]["pid"] == after.pid
+    assert kernel_log.killed().tid == after.pid
+
+
+def _wait_until_running(process: Hog) -> None:
+    stat = Path(f"/proc/{process.pid}/stat")
+    while True:
+        fields = stat.read_text().rsplit(")", 1)[1].split()
+        if fields[0] == "R" and int(fields[37]) == 50:  # rt_priority
+            return
+
+
+def _wait_for_oom(cgroup: Cgroup) -> None:
+    """Until the kernel has looked for a victim in this cgroup."""
+    while True:
+        events = dict(line.split() for line in cgroup.read("memory.events.local").splitlines())
+        if int(events["oom"]) > 0:
+            return

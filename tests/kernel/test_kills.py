@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process killed in one cgroup: the record against the kernel's own words."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .cgroups import MIB, Cgroup
+from .kernel_log import Killed, KernelLog
+from .processes import Hog, Recorder
+
+CONTAINER = "0123456789abcdef" * 4
+POD = "f3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+
+
+def assert_agrees(victim: dict[str, Any], killed: Killed, error: int) -> None:
+    """The victim of a record is the one of the log, in everything the log says."""
+    assert victim["tid"] == killed.tid
+    assert victim["command"] == killed.comm
+    assert victim["vm"]["total_bytes"] == killed.total_vm
+    assert victim["uid"] == killed.uid
+    assert victim["oom_score_adj"] == killed.adj
+    assert victim["pagetables_bytes"] == killed.pgtables
+    for kind in ("anon", "file", "shmem"):
+        ours = victim["rss"][f"{kind}_bytes"]
+        theirs = getattr(killed, kind)
+        assert abs(ours - theirs) <= error, f"{kind}: {ours} recorded, {theirs} logged"
+
+
+def test_own_limit(
+    recorder: Recorder,
+    kernel_log: KernelLog,
+    make_cgroups: MakeCgroups,
+    hog: StartHog,
+    hook: str,
+    fast_count_error_bytes: int,
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-own")
+    cgroup.limit(32)
+    started = hog(cgroup, "name eater adj 123 uid 4711 shmem 4 anon 64")
+    assert started.was_killed()
+
+    record, killed = recorder.record(), kernel_log.killed()
+    (victim,) = record["victims"]
+    assert_agrees(victim, killed, fast_count_error_bytes)
+    assert victim["uid"] == 4711
+    assert victim["oom_score_adj"] == 123
+    assert victim["pid"] == victim["tid"] == victim["pid_in_container"] == started.pid
+    assert victim["ppid"] == os.getpid()
+    assert victim["cgroup"] == cgroup.path
+    assert victim["cgroup_id"] == cgroup.id()
+    assert victim["threads"] == 1
+    assert victim["rss"]["shmem_bytes"] == 4 * MIB
+    assert victim["rss"]["anon_bytes"] > 24 * MIB
+    assert victim["vm"]["hiwater_rss_bytes"] >= victim["rss"]["anon_bytes"]
+    assert victim["minor_faults"] >= victim["rss"]["anon_bytes"] // 4096
+
+    domain = record["domain"]
+    assert domain["cgroup"] == cgroup.path
+    assert domain["cgroup_id"] == cgroup.id()
+    assert domain["limit_bytes"] == cgroup.limit_bytes() == 32 * MIB
+    assert domain["usage_bytes"] == domain["peak_bytes"] == 32 * MIB
+    assert record["scope"] == "container"
+    assert record["hook"] == hook
+    assert record["kernel"] == platform.release()
+    assert record["trigger"]["pid"] == started.pid
+    assert record["trigger"]["cgroup"] == cgroup.path
+    assert cgroup.oom_kills() == 1
+
+    if hook != "raw_tracepoint":  # which has no oom_control
+        assert record["message"] == killed.message
+        assert record["oom"]["constraint"] == "memcg"
+        assert record["oom"]["order"] == 0
+        assert record["oom"]["gfp_mask"] > 0
+        assert record["oom"]["total_bytes"] >= 32 * MIB
+        assert victim["points"] == record["oom"]["points"] > 0
+        assert record["inferred"] is False
+    else:
+        assert record["oom"]["order"] is None
+        assert record["message"] is None
+        assert record["inferred"] is True
+
+
+def test_kills_come_in_order_and_once(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-again")
+    cgroup.limit(32)
+    records = []
+    for _ in range(3):
+        assert hog(cgroup, "anon 64").was_killed()
+        records.append(recorder.record())
+    pids = [kernel_log.killed().tid for _ in range(3)]
+    assert [record["victims"][0]["pid"] for record in records] == pids
+    assert [record["sequence"] for record in records] == [1, 2, 3]
+    assert [record["boot_ns"] for record in records] == sorted(r["boot_ns"] for r in records)
+
+
+def test_pod_limit(
+    recorder: Recorder,
+    kernel_log: KernelLog,
+    make_cgroups: MakeCgroups,
+    hog: StartHog,
+    fast_count_error_bytes: int,
+) -> None:
+    pod = f"/kubepods/burstable/pod{POD}"
+    container = f"{pod}/{CONTAINER}"
+    cgroups = make_cgroups("/kubepods", "/kubepods/burstable", pod, container)
+    cgroups[2].limit(32)
+    assert hog(cgroups[3], "anon 64").was_killed()
+
+    record, killed = recorder.record(), kernel_log.killed()
+    (victim,) = record["victims"]
+    assert_agrees(victim, killed, fast_count_error_bytes)
+    assert record["scope"] == "pod"
+    assert record["domain"]["cgroup"] == pod
+    assert record["domain"]["cgroup_id"] == cgroups[2].id()
+    assert record["domain"]["limit_bytes"] == 32 * MIB
+    assert victim["cgroup"] == container
+    assert victim["cgroup_id"] == cgroups[3].id()
+    assert victim["limit_bytes"] is None
+    assert record["container"]["id"] == CONTAINER
+    assert record["container"]["pod_uid"] == POD
+    assert record["trigger"]["container_id"] == CONTAINER
+
+
+@pytest.mark.needs("the task")
+def test_another_task_asked(
+    recorder: Recorder,
+    kernel_log: KernelLog,
+    make_cgroups: MakeCgroups,
+    hog: StartHog,
+    fast_count_error_bytes: int,
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-other")
+    cgroup.limit(32)
+    big = hog(cgroup, "name big anon 20 ready wait").ready()
+    small = hog(cgroup, "name small adj -1000 anon 16 ready wait")
+    assert big.was_killed()
+    small.ready()
+
+    record, killed = recorder.record(), kernel_log.killed()
+    (victim,) = record["victims"]
+    assert_agrees(victim, killed, fast_count_error_bytes)
+    assert (victim["pid"], victim["command"]) == (big.pid, "big")
+    assert (record["trigger"]["pid"], record["trigger"]["command"]) == (small.pid, "small")
+
+
+def test_another_task_asked_and_at_least_the_pid_is_known(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-pid")
+    cgroup.limit(32)
+    big = hog(cgroup, "anon 20 ready wait").ready()
+    small = hog(cgroup, "adj -1000 anon 16 ready wait")
+    assert big.was_killed()
+    small.ready()
+    record = recorder.record()
+    (victim,) = record["victims"]
+    assert victim["tid"] == kernel_log.killed().tid == big.pid
+    assert record["trigger"]["pid"] == small.pid
+    assert record["trigger"]["cgroup"] == cgroup.path
+
+
+@pytest.mark.needs("the task")
+def test_threads_and_a_dead_leader(
+    recorder: Recorder,
+    kernel_log: KernelLog,
+    make_cgroups: MakeCgroups,
+    hog: StartHog,
+    fast_count_error_bytes: int,
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-leader")
+    cgroup.limit(32)
+    started = hog(cgroup, "name headless threads 3 leave anon 64")
+    assert started.was_killed()
+    record, killed = recorder.record(), kernel_log.killed()
+    (victim,) = record["victims"]
+    assert_agrees(victim, killed, fast_count_error_bytes)
+    assert victim["pid"] == started.pid
+    assert victim["tid"] != victim["pid"]
+    assert victim["pid_in_container"] == started.pid
+    assert victim["threads"] == 5  # the leader stays as a zombie until its threads are gone
+    assert victim["rss"]["anon_bytes"] > 24 * MIB
+    assert victim["started_at"] is not None
+    assert victim["started_at"] < record["time"]
+
+
+def test_inside_a_pid_namespace(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-pidns")
+    cgroup.limit(32)
+    hog(cgroup, "name first anon 64", wrap=["unshare", "--pid", "--fork", "--kill-child"])
+    record = recorder.record()
+    (victim,) = record["victims"]
+    assert victim["pid_in_container"] == 1
+    assert victim["pid"] == kernel_log.killed().tid
+    assert victim["pid"] > 1

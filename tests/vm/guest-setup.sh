@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs in the guest as its first command: takes SHARE (a folder shared read-write with the host)
+# and RELEASE_ROOT (the cached kernel), gives SHARE/.vm/status, the exit status of SHARE/.vm/command.
+#
+#   1. a new root: the host's / over 9p with a page cache, writable through a RAM overlay
+#   2. what a booted system has: cgroups with the memory controller, bpffs, tracefs, modules
+#   3. the command, its output and its exit status into the share
+set -eu
+share=$1 kernel=$2 cgroup=$3
+release=$(uname -r)
+new=/run/vm/root
+
+# 1. virtme-ng mounts its root without a cache (a Python start takes 4 s); ours keeps pages.
+mkdir -p /run/vm/host /run/vm/ram
+mount -t 9p -o ro,version=9p2000.L,trans=virtio,cache=loose,msize=524288,access=any \
+    vmhost /run/vm/host
+mount -t tmpfs -o mode=0755 ram /run/vm/ram
+mkdir -p /run/vm/ram/upper /run/vm/ram/work "$new"
+mount -t overlay -o lowerdir=/run/vm/host,upperdir=/run/vm/ram/upper,workdir=/run/vm/ram/work \
+    root "$new"
+for tree in proc sys dev; do
+    mount --rbind "/$tree" "$new/$tree"
+done
+mount -t tmpfs -o mode=0755 run "$new/run"
+mkdir -p "$new/run/lock" "$new/run/old" "$new$share" "$new/lib/modules/$release"
+mount --bind "$share" "$new$share"
+mount --bind "$kernel/lib/modules/$release" "$new/lib/modules/$release"
+cp "$kernel/boot/config-$release" "$new/boot/"
+cd "$new"
+# Not a chroot: user namespaces are refused in one, and /proc/1/root would differ from ours.
+pivot_root . run/old
+cd /
+umount -l /run/old
+rmdir /run/old
+
+# 2.
+mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
+if [ "$cgroup" = v1 ]; then
+    if ! [ -e /sys/fs/cgroup/memory/memory.limit_in_bytes ]; then
+        echo "guest-setup: kernel $release has no cgroup v1 memory controller" >&2
+        exit 1
+    fi
+    echo 1 > /sys/fs/cgroup/memory/memory.use_hierarchy 2> /dev/null || true
+    mkdir -p /sys/fs/cgroup/unified
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+else
+    for controller in cpu cpuset pids; do
+        echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control 2> /dev/null || true
+    done
+    echo +memory > /sys/fs/cgroup/cgroup.subtree_control
+    mkdir /sys/fs/cgroup/probe
+    read -r limit < /sys/fs/cgroup/probe/memory.max
+    [ "$limit" = max ]
+    rmdir /sys/fs/cgroup/probe
+fi
+echo 0 > /proc/sys/kernel/dmesg_restrict
+dmesg -n 1 # the log keeps everything, the console only what ends the guest
+
+# 3.
+export HOME=/root LANG=C.UTF-8 TERM=dumb
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+cut -d' ' -f1 /proc/uptime > "$share/.vm/booted"
+status=0
+sh "$share/.vm/command" < /dev/null > "$share/.vm/output" 2>&1 || status=$?
+dmesg > "$share/.vm/dmesg" || true
+echo "$status" > "$share/.vm/status.part"
+mv "$share/.vm/status.part" "$share/.vm/status"

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a kernel and a command, boots the one in QEMU and gives the other's exit status.
+
+virtme-ng builds the boot file system and the QEMU command line; `guest-setup.sh` prepares the
+guest and runs the command. The status comes back in a file on the shared folder, written after
+the command has ended: no file, no status, and that is an error of its own.
+"""
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.vm.errors import GuestError
+from tests.vm.packages import Kernel
+
+SETUP = Path(__file__).with_name("guest-setup.sh")
+REPOSITORY = SETUP.parents[2]
+_CONSOLE_LINES = 25
+# Whole-second hang of a dead guest is cheap; a leaked QEMU on a 2-core machine is not.
+_POLL_SECONDS = 0.2
+_BOOT_ARGUMENTS = (
+    "loglevel=4",  # panics and warnings on the console, not the boot's chatter
+    "log_buf_len=4M",  # an OOM report is 5 KB: the default buffer forgets a test run's first
+    "printk.devkmsg=on",  # tests write marks into the log: no rate limit on them
+)
+
+
+@dataclass(frozen=True)
+class GuestResult:
+    """How a command ended. Times in seconds; `console` and `dmesg` are the kernel's words."""
+
+    returncode: int
+    output: str
+    console: str
+    dmesg: str
+    boot_seconds: float
+    seconds: float
+
+
+def run(
+    kernel: Kernel,
+    argv: Sequence[str],
+    *,
+    share: Path,
+    timeout: float,
+    cpus: int = 2,
+    memory: str = "1G",
+    cgroup: Literal["v1", "v2"] = "v2",
+    append: Sequence[str] = (),
+    cwd: Path = REPOSITORY,
+    environ: Mapping[str, str] | None = None,
+) -> GuestResult:
+    """Boots `kernel` and runs `argv` in it as root, in `cwd`.
+
+    The guest sees this machine's whole file system; what it writes is lost with it, except below
+    `share`, which is the same folder under the same name on both sides. `share/.vm` is ours.
+    `timeout` covers boot and command. Raises GuestError when no exit status came back.
+    """
+    share = share.resolve()
+    private = share / ".vm"
+    shutil.rmtree(private, ignore_errors=True)
+    (private / "tmp").mkdir(parents=True)
+    (private / "bin").mkdir()
+    # virtme-ng's init runs it when it finds it: 8 s of boot under emulation for nothing we use.
+    (private / "bin" / "systemd-tmpfiles").symlink_to("/bin/true")
+    exports = "".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in (environ or {}).items()
+    )
+    command = f"cd {shlex.quote(str(cwd))} || exit 126\n{exports}exec {shlex.join(argv)}\n"
+    (private / "command").write_text(command, encoding="utf-8")
+    started = time.monotonic()
+    ended = _boot(_vng(kernel, share, cpus, memory, cgroup, append), private, timeout)
+    seconds = time.monotonic() - started
+    status, booted = _read(private / "status"), _read(private / "booted")
+    console = _read(private / "console")
+    if not status:
+        raise GuestError(_what_happened(kernel, ended, booted, timeout, seconds, private))
+    return GuestResult(
+        returncode=int(status),
+        output=_read(private / "output"),
+        console=console,
+        dmesg=_read(private / "dmesg"),
+        boot_seconds=float(booted),
+        seconds=seconds,
+    )
+
+
+def _vng(
+    kernel: Kernel, share: Path, cpus: int, memory: str, cgroup: str, append: Sequence[str]
+) -> list[str]:
+    beside = Path(sys.executable).with_name("vng")
+    vng = str(beside) if beside.exists() else shutil.which("vng")
+    if vng is None:
+        raise GuestError("find vng: not installed; pip install virtme-ng")
+    arguments = [
+        *_BOOT_ARGUMENTS,
+        f"PATH={share}/.vm/bin:/bin:/sbin:/usr/bin:/usr/sbin",
+        *(["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"] if cgroup == "v1" else []),
+        *append,
+    ]
+    # The host's root once more, for guest-setup.sh to mount with a page cache.
+    root = (
+        "-fsdev local,id=vmhost,path=/,security_model=none,readonly=on,multidevs=remap "
+        "-device virtio-9p-pci,fsdev=vmhost,mount_tag=vmhost"
+    )
+    return [
+        vng, "--disable-kvm", "--force-9p", "--verbose", "--user", "root",
+        "--run", str(kernel.image), "--cpus", str(cpus), "--memory", memory,
+        "--rwdir", str(share), *(f"--append={argument}" for argument in arguments),
+        f"--qemu-opts={root}", "--",
+        "/bin/sh", str(SETUP), str(share), str(kernel.root), cgroup,
+    ]  # fmt: skip
+
+
+def _boot(argv: Sequence[str], private: Path, timeout: float) -> int | None:
+    """Runs virtme-ng until it ends (its status) or time is up (None); leaves no process behind."""
+    path = f"{Path(argv[0]).parent}:{os.environ.get('PATH', '')}"
+    environ = {**os.environ, "TMPDIR": str(private / "tmp"), "PATH": path}
+    # Two files: QEMU opens both streams anew and would cut off what the other has written.
+    with (private / "console").open("ab") as console, (private / "vng").open("ab") as out:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=console,
+            env=environ,
+            cwd="/",
+            start_new_session=True,
+        )
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            # virtme-ng, its shell and QEMU share this session's process group and no one else does.
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
+
+
+def _what_happened(
+    kernel: Kernel,
+    ended: int | None,
+    booted: str,
+    timeout: float,
+    seconds: float,
+    private: Path,
+) -> str:
+    if ended is None:
+        during = "the command still running" if booted else "before it was ready"
+        what = f"no result within {timeout:.0f} s, {during}"
+    elif booted:
+        what = f"the guest died {seconds:.0f} s after start, while the command ran"
+    else:
+        what = f"the guest ended after {seconds:.0f} s before it was ready (vng status {ended})"
+    lines = [f"boot kernel {kernel.name} ({kernel.release}): {what}"]
+    for name, title in (("output", "command's output"), ("console", "console"), ("vng", "vng")):
+        if tail := _read(private / name).splitlines()[-_CONSOLE_LINES:]:
+            lines += [f"  last lines of the {title}:", *(f"    {line}" for line in tail)]
+    return "\n".join(lines)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().replace(b"\0", b"").decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return ""
