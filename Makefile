@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 Q := $(if $(V),,@)
 
 PYTHON := .venv/bin/python
+KERNELS ?= all
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/libbpf/*.[ch])
 
@@ -28,7 +29,7 @@ test-unit: .venv/dev ## Test what needs no root, in seconds
 	$(Q)$(PYTHON) -m pytest --ignore tests/kernel
 
 test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced
-	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels all
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels $(KERNELS)
 
 lint: .venv/dev ## Check style and types; compile the BPF object for every architecture
 	$(Q).venv/bin/ruff check .
@@ -45,10 +46,11 @@ format: .venv/dev ## Format Python and C
 build: .venv/built ## Build into .venv/bin/container-oomkill
 
 wheel: .venv/dev ## Build dist/*.whl, with libbpf inside
+	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.*
 	$(Q)$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
-	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
+	$(Q)PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m auditwheel -q repair -w dist build/wheel/*.whl
 
-bench: .venv/dev ## Measure, beside what people would use instead
+bench: wheel ## Measure, beside what people would use instead
 	$(Q)$(SUDO) $(PYTHON) -m bench
 
 clean: ## Remove what was built here

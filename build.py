@@ -84,6 +84,8 @@ def wire_ffi() -> FFI:
         "container_oomkill._wire",
         f'#include <linux/types.h>\n#include "oomkill.h"\n#define OBJECT_CHECKSUM {checksum}u\n',
         include_dirs=[str(ROOT / "bpf")],
+        # It calls nothing of libc; auditwheel takes one without it for something it does not know.
+        extra_link_args=["-Wl,--no-as-needed", "-lc"],
         py_limited_api=True,
     )
     return ffi

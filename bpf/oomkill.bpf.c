@@ -28,7 +28,7 @@
 #include "core_fixes.bpf.h"
 
 #define NAME_SIZE 256 /* NAME_MAX and its NUL */
-#define THREADS_MAX 128
+#define THREADS_MAX 64
 #define NS_PER_MS 1000000ULL
 
 /* Raw tracepoint alone: further victims of a group come within this time. */
@@ -45,7 +45,7 @@ struct scratch {
 	u32 owner; /* thread in the middle of an incident, 0 for none */
 	u32 used; /* of record.strings */
 	u32 used_by_incident; /* of it, what all victims share */
-	u32 pad;
+	u32 threads; /* of the victim, before SIGKILL made some of them leave */
 	struct oomkill_victim record;
 };
 
@@ -141,70 +141,76 @@ static __always_inline u64 memcg_oom_kills(const struct mem_cgroup *memcg)
 }
 
 /*
+ * The loops below are functions of their own, with numbers only for arguments:
+ * the verifier looks through such a one once, and not once more for every way
+ * that leads to its call. That is most of the time it takes to attach.
+ */
+
+/*
  * memory.oom.group, as mem_cgroup_get_oom_group() finds it: the highest cgroup
  * from the victim's up to the domain that has it set. 0: none.
  */
-static __always_inline u64 oom_group_id(struct mem_cgroup *memcg, const struct mem_cgroup *domain)
+__noinline u64 oom_group_id(u64 victim_memcg, u64 domain)
 {
-	u64 id = 0;
+	struct mem_cgroup *memcg = (struct mem_cgroup *)victim_memcg;
+	u64 group = 0, is_group;
 	int level;
 
-	if (!memcg || memcg_is_v1(memcg))
-		return 0;
-	for (level = 0; level < OOMKILL_PATH_DEPTH; level++) {
-		struct mem_cgroup *parent = parent_memcg(memcg);
-
-		if (!parent)
+	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++) {
+		is_group = -(u64)BPF_CORE_READ(memcg, oom_group);
+		barrier_var(is_group); /* no branch, which the verifier would follow each time */
+		group = (group & ~is_group) | ((u64)memcg & is_group);
+		if ((u64)memcg == domain)
 			break;
-		if (BPF_CORE_READ(memcg, oom_group))
-			id = memcg_id(memcg);
-		if (memcg == domain)
-			break;
-		memcg = parent;
+		memcg = parent_memcg(memcg);
 	}
-	return id;
+	return group ? memcg_id((struct mem_cgroup *)group) : 0;
 }
 
 /*
  * Raw tracepoint alone: the domain is the first cgroup from the victim's upward
  * that is as good as full. None is: the node's memory, or a cpuset's, ran out.
  */
-static __always_inline struct mem_cgroup *full_memcg(struct mem_cgroup *memcg)
+__noinline u64 full_memcg(u64 victim_memcg)
 {
+	struct mem_cgroup *memcg = (struct mem_cgroup *)victim_memcg;
 	int level;
 
-	for (level = 0; level < OOMKILL_PATH_DEPTH; level++) {
-		struct mem_cgroup *parent;
-		u64 usage;
+	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++) {
+		struct mem_cgroup *parent = parent_memcg(memcg);
+		u64 usage = BPF_CORE_READ(memcg, memory.usage.counter);
 
-		if (!memcg)
-			return NULL;
-		parent = parent_memcg(memcg);
 		if (!parent) /* the root has no limit */
-			return NULL;
-		usage = BPF_CORE_READ(memcg, memory.usage.counter);
+			return 0;
 		if (usage + config.pages_slack >= BPF_CORE_READ(memcg, memory.max))
-			return memcg;
+			return (u64)memcg;
 		memcg = parent;
 	}
-	return NULL;
+	return 0;
 }
 
-static __always_inline void fill_path(struct scratch *s, struct oomkill_memcg *to,
-				      struct kernfs_node *kn)
+/*
+ * Writes a path behind the strings there are, and returns its size in bytes,
+ * PATH_WHOLE added if it reached the root.
+ */
+#define PATH_WHOLE (1ULL << 32)
+
+__noinline u64 write_path(u64 kernfs_node)
 {
-	u64 start = s->used;
-	u64 at = start;
+	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node;
+	struct scratch *s = get_scratch();
+	u64 start, at, whole = 0;
 	int depth;
 
-	to->path_offset = start;
-	to->flags |= OOMKILL_MEMCG_PATH_CUT;
+	if (!s)
+		return 0;
+	start = at = s->used;
 	for (depth = 0; depth < OOMKILL_PATH_DEPTH; depth++) {
 		struct kernfs_node *parent = kernfs_parent(kn);
 		long size;
 
 		if (!parent) {
-			to->flags &= ~OOMKILL_MEMCG_PATH_CUT;
+			whole = PATH_WHOLE;
 			break;
 		}
 		if (at - start > OOMKILL_PATH_LEN - NAME_SIZE)
@@ -219,8 +225,20 @@ static __always_inline void fill_path(struct scratch *s, struct oomkill_memcg *t
 		at += size & (2 * NAME_SIZE - 1);
 		kn = parent;
 	}
-	to->path_size = at - start;
 	s->used = at;
+	return (at - start) | whole;
+}
+
+static __always_inline void fill_path(struct scratch *s, struct oomkill_memcg *to,
+				      struct kernfs_node *kn)
+{
+	u64 written;
+
+	to->path_offset = s->used;
+	written = write_path((u64)kn);
+	to->path_size = written;
+	if (!(written & PATH_WHOLE))
+		to->flags |= OOMKILL_MEMCG_PATH_CUT;
 }
 
 static __always_inline void no_memcg(struct oomkill_memcg *to)
@@ -265,33 +283,44 @@ static __always_inline void fill_memcg(struct scratch *s, struct oomkill_memcg *
 /* --- the victim ---------------------------------------------------------- */
 
 /* What a process used: its dead threads' share and that of each living one. */
-static __always_inline void fill_threads(struct oomkill_victim *record,
-					 const struct signal_struct *sig)
+__noinline int fill_threads(u64 signal)
 {
-	struct oomkill_process *to = &record->process;
+	const struct signal_struct *sig = (const struct signal_struct *)signal;
+	struct scratch *s = get_scratch();
 	u64 head = (u64)__builtin_preserve_access_index(&sig->thread_head);
 	struct list_head *node = BPF_CORE_READ(sig, thread_head.next);
+	u64 min_flt = BPF_CORE_READ(sig, min_flt);
+	u64 maj_flt = BPF_CORE_READ(sig, maj_flt);
+	u64 utime = BPF_CORE_READ(sig, utime);
+	u64 stime = BPF_CORE_READ(sig, stime);
+	u64 gtime = BPF_CORE_READ(sig, gtime);
+	struct oomkill_process *to;
 	int i;
 
-	to->min_flt = BPF_CORE_READ(sig, min_flt);
-	to->maj_flt = BPF_CORE_READ(sig, maj_flt);
-	to->utime_ns = BPF_CORE_READ(sig, utime);
-	to->stime_ns = BPF_CORE_READ(sig, stime);
-	to->gtime_ns = BPF_CORE_READ(sig, gtime);
+	if (!s)
+		return 0;
 	for (i = 0; i < THREADS_MAX; i++) {
 		const struct task_struct *task;
 
 		if (!node || (u64)node == head)
-			return;
+			break;
 		task = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
-		to->min_flt += BPF_CORE_READ(task, min_flt);
-		to->maj_flt += BPF_CORE_READ(task, maj_flt);
-		to->utime_ns += BPF_CORE_READ(task, utime);
-		to->stime_ns += BPF_CORE_READ(task, stime);
-		to->gtime_ns += BPF_CORE_READ(task, gtime);
+		min_flt += BPF_CORE_READ(task, min_flt);
+		maj_flt += BPF_CORE_READ(task, maj_flt);
+		utime += BPF_CORE_READ(task, utime);
+		stime += BPF_CORE_READ(task, stime);
+		gtime += BPF_CORE_READ(task, gtime);
 		node = BPF_CORE_READ(node, next);
 	}
-	record->flags |= OOMKILL_THREADS_CUT;
+	if (i == THREADS_MAX)
+		s->record.flags |= OOMKILL_THREADS_CUT;
+	to = &s->record.process;
+	to->min_flt = min_flt;
+	to->maj_flt = maj_flt;
+	to->utime_ns = utime;
+	to->stime_ns = stime;
+	to->gtime_ns = gtime;
+	return 0;
 }
 
 static __always_inline void fill_mm(struct oomkill_process *to, const struct mm_struct *mm)
@@ -356,13 +385,12 @@ static __always_inline void fill_process(struct oomkill_victim *record,
 	if (!mm) /* set by mark_oom_victim(), just before */
 		mm = BPF_CORE_READ(sig, oom_mm);
 	fill_mm(to, mm);
-	fill_threads(record, sig);
+	fill_threads((u64)sig);
 	to->start_boottime_ns = BPF_CORE_READ(leader, start_boottime);
 	to->pid = BPF_CORE_READ(task, tgid);
 	to->pid_in_ns = innermost_pid(leader);
 	to->ppid = BPF_CORE_READ(parent, tgid);
 	to->uid = BPF_CORE_READ(task, real_cred, uid.val);
-	to->threads = BPF_CORE_READ(sig, nr_threads);
 	to->task_flags = BPF_CORE_READ(task, flags);
 	to->prio = BPF_CORE_READ(task, prio);
 	to->static_prio = BPF_CORE_READ(task, static_prio);
@@ -415,6 +443,7 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	c->incidents++;
 	s->owner = current_tid();
 	s->killed = NULL;
+	s->threads = OOMKILL_UNKNOWN_U32;
 	s->used = 0;
 	record->total_pages = OOMKILL_UNKNOWN;
 	record->points = OOMKILL_UNKNOWN_S64;
@@ -425,6 +454,16 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	record->message[0] = 0;
 }
 
+static __always_inline u64 task_group_id(const struct task_struct *task,
+					 const struct mem_cgroup *domain)
+{
+	struct mem_cgroup *memcg = task_memcg(task);
+
+	if (!memcg || memcg_is_v1(memcg))
+		return 0;
+	return oom_group_id((u64)memcg, (u64)domain);
+}
+
 static __always_inline void fill_incident(struct scratch *s, struct mem_cgroup *domain,
 					  const struct task_struct *victim)
 {
@@ -433,7 +472,7 @@ static __always_inline void fill_incident(struct scratch *s, struct mem_cgroup *
 	fill_memcg(s, &record->domain, domain);
 	fill_memcg_name(s, &record->trigger_memcg, task_memcg((void *)bpf_get_current_task()));
 	s->used_by_incident = s->used;
-	s->group_id = victim ? oom_group_id(task_memcg(victim), domain) : 0;
+	s->group_id = victim ? task_group_id(victim, domain) : 0;
 	if (s->group_id)
 		record->flags |= OOMKILL_GROUP;
 	record->trigger.pid = bpf_get_current_pid_tgid() >> 32;
@@ -474,10 +513,12 @@ static __always_inline int on_kill(struct task_struct *victim)
 	if (!s || !c)
 		return 0;
 	c->kills++;
-	if (s->owner == current_tid())
-		s->killed = victim;
-	else
+	if (s->owner != current_tid()) {
 		c->lost_no_context++;
+		return 0;
+	}
+	s->killed = victim;
+	s->threads = BPF_CORE_READ(victim, signal, nr_threads);
 	return 0;
 }
 
@@ -506,6 +547,7 @@ static __always_inline void send_kill(struct scratch *s, struct oomkill_counters
 	fill_memcg(s, &s->record.victim_memcg, task_memcg(task));
 	fill_process(&s->record, task);
 	s->record.process.tid = tid;
+	s->record.process.threads = s->threads;
 	send_victim(s, c);
 }
 
@@ -566,8 +608,8 @@ static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_coun
 	c->kills++;
 
 	now = bpf_ktime_get_boot_ns();
-	domain = full_memcg(memcg);
-	group = oom_group_id(memcg, domain);
+	domain = (struct mem_cgroup *)full_memcg((u64)memcg);
+	group = task_group_id(task, domain);
 	if (!group || group != s->group_id || s->owner != current_tid() ||
 	    now - s->last_ns > GROUP_GAP_NS) {
 		begin_incident(s, c);

@@ -11,8 +11,10 @@ kernel's words, for doctor and for the error when none is left.
 
 from __future__ import annotations
 
+import os
+
 from . import libbpf, memcg_kills, wire
-from .errors import BpfError, UnsupportedError
+from .errors import BpfError, UnsupportedError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "raw_tracepoint": ("mark_victim",),
 }
 HOOK_NUMBERS = {name: number for number, name in wire.HOOKS.items()}
+KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
 RING_BYTES = 1 << 20
 # A full cgroup is this close to its limit, in pages per CPU: what each CPU may have taken out of
 # the counter in advance (MEMCG_CHARGE_BATCH in mm/memcontrol.c).
@@ -114,6 +117,8 @@ def attach(
 
     Raises `UnsupportedError` with each rung's reason when none does.
     """
+    if btf is not None and not os.access(btf, os.R_OK):
+        raise UsageError(f"read the kernel's types from {btf}: no such file, or not readable")
     libbpf.capture_log(debug=debug)
     refused: dict[str, BpfError] = {}
     for rung in PROGRAMS if hook is None else (hook,):
@@ -125,6 +130,8 @@ def attach(
         probe.refused = refused
         return probe
     reasons = "; ".join(f"{rung}: {error}" for rung, error in refused.items())
+    if btf is None and not os.path.exists(KERNEL_TYPES):
+        reasons = f"this kernel has no {KERNEL_TYPES}, and no --btf was given; {reasons}"
     raise UnsupportedError(
         f"no hook could be attached ({reasons}): `container-oomkill doctor` says what is missing"
     ) from refused[rung]

@@ -19,7 +19,6 @@ class Stop:
         self.event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._set = False
         self.output: int | None = None
-        self.fds = [self._event]
 
     def on_signals(self) -> None:
         for number in SIGNALS:

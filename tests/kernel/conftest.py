@@ -118,10 +118,18 @@ def kernel_log() -> Iterator[KernelLog]:
         yield log
 
 
-@pytest.fixture
-def recorder(hook: str) -> Iterator[Recorder]:
+@pytest.fixture(scope="session")
+def attached_recorder(hook: str) -> Iterator[Recorder]:
+    """One for all tests: starting Python takes seconds in an emulated guest."""
     with Recorder(hook) as recorder:
         yield recorder
+
+
+@pytest.fixture
+def recorder(attached_recorder: Recorder) -> Recorder:
+    """A recorder that has nothing left to say of the tests before."""
+    attached_recorder.skip_to_now()
+    return attached_recorder
 
 
 @pytest.fixture

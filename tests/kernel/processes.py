@@ -91,6 +91,14 @@ class Recorder:
         record: dict[str, Any] = json.loads(line)
         return record
 
+    def skip_to_now(self) -> None:
+        """Drop what a failed test left unread."""
+        assert self.process.stdout is not None
+        while self._selector.select(0):
+            if not os.read(self.process.stdout.fileno(), 65536):
+                break
+        self._unread = b""
+
     def errors(self) -> str:
         assert self.process.stderr is not None
         return self.process.stderr.read().decode()

@@ -57,8 +57,7 @@ def test_own_limit(
     assert victim["ppid"] == os.getpid()
     assert victim["cgroup"] == cgroup.path
     assert victim["cgroup_id"] == cgroup.id()
-    assert victim["threads"] == 1
-    assert victim["rss"]["shmem_bytes"] == 4 * MIB
+    assert victim["rss"]["shmem_bytes"] >= 4 * MIB  # and hog itself, where /tmp is a tmpfs
     assert victim["rss"]["anon_bytes"] > 24 * MIB
     assert victim["vm"]["hiwater_rss_bytes"] >= victim["rss"]["anon_bytes"]
     assert victim["minor_faults"] >= victim["rss"]["anon_bytes"] // 4096
@@ -100,7 +99,8 @@ def test_kills_come_in_order_and_once(
         records.append(recorder.record())
     pids = [kernel_log.killed().tid for _ in range(3)]
     assert [record["victims"][0]["pid"] for record in records] == pids
-    assert [record["sequence"] for record in records] == [1, 2, 3]
+    first = records[0]["sequence"]
+    assert [record["sequence"] for record in records] == [first, first + 1, first + 2]
     assert [record["boot_ns"] for record in records] == sorted(r["boot_ns"] for r in records)
 
 
@@ -142,8 +142,8 @@ def test_another_task_asked(
 ) -> None:
     (cgroup,) = make_cgroups("/oomkill-other")
     cgroup.limit(32)
-    big = hog(cgroup, "name big anon 20 ready wait").ready()
-    small = hog(cgroup, "name small adj -1000 anon 16 ready wait")
+    big = hog(cgroup, "name big adj 1000 anon 20 ready wait").ready()
+    small = hog(cgroup, "name small anon 16 ready wait")
     assert big.was_killed()
     small.ready()
 
@@ -159,8 +159,8 @@ def test_another_task_asked_and_at_least_the_pid_is_known(
 ) -> None:
     (cgroup,) = make_cgroups("/oomkill-pid")
     cgroup.limit(32)
-    big = hog(cgroup, "anon 20 ready wait").ready()
-    small = hog(cgroup, "adj -1000 anon 16 ready wait")
+    big = hog(cgroup, "adj 1000 anon 20 ready wait").ready()
+    small = hog(cgroup, "anon 16 ready wait")
     assert big.was_killed()
     small.ready()
     record = recorder.record()
@@ -176,6 +176,7 @@ def test_threads_and_a_dead_leader(
     kernel_log: KernelLog,
     make_cgroups: MakeCgroups,
     hog: StartHog,
+    hook: str,
     fast_count_error_bytes: int,
 ) -> None:
     (cgroup,) = make_cgroups("/oomkill-leader")
@@ -188,7 +189,9 @@ def test_threads_and_a_dead_leader(
     assert victim["pid"] == started.pid
     assert victim["tid"] != victim["pid"]
     assert victim["pid_in_container"] == started.pid
-    assert victim["threads"] == 5  # the leader stays as a zombie until its threads are gone
+    # The leader stays as a zombie until its threads are gone. The raw tracepoint comes after
+    # SIGKILL, when some may have left.
+    assert victim["threads"] == (None if hook == "raw_tracepoint" else 5)
     assert victim["rss"]["anon_bytes"] > 24 * MIB
     assert victim["started_at"] is not None
     assert victim["started_at"] < record["time"]

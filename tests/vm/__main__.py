@@ -4,6 +4,8 @@
     python -m tests.vm --list
     python -m tests.vm --kernels all --fetch-only
     python -m tests.vm --kernels 6.1,7.3 -- uname -r
+
+The command sees this machine's files; what it writes is lost, except below --share.
 """
 
 import argparse
@@ -34,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     if not args.command:
         print("tests.vm: no command; put it after --", file=sys.stderr)
         return 2
+    guest.end_with_us()
     with ThreadPoolExecutor(max_workers=args.jobs) as pool:
         outcomes = list(pool.map(lambda kernel: _one(kernel, args), kernels))
     return 0 if all(outcomes) else 1

@@ -17,6 +17,8 @@ from tests.vm.errors import PackageError
 from tests.vm.mirror import Mirror
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# 7.x kernels: an empty image package that depends on the real ones, of its very version.
+_PART = re.compile(r"\b(linux-(?:base|binary|modules)-\d\S*) \(= ")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class Apt:
 
     def __init__(self, folder: Path, mirror: Mirror, suites: Sequence[str], arch: str) -> None:
         if not KEYRING.is_file():
-            raise PackageError(f"read {KEYRING}: no such file; apt-get install debian-archive-keyring")
+            raise PackageError(
+                f"read {KEYRING}: no such file; apt-get install debian-archive-keyring"
+            )
         for part in ("state/lists/partial", "cache/archives/partial"):
             (folder / part).mkdir(parents=True)
         sources = folder / "suites.sources"
@@ -70,14 +74,25 @@ class Apt:
 
     def newest(self, pattern: str) -> Package:
         """The highest version among the packages whose whole name matches `pattern`."""
-        listed = self._run("apt-cache", "pkgnames", "linux-").split()
-        names = sorted(name for name in listed if re.fullmatch(pattern, name))
+        names = [name for name in self._names() if re.fullmatch(pattern, name)]
         if not names:
             raise PackageError(f"find package {pattern}: no suite of this kernel has one")
-        return max(self.show(*names), key=functools.cmp_to_key(_compare))
+        return max(self._show(*names), key=functools.cmp_to_key(_compare))
 
-    def show(self, *names: str) -> list[Package]:
-        """The newest version of each named package."""
+    def parts(self, image: Package) -> list[Package]:
+        """The packages of the same release which a split kernel's image package depends on.
+
+        One that the archive no longer holds is left out: some hold nothing but documentation,
+        and whether the rest is a whole kernel shows when it is unpacked.
+        """
+        known = set(self._names())
+        names = [name for name in _PART.findall(image.depends) if name in known]
+        return self._show(*names) if names else []
+
+    def _names(self) -> list[str]:
+        return sorted(self._run("apt-cache", "pkgnames", "linux-").split())
+
+    def _show(self, *names: str) -> list[Package]:
         text = self._run("apt-cache", "show", "--no-all-versions", *names)
         return [_package(stanza) for stanza in text.strip().split("\n\n")]
 

@@ -5,11 +5,13 @@
     |-- TableError      kernels.toml, or a name that is not in it
     |-- PackageError    no mirror, no package, a failed download or unpacking
     `-- GuestError      the guest did not boot, died, or ran out of time
+
+Each message is action + object + what to do, for a person who reads no traceback.
 """
 
 
 class VmError(Exception):
-    """Base of all: the message is for a person, no traceback needed."""
+    """Base of all."""
 
 
 class TableError(VmError):

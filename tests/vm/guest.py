@@ -6,6 +6,7 @@ guest and runs the command. The status comes back in a file on the shared folder
 the command has ended: no file, no status, and that is an error of its own.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Literal
 
 from tests.vm.errors import GuestError
@@ -24,8 +26,8 @@ from tests.vm.packages import Kernel
 SETUP = Path(__file__).with_name("guest-setup.sh")
 REPOSITORY = SETUP.parents[2]
 _CONSOLE_LINES = 25
-# Whole-second hang of a dead guest is cheap; a leaked QEMU on a 2-core machine is not.
-_POLL_SECONDS = 0.2
+_NOISE = ("BIOS-e820", "ommand line:")  # fills the console's first page, says nothing
+_alive: set[int] = set()  # process groups of the guests running now
 _BOOT_ARGUMENTS = (
     "loglevel=4",  # panics and warnings on the console, not the boot's chatter
     "log_buf_len=4M",  # an OOM report is 5 KB: the default buffer forgets a test run's first
@@ -93,6 +95,18 @@ def run(
     )
 
 
+def end_with_us() -> None:
+    """From now on a signal that ends this process ends its guests first; for a `main()`."""
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        for group in tuple(_alive):
+            _kill(group)
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, handler)
+
+
 def _vng(
     kernel: Kernel, share: Path, cpus: int, memory: str, cgroup: str, append: Sequence[str]
 ) -> list[str]:
@@ -127,7 +141,8 @@ def _boot(argv: Sequence[str], private: Path, timeout: float) -> int | None:
     # Two files: QEMU opens both streams anew and would cut off what the other has written.
     with (private / "console").open("ab") as console, (private / "vng").open("ab") as out:
         process = subprocess.Popen(
-            argv,
+            # Should we be killed outright, this still ends the guest.
+            ["timeout", "--signal=KILL", str(timeout + 10), *argv],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=console,
@@ -135,17 +150,21 @@ def _boot(argv: Sequence[str], private: Path, timeout: float) -> int | None:
             cwd="/",
             start_new_session=True,
         )
+        _alive.add(process.pid)
         try:
             return process.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
         finally:
-            # virtme-ng, its shell and QEMU share this session's process group and no one else does.
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            _kill(process.pid)
             process.wait()
+            _alive.discard(process.pid)
+
+
+def _kill(group: int) -> None:
+    """Ends virtme-ng, its shell and QEMU: a process group of their own, led by `group`."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _what_happened(
@@ -165,7 +184,9 @@ def _what_happened(
         what = f"the guest ended after {seconds:.0f} s before it was ready (vng status {ended})"
     lines = [f"boot kernel {kernel.name} ({kernel.release}): {what}"]
     for name, title in (("output", "command's output"), ("console", "console"), ("vng", "vng")):
-        if tail := _read(private / name).splitlines()[-_CONSOLE_LINES:]:
+        said = [line for line in _read(private / name).splitlines() if line.strip()]
+        tail = [line for line in said if not any(word in line for word in _NOISE)][-_CONSOLE_LINES:]
+        if tail:
             lines += [f"  last lines of the {title}:", *(f"    {line}" for line in tail)]
     return "\n".join(lines)
 

@@ -46,9 +46,7 @@ def find(etc: Path = Path("/etc/apt"), environ: Mapping[str, str] = os.environ) 
         elif pocket in ("", "updates", "backports"):
             archive = archive or uri
     if not archive or not security:
-        what, variable = (
-            ("security", SECURITY_VARIABLE) if archive else ("main", ARCHIVE_VARIABLE)
-        )
+        what, variable = ("security", SECURITY_VARIABLE) if archive else ("main", ARCHIVE_VARIABLE)
         raise PackageError(
             f"find Debian's {what} archive: {etc} does not name one; "
             f"set {variable} to its base address"

@@ -11,7 +11,6 @@ import hashlib
 import json
 import lzma
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,8 +24,6 @@ from tests.vm.errors import PackageError
 from tests.vm.table import KernelSpec
 
 CACHE_VARIABLE = "CONTAINER_OOMKILL_CACHE"
-# Split kernels (7.x) have an empty image package that depends on the real ones.
-_SPLIT = re.compile(r"\b(linux-(?:base|binary|modules)-\d\S*) \(= ")
 
 
 @dataclass(frozen=True)
@@ -83,14 +80,15 @@ def cached(spec: KernelSpec, *, cache: Path | None = None) -> Kernel | None:
 def _fetch(specs: Sequence[KernelSpec], kernels: Path, arch: str) -> None:
     suites = sorted({suite for spec in specs for suite in spec.suites})
     found = mirror.find()
+    for stale in kernels.glob(".fetch-*"):  # of a run that was killed: the lock is ours now
+        shutil.rmtree(stale)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=kernels) as name:
         folder = Path(name)
         apt = Apt(folder / "apt", found, suites, arch)
         apt.update()
         for spec in specs:
             image = apt.newest(spec.package)
-            parts = [*_SPLIT.findall(image.depends)]
-            packages = [image, *(apt.show(*parts) if parts else [])]
+            packages = [image, *apt.parts(image)]
             print(f"fetch {spec.name}: {image.name} {image.version}", flush=True)
             debs = apt.download(packages)
             root = _unpack(debs, folder / spec.name, spec, packages)
@@ -112,7 +110,7 @@ def _unpack(
             if (part / tree).is_dir():
                 shutil.copytree(part / tree, full / tree, dirs_exist_ok=True, copy_function=os.link)
         shutil.rmtree(part)
-    releases = os.listdir(full / "lib" / "modules")
+    releases = [path.name for path in (full / "lib" / "modules").iterdir()]
     if len(releases) != 1:
         raise PackageError(f"unpack {packages[0].name}: expected one kernel, got {releases}")
     release = releases[0]

@@ -62,5 +62,7 @@ def choose(choice: str, rows: tuple[KernelSpec, ...] | None = None) -> tuple[Ker
     known = {row.name for row in rows}
     if not wanted or wanted - known:
         bad = ", ".join(sorted(wanted - known)) or repr(choice)
-        raise TableError(f"choose kernel {bad}: not in the table; it has {', '.join(sorted(known))}")
+        raise TableError(
+            f"choose kernel {bad}: not in the table; it has {', '.join(sorted(known))}"
+        )
     return tuple(row for row in rows if row.name in wanted)

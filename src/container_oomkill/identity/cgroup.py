@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes a cgroup path, gives the runtime, the container's id, the pod's uid and its QoS class.
 
-Pure text work on one table, `forms.FORMS`: a row per way a runtime names a container's cgroup. What
-no row describes stays unknown; a process of no container is the systemd unit's it lies in.
+Pure text work on one table, `forms.FORMS`: a row per way a runtime names a container's cgroup.
+What no row describes stays unknown; a process of no container is its systemd unit's.
 
 Containers nest: kind's nodes, Docker in Docker, systemd inside a container. The innermost one
 is the container whose memory it was. Whoever may create cgroups inside a container chooses
@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .forms import FORMS, Form, hex64, is_uid, unescape
+from .forms import FORMS, Form, hex64, is_uid
+from .systemd import unescape
 
 CUT = "…"
 _UNITS = (".service", ".scope", ".mount", ".socket", ".swap")
@@ -45,6 +46,8 @@ def parse(path: str) -> CgroupIdentity:
     containers: list[tuple[int, Form, str, str | None]] = []
     pod: tuple[int, str, str | None] | None = None
     for index in range(1, len(names)):
+        if not names[index]:
+            continue
         if read := _pod(names, index):
             pod = (index, *read)
         elif match := _container(names, index, containers[-1][0] if containers else 0):
@@ -54,7 +57,8 @@ def parse(path: str) -> CgroupIdentity:
                 pod = (0, *read)
     # nspawn itself, the host's side of the container, next to its payload
     if containers and containers[-1][1].runtime == "nspawn":
-        if names[containers[-1][0] + 1 :][:1] == ["supervisor"]:
+        below = names[containers[-1][0] + 1 :]
+        if below[:1] == ["supervisor"]:
             containers.pop()
     pod_at, pod_uid, qos = pod or (0, None, None)
     pod_cgroup = "/".join(names[: pod_at + 1]) if pod_at else None
@@ -84,9 +88,9 @@ def parse(path: str) -> CgroupIdentity:
 
 def _container(names: list[str], index: int, inside: int) -> tuple[Form, str, str | None] | None:
     """Match one name; ``inside``: where the container it lies in is, whose name is not ours."""
-    name, above = names[index], names[:index]
-    if name.count(":") == 2:
-        return _misdriven(name)
+    name = names[index]
+    if name.count(":") == 2 and (match := _misdriven(name)):
+        return match
     if _is_podman_pod(names, index):
         return None
     for form in FORMS:
@@ -96,10 +100,8 @@ def _container(names: list[str], index: int, inside: int) -> tuple[Form, str, st
         if depth:
             if index - depth <= inside or (form.at_root and (index != depth + 1 or names[0])):
                 continue
-            if any(
-                want not in ("*", have)
-                for want, have in zip(form.under, above[index - depth :], strict=True)
-            ):
+            above = zip(form.under, names[index - depth : index], strict=True)
+            if any(want not in ("*", have) for want, have in above):
                 continue
         text = name[len(form.prefix) : len(name) - len(form.suffix)]
         if read := form.read(text):
@@ -130,9 +132,11 @@ def _pod(names: list[str], index: int) -> tuple[str, str | None] | None:
     above = names[index - 1]
     if above == "kubepods":
         return uid, _QOS[""]
+    if index == 1:
+        return (uid, None) if above == CUT else None
     if above in ("burstable", "besteffort") and names[index - 2] in ("kubepods", CUT):
         return uid, _QOS[above]
-    return (uid, None) if above == CUT and index == 1 else None
+    return None
 
 
 def _pod_slice(name: str) -> tuple[str, str | None] | None:
@@ -161,7 +165,12 @@ def _is_podman_pod(names: list[str], index: int) -> bool:
 
 
 def _unit(names: list[str], *, whole: bool) -> str | None:
-    """Return the innermost systemd unit; a slice only if the path ends with it."""
+    """Return the innermost systemd unit; a slice only if the path ends with it.
+
+    None of a cut path: what is missing may be a container, and the unit one inside it.
+    """
+    if names[0]:
+        return None
     for index in range(len(names) - 1, 0, -1):
         name = names[index]
         # user@1000.service/init.scope: the manager's own corner of its service

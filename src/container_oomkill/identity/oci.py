@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes OCI bundles' ``config.json``, gives names from the annotations containerd and CRI-O set.
+
+containerd: io.kubernetes.cri.*, pkg/cri/annotations; nerdctl: nerdctl/*, pkg/labels.
+CRI-O: io.kubernetes.cri-o.*, pkg/annotations. A pod's own annotations may be among them, so of
+a name that both CRI-O and a pod can set, CRI-O's own copy in io.kubernetes.cri-o.Labels counts.
+"""
+
+from __future__ import annotations
+
+import json
+
+from . import state
+from .state import Folder, Key, Known
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CONTAINERD_FOLDERS = (
+    "/run/containerd/io.containerd.runtime.v2.task",
+    "/run/k3s/containerd/io.containerd.runtime.v2.task",
+    "/var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
+    "/run/containerd/io.containerd.runtime.v1.linux",
+)
+CRIO_FOLDERS = ("/run/containers/storage/overlay-containers",)
+CRI = "io.kubernetes.cri."
+CRIO = "io.kubernetes.cri-o."
+DOCKERS_NAMESPACE = "moby"  # its bundles say nothing that Docker's own state does not
+
+
+class Containerd:
+    """containerd's bundles: ``<folder>/<namespace>/<id>/config.json``."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def _namespaces(self) -> list[str]:
+        return sorted(name for name in state.names_in(self.folder) if name != DOCKERS_NAMESPACE)
+
+    def _below(self, namespace: str) -> Folder:
+        def read(key: Key, document: Any) -> Known | None:
+            return read_containerd(key, document, namespace)
+
+        return Folder(self.folder, (namespace,), ("config.json",), read)
+
+    def stamp(self) -> object:
+        own = state.stamp_of(self.folder)
+        if own is None:
+            return None
+        return [own, *(self._below(name).stamp() for name in self._namespaces())]
+
+    def settled(self, stamp: object) -> bool:
+        return not isinstance(stamp, list) or all(map(state.is_settled, stamp))
+
+    def keys(self) -> set[Key]:
+        return set().union(*(self._below(name).keys() for name in self._namespaces()))
+
+    def version(self, key: Key) -> object:
+        return next(filter(None, (self._below(n).version(key) for n in self._namespaces())), None)
+
+    def find(self, key: Key) -> Known | None:
+        return next(filter(None, (self._below(n).find(key) for n in self._namespaces())), None)
+
+
+def crio(folder: str) -> Folder:
+    """Return CRI-O's bundles: ``<folder>/<id>/userdata/config.json``, among Podman's."""
+    return Folder(folder, (), ("userdata", "config.json"), read_crio)
+
+
+def read_containerd(key: Key, document: Any, namespace: str) -> Known:
+    """Return what one config.json says; a pod's facts only in the kubelet's namespace."""
+    owner, container_id = key
+    notes = state.mapping(state.mapping(document).get("annotations"))
+    labels = state.bounded(notes)
+    if namespace == "k8s.io" and CRI + "sandbox-name" in notes:
+        sandbox = notes.get(CRI + "container-type") == "sandbox"
+        image = notes.get(CRI + ("podsandbox.image-name" if sandbox else "image-name"))
+        return Known(
+            container_id,
+            "containerd",
+            owner,
+            state.SANDBOX if sandbox else state.text(notes.get(CRI + "container-name")),
+            state.text(image),
+            pod=state.text(notes.get(CRI + "sandbox-name")),
+            namespace=state.text(notes.get(CRI + "sandbox-namespace")),
+            pod_uid=state.text(notes.get(CRI + "sandbox-uid")),
+            labels=labels,
+        )
+    name = state.text(notes.get("nerdctl/name"))
+    return Known(container_id, "containerd", owner, name, labels=labels)
+
+
+def read_crio(key: Key, document: Any) -> Known | None:
+    """Return what one config.json says; None if it is not CRI-O's."""
+    owner, container_id = key
+    raw = state.mapping(state.mapping(document).get("annotations"))
+    if raw.get("io.container.manager") == "libpod" or raw.get(CRIO + "ContainerID") not in (
+        container_id,
+        None,
+    ):
+        return None
+    kind = raw.get(CRIO + "ContainerType")
+    if kind not in ("container", "sandbox"):
+        return None
+    labels = {**raw, **_labels(raw.get(CRIO + "Labels"))}
+    sandbox = kind == "sandbox"
+    return Known(
+        container_id,
+        "crio",
+        owner,
+        state.SANDBOX if sandbox else state.text(labels.get(state.CONTAINER_NAME)),
+        state.text(raw.get(CRIO + "ImageName")) or state.text(raw.get(CRIO + "Image")),
+        pod=state.text(labels.get(state.POD_NAME)),
+        namespace=state.text(labels.get(state.POD_NAMESPACE)),
+        pod_uid=state.text(labels.get(state.POD_UID)),
+        labels=state.bounded(_labels(raw.get(CRIO + "Labels"))),
+    )
+
+
+def _labels(value: object) -> dict[str, Any]:
+    try:
+        return dict(state.mapping(json.loads(value))) if isinstance(value, str) else {}
+    except (ValueError, RecursionError):
+        return {}

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes what is known of containers, gives it back by id; bounded, safe to use from threads.
+
+A container often goes before its kill is looked at, so the names of gone ones are kept a while.
+Room is made by dropping first the longest gone, then the longest known: both can be read again
+if they are still there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, OrderedDict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .state import Key, Known
+
+KEEP_SECONDS = 600.0
+CAPACITY = 4096  # containers; a few hundred bytes each
+
+
+class Store:
+    """Containers by (owner, id), and a count of those that were asked for in vain."""
+
+    def __init__(
+        self,
+        *,
+        capacity: int = CAPACITY,
+        keep_seconds: float = KEEP_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._capacity = capacity
+        self._keep_seconds = keep_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._live: OrderedDict[Key, Known] = OrderedDict()
+        self._gone: OrderedDict[Key, tuple[float, Known]] = OrderedDict()
+        self._unresolved: Counter[str] = Counter()
+
+    def put(self, known: Known) -> None:
+        """Add or renew a container; of two sources' knowledge the fuller is kept."""
+        key = known.key()
+        with self._lock:
+            self._gone.pop(key, None)
+            before = self._live.get(key)
+            if before is None or known.facts() >= before.facts():
+                self._live[key] = known
+            self._trim()
+
+    def gone(self, key: Key) -> None:
+        """Note that a container is no more."""
+        with self._lock:
+            known = self._live.pop(key, None)
+            if known is not None:
+                self._gone[key] = (self._clock(), known)
+            self._trim()
+
+    def lookup(self, key: Key) -> Known | None:
+        """Return what is known of a container, of one that is gone as well."""
+        with self._lock:
+            self._trim()
+            if key in self._gone:
+                return self._gone[key][1]
+            return self._live.get(key)
+
+    def live(self) -> tuple[Known, ...]:
+        """Return the containers there are, the longest known first."""
+        with self._lock:
+            return tuple(self._live.values())
+
+    def missed(self, reason: str) -> None:
+        """Count a container that could not be named."""
+        with self._lock:
+            self._unresolved[reason] += 1
+
+    def unresolved(self) -> dict[str, int]:
+        """Return how many containers could not be named, by reason."""
+        with self._lock:
+            return dict(self._unresolved)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._live) + len(self._gone)
+
+    def _trim(self) -> None:
+        oldest = self._clock() - self._keep_seconds
+        while self._gone:
+            key, (since, _) = next(iter(self._gone.items()))
+            if since > oldest and len(self._live) + len(self._gone) <= self._capacity:
+                break
+            del self._gone[key]
+        while len(self._live) > self._capacity:
+            self._live.popitem(last=False)

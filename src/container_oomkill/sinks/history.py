@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes incidents, gives the latest of them again, newest first: what /api/v1/incidents shows.
+
+Bounded by incidents and by victims, as one group kill may have thousands.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from ..incident import Incident
+from .metrics import label_values
+
+MAX_VICTIMS_EACH = 8  # as many per incident, on average
+EPOCH_FROM = 1_000_000_000  # a number below is a sequence, one from here on a time (2001)
+LIMIT = 100
+TIME_MAX = 40  # characters
+PREFIX_MIN = 4  # characters of an id
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What was asked for: newer than a time (epoch) or a sequence, one container, how many."""
+
+    after_time: float | None = None
+    after_sequence: int | None = None
+    container: str | None = None
+    limit: int = LIMIT
+
+    def matches(self, incident: Incident) -> bool:
+        if self.after_time is not None and incident.time <= self.after_time:
+            return False
+        if self.after_sequence is not None and incident.sequence <= self.after_sequence:
+            return False
+        return self.container is None or _is_container(incident, self.container)
+
+
+def parse_query(values: dict[str, str], *, limit_max: int) -> Query:
+    """Read ``since`` (RFC 3339, seconds since the epoch, or a sequence), ``container``, ``limit``.
+
+    Raises `ValueError` with what is wrong.
+    """
+    for name in values:
+        if name not in ("since", "container", "limit"):
+            raise ValueError(f"unknown parameter {name!r}: there are since, container and limit")
+    limit = LIMIT
+    if (text := values.get("limit")) is not None:
+        if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
+            raise ValueError(f"limit {text[:40]!r}: a whole number above 0 expected")
+        limit = int(text[:9])
+    after_time: float | None = None
+    after_sequence: int | None = None
+    if (text := values.get("since")) is not None:
+        if text.isascii() and text.isdigit() and int(text[:18]) < EPOCH_FROM:
+            after_sequence = int(text[:18])
+        else:
+            after_time = _time(text)
+    return Query(after_time, after_sequence, values.get("container"), min(limit, limit_max))
+
+
+def _time(text: str) -> float:
+    from datetime import datetime  # not needed before somebody asks
+
+    try:
+        if len(text) > TIME_MAX:
+            raise ValueError(text)
+        if text.isascii() and text.replace(".", "", 1).isdigit():
+            return float(text)
+        # A plus sign that was not encoded arrives as a space.
+        parsed = datetime.fromisoformat(text.replace(" ", "+"))
+        if parsed.tzinfo is None:
+            raise ValueError("no time zone")
+        return parsed.timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"since {text[:40]!r}: expected RFC 3339, seconds since the epoch, or a sequence"
+        ) from None
+
+
+def _is_container(incident: Incident, wanted: str) -> bool:
+    container = incident.container
+    if wanted in (container.name, container.id) or wanted == label_values(incident)[2]:
+        return True
+    return len(wanted) >= PREFIX_MIN and (container.id or "").startswith(wanted)
+
+
+class History:
+    """Call it with each incident; `find` from any thread."""
+
+    def __init__(self, max_incidents: int = 256) -> None:
+        self._max_incidents = max_incidents
+        self._max_victims = max_incidents * MAX_VICTIMS_EACH
+        self._victims = 0
+        self._incidents: deque[Incident] = deque()
+        self._lock = threading.Lock()
+
+    def __call__(self, incident: Incident) -> None:
+        with self._lock:
+            self._incidents.append(incident)
+            self._victims += len(incident.victims)
+            while len(self._incidents) > self._max_incidents or (
+                self._victims > self._max_victims and len(self._incidents) > 1
+            ):
+                dropped = self._incidents.popleft()
+                self._victims -= len(dropped.victims)
+
+    def find(self, query: Query) -> list[Incident]:
+        """Return what matches, newest first."""
+        with self._lock:
+            newest_first = list(reversed(self._incidents))
+        found: list[Incident] = []
+        for incident in newest_first:
+            if len(found) == query.limit:
+                break
+            if query.matches(incident):
+                found.append(incident)
+        return found

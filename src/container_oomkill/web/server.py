@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes listeners and a function from request to response, serves all clients from one thread.
+
+Everything is bounded: connections (one more, and the one idle longest goes), heavy answers at once
+(one more gets 503, unless another client stopped reading), jobs in waiting, and time.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .connection import PARKED, Connection
+from .listen import Listener
+from .request import HttpError, Request
+from .response import Response, of_error, text
+from .stream import Gone, Stream
+
+if TYPE_CHECKING:
+    from .tls import Tls
+
+Job = Callable[[], Response]
+
+ACCEPTS_A_TURN = 16  # so that whoever is connected goes on while thousands knock
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PAUSE_SECONDS = 0.5  # of accepting, when the system has no room
+PREEMPT_SECONDS = 1.0  # a heavy answer not read for this long yields to another
+TICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    connections: int = 128
+    heavy: int = 8
+    jobs: int = 16
+
+
+class Server:
+    """``respond`` gives a response, or a job that gives it: jobs may block, in their own thread."""
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        respond: Callable[[Request], Response | Job],
+        *,
+        tls: Tls | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.listeners = listeners
+        self.failure: BaseException | None = None
+        self._respond = respond
+        self._tls = tls
+        self._limits = limits or Limits()
+        self._clients: dict[int, Connection] = {}  # whoever moved longest ago comes first
+        self._jobs: queue.SimpleQueue[tuple[Connection, Job] | None] = queue.SimpleQueue()
+        self._jobs_open = 0
+        self._done: deque[tuple[Connection, Response]] = deque()
+        self._worker: threading.Thread | None = None
+        self._accept_from = 0.0  # monotonic; later than now while accepting pauses
+        self._closing = False
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._listen()
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving, close every socket; may be called again."""
+        self._closing = True
+        if self._thread.ident is not None:
+            if self._thread.is_alive():
+                os.eventfd_write(self._wake, 1)
+                self._thread.join()
+        else:
+            self._close_all()
+
+    def _run(self) -> None:
+        try:
+            while not self._closing:
+                self._turn()
+        except BaseException as error:  # noqa: BLE001 - the exporter asks for it and dies of it
+            self.failure = error
+        finally:
+            self._close_all()
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._timeout()):
+            if isinstance(key.data, Connection):
+                if not key.data.closed:  # by an event before this one
+                    self._step(key.data)
+            elif isinstance(key.data, Listener):
+                self._accept(key.data)
+            else:
+                os.eventfd_read(self._wake)
+        while self._done:
+            client, response = self._done.popleft()
+            self._jobs_open -= 1
+            if not client.closed:
+                client.answer(self._admit(response), time.monotonic())
+                self._step(client)
+        now = time.monotonic()
+        for client in [c for c in self._clients.values() if c.due() <= now]:
+            self._drop(client)
+        if self._accept_from and now >= self._accept_from:
+            self._accept_from = 0.0
+            self._listen()
+
+    def _timeout(self) -> float | None:
+        due = [client.due() for client in self._clients.values()]
+        if self._accept_from:
+            due.append(self._accept_from)
+        return max(TICK_SECONDS, min(due) - time.monotonic()) if due else None
+
+    def _listen(self) -> None:
+        for listener in self.listeners:
+            self._selector.register(listener.socket, selectors.EVENT_READ, listener)
+
+    def _accept(self, listener: Listener) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                plain, _ = listener.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    continue  # that client is gone again
+                if self._clients:
+                    self._drop(next(iter(self._clients.values())))
+                    continue
+                self._accept_from = time.monotonic() + PAUSE_SECONDS
+                for each in self.listeners:
+                    self._selector.unregister(each.socket)
+                return
+            if len(self._clients) >= self._limits.connections:
+                self._drop(next(iter(self._clients.values())))
+            try:
+                stream = self._stream(plain)
+            except (OSError, ValueError):
+                plain.close()
+                continue
+            client = Connection(stream, self._dispatch, time.monotonic())
+            self._clients[stream.socket.fileno()] = client
+            self._step(client)
+
+    def _stream(self, plain: socket.socket) -> Stream:
+        if plain.family != socket.AF_UNIX:
+            # Pieces are sent as they are made: Nagle would wait for an answer after each.
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Stream(plain) if self._tls is None else self._tls.wrap(plain)
+
+    def _step(self, client: Connection) -> None:
+        moved = client.moved
+        try:
+            waits_for = client.step(time.monotonic())
+        except Gone:
+            self._drop(client)
+            return
+        except Exception as error:  # noqa: BLE001 - one answer fails, the others go on
+            _report("an answer was cut off", error)
+            self._drop(client)
+            return
+        fd = client.stream.socket.fileno()
+        if waits_for != client.waits_for:
+            if client.waits_for == PARKED:
+                self._selector.register(fd, waits_for, client)
+            elif waits_for == PARKED:
+                self._selector.unregister(fd)
+            else:
+                self._selector.modify(fd, waits_for, client)
+            client.waits_for = waits_for
+        if client.moved != moved:
+            self._clients[fd] = self._clients.pop(fd)
+
+    def _drop(self, client: Connection) -> None:
+        fd = client.stream.socket.fileno()
+        if client.waits_for != PARKED:
+            self._selector.unregister(fd)
+        del self._clients[fd]
+        client.close()
+
+    def _dispatch(self, client: Connection, request: Request) -> Response | None:
+        try:
+            response = self._respond(request)
+        except HttpError as error:
+            return of_error(error)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not end the recording
+            _report("a request failed", error)
+            return text(500, "internal error")
+        if isinstance(response, Response):
+            return self._admit(response)
+        if self._jobs_open >= self._limits.jobs:
+            return text(503, "too many requests at once", [("Retry-After", "1")])
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._work, name="web-jobs", daemon=True)
+            self._worker.start()
+        self._jobs_open += 1
+        self._jobs.put((client, response))
+        return None
+
+    def _admit(self, response: Response) -> Response:
+        """Give it, or 503 if it is heavy and too many of those are under way."""
+        if not response.heavy:
+            return response
+        heavy = [client for client in self._clients.values() if client.heavy]
+        if len(heavy) < self._limits.heavy:
+            return response
+        if time.monotonic() - heavy[0].moved > PREEMPT_SECONDS:
+            self._drop(heavy[0])
+            return response
+        return text(503, "too many scrapes at once", [("Retry-After", "1")])
+
+    def _work(self) -> None:
+        while (task := self._jobs.get()) is not None:
+            client, job = task
+            try:
+                response = job()
+            except HttpError as error:
+                response = of_error(error)
+            except Exception as error:  # noqa: BLE001 - as in _dispatch
+                _report("a request failed", error)
+                response = text(500, "internal error")
+            self._done.append((client, response))
+            os.eventfd_write(self._wake, 1)
+
+    def _close_all(self) -> None:
+        for client in list(self._clients.values()):
+            self._drop(client)
+        for listener in self.listeners:
+            listener.close()
+        if self._worker is not None:
+            self._jobs.put(None)
+            self._worker.join()
+        self._selector.close()
+        os.close(self._wake)
+
+
+def _report(what: str, error: Exception) -> None:
+    print(f"container-oomkill: {what}: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose memory it was: the victim's container, whatever the domain and the trigger are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from container_oomkill.identity import Resolver, resolve
+from container_oomkill.identity.state import Known
+from container_oomkill.incident import Container, Domain, Incident, Oom, Trigger, Victim
+
+VICTIM = "4b1d" * 16
+OTHER = "7e0f" * 16
+UID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+POD = f"/kubepods.slice/kubepods-pod{UID.replace('-', '_')}.slice"
+
+
+def incident(**changes: Any) -> Incident:
+    values: dict[str, Any] = {
+        "time": 1.0,
+        "boot_ns": 1,
+        "sequence": 1,
+        "node": "node",
+        "kernel": "6.12",
+        "hook": "fentry",
+        "scope": None,
+        "inferred": False,
+        "message": None,
+        "verdict": None,
+        "container": Container(),
+        "domain": Domain(cgroup=POD),
+        "oom": Oom(),
+        "trigger": Trigger(cgroup=f"{POD}/cri-containerd-{OTHER}.scope"),
+        "victims": (Victim(cgroup=f"{POD}/cri-containerd-{VICTIM}.scope"),),
+    }
+    return Incident(**values | changes)
+
+
+def test_container_is_the_victims_and_the_trigger_has_its_own() -> None:
+    found = resolve(incident())
+    assert found.container == Container(id=VICTIM, runtime="containerd", pod_uid=UID)
+    assert found.trigger.container_id == OTHER
+
+
+def test_members_of_a_group_kill_do_not_change_the_container() -> None:
+    victims = (
+        Victim(cgroup=f"/docker/{VICTIM}"),
+        Victim(cgroup=f"/docker/{OTHER}"),
+    )
+    assert resolve(incident(victims=victims)).container.id == VICTIM
+
+
+def test_a_service_is_named_and_has_no_id() -> None:
+    found = resolve(incident(victims=(Victim(cgroup="/system.slice/nginx.service"),)))
+    assert found.container == Container(name="nginx.service", runtime="systemd")
+
+
+def test_unknown_stays_unknown() -> None:
+    before = incident(victims=(Victim(),), trigger=Trigger())
+    assert resolve(before) == before
+    before = incident(victims=(), trigger=Trigger(cgroup="/"))
+    assert resolve(before) == before
+    before = incident(victims=(Victim(cgroup="/mine/hog"),), trigger=Trigger(cgroup="/mine"))
+    assert resolve(before) == before
+
+
+def test_what_a_recording_already_knows_is_kept_if_the_path_is_not_known() -> None:
+    container = Container(id=VICTIM, name="web")
+    assert resolve(incident(container=container, victims=(Victim(),))).container == container
+
+
+class Names:
+    """What the runtimes' state would say; and what it was asked."""
+
+    def __init__(self, *known: Known) -> None:
+        self.known = {one.key(): one for one in known}
+        self.asked: list[tuple[list[str], int]] = []
+
+    def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | None:
+        self.asked.append((list(ids), owner))
+        return next(filter(None, (self.known.get((owner, each)) for each in ids)), None)
+
+
+def container(path: str, *known: Known) -> Container:
+    return Resolver(Names(*known)).container(path)
+
+
+def test_names_fill_what_the_path_does_not_say() -> None:
+    known = Known(VICTIM, "containerd", 0, "app", "cart:1.2", "cart-7d9f4", "shop", UID)
+    assert container(f"/kubepods/pod{UID}/{VICTIM}", known) == Container(
+        id=VICTIM,
+        name="app",
+        runtime="containerd",
+        image="cart:1.2",
+        pod="cart-7d9f4",
+        namespace="shop",
+        pod_uid=UID,
+    )
+
+
+def test_state_of_another_pod_is_not_believed() -> None:
+    known = Known(VICTIM, "containerd", 0, "app", None, "bank-0", "bank", UID.replace("0", "1"))
+    found = container(f"/kubepods/pod{UID}/{VICTIM}", known)
+    assert (found.pod, found.namespace, found.pod_uid) == (None, None, UID)
+
+
+def test_unknown_to_the_runtimes_is_known_by_id() -> None:
+    assert container(f"/docker/{VICTIM}") == Container(id=VICTIM, runtime="docker")
+    names = Names()
+    found = Resolver(names).container("/lxc.payload.web")
+    assert (found.name, names.asked) == ("web", [])
+
+
+KIND = f"/docker/{OTHER}/kubelet/kubepods/pod{UID}/{VICTIM}"
+
+
+def test_inside_a_kind_node_the_pods_are_known() -> None:
+    found = container(KIND, Known(VICTIM, "containerd", 0, "app", pod="cart", namespace="shop"))
+    assert (found.id, found.name, found.pod, found.pod_uid) == (VICTIM, "app", "cart", UID)
+
+
+def test_on_its_host_a_kind_node_is_a_container() -> None:
+    found = container(KIND, Known(OTHER, "docker", 0, "kind-worker"))
+    assert found == Container(id=OTHER, name="kind-worker", runtime="docker")
+
+
+def test_a_kill_cannot_be_passed_on_to_another_container() -> None:
+    """A privileged container makes a cgroup with a name as if it were another's."""
+    attacker, bank = Known(OTHER, "docker", 0, "attacker"), Known(VICTIM, "docker", 0, "bank")
+    assert container(f"/docker/{OTHER}/docker/{VICTIM}", attacker, bank).name == "attacker"
+    path = f"/docker/{OTHER}/x/system.slice/docker-{VICTIM}.scope"
+    assert container(path, attacker, bank).name == "attacker"
+    path = f"/docker/{OTHER}/lxc/x/docker/{'0' * 64}/docker/{VICTIM}"
+    assert container(path, attacker, bank).name == "attacker"
+    cut = container(f"…/docker-{VICTIM}.scope", attacker, bank)
+    assert (cut.id, cut.name) == (VICTIM, None)
+
+
+def test_a_users_cgroups_have_the_users_names_only() -> None:
+    path = f"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{VICTIM}.scope"
+    bank = Known(VICTIM, "podman", 0, "bank")
+    mine = Known(VICTIM, "podman", 1000, "mine")
+    assert container(path, bank).name is None
+    assert container(path, bank, mine).name == "mine"
+    assert container(path.replace("user@1000", "user@1001"), bank, mine).name == "bank"
+    session = f"/user.slice/user-1000.slice/session-3.scope/docker/{VICTIM}"
+    assert container(session, bank, mine).name == "bank"
+    huge = "9" * 5000
+    path = f"/user.slice/user-{huge}.slice/user@{huge}.service/docker-{VICTIM}.scope"
+    assert container(path, bank).name == "bank"
+
+
+def test_the_triggers_container_is_found_the_same_way() -> None:
+    resolver = Resolver(Names(Known(OTHER, "docker", 0, "kind-worker")))
+    nested = incident(
+        victims=(Victim(cgroup=KIND),),
+        trigger=Trigger(cgroup=f"/docker/{OTHER}/kubelet/kubepods/pod{UID}/{'0' * 64}"),
+    )
+    found = resolver.resolve(nested)
+    assert found.container.id == found.trigger.container_id == OTHER
+    found = resolver.resolve(incident(victims=(Victim(cgroup=KIND),), trigger=Trigger(cgroup=KIND)))
+    assert found.trigger.container_id == OTHER

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Containers that come, go, change their names, and are asked for before they are seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from container_oomkill.identity.docker import docker
+from container_oomkill.identity.state import Key, Known, StateError
+from container_oomkill.identity.watch import TRIES, Watcher, default_sources
+
+from .trees import C, D, containerd_config, crio_config, docker_config, podman_entry, write
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def name(watcher: Watcher, container_id: str = C) -> str | None:
+    known = watcher.store.lookup((0, container_id))
+    return known.name if known else None
+
+
+def settle(folder: Path) -> None:
+    """Let the folder's time lie back, as that of one nobody has touched just now."""
+    os.utime(folder, (time.time() - 10,) * 2)
+
+
+def test_every_runtime_below_one_root(tmp_path: Path) -> None:
+    ids = ["1" * 64, "2" * 64, "3" * 64, "4" * 64]
+    write(tmp_path / f"var/lib/docker/containers/{ids[0]}/config.v2.json", docker_config(ids[0]))
+    write(
+        tmp_path / f"run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/{ids[1]}/config.json",
+        containerd_config(),
+    )
+    storage = "storage/overlay-containers"
+    write(tmp_path / f"run/containers/{storage}/{ids[2]}/userdata/config.json", crio_config(ids[2]))
+    write(tmp_path / f"var/lib/containers/{storage}/containers.json", [podman_entry(ids[3])])
+    log: list[str] = []
+    watcher = Watcher(default_sources(root=str(tmp_path)), log=log.append)
+    assert len(watcher.present()) == 4
+    watcher.refresh()
+    assert [name(watcher, each) for each in ids] == ["shop-cart-1", "app", "app", "web"]
+    assert {known.runtime for known in watcher.store.live()} == {
+        "docker",
+        "containerd",
+        "crio",
+        "podman",
+    }
+    assert log == []
+
+
+def test_come_and_go(tmp_path: Path) -> None:
+    watcher = Watcher([docker(str(tmp_path))])
+    watcher.refresh()
+    write(tmp_path / C / "config.v2.json", docker_config())
+    watcher.refresh()
+    assert name(watcher) == "shop-cart-1"
+    write(tmp_path / D / "config.v2.json", docker_config(D))
+    shutil.rmtree(tmp_path / C)
+    watcher.refresh()
+    assert [known.id for known in watcher.store.live()] == [D]
+    assert name(watcher) == "shop-cart-1"  # still named
+    shutil.rmtree(tmp_path)
+    watcher.refresh()
+    assert watcher.store.live() == ()
+
+
+def test_a_folder_that_comes_later(tmp_path: Path) -> None:
+    watcher = Watcher([docker(str(tmp_path / "later"))])
+    watcher.refresh()
+    write(tmp_path / "later" / C / "config.v2.json", docker_config())
+    watcher.refresh()
+    assert name(watcher) == "shop-cart-1"
+
+
+def test_a_change_in_the_tick_of_the_last_look_is_not_missed(tmp_path: Path) -> None:
+    source = docker(str(tmp_path))
+    watcher = Watcher([source])
+    watcher.refresh()
+    then = time.time_ns()
+    os.utime(tmp_path, ns=(then, then))
+    watcher.refresh()
+    write(tmp_path / C / "config.v2.json", docker_config())
+    os.utime(tmp_path, ns=(then, then))  # the clock has not ticked
+    watcher.refresh()
+    assert name(watcher) == "shop-cart-1"
+
+
+def test_an_idle_folder_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = docker(str(tmp_path))
+    watcher = Watcher([source])
+    settle(tmp_path)
+    watcher.refresh()
+    monkeypatch.setattr(source, "keys", lambda: pytest.fail("listed"))
+    watcher.refresh()
+
+
+def test_a_file_that_comes_after_its_folder(tmp_path: Path) -> None:
+    (tmp_path / C).mkdir()
+    settle(tmp_path)
+    watcher = Watcher([docker(str(tmp_path))])
+    watcher.refresh()
+    watcher.refresh()
+    assert name(watcher) is None
+    write(tmp_path / C / "config.v2.json", docker_config())
+    watcher.refresh()
+    assert name(watcher) == "shop-cart-1"
+
+
+def test_a_file_that_never_comes_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / C).mkdir()
+    (tmp_path / D).mkdir()
+    write(tmp_path / D / "config.v2.json", "{")
+    settle(tmp_path)
+    source = docker(str(tmp_path))
+    log: list[str] = []
+    watcher = Watcher([source], log=log.append)
+    looks: list[Key] = []
+    find: Callable[[Key], Known | None] = source.find
+
+    def counted(key: Key) -> Known | None:
+        looks.append(key)
+        return find(key)
+
+    source.find = counted  # type: ignore[method-assign]
+    for _ in range(3 * TRIES):
+        watcher.refresh()
+    assert len(looks) == 2 * TRIES
+    assert len(log) == 1
+    assert log[0].endswith("config.v2.json: not_json")
+
+
+def test_a_new_name_is_seen_by_the_rescan(tmp_path: Path) -> None:
+    file = write(tmp_path / C / "config.v2.json", docker_config())
+    settle(tmp_path)
+    clock = Clock()
+    watcher = Watcher([docker(str(tmp_path))], clock=clock)
+    watcher.refresh()
+    write(tmp_path / C / "new", docker_config(Name="/renamed")).replace(file)
+    watcher.refresh()
+    assert name(watcher) == "shop-cart-1"
+    clock.now += 60
+    watcher.refresh()
+    assert name(watcher) == "renamed"
+
+
+def test_one_that_was_not_seen_yet_is_read_when_asked_for(tmp_path: Path) -> None:
+    write(tmp_path / C / "config.v2.json", docker_config())
+    watcher = Watcher([docker(str(tmp_path))])
+    known = watcher.lookup([D, C])
+    assert known
+    assert known.id == C
+    shutil.rmtree(tmp_path / C)
+    assert watcher.lookup([C]) == known
+    assert watcher.store.unresolved() == {}
+
+
+def test_misses_are_counted_by_reason(tmp_path: Path) -> None:
+    log: list[str] = []
+    folder = tmp_path / "containers"
+    watcher = Watcher([docker(str(folder))], log=log.append)
+    assert watcher.lookup([C]) is None
+    folder.mkdir()
+    assert watcher.lookup([C]) is None
+    write(folder / C / "config.v2.json", "x" * (1 << 21))
+    assert watcher.lookup([C]) is None
+    assert watcher.lookup([C]) is None
+    (folder / D).symlink_to(folder / C)
+    assert watcher.lookup([D]) is None
+    assert watcher.store.unresolved() == {
+        "no_state": 1,
+        "not_found": 1,
+        "too_big": 2,
+        "symlink": 1,
+    }
+    assert len(log) == 2
+
+
+def test_a_source_that_fails_does_not_hide_the_others(tmp_path: Path) -> None:
+    write(tmp_path / "b" / C / "config.v2.json", docker_config())
+    bad = docker(str(tmp_path / "a"))
+    (tmp_path / "a").write_text("not a folder")
+    log: list[str] = []
+    watcher = Watcher([bad, docker(str(tmp_path / "b"))], log=log.append)
+    watcher.refresh()
+    assert name(watcher) == "shop-cart-1"
+    assert watcher.lookup([C])
+    assert len(log) == 1
+
+
+def test_the_thread(tmp_path: Path) -> None:
+    with Watcher([docker(str(tmp_path))], interval=0.01) as watcher:
+        write(tmp_path / C / "config.v2.json", docker_config())
+        deadline = time.monotonic() + 5
+        while name(watcher) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert name(watcher) == "shop-cart-1"
+    watcher.close()
+
+
+def test_a_dead_thread_is_not_passed_over(tmp_path: Path) -> None:
+    source = docker(str(tmp_path))
+
+    def broken() -> set[Key]:
+        raise RuntimeError("a bug")
+
+    source.keys = broken  # type: ignore[method-assign]
+    with Watcher([source]) as watcher:
+        deadline = time.monotonic() + 5
+        while watcher.failure is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with pytest.raises(RuntimeError, match="a bug"):
+            watcher.lookup([C])
+
+
+def test_state_errors_are_no_bugs(tmp_path: Path) -> None:
+    source = docker(str(tmp_path))
+
+    def unreadable() -> set[Key]:
+        raise StateError("denied", str(tmp_path))
+
+    source.keys = unreadable  # type: ignore[method-assign]
+    log: list[str] = []
+    watcher = Watcher([source], log=log.append)
+    watcher.refresh()
+    watcher.refresh()
+    assert log == [f"container-oomkill: read container state: {tmp_path}: denied"]

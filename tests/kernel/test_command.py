@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command as a user meets it: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from container_oomkill import object_file
+
+from .cgroups import Cgroup
+from .processes import COMMAND, DEADLINE, Hog, Recorder
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+
+
+def run(*argv: str, wrap: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*wrap, sys.executable, str(COMMAND), *argv]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+
+def programs() -> set[str]:
+    """The BPF programs of ours that the kernel holds, as their descriptors show them."""
+    found = set()
+    for info in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        try:
+            text = info.read_text()
+        except OSError:
+            continue
+        if "prog_id:" in text or "link_id:" in text:
+            found.add(str(info))
+    return found
+
+
+def assert_refused(
+    done: subprocess.CompletedProcess[str], status: int, *words: str
+) -> None:
+    """One clear line on stderr, nothing on stdout, the promised exit status."""
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("container-oomkill: ")
+    for word in words:
+        assert word in done.stderr
+
+
+def test_count_ends_it(make_cgroups: MakeCgroups, hog: StartHog, hook: str) -> None:
+    (cgroup,) = make_cgroups("/oomkill-count")
+    cgroup.limit(32)
+    with Recorder(hook, "--count", "2") as recorder:
+        pids = []
+        for _ in range(2):
+            started = hog(cgroup, "anon 64")
+            assert started.was_killed()
+            pids.append(started.pid)
+        assert recorder.process.wait(DEADLINE) == 0
+        assert [recorder.record()["victims"][0]["pid"] for _ in range(2)] == pids
+        assert recorder.errors() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly_and_detaches(hook: str, number: signal.Signals) -> None:
+    before = programs()
+    with Recorder(hook) as recorder:
+        assert programs() > before
+        recorder.process.send_signal(number)
+        assert recorder.process.wait(DEADLINE) == 0
+        assert recorder.errors() == ""
+    assert programs() == before
+
+
+def test_a_closed_pipe_ends_it_cleanly(hook: str) -> None:
+    """Even while nothing is killed: `probe | head -1` must not hang."""
+    with Recorder(hook) as recorder:
+        assert recorder.process.stdout is not None
+        recorder.process.stdout.close()
+        assert recorder.process.wait(DEADLINE) == 0
+        assert recorder.errors() == ""
+        recorder.process.stdout = None
+
+
+@pytest.mark.parametrize("output", ["text", "logfmt", "json"])
+def test_each_format_and_replay(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str, output: str, tmp_path: Path
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-format")
+    cgroup.limit(32)
+    recording = tmp_path / "kills"
+    with Recorder(hook, "--count", "1") as recorder:
+        assert hog(cgroup, "name glutton anon 64").was_killed()
+        record = recorder.record()
+    recording.write_text(json.dumps(record) + "\n")
+    done = run("replay", str(recording), "-o", output)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "glutton" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 100 or output != "text"
+    if output == "json":
+        assert json.loads(done.stdout) == record
+
+
+def test_without_privileges(tmp_path: Path) -> None:
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
+    nobody += ["--bounding-set=-all"]
+    del tmp_path
+    assert_refused(run("probe", wrap=nobody), 3, "no hook could be attached", "not permitted")
+    done = run("doctor", wrap=nobody)
+    assert done.returncode == 3
+    assert "no probe can attach here" in done.stdout
+    assert "--cap-add BPF" in done.stdout
+    report = json.loads(run("doctor", "-o", "json", wrap=nobody).stdout)
+    assert report["can_attach"] is False
+    assert report["findings"]["rights"]["CAP_BPF"]["ok"] is False
+
+
+def test_without_btf() -> None:
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf; exec "$@"', "-"]
+    assert_refused(run("probe", wrap=hidden), 3, "/sys/kernel/btf/vmlinux", "--btf")
+    done = run("doctor", wrap=hidden)
+    assert done.returncode == 3
+    assert "--btf FILE" in done.stdout
+
+
+def test_the_kernels_types_from_a_file(tmp_path: Path) -> None:
+    types = tmp_path / "vmlinux.btf"
+    types.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())
+    done = run("doctor", "--btf", str(types))
+    assert done.returncode == 0, done.stdout
+    assert_refused(run("probe", "--btf", str(tmp_path / "none")), 2, "none: no such file")
+    types.write_bytes(b"no types")
+    assert_refused(run("probe", "--btf", str(types)), 3, "no hook could be attached")
+
+
+def test_a_damaged_or_foreign_object(tmp_path: Path) -> None:
+    whole = Path(object_file.PACKAGED).read_bytes()
+    cut = tmp_path / "cut.o"
+    cut.write_bytes(whole[: len(whole) // 3])
+    assert_refused(run("probe", "--object", str(cut)), 3, str(cut), "damaged")
+    assert_refused(run("probe", "--object", "/bin/true"), 3, "/bin/true", "not EM_BPF")
+    assert_refused(run("probe", "--object", str(tmp_path / "none.o")), 2, "none.o")
+    done = run("doctor", "--object", str(cut))
+    assert done.returncode == 3
+    assert "damaged" in done.stdout
+
+
+def test_wrong_usage() -> None:
+    assert_refused(run("probe", "--format", "json"), 2, "--format")
+    assert_refused(run("probe", "-o", "yaml"), 2, "yaml")
+    assert_refused(run("replay", "/nowhere"), 2, "/nowhere")
+    assert_refused(run("replay", "/"), 2, "/")
+
+
+def test_a_corrupted_recording(tmp_path: Path) -> None:
+    recording = tmp_path / "kills"
+    recording.write_text('{"schema": 1}\n{"schema"\n')
+    done = run("replay", str(recording))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert str(recording) in done.stderr
+
+
+def test_doctor_names_the_rung_in_use(hook: str) -> None:
+    report = json.loads(run("doctor", "-o", "json").stdout)
+    assert report["can_attach"] is True
+    assert report["findings"]["hooks"][hook]["ok"] is True
+    assert report["kernel"] == os.uname().release

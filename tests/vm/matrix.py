@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a choice of kernels, boots each once and runs tests/kernel in it for every rung.
+
+    python -m tests.vm.matrix --kernels quick
+    python -m tests.vm.matrix --kernels all --rungs fentry --tests tests/kernel/test_nested.py
+
+Gives one table of scenario x (kernel, rung) and build/matrix.json; status 1 when a test failed,
+a report is missing or no test ran, 2 when the kernels could not be had.
+"""
+
+import argparse
+import shlex
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm import guest, packages, table
+from tests.vm.errors import GuestError, VmError
+from tests.vm.report import Matrix, Session, read_session, render
+
+RUNGS = ("fentry", "kprobe", "raw_tracepoint")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What runs in every guest, and how long it may take (`timeout` seconds per kernel)."""
+
+    tests: str
+    rungs: tuple[str, ...]
+    python: str
+    extra: tuple[str, ...]
+    share: Path
+    timeout: float
+    memory: str
+    cpus: int
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit status described above."""
+    args = _parser().parse_args(argv)
+    out = args.out.absolute()
+    settings = Settings(
+        tests=args.tests,
+        rungs=tuple(args.rungs.split(",")),
+        python=args.python,
+        extra=tuple(args.extra),
+        share=out.parent / "vm",
+        timeout=args.timeout,
+        memory=args.memory,
+        cpus=args.cpus,
+    )
+    try:
+        kernels = packages.ensure(table.choose(args.kernels))
+    except VmError as error:
+        print(f"tests.vm.matrix: {error}", file=sys.stderr)
+        return 2
+    guest.end_with_us()
+    matrix = Matrix()
+    with ThreadPoolExecutor(max_workers=args.jobs) as pool:
+        results = pool.map(lambda kernel: run_kernel(kernel, settings), kernels)
+        for facts, sessions in results:
+            matrix.kernels.append(facts)
+            matrix.sessions += sessions
+    matrix.write(out)
+    print(f"\n{render(matrix)}")
+    return 1 if matrix.failed() else 0
+
+
+def run_kernel(
+    kernel: packages.Kernel, settings: Settings
+) -> tuple[dict[str, object], list[Session]]:
+    """One boot: the guest's facts and a session per rung; a guest that died is in them too."""
+    share = settings.share / kernel.name
+    shutil.rmtree(share, ignore_errors=True)
+    share.mkdir(parents=True)
+    facts: dict[str, object] = {
+        "name": kernel.name,
+        "release": kernel.release,
+        "arch": kernel.arch,
+        "packages": kernel.packages,
+    }
+    print(f"{kernel.name:<10} {kernel.release}: booting, output in {share}", flush=True)
+    started = time.monotonic()
+    died = ""
+    try:
+        result = guest.run(
+            kernel,
+            ["sh", "-c", _script(share, settings)],
+            share=share,
+            timeout=settings.timeout,
+            cpus=settings.cpus,
+            memory=settings.memory,
+        )
+        facts |= {"boot_seconds": result.boot_seconds}
+        (share / "dmesg").write_text(result.dmesg, encoding="utf-8")
+    except GuestError as error:
+        died = str(error)
+    facts |= {"seconds": round(time.monotonic() - started, 1)}
+    sessions = [_session(kernel.name, rung, share, died) for rung in settings.rungs]
+    for session in sessions:
+        if any(case.outcome == "FAIL" for case in session.cases) or session.trouble:
+            _print_log(share / f"{session.rung}.log", session)
+    print(f"{kernel.name:<10} {kernel.release}: {facts['seconds']} s", flush=True)
+    return facts, sessions
+
+
+def _script(share: Path, settings: Settings) -> str:
+    """One line per rung; each leaves RUNG.xml, RUNG.log and, when pytest ended, RUNG.status."""
+    lines = []
+    for rung in settings.rungs:
+        command = [settings.python, "-m", "pytest", settings.tests, "-p", "no:cacheprovider"]
+        command += ["--hook", rung, f"--junitxml={share}/{rung}.xml", *settings.extra]
+        base = shlex.quote(f"{share}/{rung}")
+        lines.append(f"{shlex.join(command)} > {base}.log 2>&1; echo $? > {base}.status")
+    return "\n".join(lines)
+
+
+def _session(kernel: str, rung: str, share: Path, died: str) -> Session:
+    try:
+        status = int((share / f"{rung}.status").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        status = None
+    if status is None and died:
+        return Session(kernel, rung, trouble=died)
+    return read_session(kernel, rung, share / f"{rung}.xml", status)
+
+
+def _print_log(log: Path, session: Session) -> None:
+    """What pytest said, for a session that needs looking into."""
+    if log.is_file():
+        print(f"---- {session.kernel} {session.rung}: {log}")
+        print(log.read_text(encoding="utf-8", errors="replace").rstrip())
+        print("----", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.vm.matrix",
+        description="Run the kernel tests in real Debian kernels and print one table.",
+    )
+    parser.add_argument("--kernels", default="quick", help="quick, all or names (default: quick)")
+    parser.add_argument("--tests", default="tests/kernel", help="what pytest is pointed at")
+    parser.add_argument("--rungs", default=",".join(RUNGS), help="values for --hook, with commas")
+    parser.add_argument("--python", default=sys.executable, help="interpreter in the guest")
+    parser.add_argument("--out", type=Path, default=Path("build/matrix.json"))
+    parser.add_argument("--jobs", type=int, default=1, help="guests at a time (default: 1)")
+    parser.add_argument("--timeout", type=float, default=1800, help="seconds per kernel")
+    parser.add_argument("--memory", default="1G")
+    parser.add_argument("--cpus", type=int, default=2)
+    parser.add_argument("extra", nargs="*", metavar="-- PYTEST-ARGUMENT")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
