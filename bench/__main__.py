@@ -28,7 +28,7 @@ GOALS = {"attached": 1.5, "pss": 11.0}
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--kernel", default="6.12", help="a name in tests/vm/kernels.toml")
-    parser.add_argument("--rounds", type=int, default=7, help="counted rounds, after one to warm up")
+    parser.add_argument("--rounds", type=int, default=7, help="counted rounds, after a warm-up")
     args = parser.parse_args()
     SHARE.mkdir(parents=True, exist_ok=True)
     result = SHARE / "startup.json"

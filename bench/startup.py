@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -55,10 +56,8 @@ def measure(argv: list[str], sign: bytes) -> tuple[float, float | None]:
     seconds = time.monotonic() - started
     time.sleep(1)  # let it finish importing
     pss = pss_mib(pid)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGINT)
-    except ProcessLookupError:
-        pass
     os.waitpid(pid, 0)
     os.close(terminal)
     return seconds, pss

@@ -35,7 +35,7 @@ def end(**fields: Any) -> bytes:
 def victim(
     *, paths: dict[str, bytes] | None = None, head: dict[str, Any] | None = None, **fields: Any
 ) -> bytes:
-    """A victim record; ``paths``: leaf first, NUL-ended; ``fields``: dotted with double underscores.
+    """A victim record; ``paths``: leaf first, NUL-ended; ``fields``: ``__`` for a dot.
 
     Every number not given is 0.
     """

@@ -11,63 +11,23 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_strictly
 
-from container_oomkill.incident import Container, Rss
+from container_oomkill.incident import Rss
 from container_oomkill.sinks.exposition import page
-from container_oomkill.sinks.metrics import Metrics, label_values
-from container_oomkill.sinks.metrics_table import LATENCY, ROWS, document
+from container_oomkill.sinks.metrics import Metrics
+from container_oomkill.sinks.metrics_document import document
+from container_oomkill.sinks.metrics_table import LATENCY, ROWS
 from container_oomkill.sinks.prometheus import Collector, Metric, choose_encoder
-from container_oomkill.sinks.series import COUNTER_EXPIRY_SECONDS, COUNTERS_PER_CONTAINER
 
-from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, victim
+from .incidents import BOOT_NS, FakeProbe, container, incident, victim
+from .scraping import make, samples, scrape, value
 
 GOLDEN = Path(__file__).parent / "data" / "metrics.txt"
 DOCUMENT = Path(__file__).parents[1] / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
-
-
-class NoProcess(Collector):
-    def collect(self) -> Iterable[Metric]:
-        return []
-
-
-def make(probe: FakeProbe | None = None, **changes: Any) -> Metrics:
-    values: dict[str, Any] = {
-        "version": "1.2.3",
-        "monotonic": Clock(),
-        "wall": Clock(TIME),
-        "boot_ns": lambda: BOOT_NS + 700_000,
-        "process": NoProcess(),
-    }
-    return Metrics(probe or FakeProbe(), **(values | changes))
-
-
-def scrape(metrics: Metrics, accept: str = "", encoding: str = "") -> bytes:
-    families = metrics.families(created="openmetrics" in accept)
-    return b"".join(page(families, accept=accept, accept_encoding=encoding)[1])
-
-
-def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Every sample of a scrape, by name and labels; fails on one that comes twice."""
-    found: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
-    for family in text_string_to_metric_families(scrape(metrics).decode()):
-        for sample in family.samples:
-            key = (sample.name, tuple(sorted(sample.labels.items())))
-            assert key not in found
-            found[key] = sample.value
-    return found
-
-
-def value(metrics: Metrics, name: str, **labels: str) -> float | None:
-    """The one sample of this name that has these labels, maybe others too; None: there is none."""
-    wanted = set(labels.items())
-    found = [v for (n, have), v in samples(metrics).items() if n == name and wanted <= set(have)]
-    assert len(found) <= 1, found
-    return found[0] if found else None
 
 
 def full() -> Metrics:
@@ -139,6 +99,15 @@ def make_with_one() -> Metrics:
     return metrics
 
 
+def test_openmetrics_stands_the_strict_parser() -> None:
+    text = scrape(full(), OPENMETRICS).decode()
+    parsed = parse_strictly(text)  # type: ignore[no-untyped-call]
+    families = {family.name: family for family in parsed}
+    assert families["container_oomkill"].type == "counter"
+    assert families["container_oomkill_memory_limit_bytes"].unit == "bytes"
+    assert families["container_oomkill_last"].type == "info"
+
+
 def test_page_is_compressed_on_demand() -> None:
     metrics = full()
     headers, _ = page(metrics.families(created=False), accept_encoding="gzip")
@@ -162,136 +131,8 @@ def test_every_row_is_on_the_golden_page() -> None:
 
 
 def test_document_is_up_to_date() -> None:
-    """To bring it: python -m container_oomkill.sinks.metrics_table docs/metrics.md"""
+    """To bring it: python -m container_oomkill.sinks.metrics_document docs/metrics.md"""
     assert document() == DOCUMENT.read_text(encoding="utf-8")
-
-
-def test_known_containers_show_zero() -> None:
-    metrics = make()
-    metrics.register(("shop", "cart-7d9f4", "app"))
-    for scope in ("container", "pod", "node"):
-        assert value(metrics, "container_oomkill_total", container="app", scope=scope) == 0
-    metrics(incident())
-    assert value(metrics, "container_oomkill_total", container="app", scope="container") == 1
-
-
-def test_counters_survive_another_id() -> None:
-    metrics = make()
-    for identity in ("ab" * 32, "cd" * 32):
-        metrics(incident(container=container("app", id=identity)))
-    assert value(metrics, "container_oomkill_total", scope="container") == 2
-    assert value(metrics, "container_oomkill_last_info", container_id="cd" * 32) == 1
-    assert value(metrics, "container_oomkill_last_info", container_id="ab" * 32) is None
-
-
-def test_victims_and_incidents_are_told_apart() -> None:
-    metrics = make()
-    metrics(incident(victims=tuple(victim(pid=pid) for pid in range(4))))
-    assert value(metrics, "container_oomkill_total", scope="container") == 4
-    assert value(metrics, "container_oomkill_incidents_total", scope="container") == 1
-
-
-def test_unknown_is_absent_not_zero() -> None:
-    metrics = make()
-    metrics(incident(domain=None, victims=(victim(rss=Rss()),)))
-    assert value(metrics, "container_oomkill_memory_limit_bytes") is None
-    assert value(metrics, "container_oomkill_rss_anon_bytes") is None
-    assert value(metrics, "container_oomkill_rss_shmem_bytes") is None
-    assert value(metrics, "container_oomkill_swapents_bytes") == 4096
-
-
-def test_last_kill_expires_counters_stay() -> None:
-    clock = Clock()
-    metrics = make(monotonic=clock, expiry_seconds=60)
-    metrics(incident())
-    clock.now += 59
-    assert value(metrics, "container_oomkill_memory_limit_bytes") is not None
-    clock.now += 1
-    assert value(metrics, "container_oomkill_memory_limit_bytes") is None
-    assert value(metrics, "container_oomkill_last_info") is None
-    assert value(metrics, "container_oomkill_total", scope="container") == 1
-
-
-def test_a_further_kill_starts_expiry_anew() -> None:
-    clock = Clock()
-    metrics = make(monotonic=clock, expiry_seconds=60)
-    for _ in range(3):
-        metrics(incident())
-        clock.now += 50
-    assert value(metrics, "container_oomkill_last_timestamp_seconds") is not None
-
-
-def test_last_kills_are_bounded_oldest_out() -> None:
-    metrics = make(max_containers=3)
-    for name in "abcd":
-        metrics(incident(container=container(name)))
-    assert value(metrics, "container_oomkill_last_timestamp_seconds", container="a") is None
-    assert value(metrics, "container_oomkill_last_timestamp_seconds", container="b") is not None
-    assert value(metrics, "container_oomkill_series_evicted_total", kind="last_kill") == 1
-    assert value(metrics, "container_oomkill_series_evicted_total", kind="counters") == 0
-
-
-def test_counters_are_bounded_known_ones_last() -> None:
-    metrics = make(max_containers=1)
-    metrics.register(("", "", "known"))
-    for number in range(COUNTERS_PER_CONTAINER + 2):
-        metrics(incident(container=container(f"c{number}")))
-    counted = {
-        dict(labels)["container"]
-        for name, labels in samples(metrics)
-        if name == "container_oomkill_total"
-    }
-    assert counted == {"known", "c3", "c4", "c5"}
-    assert value(metrics, "container_oomkill_series_evicted_total", kind="counters") == 3
-
-
-def test_counters_of_containers_long_gone_are_dropped() -> None:
-    clock = Clock()
-    metrics = make(monotonic=clock)
-    metrics.register(("", "", "known"))
-    metrics.register(("", "", "short"))
-    metrics(incident(container=Container(name="gone")))
-    metrics(incident(container=Container(name="short")))
-    metrics.forget(("", "", "short"))
-    clock.now += COUNTER_EXPIRY_SECONDS - 1
-    assert value(metrics, "container_oomkill_total", container="short", scope="node") == 0
-    clock.now += 1
-    assert value(metrics, "container_oomkill_total", container="gone", scope="node") is None
-    assert value(metrics, "container_oomkill_total", container="short", scope="node") is None
-    assert value(metrics, "container_oomkill_total", container="known", scope="node") == 0
-
-
-def test_forgetting_one_never_killed_leaves_nothing() -> None:
-    metrics = make()
-    metrics.register(("", "", "idle"))
-    metrics.forget(("", "", "idle"))
-    metrics.forget(("", "", "never known"))
-    assert value(metrics, "container_oomkill_total", scope="node") is None
-
-
-@pytest.mark.parametrize(
-    ("whose", "cgroup", "labels"),
-    [
-        (container("app"), "/x", ("shop", "cart-7d9f4", "app")),
-        (Container(id="ab" * 32), "/docker/" + "ab" * 32, ("", "", "abababababab")),
-        (Container(id="ctr-by-hand-1"), "/default/x", ("", "", "ctr-by-hand-1")),
-        (Container(), "/system.slice/cron.service", ("", "", "cron.service")),
-        (Container(), "/", ("", "", "/")),
-        (Container(), None, ("", "", "unknown")),
-        (Container(name="a\tb\ud800"), None, ("", "", "a\\tb\\ud800")),
-    ],
-)
-def test_labels(whose: Container, cgroup: str | None, labels: tuple[str, str, str]) -> None:
-    assert label_values(incident(container=whose, victims=(victim(cgroup=cgroup),))) == labels
-
-
-def test_names_that_look_alike_once_cleaned_share_a_series() -> None:
-    metrics = make()
-    for name in ("x" * 300, "x" * 400):
-        metrics(incident(container=container(name)))
-    assert value(metrics, "container_oomkill_total", scope="container") == 2
-    name = "x" * 255 + "…"
-    assert value(metrics, "container_oomkill_last_info", container=name) == 1
 
 
 def test_latency_goes_to_the_right_bucket() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from pathlib import Path
 
@@ -22,6 +23,7 @@ DATA_ENCODING = 5
 def section_bounds(name: str) -> tuple[int, int]:
     with Path(object_file.PACKAGED).open("rb") as file:
         section = ELFFile(file).get_section_by_name(name)
+        assert section is not None
         return section["sh_offset"], section["sh_size"]
 
 
@@ -90,10 +92,8 @@ def test_another_layout_is_refused(tmp_path: Path) -> None:
 
 @given(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=64))
 def test_damage_is_refused_or_harmless_but_never_a_crash(offset: int, new: bytes) -> None:
-    try:
+    with contextlib.suppress(ObjectError):
         object_file.check_object(changed(offset, new), "damaged")
-    except ObjectError as error:
-        assert "\n" not in str(error)
 
 
 @given(st.binary(max_size=4096))

@@ -74,7 +74,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     probe.add_argument("--count", type=_positive, metavar="N", help="stop after N incidents")
     _add_hooks(probe)
 
-    doctor = command("doctor", "say what this kernel, container and user allow, and what is missing")
+    doctor = command(
+        "doctor", "say what this kernel, container and user allow, and what is missing"
+    )
     doctor.add_argument("-o", "--output", choices=("text", "json"), default="text")
     _add_object(doctor)
 
@@ -146,13 +148,15 @@ class Version(argparse.Action):
 
         from . import libbpf
 
-        parser.exit(0, f"container-oomkill {version('container-oomkill')}, libbpf {libbpf.version()}\n")
+        parser.exit(
+            0, f"container-oomkill {version('container-oomkill')}, libbpf {libbpf.version()}\n"
+        )
 
 
 def _from_environment(parser: Parser, environ: Mapping[str, str]) -> list[str]:
     """Return the options that the environment sets, as the command line would."""
     given = []
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list them
+    for action in parser._actions:
         option = next((o for o in action.option_strings if o.startswith("--")), None)
         if option is None or option == "--help":
             continue

@@ -63,4 +63,3 @@ class Pipeline:
             sink(incident)
         self._probe.ring.release(release)
         self.delivered += 1
-

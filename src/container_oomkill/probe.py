@@ -63,9 +63,7 @@ class Probe:
         try:
             for program in PROGRAMS[hook]:
                 self._links.append(self._object.attach(program))
-            self.ring = libbpf.Ring(
-                self._object.map_fd("ring"), self._object.map_entries("ring")
-            )
+            self.ring = libbpf.Ring(self._object.map_fd("ring"), self._object.map_entries("ring"))
         except BaseException:
             self.close()
             raise

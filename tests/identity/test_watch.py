@@ -165,6 +165,21 @@ def test_one_that_was_not_seen_yet_is_read_when_asked_for(tmp_path: Path) -> Non
     assert watcher.store.unresolved() == {}
 
 
+def test_one_that_only_a_lookup_saw_goes_too(tmp_path: Path) -> None:
+    clock = Clock()
+    watcher = Watcher([docker(str(tmp_path))], clock=clock)
+    watcher.refresh()
+    write(tmp_path / C / "config.v2.json", docker_config())
+    write(tmp_path / D / "config.v2.json", docker_config(D))
+    assert watcher.lookup([C])
+    assert watcher.lookup([D])
+    shutil.rmtree(tmp_path / C)
+    clock.now += 60
+    watcher.refresh()
+    assert [known.id for known in watcher.store.live()] == [D]
+    assert name(watcher) == "shop-cart-1"
+
+
 def test_misses_are_counted_by_reason(tmp_path: Path) -> None:
     log: list[str] = []
     folder = tmp_path / "containers"

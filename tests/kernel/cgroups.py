@@ -79,7 +79,7 @@ class Cgroup:
 
 @contextlib.contextmanager
 def cgroups(*paths: str) -> Iterator[list[Cgroup]]:
-    """Make cgroups, parents before children; all but the last ones' parents share the controller."""
+    """Make cgroups, parents before children; a parent shares the memory controller."""
     made: list[Cgroup] = []
     try:
         for path in paths:

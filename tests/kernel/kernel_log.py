@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the kernel's log from now on, gives its "Killed process" lines: the judge of our records."""
+"""Takes the kernel's log from now on, gives its "Killed process" lines: our records' judge."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def parse(line: str) -> Killed | None:
     found = KILLED.match(line)
     if found is None:
         return None
-    kib = {name: int(found[name]) << 10 for name in ("total_vm", "anon", "file", "shmem", "pgtables")}
+    kib = {
+        name: int(found[name]) << 10 for name in ("total_vm", "anon", "file", "shmem", "pgtables")
+    }
     return Killed(
         message=found["message"],
         tid=int(found["tid"]),

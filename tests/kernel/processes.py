@@ -29,7 +29,7 @@ class Hog:
             [*wrap, str(program), *script.split()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            preexec_fn=cgroup.enter,  # noqa: PLW1509 - no threads here
+            preexec_fn=cgroup.enter,
             text=True,
         )
 

@@ -40,9 +40,7 @@ def programs() -> set[str]:
     return found
 
 
-def assert_refused(
-    done: subprocess.CompletedProcess[str], status: int, *words: str
-) -> None:
+def assert_refused(done: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
     """One clear line on stderr, nothing on stdout, the promised exit status."""
     assert done.returncode == status, done.stderr
     assert done.stdout == ""
@@ -66,6 +64,7 @@ def test_count_ends_it(make_cgroups: MakeCgroups, hog: StartHog, hook: str) -> N
         assert recorder.errors() == ""
 
 
+@pytest.mark.needs("no emulation")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly_and_detaches(hook: str, number: signal.Signals) -> None:
     before = programs()
@@ -77,6 +76,7 @@ def test_a_signal_ends_it_cleanly_and_detaches(hook: str, number: signal.Signals
     assert programs() == before
 
 
+@pytest.mark.needs("no emulation")
 def test_a_closed_pipe_ends_it_cleanly(hook: str) -> None:
     """Even while nothing is killed: `probe | head -1` must not hang."""
     with Recorder(hook) as recorder:
@@ -87,6 +87,7 @@ def test_a_closed_pipe_ends_it_cleanly(hook: str) -> None:
         recorder.process.stdout = None
 
 
+@pytest.mark.needs("no emulation")
 @pytest.mark.parametrize("output", ["text", "logfmt", "json"])
 def test_each_format_and_replay(
     make_cgroups: MakeCgroups, hog: StartHog, hook: str, output: str, tmp_path: Path
@@ -107,6 +108,7 @@ def test_each_format_and_replay(
         assert json.loads(done.stdout) == record
 
 
+@pytest.mark.needs("no emulation")
 def test_without_privileges(tmp_path: Path) -> None:
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
     nobody += ["--bounding-set=-all"]
@@ -121,14 +123,23 @@ def test_without_privileges(tmp_path: Path) -> None:
     assert report["findings"]["rights"]["CAP_BPF"]["ok"] is False
 
 
+@pytest.mark.needs("no emulation")
 def test_without_btf() -> None:
-    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf; exec "$@"', "-"]
+    hidden = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mount -t tmpfs none /sys/kernel/btf; exec "$@"',
+        "-",
+    ]
     assert_refused(run("probe", wrap=hidden), 3, "/sys/kernel/btf/vmlinux", "--btf")
     done = run("doctor", wrap=hidden)
     assert done.returncode == 3
     assert "--btf FILE" in done.stdout
 
 
+@pytest.mark.needs("no emulation")
 def test_the_kernels_types_from_a_file(tmp_path: Path) -> None:
     types = tmp_path / "vmlinux.btf"
     types.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())
@@ -139,6 +150,7 @@ def test_the_kernels_types_from_a_file(tmp_path: Path) -> None:
     assert_refused(run("probe", "--btf", str(types)), 3, "no hook could be attached")
 
 
+@pytest.mark.needs("no emulation")
 def test_a_damaged_or_foreign_object(tmp_path: Path) -> None:
     whole = Path(object_file.PACKAGED).read_bytes()
     cut = tmp_path / "cut.o"
@@ -151,6 +163,7 @@ def test_a_damaged_or_foreign_object(tmp_path: Path) -> None:
     assert "damaged" in done.stdout
 
 
+@pytest.mark.needs("no emulation")
 def test_wrong_usage() -> None:
     assert_refused(run("probe", "--format", "json"), 2, "--format")
     assert_refused(run("probe", "-o", "yaml"), 2, "yaml")
@@ -158,6 +171,7 @@ def test_wrong_usage() -> None:
     assert_refused(run("replay", "/"), 2, "/")
 
 
+@pytest.mark.needs("no emulation")
 def test_a_corrupted_recording(tmp_path: Path) -> None:
     recording = tmp_path / "kills"
     recording.write_text('{"schema": 1}\n{"schema"\n')
@@ -167,6 +181,7 @@ def test_a_corrupted_recording(tmp_path: Path) -> None:
     assert str(recording) in done.stderr
 
 
+@pytest.mark.needs("no emulation")
 def test_doctor_names_the_rung_in_use(hook: str) -> None:
     report = json.loads(run("doctor", "-o", "json").stdout)
     assert report["can_attach"] is True

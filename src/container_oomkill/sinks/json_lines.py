@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes an incident, gives one line of JSON, written and flushed when the call returns."""
+
+from __future__ import annotations
+
+import json
+from typing import TextIO
+
+from ..incident import Incident
+from .record import to_object
+
+
+def render(incident: Incident) -> str:
+    """Return the record as JSON in ASCII, without a line end: safe wherever it is shown."""
+    return json.dumps(to_object(incident), separators=(",", ":"))
+
+
+class JsonLines:
+    """A sink; `container-oomkill replay` reads what it wrote."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, incident: Incident) -> None:
+        self._stream.write(render(incident) + "\n")
+        self._stream.flush()

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes an incident, gives one line of key=value: what is known of it and of the chosen victim.
+
+Keys are the record's, their groups joined by an underscore (``domain_limit_bytes``,
+``victim_rss_anon_bytes``), as label names in log stores want them. ``victims`` is their number,
+``victim_pids`` all of them. A value with a blank, a quote, an equals sign or anything that does not
+print is quoted as JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from ..incident import Incident
+from .record import to_object
+
+BARE = re.compile(r"[!#-<>-\[\]-~]+")
+
+
+def render(incident: Incident) -> str:
+    """Return the line, without its end."""
+    record = to_object(incident)
+    victims = record.pop("victims")
+    record["victims"] = len(victims)
+    record["victim_pids"] = ",".join(str(v["pid"]) for v in victims if v["pid"] is not None)
+    record["victim"] = victims[0]
+    return " ".join(f"{key}={_value(value)}" for key, value in _flat(record, ""))
+
+
+def _flat(group: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in group.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}_")
+        elif value not in (None, ""):
+            yield prefix + key, value
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value) if isinstance(value, bool) else str(value)
+    return text if BARE.fullmatch(text) else json.dumps(text)
+
+
+class Logfmt:
+    """A sink."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, incident: Incident) -> None:
+        self._stream.write(render(incident) + "\n")
+        self._stream.flush()

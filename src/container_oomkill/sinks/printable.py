@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes text anyone may have chosen, gives text that a terminal cannot be fooled with."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Control, format (bidirectional marks among them), surrogate, private, unassigned; line and
+# paragraph separators; marks that would sit on the character before.
+HARMFUL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"}
+ELLIPSIS = "…"
+
+
+def printable(text: str) -> str:
+    """Write every character that does not show as itself as its escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(char) for char in text)
+
+
+def _shown(char: str) -> str:
+    if char.isascii():
+        return char if char.isprintable() else f"\\x{ord(char):02x}"
+    if unicodedata.category(char) in HARMFUL:
+        return f"\\u{{{ord(char):x}}}"
+    return char
+
+
+def width(text: str) -> int:
+    """Return how many columns a terminal gives a printable text."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def shorten(text: str, columns: int) -> str:
+    """Cut the middle out of what is too wide; the end of a path says most."""
+    if width(text) <= columns:
+        return text
+    head, tail = "", ""
+    left = columns - 1
+    while (piece := text[len(head)]) and width(head + piece) <= left // 3:
+        head += piece
+    left -= width(head)
+    while (piece := text[-len(tail) - 1]) and width(piece + tail) <= left:
+        tail = piece + tail
+    return head + ELLIPSIS + tail
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """Break a printable text into lines that fit, at double blanks where it has any.
+
+    Facts are kept together that way: ``adj 0`` stays on one line.
+    """
+    blank = "  " if "  " in text else " "
+    lines: list[str] = []
+    for piece in text.split(blank):
+        longer = f"{lines[-1]}{blank}{piece}" if lines else piece
+        if lines and width(longer) <= columns:
+            lines[-1] = longer
+        else:
+            lines.append(shorten(piece, columns))
+    return lines

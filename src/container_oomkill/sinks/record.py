@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes an incident, gives the record of docs/record.md as plain objects; and the way back.
+
+The keys are the attribute names of incident.py, so a new field there is a new key here. Times are
+RFC 3339 in the record and seconds since the epoch in the incident, exact to the microsecond.
+"""
+
+from __future__ import annotations
+
+import types
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from ..errors import RecordError
+from ..incident import SCHEMA, Incident
+
+TIMES = {"time", "started_at"}
+NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def to_object(incident: Incident) -> dict[str, Any]:
+    """Return the record; json.dumps takes it as it is."""
+    return {"schema": SCHEMA, **_plain(incident)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if not is_dataclass(value):
+        return value
+    made = {}
+    for name in _names(value.__class__):
+        item = getattr(value, name)
+        made[name] = rfc3339(item) if name in TIMES and item is not None else _plain(item)
+    return made
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def rfc3339(seconds: float) -> str:
+    """Return seconds since the epoch as UTC text with microseconds."""
+    return (
+        datetime.fromtimestamp(seconds, UTC)
+        .isoformat(timespec="microseconds")
+        .replace("+00:00", "Z")
+    )
+
+
+def from_object(record: Any) -> Incident:
+    """Return the incident of a record; `RecordError` names the first thing wrong in it.
+
+    Keys this version does not know are left alone: a later one may have added them.
+    """
+    if not isinstance(record, dict):
+        raise RecordError("expected an object")
+    if record.get("schema") != SCHEMA:
+        raise RecordError(f"schema: expected {SCHEMA}, found {_shown(record.get('schema'))}")
+    incident: Incident = _made(Incident, record, "")
+    if not incident.victims:
+        raise RecordError("victims: expected at least one")
+    return incident
+
+
+def _made(kind: Any, found: Any, path: str) -> Any:
+    if not isinstance(found, dict):
+        raise RecordError(f"{path}: expected an object, found {_shown(found)}")
+    hints = _hints(kind)
+    return kind(
+        **{
+            name: _value(hints[name], found.get(name), f"{path}.{name}".lstrip("."), name)
+            for name in _names(kind)
+        }
+    )
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _value(kind: Any, found: Any, path: str, name: str) -> Any:
+    if get_origin(kind) in (Union, types.UnionType):
+        if found is None:
+            return None
+        kind = next(option for option in get_args(kind) if option is not type(None))
+    if is_dataclass(kind):
+        return _made(kind, found if found is not None else {}, path)
+    if get_origin(kind) is tuple:
+        if not isinstance(found, list):
+            raise RecordError(f"{path}: expected a list, found {_shown(found)}")
+        item = get_args(kind)[0]
+        return tuple(_made(item, entry, f"{path}[{n}]") for n, entry in enumerate(found))
+    if name in TIMES:
+        return _time(found, path)
+    whole = isinstance(found, int) and not isinstance(found, bool)
+    if kind is float and whole:
+        return float(found)
+    if (kind is int and whole) or (kind is not int and isinstance(found, kind)):
+        return found
+    raise RecordError(f"{path}: expected {NAMES[kind]}, found {_shown(found)}")
+
+
+def _time(found: Any, path: str) -> float:
+    if isinstance(found, str):
+        try:
+            moment = datetime.fromisoformat(found)
+            if moment.tzinfo is not None:
+                return moment.timestamp()
+        except (ValueError, OverflowError):
+            pass
+    raise RecordError(f"{path}: expected a time as in RFC 3339, found {_shown(found)}")
+
+
+def _shown(found: Any) -> str:
+    text = "nothing" if found is None else repr(found)
+    return text if len(text) <= 40 else text[:37] + "..."

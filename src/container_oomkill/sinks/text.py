@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes an incident, gives a few lines for eyes: what was killed, where, by which limit, and why.
+
+Never wider than 100 columns. What is not known is left out; nothing is shown as 0 that was not 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TextIO
+
+from ..incident import Container, Incident, Victim
+from ..units import duration, in_mib, size
+from .printable import printable, shorten, width, wrap
+
+COLUMNS = 100
+INDENT = " " * 10
+ROOM = COLUMNS - len(INDENT) - 8
+VICTIMS_SHOWN = 10
+BOLD_RED, BOLD, DIM, PLAIN = "\033[1;31m", "\033[1m", "\033[2m", "\033[0m"
+SCOPES = {
+    "container": "its own",
+    "pod": "its pod's",
+    "cgroup": "a parent cgroup's",
+}
+NO_LIMIT = {
+    "node": "the node ran out of memory",
+    "cpuset": "the memory of its cpuset ran out",
+    "mempolicy": "the memory its policy allows ran out",
+    "manual": "asked for by sysrq",
+}
+
+
+def wants_colour(stream: TextIO, choice: str) -> bool:
+    """``auto``: on a terminal, unless NO_COLOR is set or the terminal has none."""
+    if choice != "auto":
+        return choice == "always"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class Text:
+    """A sink."""
+
+    def __init__(self, stream: TextIO, *, colour: bool = False) -> None:
+        self._stream = stream
+        self._colour = colour
+
+    def __call__(self, incident: Incident) -> None:
+        lines = [self._headline(incident)]
+        for head, body in _body(incident):
+            for number, part in enumerate(wrap(body, ROOM)):
+                lines.append(INDENT + self._in(DIM, f"{'' if number else head:8}") + part)
+        self._stream.write("\n".join(lines) + "\n")
+        self._stream.flush()
+
+    def _headline(self, incident: Incident) -> str:
+        when = datetime.fromtimestamp(incident.time).strftime("%H:%M:%S")
+        reason = _reason(incident)
+        room = COLUMNS - len("00:00:00  OOM  ") - len(reason) - 2
+        name = shorten(printable(display_name(incident)), room)
+        return f"{when}  {self._in(BOLD_RED, 'OOM')}  {self._in(BOLD, name)}  {reason}"
+
+    def _in(self, style: str, text: str) -> str:
+        return f"{style}{text}{PLAIN}" if self._colour else text
+
+
+def display_name(incident: Incident) -> str:
+    """The best name known: namespace/pod/container, a name alone, the id's start, the path."""
+    container = incident.container
+    name = container.name or short_id(container)
+    known = [part for part in (container.namespace, container.pod, name) if part]
+    return "/".join(known) or incident.victims[0].cgroup or "unknown container"
+
+
+def short_id(container: Container) -> str | None:
+    """The first 12 characters of a hexadecimal id, any other id whole."""
+    if container.id is None or len(container.id) != 64:
+        return container.id
+    return container.id[:12]
+
+
+def _reason(incident: Incident) -> str:
+    domain = incident.domain
+    if domain is not None and domain.limit_bytes is not None:
+        known = [SCOPES.get(incident.scope or ""), "inferred" if incident.inferred else None]
+        how = ", ".join(filter(None, known))
+        return f"limit {size(domain.limit_bytes)} reached" + (f" ({how})" if how else "")
+    reason = NO_LIMIT.get(incident.scope or "", "cause unknown")
+    return f"{reason} (inferred)" if incident.inferred and incident.scope else reason
+
+
+def _body(incident: Incident) -> Iterator[tuple[str, str]]:
+    for victim in incident.victims[:VICTIMS_SHOWN]:
+        yield "killed", _victim(victim)
+    more = len(incident.victims) - VICTIMS_SHOWN
+    if more > 0:
+        yield "", f"and {more} more"
+    if asked := _asked(incident):
+        yield "asked", asked
+    yield from _places(incident)
+    if incident.verdict:
+        yield "why", printable(incident.verdict)
+
+
+def _victim(victim: Victim) -> str:
+    rss = victim.rss
+    sizes = (
+        ("anon", rss.anon_bytes),
+        ("file", rss.file_bytes),
+        ("shmem", rss.shmem_bytes),
+        ("swap", victim.swap_bytes),
+        ("page tables", victim.pagetables_bytes),
+    )
+    known = [f"{name} {in_mib(bytes_)}" for name, bytes_ in sizes if bytes_ is not None]
+    facts = (
+        ("score", victim.points),
+        ("adj", victim.oom_score_adj),
+        ("up", None if victim.uptime_seconds is None else duration(victim.uptime_seconds)),
+    )
+    parts = [_task(victim.command, victim.pid if victim.pid is not None else victim.tid)]
+    if known:
+        parts.append("  ".join(known) + " MiB")
+    parts += [f"{name} {value}" for name, value in facts if value is not None]
+    return "  ".join(parts)
+
+
+def _task(command: str | None, pid: int | None) -> str:
+    name = shorten(printable(command), 40) if command else "?"
+    return f"{name} [{'?' if pid is None else pid}]"
+
+
+def _asked(incident: Incident) -> str:
+    trigger, oom = incident.trigger, incident.oom
+    if trigger.pid is None and trigger.command is None:
+        return ""
+    parts = [_task(trigger.command, trigger.pid)]
+    if oom.order is not None:
+        parts.append(f"order {oom.order}")
+    if oom.gfp_mask is not None:
+        parts.append(f"gfp {oom.gfp_mask:#x}")
+    if trigger.cgroup and trigger.cgroup != incident.victims[0].cgroup:
+        room = ROOM - width("  ".join(parts)) - 5
+        parts.append("in " + shorten(printable(trigger.cgroup), max(room, 20)))
+    return "  ".join(parts)
+
+
+def _places(incident: Incident) -> Iterator[tuple[str, str]]:
+    """The cgroups, where their paths say more than the headline."""
+    cgroup = incident.victims[0].cgroup
+    domain = incident.domain
+    if cgroup and cgroup != display_name(incident):
+        yield "in", shorten(printable(cgroup), ROOM)
+    if domain is not None and domain.cgroup and domain.cgroup != cgroup:
+        yield "limit of", shorten(printable(domain.cgroup), ROOM)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes bytes and seconds, gives them as people read them; the same everywhere."""
+
+from __future__ import annotations
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def in_mib(bytes_: int) -> str:
+    """The number alone, one decimal."""
+    return f"{bytes_ / MIB:.1f}"
+
+
+def size(bytes_: int) -> str:
+    """MiB with one decimal, GiB from 10 GiB on."""
+    if bytes_ >= 10 * GIB:
+        return f"{bytes_ / GIB:.1f} GiB"
+    return f"{in_mib(bytes_)} MiB"
+
+
+def duration(seconds: float) -> str:
+    """The two largest units that matter."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
