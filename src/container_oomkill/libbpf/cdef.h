@@ -70,6 +70,7 @@ uint32_t btf_member_bit_offset(const struct btf_type *t, uint32_t member_idx);
 
 void shim_capture_log(bool debug);
 size_t shim_take_log(char *to, size_t size);
+void shim_trim_heap(void);
 
 struct shim_ring {
 	size_t size;

@@ -113,6 +113,7 @@ class OpenObject(_Closing):
     def load(self) -> LoadedObject:
         """Hand the object to the kernel; `BpfError` with the verifier's log if refused."""
         check(lib.bpf_object__load(self._obj), "load the BPF object")
+        lib.shim_trim_heap()
         loaded = LoadedObject(self._obj, self._data)
         self._obj = None  # it is the loaded object's now
         return loaded

@@ -8,6 +8,7 @@
  * killed reader finds it again.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -60,6 +61,12 @@ static size_t shim_take_log(char *to, size_t size)
 	memcpy(to, log_text + log_size - taken, taken);
 	log_size = 0;
 	return taken;
+}
+
+/* libbpf frees the kernel's types, 10 MiB as it keeps them; this gives them back for good. */
+static void shim_trim_heap(void)
+{
+	malloc_trim(0);
 }
 
 /* --- the ring buffer ------------------------------------------------------ */

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import unicodedata
 
-# Control, format (bidirectional marks among them), surrogate, private, unassigned; line and
-# paragraph separators; marks that would sit on the character before.
-HARMFUL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"}
+# Control, format (bidirectional marks among them), surrogate, private, unassigned; separators,
+# blanks other than the one everybody knows; marks that would sit on the character before.
+HARMFUL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Mn", "Me"}
 ELLIPSIS = "…"
 
 

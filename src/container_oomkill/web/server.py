@@ -68,6 +68,7 @@ class Server:
         self._worker: threading.Thread | None = None
         self._accept_from = 0.0  # monotonic; later than now while accepting pauses
         self._closing = False
+        self._closed = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake, selectors.EVENT_READ)
@@ -79,13 +80,17 @@ class Server:
 
     def close(self) -> None:
         """Stop serving, close every socket; may be called again."""
+        if self._closed:
+            return
+        self._closed = True
         self._closing = True
-        if self._thread.ident is not None:
-            if self._thread.is_alive():
-                os.eventfd_write(self._wake, 1)
-                self._thread.join()
-        else:
+        if self._thread.ident is None:
             self._close_all()
+        else:
+            os.eventfd_write(self._wake, 1)
+            self._thread.join()
+        # Here, not in the thread: it may be over before it is woken.
+        os.close(self._wake)
 
     def _run(self) -> None:
         try:
@@ -244,7 +249,6 @@ class Server:
             self._jobs.put(None)
             self._worker.join()
         self._selector.close()
-        os.close(self._wake)
 
 
 def _report(what: str, error: Exception) -> None:

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scope and verdict, rule by rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from container_oomkill.diagnosis import explain
+from container_oomkill.identity import resolve
+from container_oomkill.incident import Container, Domain, Incident, Oom, Rss, Trigger, Victim
+
+from .incidents import MIB, incident, victim
+
+ID = "0123456789abcdef" * 4
+OTHER = "fedcba9876543210" * 4
+POD = "/kubepods/burstable/podf3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
+CONTAINER = f"{POD}/{ID}"
+MEMCG = Oom(constraint="memcg", order=0, group=False)
+
+
+def explained(**changes: Any) -> Incident:
+    values: dict[str, Any] = {
+        "container": Container(),
+        "trigger": Trigger(1, 1, "asker", CONTAINER, None),
+        "oom": MEMCG,
+        "domain": Domain(cgroup=CONTAINER, limit_bytes=128 * MIB, usage_bytes=128 * MIB),
+        "victims": (victim(cgroup=CONTAINER, pid_in_container=1, uptime_seconds=3.25),),
+        "inferred": False,
+    }
+    return explain(resolve(incident(**(values | changes))))
+
+
+@pytest.mark.parametrize(
+    ("domain", "scope"),
+    [
+        (CONTAINER, "container"),
+        (POD, "pod"),
+        ("/kubepods/burstable", "cgroup"),
+        ("/kubepods", "cgroup"),
+    ],
+)
+def test_whose_limit(domain: str, scope: str) -> None:
+    assert explained(domain=Domain(cgroup=domain)).scope == scope
+
+
+def test_a_cgroup_inside_the_container_is_killed_by_the_containers_own_limit() -> None:
+    inside = (victim(cgroup=f"{CONTAINER}/init.scope"),)
+    assert explained(victims=inside).scope == "container"
+
+
+@pytest.mark.parametrize(
+    ("oom", "scope", "words"),
+    [
+        (Oom("none", 0), "node", "the node ran out of memory, not this container"),
+        (Oom("none", -1), "manual", "sysrq-f"),
+        (Oom("cpuset", 0), "cpuset", "cpuset.mems"),
+        (Oom("memory_policy", 0), "mempolicy", "NUMA policy"),
+    ],
+)
+def test_no_cgroups_limit(oom: Oom, scope: str, words: str) -> None:
+    used = (victim(cgroup=CONTAINER, usage_bytes=80 * MIB, limit_bytes=256 * MIB),)
+    result = explained(domain=None, oom=oom, victims=used)
+    assert result.scope == scope
+    assert result.verdict is not None
+    assert words in result.verdict
+    if scope == "node":
+        assert "it used 80.0 MiB of its 256.0 MiB" in result.verdict
+
+
+def test_own_limit_says_what_the_memory_was() -> None:
+    verdict = explained().verdict
+    assert verdict == (
+        "its own limit (128.0 MiB): 96 % is anonymous memory of python3; "
+        "it died 3.2 s after its start"
+    )
+
+
+def test_shared_memory_points_at_tmpfs() -> None:
+    rss = Rss(anon_bytes=MIB, file_bytes=0, shmem_bytes=100 * MIB)
+    result = explained(victims=(victim(cgroup=CONTAINER, rss=rss),))
+    assert "shared memory or tmpfs" in str(result.verdict)
+
+
+def test_a_small_victim_is_not_blamed() -> None:
+    rss = Rss(anon_bytes=2 * MIB, file_bytes=0, shmem_bytes=0)
+    verdict = str(explained(victims=(victim(cgroup=CONTAINER, rss=rss),)).verdict)
+    assert "python3 itself held little of it (2.0 MiB of 128.0 MiB)" in verdict
+
+
+def test_pod_limit_and_another_containers_process() -> None:
+    domain = Domain(cgroup=POD, limit_bytes=512 * MIB, usage_bytes=512 * MIB)
+    asker = Trigger(1, 1, "asker", f"{POD}/{OTHER}", None)
+    verdict = str(explained(domain=domain, trigger=asker).verdict)
+    assert verdict.startswith("its pod's limit (512.0 MiB), shared by all of the pod's containers")
+    assert "asked for by asker of another container" in verdict
+
+
+def test_a_parents_limit_is_named() -> None:
+    domain = Domain(cgroup="/kubepods", limit_bytes=512 * MIB, usage_bytes=512 * MIB)
+    assert "of the cgroup /kubepods above it" in str(explained(domain=domain).verdict)
+
+
+def test_a_group_is_counted() -> None:
+    both = (victim(cgroup=CONTAINER), victim(pid=2, cgroup=CONTAINER))
+    result = explained(oom=Oom("memcg", 0, group=True), victims=both)
+    assert "memory.oom.group killed 2 processes together" in str(result.verdict)
+
+
+def test_a_child_of_pid_1_leaves_the_container_alive() -> None:
+    child = (victim(cgroup=CONTAINER, pid_in_container=7),)
+    assert "not PID 1: the container lives on" in str(explained(victims=child).verdict)
+    first = (victim(cgroup=CONTAINER, pid_in_container=1),)
+    assert "lives on" not in str(explained(victims=first).verdict)
+
+
+def test_what_was_inferred_is_said_to_be() -> None:
+    unknown = Oom(group=False)
+    assert str(explained(inferred=True, oom=unknown).verdict).startswith("apparently its own limit")
+    node = explained(inferred=True, oom=unknown, domain=None)
+    assert node.scope == "node"
+    assert str(node.verdict).startswith("apparently the node")
+
+
+def test_nothing_known_is_nothing_said() -> None:
+    result = explained(
+        inferred=True, oom=Oom(), domain=None, victims=(Victim(tid=5),), trigger=Trigger()
+    )
+    assert result.scope is None
+    assert result.verdict is None
+
+
+def test_an_unknown_constraint_is_not_guessed() -> None:
+    assert explained(domain=None, oom=Oom(constraint=None, order=0)).scope is None
