@@ -17,7 +17,13 @@ from .probe import PROGRAMS, attach
 
 # include/uapi/linux/capability.h
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
-LOG_LINES = 6
+LOG_LINES = 3
+HOOK_REMEDIES = {
+    "fentry": "needs a kernel with BPF trampolines (x86-64: 5.5, arm64: 6.0) and CAP_BPF, CAP_PERFMON",
+    "kprobe": "needs CONFIG_KPROBES, and perf_event_open allowed: CAP_PERFMON, on Debian and Ubuntu "
+    "perf_event_paranoid below 3 or CAP_SYS_ADMIN",
+    "raw_tracepoint": "needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN",
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Finding:
     ok: bool
     words: str
     remedy: str | None = None
+    log: tuple[str, ...] = ()  # what libbpf and the verifier said last
 
 
 @dataclass
@@ -128,13 +135,8 @@ def _try_hook(hook: str, data: bytes, btf: str | None) -> Finding:
         words, log = str(error), ""
         if isinstance(cause, BpfError):
             words, log = str(cause), cause.log
-        return Finding(False, words, _last_words(log))
-
-
-def _last_words(log: str) -> str | None:
-    """What libbpf and the verifier said last is what went wrong."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return " | ".join(lines[-LOG_LINES:]) or None
+        lines = tuple(line.strip() for line in log.splitlines() if line.strip())
+        return Finding(False, words, HOOK_REMEDIES[hook], lines[-LOG_LINES:])
 
 
 def _examine_rights(report: Report, proc: Path) -> None:
@@ -205,6 +207,8 @@ def print_text(report: Report, out: TextIO) -> None:
             out.write(f"  {mark} {name:{width}}  {finding.words}{used}\n")
             if finding.remedy and not finding.ok:
                 out.write(f"      {'':{width}}  -> {finding.remedy}\n")
+            for line in finding.log:
+                out.write(f"      {'':{width}}     {line}\n")
     if report.can_attach:
         out.write(f"\na probe can attach here, by {report.hook}\n")
     else:

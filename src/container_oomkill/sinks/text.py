@@ -153,4 +153,4 @@ def _places(incident: Incident) -> Iterator[tuple[str, str]]:
     if cgroup and cgroup != display_name(incident):
         yield "in", shorten(printable(cgroup), ROOM)
     if domain is not None and domain.cgroup and domain.cgroup != cgroup:
-        yield "limit of", shorten(printable(domain.cgroup), ROOM)
+        yield "limit", shorten(printable(domain.cgroup), ROOM)
