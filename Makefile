@@ -6,7 +6,8 @@ Q := $(if $(V),,@)
 
 PYTHON := .venv/bin/python
 KERNELS ?= all
-SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/libbpf/*.[ch])
 
 .PHONY: help run demo test test-unit test-kernels lint format build wheel bench clean
@@ -15,8 +16,8 @@ help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
 		printf '  make %-14s %s\n' "$$name" "$$text"; done
 
-run: build ## Watch for OOM kills on this machine (installs what it needs)
-	$(Q)$(SUDO) .venv/bin/container-oomkill probe
+run: build ## Watch this machine, serve metrics on port 9262 (installs what it needs)
+	$(Q)$(SUDO) .venv/bin/container-oomkill exporter
 
 demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 	$(Q)$(SUDO) $(PYTHON) -m tests.kernel.demo
@@ -48,10 +49,11 @@ build: .venv/built ## Build into .venv/bin/container-oomkill
 wheel: .venv/dev ## Build dist/*.whl, with libbpf inside
 	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.*
 	$(Q)$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
-	$(Q)PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m auditwheel -q repair -w dist build/wheel/*.whl
+	$(Q)$(PYTHON) -m auditwheel -q repair -w dist build/wheel/*.whl
 
 bench: wheel ## Measure, beside what people would use instead
 	$(Q)$(SUDO) $(PYTHON) -m bench
+	$(Q)$(SUDO) $(PYTHON) -m bench.exporter
 
 clean: ## Remove what was built here
 	rm -rf .venv build dist src/*.egg-info src/container_oomkill/oomkill.bpf.o

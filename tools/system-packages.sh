@@ -4,8 +4,7 @@
 set -eu
 
 build="gcc libc6-dev clang llvm libbpf-dev python3-dev python3-venv"
-test="$build qemu-system-x86 busybox-static kmod xz-utils libelf-dev debian-archive-keyring
-	clang-format prometheus"
+test="$build qemu-system-x86 busybox-static kmod file debian-archive-keyring clang-format openssl"
 
 case "${1-}" in
 build) wanted=$build ;;
@@ -24,10 +23,21 @@ for package in $wanted; do
 	*) missing="$missing $package" ;;
 	esac
 done
-[ -n "$missing" ] || exit 0
-
-echo "installing$missing"
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
-$sudo apt-get update -qq
-DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+if [ -n "$missing" ]; then
+	echo "installing$missing"
+	$sudo apt-get update -qq
+	$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+# Prometheus for the tests, without the service that its package would start.
+if [ "$1" = test ] && ! command -v prometheus >/dev/null && [ ! -x .venv/bin/prometheus ]; then
+	echo "unpacking prometheus into .venv/bin"
+	folder=$(mktemp -d)
+	trap 'rm -rf "$folder"' EXIT
+	(cd "$folder" && apt-get download -qq prometheus 2>/dev/null)
+	dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb |
+		tar -x -C .venv/bin --strip-components=3 ./usr/bin/prometheus ./usr/bin/promtool
+fi

@@ -11,6 +11,7 @@ import argparse
 import os
 
 from .errors import UsageError
+from .exporter_settings import options as exporter_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     probe.add_argument("--count", type=_positive, metavar="N", help="stop after N incidents")
     _add_hooks(probe)
 
+    exporter = command("exporter", "attach, and serve metrics, incidents and health over HTTP")
+    exporter_options(exporter)
+    _add_hooks(exporter)
+
     doctor = command(
         "doctor", "say what this kernel, container and user allow, and what is missing"
     )
@@ -112,6 +117,12 @@ def _add_hooks(parser: Parser) -> None:
         help="size of the ring buffer, a power of two (default 1048576: some 600 kills)",
     )
     parser.add_argument("--node", metavar="NAME", help="the node's name (default: its host name)")
+    parser.add_argument(
+        "--host-root",
+        default="",
+        metavar="DIR",
+        help="where the host's /run and /var/lib are mounted, for the containers' names",
+    )
     parser.add_argument("--verbose", action="store_true", help="keep libbpf's debug log for errors")
     _add_object(parser)
 
@@ -144,13 +155,9 @@ class Version(argparse.Action):
     """Prints what runs here; asks libbpf only then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import version
+        from . import __version__, libbpf
 
-        from . import libbpf
-
-        parser.exit(
-            0, f"container-oomkill {version('container-oomkill')}, libbpf {libbpf.version()}\n"
-        )
+        parser.exit(0, f"container-oomkill {__version__}, libbpf {libbpf.version()}\n")
 
 
 def _from_environment(parser: Parser, environ: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
 
+    from .identity.watch import Watcher
+    from .probe import Probe
+    from .sinks import Sink
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an `Error` is one line on stderr and its exit status."""
@@ -48,16 +52,8 @@ def _reader_gone() -> int:
 
 def probe(args: Namespace) -> int:
     """Attach, print one record per incident until interrupted or ``--count`` are out."""
-    from .object_file import read_object
-    from .probe import attach
-
-    with attach(
-        read_object(args.object),
-        hook=args.hook,
-        btf=args.btf,
-        ring_bytes=args.ring_bytes,
-        debug=args.verbose,
-    ) as attached:
+    with _attached(args) as attached:
+        from .identity import Resolver
         from .pipeline import Pipeline
         from .sinks import open_sink
         from .stop import Stop
@@ -65,11 +61,83 @@ def probe(args: Namespace) -> int:
         stop = Stop()
         stop.on_signals()
         stop.on_hang_up(sys.stdout.fileno())
-        attached.enter_earlier_kills()
         print(f"attached by {attached.hook}", file=sys.stderr)  # noqa: T201 - not a record
+        attached.enter_earlier_kills()
         sink = open_sink(args.output, sys.stdout, colour=args.color)
-        Pipeline(attached, [sink], node=args.node).run(stop, count=args.count)
+        with _names(args) as names:
+            resolve = Resolver(names).resolve
+            pipeline = Pipeline(attached, [sink], node=args.node, resolve=resolve)
+            pipeline.run(stop, count=args.count)
     return 0
+
+
+def exporter(args: Namespace) -> int:
+    """Attach, serve what is recorded until interrupted."""
+    from .exporter_settings import ExporterSettings
+    from .host import read_kernel_kills
+
+    settings = ExporterSettings.from_args(args)
+    kills_before = read_kernel_kills()
+    with _attached(args) as attached:
+        from . import __version__
+        from .exporter import Exporter
+        from .identity import Resolver
+        from .pipeline import Pipeline
+        from .sinks import json_lines, open_sink
+        from .stop import Stop
+
+        stop = Stop()
+        stop.on_signals()
+        attached.enter_earlier_kills()
+        with (
+            _names(args) as names,
+            Exporter(
+                settings,
+                attached,
+                version=__version__,
+                render=json_lines.render,
+                kernel_kills_before=kills_before,
+            ) as serving,
+        ):
+            serving.start()
+            serving.follow(names.store)
+            sinks: list[Sink] = [serving.sink]
+            if settings.log_incidents != "off":
+                sinks.append(open_sink(settings.log_incidents, sys.stdout))
+            pipeline = Pipeline(
+                attached,
+                sinks,
+                node=args.node,
+                resolve=Resolver(names).resolve,
+                on_broken_record=serving.broken_record,
+            )
+            for address in serving.addresses:
+                words = f"attached by {attached.hook}, serving on {address}"
+                print(words, file=sys.stderr)  # noqa: T201 - not a record
+            serving.ready(True)
+            pipeline.run(stop, beat=serving.beat, beat_seconds=serving.beat_seconds)
+            serving.ready(False)
+    return 0
+
+
+def _attached(args: Namespace) -> Probe:
+    from .object_file import read_object
+    from .probe import attach
+
+    return attach(
+        read_object(args.object),
+        hook=args.hook,
+        btf=args.btf,
+        ring_bytes=args.ring_bytes,
+        debug=args.verbose,
+    )
+
+
+def _names(args: Namespace) -> Watcher:
+    """Learn the containers' names from now on; only after attaching."""
+    from .identity.watch import Watcher, default_sources
+
+    return Watcher(default_sources(root=args.host_root))
 
 
 def doctor(args: Namespace) -> int:
@@ -92,6 +160,7 @@ def replay(args: Namespace) -> int:
 
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "probe": probe,
+    "exporter": exporter,
     "doctor": doctor,
     "replay": replay,
 }

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from .errors import Error, UsageError
 from .exporter_settings import ExporterSettings, options
 from .host import read_kernel_kills
+from .identity.state import SANDBOX, Known
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from .identity.store import Store
     from .incident import Incident
     from .notify import Notifier
     from .sinks.metrics import ProbeStatus
@@ -27,6 +29,12 @@ __all__ = ["Exporter", "ExporterSettings", "options"]
 
 BEAT_SECONDS = 5.0  # the reader of the ring gives a sign of life at least this often
 SILENT_SECONDS = 3 * BEAT_SECONDS
+UNRESOLVED_REASONS = ("not_found", "no_state")  # of identity, shown at 0 from the start
+
+
+def label_key(known: Known) -> tuple[str, str, str]:
+    """Return namespace, pod and container as the labels of its metrics have them."""
+    return known.namespace or "", known.pod or "", known.name or known.id[:12]
 
 
 class Exporter:
@@ -71,6 +79,9 @@ class Exporter:
             kernel_kills_before=kernel_kills_before,
         )
         self.history = History(settings.max_incidents)
+        self._names: Store | None = None
+        self._known: set[tuple[str, str, str]] = set()
+        self._unresolved: dict[str, int] = {}
         self._close: Callable[[], None] = lambda: None
         self._failure: Callable[[], BaseException | None] = lambda: None
         self.addresses: list[Address] = []  # that are bound
@@ -79,6 +90,31 @@ class Exporter:
         """Take an incident: it is on /metrics and /api/v1/incidents when this returns."""
         self.metrics(incident)
         self.history(incident)
+
+    def broken_record(self) -> None:
+        """Count a record that made no sense, and so is lost."""
+        self.metrics.lost("broken_record")
+
+    def follow(self, names: Store) -> None:
+        """Show the counters of every container that ``names`` knows, at 0 from its start on."""
+        self._names = names
+        for reason in UNRESOLVED_REASONS:
+            self.metrics.unresolved(reason, 0)
+        self._look_at_names()
+
+    def _look_at_names(self) -> None:
+        if self._names is None:
+            return
+        known = {label_key(each) for each in self._names.live() if each.name != SANDBOX}
+        for labels in known - self._known:
+            self.metrics.register(labels)
+        for labels in self._known - known:
+            self.metrics.forget(labels)
+        self._known = known
+        unresolved = self._names.unresolved()
+        for reason, count in unresolved.items():
+            self.metrics.unresolved(reason, count - self._unresolved.get(reason, 0))
+        self._unresolved = unresolved
 
     def start(self) -> None:
         """Bind every address and serve. Raises `UsageError` for what the user can mend."""
@@ -145,6 +181,7 @@ class Exporter:
         self._beat_at = self._monotonic()
         if (failure := self._failure()) is not None:
             raise Error(f"web server stopped: {type(failure).__name__}: {failure}")
+        self._look_at_names()
         self._notifier.alive()
 
     def not_ready(self) -> str | None:

@@ -15,6 +15,7 @@ import os
 
 from . import libbpf, memcg_kills, wire
 from .errors import BpfError, UnsupportedError, UsageError
+from .libbpf.btf import struct_layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ class Probe:
     def __init__(self, hook: str, data: bytes, *, btf: str | None, ring_bytes: int) -> None:
         cpus = libbpf.possible_cpus()
         self.hook = hook
+        self.kernel = os.uname().release
+        self._btf = btf
+        self._tasks: bool | None = None
         self.refused: dict[str, BpfError] = {}
         self._links: list[libbpf.Link] = []
         with libbpf.open_object(data, "oomkill", btf=btf) as opened:
@@ -67,6 +71,29 @@ class Probe:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def attached(self) -> bool:
+        """Whether the programs are in the kernel and on their hooks."""
+        return bool(self._links)
+
+    def features(self) -> dict[str, bool]:
+        """What this rung gives on this kernel, by name; the missing is unknown in a record."""
+        told = self.hook != "raw_tracepoint"
+        return {
+            "oom_control": told,
+            "domain_told": told,
+            "threads": told,
+            "every_victim": told or self._marks_have_tasks(),
+        }
+
+    def _marks_have_tasks(self) -> bool:
+        """Whether the tracepoint gives the victim itself, not its pid alone."""
+        if self._tasks is None:
+            with open(self._btf or KERNEL_TYPES, "rb") as file:
+                _, fields = struct_layout(file.read(), "trace_event_raw_mark_victim")
+            self._tasks = "uid" in fields
+        return self._tasks
 
     def enter_earlier_kills(self) -> None:
         """Tell the raw tracepoint which cgroups had kills before it came.

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exporter with real kills and a real Prometheus, from the kernel to the alert."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..prometheus.server import prometheus, wait_for
+from .cgroups import MIB, Cgroup
+from .kernel_log import KernelLog
+from .processes import COMMAND, DEADLINE, Hog
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+CONTAINER = "0123456789abcdef" * 4
+
+pytestmark = pytest.mark.needs("no emulation")
+
+
+@dataclass
+class Exporter:
+    """`container-oomkill exporter` and where it listens."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+    def get(self, path: str, **headers: str) -> str:
+        request = urllib.request.Request(f"http://{self.address}{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+            text: str = answer.read().decode()
+        return text
+
+    def value(self, series: str) -> float | None:
+        """The value of a series, as /metrics spells it."""
+        found = re.search(rf"(?m)^{re.escape(series)} (\S+)$", self.get("/metrics"))
+        return float(found[1]) if found else None
+
+
+def docker_state(root: Path) -> None:
+    """What Docker keeps of a container, as it lays it out."""
+    folder = root / "var/lib/docker/containers" / CONTAINER
+    folder.mkdir(parents=True)
+    config = {"ID": CONTAINER, "Name": "/shop", "Config": {"Image": "shop:1.2", "Labels": {}}}
+    (folder / "config.v2.json").write_text(json.dumps(config))
+
+
+@pytest.fixture
+def exporter(hook: str, tmp_path: Path) -> Iterator[Exporter]:
+    docker_state(tmp_path)
+    with start(hook, "--host-root", str(tmp_path)) as process:
+        assert process.stderr is not None
+        words = process.stderr.readline()
+        assert words.startswith(f"attached by {hook}, serving on 127.0.0.1:"), words
+        yield Exporter(process, words.split()[-1])
+        process.kill()
+
+
+def start(hook: str, *options: str) -> subprocess.Popen[str]:
+    listen = ["--web.listen-address", "127.0.0.1:0"]
+    command = [sys.executable, str(COMMAND), "exporter", "--hook", hook, *listen, *options]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_from_the_kernel_to_the_alert(
+    exporter: Exporter,
+    kernel_log: KernelLog,
+    make_cgroups: MakeCgroups,
+    hog: StartHog,
+    tmp_path: Path,
+) -> None:
+    _, cgroup = make_cgroups("/docker", f"/docker/{CONTAINER}")
+    cgroup.limit(32)
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    series = 'container_oomkill_total{container="shop",scope="container"}'
+    alert = 'ALERTS{alertname="ContainerOomKilled",container="shop",alertstate="firing"}'
+    with prometheus(folder, exporter.address, window="4") as server:
+        wait_for(lambda: server.value(series) == 0)
+        assert hog(cgroup, "name till anon 64").was_killed()
+        killed = kernel_log.killed()
+        wait_for(lambda: server.value(f"increase({series}[1m])") or 0)
+        wait_for(lambda: server.value(f"max_over_time({alert}[5m])") == 1)
+        wait_for(lambda: server.value(alert) is None)
+        assert server.value(series) == 1
+        limit = 'container_oomkill_memory_limit_bytes{container="shop"}'
+        assert server.value(limit) == 32 * MIB
+        (info,) = server.query('container_oomkill_last_info{container="shop"}')
+        assert info["metric"]["container_id"] == CONTAINER
+        assert info["metric"]["image"] == "shop:1.2"
+        assert info["metric"]["command"] == killed.comm == "till"
+        assert server.value("container_oomkill_unaccounted") == 0
+        assert server.value("container_oomkill_kernel_kills_total") == 1
+
+
+def test_what_it_serves(
+    exporter: Exporter, make_cgroups: MakeCgroups, hog: StartHog, hook: str
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-served")
+    cgroup.limit(32)
+    assert exporter.get("/readyz")
+    assert exporter.get("/healthz")
+    started = hog(cgroup, "name served anon 64")
+    assert started.was_killed()
+    wait_for(lambda: len(incidents(exporter)) == 1)
+    (incident,) = incidents(exporter)
+    assert incident["victims"][0]["pid"] == started.pid
+    assert incident["hook"] == hook
+    assert "container_oomkill_probe_info{" in exporter.get("/metrics")
+    assert exporter.value('container_oomkill_lost_total{reason="ring_full"}') == 0
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        exporter.get("/../etc/passwd")
+    exporter.process.send_signal(signal.SIGTERM)
+    out, errors = exporter.process.communicate(timeout=DEADLINE)
+    assert exporter.process.returncode == 0
+    assert errors == ""
+    assert "OOM  /oomkill-served  limit 32.0 MiB reached" in out
+
+
+def incidents(exporter: Exporter) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(exporter.get("/api/v1/incidents"))["incidents"]
+    return found
+
+
+def test_a_busy_port_is_one_line(hook: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with start(hook, "--web.listen-address", address) as process:
+            _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 2
+    assert errors.count("\n") == 1
+    assert errors.startswith("container-oomkill: ")
+    assert address in errors
