@@ -49,7 +49,7 @@ build: .venv/built ## Build into .venv/bin/container-oomkill
 wheel: .venv/dev ## Build dist/*.whl, with libbpf inside
 	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.*
 	$(Q)$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
-	$(Q)$(PYTHON) -m auditwheel -q repair -w dist build/wheel/*.whl
+	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
 
 bench: wheel ## Measure, beside what people would use instead
 	$(Q)$(SUDO) $(PYTHON) -m bench

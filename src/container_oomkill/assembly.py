@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from . import wire
+from .errors import RecordError
 from .incident import Decoder, Incident, join
 from .wire import lib
 
@@ -61,7 +62,10 @@ class Assembler:
         if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
             return
         self._kills += 1
-        incident = self.decoder.decode(raw)
+        try:
+            incident = self.decoder.decode(raw)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise RecordError(f"victim record with impossible numbers ({error})") from error
         if self._open:
             incident = join(self._open.incident, incident)
         if incident.oom.group:

@@ -9,7 +9,6 @@ unknown is never counted as 0, and what was inferred is said to be.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from .identity import parse
 from .incident import Domain, Incident, Victim
@@ -22,8 +21,8 @@ SYSRQ_ORDER = -1
 
 def explain(incident: Incident) -> Incident:
     """Return the incident with ``scope`` and ``verdict`` filled in, as far as they are known."""
-    incident = replace(incident, scope=find_scope(incident))
-    return replace(incident, verdict=find_verdict(incident))
+    incident = incident.changed(scope=find_scope(incident))
+    return incident.changed(verdict=find_verdict(incident))
 
 
 def find_scope(incident: Incident) -> str | None:

@@ -8,19 +8,13 @@ it also means that there is none. Later stages fill in `Incident.container` (ide
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .wire import HOOKS, lib
 
 SCHEMA = 1
 NS = 1_000_000_000
-UNKNOWN = {
-    lib.OOMKILL_UNKNOWN,
-    lib.OOMKILL_UNKNOWN_S64,
-    lib.OOMKILL_UNKNOWN_U32,
-    lib.OOMKILL_UNKNOWN_S32,
-}
 # enum oom_constraint, include/linux/oom.h
 CONSTRAINTS = {0: "none", 1: "cpuset", 2: "memory_policy", 3: "memcg"}
 
@@ -173,6 +167,14 @@ class Incident:
     trigger: Trigger
     victims: tuple[Victim, ...]
 
+    def changed(self, **fields: Any) -> Incident:
+        """Return a copy with other fields; dataclasses.replace, but for every kill's way."""
+        values = {name: getattr(self, name) for name in _INCIDENT_FIELDS}
+        return Incident(**(values | fields))
+
+
+_INCIDENT_FIELDS = tuple(field.name for field in fields(Incident))
+
 
 class Decoder:
     """Turns victim records of one host into incidents with one victim each."""
@@ -184,7 +186,7 @@ class Decoder:
     def decode(self, raw: dict[str, Any]) -> Incident:
         """``raw``: from `wire.victim`."""
         host = self.host
-        flags = raw["flags"]
+        flags = raw["flags"] or 0
         boot_ns = raw["header.boot_ns"]
         return Incident(
             time=(boot_ns + host.clock_offset_ns) / NS,
@@ -201,26 +203,28 @@ class Decoder:
             domain=self._domain(raw),
             oom=Oom(
                 constraint=CONSTRAINTS.get(raw["constraint"]),
-                order=_known(raw["order"]),
-                gfp_mask=_known(raw["gfp_mask"]),
+                order=raw["order"],
+                gfp_mask=raw["gfp_mask"],
                 total_bytes=self._bytes(raw["total_pages"]),
-                points=_known(raw["points"]),
+                points=raw["points"],
                 group=bool(flags & lib.OOMKILL_GROUP),
             ),
             trigger=Trigger(
-                pid=_known(raw["trigger.pid"]),
-                tid=_known(raw["trigger.tid"]),
+                pid=raw["trigger.pid"],
+                tid=raw["trigger.tid"],
                 command=_text(raw["trigger.comm"]) or None,
                 cgroup=_path(raw, "trigger_memcg"),
             ),
             victims=(self._victim(raw),),
         )
 
-    def _bytes(self, pages: int) -> int | None:
-        return None if pages in UNKNOWN else pages * self.host.page_size
+    def _bytes(self, pages: int | None) -> int | None:
+        return None if pages is None else pages * self.host.page_size
 
-    def _limit(self, pages: int) -> int | None:
-        return None if pages >= self._unlimited else pages * self.host.page_size
+    def _limit(self, pages: int | None) -> int | None:
+        if pages is None or pages >= self._unlimited:
+            return None
+        return pages * self.host.page_size
 
     def _domain(self, raw: dict[str, Any]) -> Domain | None:
         path = _path(raw, "domain")
@@ -228,21 +232,19 @@ class Decoder:
             return None
         usage, limit = raw["domain.usage_pages"], raw["domain.limit_pages"]
         swap_usage, swap_limit = raw["domain.swap_usage_pages"], raw["domain.swap_limit_pages"]
-        low: int | None = raw["domain.low_pages"] * self.host.page_size
-        swappiness = self.host.swappiness
-        if raw["domain.flags"] & lib.OOMKILL_MEMCG_V1:
+        low, swappiness = raw["domain.low_pages"], self.host.swappiness
+        if (raw["domain.flags"] or 0) & lib.OOMKILL_MEMCG_V1:
             # memory.memsw.*: memory and swap in one counter
-            swap_usage = max(0, swap_usage - usage)
-            if swap_limit < self._unlimited:
-                swap_limit = max(0, swap_limit - limit)
-            low = None
-            swappiness = _known(raw["domain.swappiness"])
+            swap_usage = _less(swap_usage, usage)
+            if self._limit(swap_limit) is not None:
+                swap_limit = _less(swap_limit, limit)
+            low, swappiness = None, raw["domain.swappiness"]
         return Domain(
             cgroup=path,
-            cgroup_id=_known(raw["domain.id"]),
+            cgroup_id=raw["domain.id"],
             usage_bytes=self._bytes(usage),
             limit_bytes=self._limit(limit),
-            low_bytes=low,
+            low_bytes=self._bytes(low),
             peak_bytes=self._bytes(raw["domain.peak_pages"]),
             swap_usage_bytes=self._bytes(swap_usage),
             swap_limit_bytes=self._limit(swap_limit),
@@ -251,31 +253,31 @@ class Decoder:
 
     def _victim(self, raw: dict[str, Any]) -> Victim:
         in_bytes = self._bytes
-        started_ns = _known(raw["process.start_boottime_ns"])
+        started_ns = raw["process.start_boottime_ns"]
         rss = Rss(
             anon_bytes=in_bytes(raw["process.anon_pages"]),
             file_bytes=in_bytes(raw["process.file_pages"]),
             shmem_bytes=in_bytes(raw["process.shmem_pages"]),
         )
         # Summed over threads; with some left out it is no number at all.
-        whole = not raw["flags"] & lib.OOMKILL_THREADS_CUT
+        whole = not (raw["flags"] or 0) & lib.OOMKILL_THREADS_CUT
         return Victim(
-            pid=_known(raw["process.pid"]),
-            tid=_known(raw["process.tid"]),
-            pid_in_container=_known(raw["process.pid_in_ns"]),
-            ppid=_known(raw["process.ppid"]),
+            pid=raw["process.pid"],
+            tid=raw["process.tid"],
+            pid_in_container=raw["process.pid_in_ns"],
+            ppid=raw["process.ppid"],
             command=_text(raw["process.comm"]) or None,
             parent_command=_text(raw["process.parent_comm"]) or None,
-            uid=_known(raw["process.uid"]),
+            uid=raw["process.uid"],
             cgroup=_path(raw, "victim_memcg"),
-            cgroup_id=_known(raw["victim_memcg.id"]),
+            cgroup_id=raw["victim_memcg.id"],
             usage_bytes=in_bytes(raw["victim_memcg.usage_pages"]),
             limit_bytes=self._limit(raw["victim_memcg.limit_pages"]),
-            oom_score_adj=_known(raw["process.oom_score_adj"]),
-            points=_known(raw["points"]),
+            oom_score_adj=raw["process.oom_score_adj"],
+            points=raw["points"],
             rss=rss,
             swap_bytes=in_bytes(raw["process.swap_pages"]),
-            pagetables_bytes=_known(raw["process.pgtables_bytes"]),
+            pagetables_bytes=raw["process.pgtables_bytes"],
             vm=Vm(
                 total_bytes=in_bytes(raw["process.total_vm_pages"]),
                 data_bytes=in_bytes(raw["process.data_vm_pages"]),
@@ -285,14 +287,14 @@ class Decoder:
                 pinned_bytes=in_bytes(raw["process.pinned_vm_pages"]),
                 hiwater_rss_bytes=_peak(in_bytes(raw["process.hiwater_rss_pages"]), rss),
                 hiwater_vm_bytes=in_bytes(raw["process.hiwater_vm_pages"]),
-                task_size_bytes=_known(raw["process.task_size_bytes"]),
+                task_size_bytes=raw["process.task_size_bytes"],
             ),
-            threads=_known(raw["process.threads"]),
-            minor_faults=_known(raw["process.min_flt"]) if whole else None,
-            major_faults=_known(raw["process.maj_flt"]) if whole else None,
-            flags=_known(raw["process.task_flags"]),
-            priority=_known(raw["process.prio"]),
-            static_priority=_known(raw["process.static_prio"]),
+            threads=raw["process.threads"],
+            minor_faults=raw["process.min_flt"] if whole else None,
+            major_faults=raw["process.maj_flt"] if whole else None,
+            flags=raw["process.task_flags"],
+            priority=raw["process.prio"],
+            static_priority=raw["process.static_prio"],
             user_seconds=_seconds(raw["process.utime_ns"]) if whole else None,
             system_seconds=_seconds(raw["process.stime_ns"]) if whole else None,
             guest_seconds=_seconds(raw["process.gtime_ns"]) if whole else None,
@@ -308,15 +310,16 @@ class Decoder:
 def join(first: Incident, more: Incident) -> Incident:
     """Add a further victim of the same incident; the kernel gave it no points of its own."""
     further = tuple(replace(victim, points=None) for victim in more.victims)
-    return replace(first, victims=first.victims + further)
+    return first.changed(victims=first.victims + further)
 
 
-def _known(number: int) -> int | None:
-    return None if number in UNKNOWN else number
+def _seconds(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / NS
 
 
-def _seconds(nanoseconds: int) -> float | None:
-    return None if nanoseconds in UNKNOWN else nanoseconds / NS
+def _less(both: int | None, one: int | None) -> int | None:
+    """Of cgroup v1's counter of memory and swap, what is swap; the two are read one by one."""
+    return None if both is None or one is None else max(0, both - one)
 
 
 def _peak(hiwater_bytes: int | None, rss: Rss) -> int | None:
@@ -333,12 +336,12 @@ def _text(data: bytes) -> str:
 
 def _path(raw: dict[str, Any], memcg: str) -> str | None:
     """The record has a path's names from the leaf up, each ended by a NUL."""
-    if raw[f"{memcg}.id"] in UNKNOWN:
+    if raw[memcg + ".id"] is None:
         return None
-    start = raw[f"{memcg}.path_offset"]
-    names = raw["strings"][start : start + raw[f"{memcg}.path_size"]].split(b"\0")
+    start = raw[memcg + ".path_offset"]
+    names = raw["strings"][start : start + raw[memcg + ".path_size"]].split(b"\0")
     names.pop()
     path = b"/".join(reversed(names)).decode("utf-8", "backslashreplace")
-    if raw[f"{memcg}.flags"] & lib.OOMKILL_MEMCG_PATH_CUT:
+    if (raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT:
         return "…/" + path
     return "/" + path

@@ -27,6 +27,13 @@ CODES = {
     "unsigned long long": "Q",
     "long long": "q",
 }
+# Code -> what stands for an unknown number of that width.
+UNKNOWN = {
+    "I": lib.OOMKILL_UNKNOWN_U32,
+    "i": lib.OOMKILL_UNKNOWN_S32,
+    "Q": lib.OOMKILL_UNKNOWN,
+    "q": lib.OOMKILL_UNKNOWN_S64,
+}
 
 
 class Layout:
@@ -38,14 +45,16 @@ class Layout:
         codes = ["="]
         self.offsets = dict(_flatten(kind, "", 0, names, codes, before))
         self.names = tuple(names)
+        self._unknown = tuple(UNKNOWN.get(code[-1]) for code in codes[1:])
         self.format = struct.Struct("".join(codes))
         self.size = ffi.offsetof(kind, before) if before else ffi.sizeof(kind)
         if self.format.size != self.size:
             raise AssertionError(f"{name}: {self.format.size} bytes of fields in {self.size}")
 
     def unpack(self, data: bytes) -> dict[str, Any]:
-        """Return the fields by dotted name; integers as they are, text as bytes."""
-        return dict(zip(self.names, self.format.unpack_from(data), strict=True))
+        """Return the fields by dotted name: integers, None for unknown ones, text as bytes."""
+        values = zip(self.names, self.format.unpack_from(data), self._unknown, strict=True)
+        return {name: None if value == unknown else value for name, value, unknown in values}
 
 
 def _flatten(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from .cgroups import MIB, Cgroup
 from .kernel_log import KernelLog
-from .processes import Hog, Recorder
+from .processes import DEADLINE, Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
@@ -95,12 +96,14 @@ def test_already_exiting_is_no_kill(
     for cgroup in (dying_in, spinning_in, next_in):
         cgroup.limit(32)
     dying = hog(dying_in, "name dying cpu 1 anon 24 ready wait").ready()
-    spinner = hog(spinning_in, "cpu 1 ready spin").ready()
-    _wait_until_running(spinner)
-    os.kill(dying.pid, signal.SIGKILL)
     # Adj -1000: only the dying one can be chosen. It waits until that has gone.
-    asking = hog(dying_in, "name asking cpu 0 adj -1000 anon 16 ready wait")
-    _wait_for_oom(dying_in)
+    asking = hog(dying_in, "name asking cpu 0 adj -1000 ready go anon 16 ready wait").ready()
+    spinner = hog(spinning_in, "cpu 1 ready spin").ready()
+    _wait_for(lambda: _is_spinning(spinner))
+    os.kill(dying.pid, signal.SIGKILL)
+    asking.go()
+    _wait_for(lambda: _ooms(dying_in) > 0)
+    assert dying.process.poll() is None, "it found time to die before the kernel looked"
     spinner.process.kill()
     assert dying.was_killed()
     asking.ready()
@@ -115,17 +118,18 @@ def test_already_exiting_is_no_kill(
     assert kernel_log.killed().tid == after.pid
 
 
-def _wait_until_running(process: Hog) -> None:
-    stat = Path(f"/proc/{process.pid}/stat")
-    while True:
-        fields = stat.read_text().rsplit(")", 1)[1].split()
-        if fields[0] == "R" and int(fields[37]) == 50:  # rt_priority
-            return
+def _wait_for(check: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not check():
+        assert time.monotonic() < deadline, "it never came to be"
 
 
-def _wait_for_oom(cgroup: Cgroup) -> None:
-    """Until the kernel has looked for a victim in this cgroup."""
-    while True:
-        events = dict(line.split() for line in cgroup.read("memory.events.local").splitlines())
-        if int(events["oom"]) > 0:
-            return
+def _is_spinning(process: Hog) -> bool:
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return fields[0] == "R" and int(fields[37]) == 50  # state, rt_priority
+
+
+def _ooms(cgroup: Cgroup) -> int:
+    """How often the kernel has looked for a victim in this cgroup."""
+    events = dict(line.split() for line in cgroup.read("memory.events.local").splitlines())
+    return int(events["oom"])

@@ -77,17 +77,16 @@ class Resolver:
     def resolve(self, incident: Incident) -> Incident:
         """Return ``incident`` with its container and its trigger's container id, if known."""
         victim = incident.victims[0].cgroup if incident.victims else None
+        container, trigger = incident.container, incident.trigger
         if victim is not None:
-            incident = replace(incident, container=self.container(victim))
-        path = incident.trigger.cgroup
-        if path is not None:
-            trigger = replace(incident.trigger, container_id=self._id(path, victim, incident))
-            incident = replace(incident, trigger=trigger)
-        return incident
+            container = self.container(victim)
+        if trigger.cgroup is not None:
+            same = trigger.cgroup == victim
+            found = container.id if same else self._id(trigger.cgroup)
+            trigger = replace(trigger, container_id=found)
+        return incident.changed(container=container, trigger=trigger)
 
-    def _id(self, path: str, victim: str | None, incident: Incident) -> str | None:
-        if path == victim:
-            return incident.container.id
+    def _id(self, path: str) -> str | None:
         found = parse(path)
         if found.outer_container_id is None:
             return found.container_id

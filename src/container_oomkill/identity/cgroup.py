@@ -16,6 +16,7 @@ that follow are whole. A row that needs a name that is missing does not apply.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .forms import FORMS, Form, hex64, is_uid
 from .systemd import unescape
@@ -40,8 +41,9 @@ class CgroupIdentity:
     name: str | None = None  # a name the path itself carries, for people
 
 
+@lru_cache(maxsize=512)
 def parse(path: str) -> CgroupIdentity:
-    """Return whose cgroup ``path`` is; never raises."""
+    """Return whose cgroup ``path`` is; never raises. A container's path comes again and again."""
     names = path.split("/")  # names[0] is "" for the root, or CUT
     containers: list[tuple[int, Form, str, str | None]] = []
     pod: tuple[int, str, str | None] | None = None
