@@ -61,7 +61,7 @@ def test_there_and_back(shown: Incident) -> None:
 @given(
     st.text(),
     st.text(),
-    st.one_of(st.none(), st.integers()),
+    st.one_of(st.none(), st.integers(-(1 << 63), (1 << 64) - 1)),
     st.floats(0, 4e9).map(lambda seconds: round(seconds, 6)),
 )
 def test_any_text_and_number_there_and_back(

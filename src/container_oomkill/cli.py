@@ -7,6 +7,7 @@ run it. Modules that attaching does not need are imported after attaching.
 
 from __future__ import annotations
 
+import io
 import sys
 
 from .arguments import parse
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an `Error` is one line on stderr and its exit status."""
     try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # One that is not UTF-8 gets escapes for what it cannot show.
+            sys.stdout.reconfigure(errors="backslashreplace")
         args = parse(sys.argv[1:] if argv is None else argv)
         return COMMANDS[args.command](args)
     except BrokenPipeError:

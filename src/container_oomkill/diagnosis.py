@@ -8,7 +8,7 @@ unknown is never counted as 0, and what was inferred is said to be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .identity import parse
 from .incident import Domain, Incident, Victim
@@ -31,7 +31,7 @@ def find_scope(incident: Incident) -> str | None:
     if oom.order == SYSRQ_ORDER:
         return "manual"
     if incident.domain is not None:
-        return _cgroup_scope(incident.domain, incident.victims[0])
+        return _cgroup_scope(incident.domain, incident.victims[0], incident.container.id)
     if oom.constraint is not None:
         return NO_CGROUP.get(oom.constraint)
     # Inferred: no cgroup above the victim was full, so the node was. Without the victim's cgroup
@@ -39,11 +39,18 @@ def find_scope(incident: Incident) -> str | None:
     return "node" if incident.inferred and incident.victims[0].cgroup is not None else None
 
 
-def _cgroup_scope(domain: Domain, victim: Victim) -> str:
+def _cgroup_scope(domain: Domain, victim: Victim, container_id: str | None) -> str:
+    # The id is exact; two paths may have been cut at different names.
+    if domain.cgroup_id is not None and domain.cgroup_id == victim.cgroup_id:
+        return "container"
     if domain.cgroup is None or victim.cgroup is None:
         return "cgroup"
     identity = parse(victim.cgroup)
     if domain.cgroup in (victim.cgroup, identity.container_cgroup):
+        return "container"
+    # Where containers nest, the incident may be an outer one's (identity/__init__.py).
+    named = parse(domain.cgroup)
+    if named.container_cgroup == domain.cgroup and named.container_id == container_id:
         return "container"
     if domain.cgroup == identity.pod_cgroup:
         return "pod"
@@ -68,9 +75,9 @@ def _node(incident: Incident) -> str | None:
     used = size(victim.usage_bytes)
     if victim.limit_bytes is None:
         return f"the node ran out of memory; this cgroup used {used} and has no limit of its own"
+    this = "this container" if incident.container.id else "this cgroup"
     return (
-        f"the node ran out of memory, not this container: "
-        f"it used {used} of its {size(victim.limit_bytes)}"
+        f"the node ran out of memory, not {this}: it used {used} of its {size(victim.limit_bytes)}"
     )
 
 
@@ -112,27 +119,41 @@ def _limit(domain: Domain) -> str:
 
 
 def _where_it_was(incident: Incident) -> str:
-    """The largest kind of memory of the victim, against what ran out."""
-    domain, victim = incident.domain, incident.victims[0]
+    """The largest kind of memory of what was killed, against what ran out."""
+    domain = incident.domain
+    # A group dies as one: its first process says little of what it held.
+    killed = incident.victims if incident.oom.group else incident.victims[:1]
     if domain is None or not domain.usage_bytes:
         return ""
     kinds = {
-        "anonymous memory": victim.rss.anon_bytes,
-        "shared memory or tmpfs": victim.rss.shmem_bytes,
-        "page tables": victim.pagetables_bytes,
+        "anonymous memory": _sum(victim.rss.anon_bytes for victim in killed),
+        "shared memory or tmpfs": _sum(victim.rss.shmem_bytes for victim in killed),
+        "page tables": _sum(victim.pagetables_bytes for victim in killed),
     }
     known = {kind: bytes_ for kind, bytes_ in kinds.items() if bytes_ is not None}
     if not known:
         return ""
     kind, most = max(known.items(), key=lambda item: item[1])
     share = 100 * most // domain.usage_bytes
-    name = victim.command or "the victim"
+    name = killed[0].command or "the victim"
+    itself = " itself"
+    if len(killed) > 1:
+        itself = ""
+        name = f"the {len(killed)} processes killed"
+    if share > 100:  # pages charged elsewhere, or shared: no share of this
+        return f": {name} had {size(most)} of {kind}"
     if share < 25:
         return (
-            f": {name} itself held little of it ({size(most)} of {size(domain.usage_bytes)}), "
+            f": {name}{itself} held little of it ({size(most)} of {size(domain.usage_bytes)}), "
             "so look at its neighbours, at tmpfs and at kernel memory"
         )
-    return f": {min(share, 100)} % is {kind} of {name}"
+    return f": {share} % is {kind} of {name}"
+
+
+def _sum(sizes: Iterable[int | None]) -> int | None:
+    """With one of them unknown, so is the sum."""
+    known = list(sizes)
+    return None if None in known else sum(filter(None, known))
 
 
 def _quick(incident: Incident) -> str | None:
@@ -155,7 +176,7 @@ def _child(incident: Incident) -> str | None:
         return None
     if incident.container.id is None:
         return None
-    return "the killed process is not PID 1: the container lives on, and may not be restarted"
+    return "the killed process is not PID 1: the container may live on without it"
 
 
 def _other_trigger(incident: Incident) -> str | None:

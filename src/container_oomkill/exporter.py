@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from .errors import Error, UsageError
 from .exporter_settings import ExporterSettings, options
 from .host import read_kernel_kills
-from .identity.state import SANDBOX, Known
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from .identity.state import Known
     from .identity.store import Store
     from .incident import Incident
     from .notify import Notifier
@@ -105,6 +105,8 @@ class Exporter:
     def _look_at_names(self) -> None:
         if self._names is None:
             return
+        from .identity.state import SANDBOX
+
         known = {label_key(each) for each in self._names.live() if each.name != SANDBOX}
         for labels in known - self._known:
             self.metrics.register(labels)

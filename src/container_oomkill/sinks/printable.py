@@ -45,12 +45,12 @@ def shorten(text: str, columns: int) -> str:
     return head + ELLIPSIS + tail
 
 
-def wrap(text: str, columns: int) -> list[str]:
-    """Break a printable text into lines that fit, at double blanks where it has any.
+def wrap(text: str, columns: int, blank: str = "  ") -> list[str]:
+    """Break a printable text into lines that fit, at ``blank``.
 
-    Facts are kept together that way: ``adj 0`` stays on one line.
+    At double blanks facts are kept together: ``adj 0`` stays on one line. A sentence breaks at
+    single ones, whatever the names in it contain.
     """
-    blank = "  " if "  " in text else " "
     lines: list[str] = []
     for piece in text.split(blank):
         longer = f"{lines[-1]}{blank}{piece}" if lines else piece

@@ -17,6 +17,9 @@ from ..errors import RecordError
 from ..incident import SCHEMA, Incident
 
 TIMES = {"time", "started_at"}
+# What the kernel can say at all: signed and unsigned 64 bits. Beyond, arithmetic fails.
+LEAST, MOST = -(1 << 63), (1 << 64) - 1
+YEARS = range(2, 9999)  # that every time zone can show
 NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -98,9 +101,11 @@ def _value(kind: Any, found: Any, path: str, name: str) -> Any:
     if name in TIMES:
         return _time(found, path)
     whole = isinstance(found, int) and not isinstance(found, bool)
-    if kind is float and whole:
-        return float(found)
-    if (kind is int and whole) or (kind is not int and isinstance(found, kind)):
+    if kind in (int, float):
+        # A NaN is not between anything.
+        if (whole or (kind is float and isinstance(found, float))) and LEAST <= found <= MOST:
+            return kind(found)
+    elif isinstance(found, kind):
         return found
     raise RecordError(f"{path}: expected {NAMES[kind]}, found {_shown(found)}")
 
@@ -109,7 +114,7 @@ def _time(found: Any, path: str) -> float:
     if isinstance(found, str):
         try:
             moment = datetime.fromisoformat(found)
-            if moment.tzinfo is not None:
+            if moment.tzinfo is not None and moment.astimezone(UTC).year in YEARS:
                 return moment.timestamp()
         except (ValueError, OverflowError):
             pass

@@ -50,7 +50,7 @@ class Text:
     def __call__(self, incident: Incident) -> None:
         lines = [self._headline(incident)]
         for head, body in _body(incident):
-            for number, part in enumerate(wrap(body, ROOM)):
+            for number, part in enumerate(wrap(body, ROOM, " " if head == "why" else "  ")):
                 lines.append(INDENT + self._in(DIM, f"{'' if number else head:8}") + part)
         self._stream.write("\n".join(lines) + "\n")
         self._stream.flush()
@@ -83,10 +83,11 @@ def short_id(container: Container) -> str | None:
 
 def _reason(incident: Incident) -> str:
     domain = incident.domain
-    if domain is not None and domain.limit_bytes is not None:
+    if domain is not None and (domain.limit_bytes is not None or incident.scope in SCOPES):
         known = [SCOPES.get(incident.scope or ""), "inferred" if incident.inferred else None]
         how = ", ".join(filter(None, known))
-        return f"limit {size(domain.limit_bytes)} reached" + (f" ({how})" if how else "")
+        limit = "limit" if domain.limit_bytes is None else f"limit {size(domain.limit_bytes)}"
+        return f"{limit} reached" + (f" ({how})" if how else "")
     reason = NO_LIMIT.get(incident.scope or "", "cause unknown")
     return f"{reason} (inferred)" if incident.inferred and incident.scope else reason
 

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text of incidents that are easily shown wrong."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from container_oomkill.incident import Domain, Incident
+from container_oomkill.sinks import open_sink
+from container_oomkill.sinks.printable import shorten, width
+from container_oomkill.units import GIB, size
+
+from .incidents import MIB, incident, victim
+
+
+def shown(given: Incident) -> str:
+    stream = io.StringIO()
+    open_sink("text", stream)(given)
+    return stream.getvalue()
+
+
+def test_a_known_scope_is_told_even_where_the_limit_is_not() -> None:
+    domain = Domain(cgroup="/a", usage_bytes=128 * MIB)
+    headline = shown(incident(scope="pod", domain=domain)).splitlines()[0]
+    assert headline.endswith("limit reached (its pod's)")
+
+
+def test_two_blanks_in_a_name_cost_the_verdict_nothing() -> None:
+    verdict = "its own limit: 96 % is anonymous memory of a  b; " + "and so on " * 30 + "to the end"
+    text = shown(incident(verdict=verdict, victims=(victim(command="a  b"),)))
+    why = text[text.index("why     ") + 8 :]
+    assert " ".join(why.split()) == " ".join(verdict.split())
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+    ],
+)
+def test_a_terminal_gets_colour_unless_it_must_not(
+    environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    stream = Terminal()
+    open_sink("text", stream)(incident())
+    assert ("\033[" in stream.getvalue()) is coloured
+
+
+def test_a_wide_character_takes_two_columns() -> None:
+    assert width("漢字") == 4
+    assert shorten("漢字" * 20, 10) == "漢…字漢字"
+
+
+def test_sizes_are_in_mib_up_to_10_gib() -> None:
+    assert size(10 * GIB - MIB) == "10239.0 MiB"
+    assert size(10 * GIB) == "10.0 GiB"
+
+
+@pytest.mark.parametrize("output", ["text", "json", "logfmt"])
+def test_each_record_is_out_when_the_call_returns(output: str) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(io.BufferedWriter(_Raw(raw), 1 << 20), encoding="utf-8")
+    open_sink(output, stream)(incident())
+    assert raw.getvalue().endswith(b"\n")
+
+
+class _Raw(io.RawIOBase):
+    """What has left the buffers."""
+
+    def __init__(self, out: io.BytesIO) -> None:
+        self._out = out
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        return self._out.write(bytes(data))  # type: ignore[call-overload]
