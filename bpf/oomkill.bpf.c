@@ -597,14 +597,16 @@ static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_coun
 		task = (struct task_struct *)bpf_get_current_task();
 	}
 	memcg = task_memcg(task);
-	id = memcg_id(memcg);
-	kills = memcg_oom_kills(memcg);
-	seen = bpf_map_lookup_elem(&kills_seen, &id);
-	if (kills == (seen ? *seen : 0)) {
-		c->marks++;
-		return;
+	if (memcg) { /* NULL: cgroup_disable=memory, and no count to go by */
+		id = memcg_id(memcg);
+		kills = memcg_oom_kills(memcg);
+		seen = bpf_map_lookup_elem(&kills_seen, &id);
+		if (kills == (seen ? *seen : 0)) {
+			c->marks++;
+			return;
+		}
+		bpf_map_update_elem(&kills_seen, &id, &kills, BPF_ANY);
 	}
-	bpf_map_update_elem(&kills_seen, &id, &kills, BPF_ANY);
 	c->kills++;
 
 	now = bpf_ktime_get_boot_ns();
@@ -614,6 +616,8 @@ static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_coun
 	    now - s->last_ns > GROUP_GAP_NS) {
 		begin_incident(s, c);
 		s->record.flags |= OOMKILL_INFERRED;
+		if (!memcg)
+			s->record.flags |= OOMKILL_KILL_UNSURE;
 		if (!domain)
 			s->record.flags |= OOMKILL_NODE_WIDE;
 		fill_incident(s, domain, task);
