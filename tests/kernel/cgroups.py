@@ -23,10 +23,12 @@ def is_v1() -> bool:
 class Cgroup:
     """A memory cgroup; its limits are read back before anything may run in it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, may_exist: bool = False) -> None:
         self.path = path
         self.folder = (V1_ROOT if is_v1() else V2_ROOT) / path.lstrip("/")
-        self.folder.mkdir()
+        self._ours = not (may_exist and self.folder.exists())
+        if self._ours:
+            self.folder.mkdir()
 
     def limit(self, mib: int) -> None:
         """Set memory.max, and swap off where there is a switch; refuse to go on without."""
@@ -66,6 +68,8 @@ class Cgroup:
 
     def remove(self) -> None:
         """Kill what is left in it and remove it; the kernel may need a moment."""
+        if not self._ours:
+            return
         for _ in range(500):
             for pid in self.read("cgroup.procs").split():
                 with contextlib.suppress(ProcessLookupError):
@@ -79,12 +83,16 @@ class Cgroup:
 
 @contextlib.contextmanager
 def cgroups(*paths: str) -> Iterator[list[Cgroup]]:
-    """Make cgroups, parents before children; a parent shares the memory controller."""
+    """Make cgroups, parents before children; a parent shares the memory controller.
+
+    A parent that was there before, such as Docker's, is used and left.
+    """
     made: list[Cgroup] = []
     try:
         for path in paths:
-            made.append(Cgroup(path))
-            if any(other.startswith(path + "/") for other in paths):
+            is_parent = any(other.startswith(path + "/") for other in paths)
+            made.append(Cgroup(path, may_exist=is_parent))
+            if is_parent:
                 made[-1].share_memory_controller()
         yield made
     finally:

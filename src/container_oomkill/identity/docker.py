@@ -25,7 +25,7 @@ FILE = ("config.v2.json",)
 
 def docker(folder: str, inside: tuple[str, ...] = (), owner: int = 0) -> Folder:
     """Return Docker's state in ``folder``, the daemon's data root's "containers"."""
-    return Folder(folder, inside, FILE, read, owner)
+    return Folder("docker", folder, inside, FILE, read, owner)
 
 
 def read(key: Key, document: Any) -> Known | None:

@@ -25,6 +25,8 @@ PATIENCE_SECONDS = 0.1
 class Homes:
     """Rootless Podman's and Docker's state, in the homes that ``users``, a passwd file, lists."""
 
+    runtime = "rootless"
+
     def __init__(
         self, users: str = USERS, root: str = "", *, patience: float = PATIENCE_SECONDS
     ) -> None:
@@ -33,6 +35,9 @@ class Homes:
         self._root = root
         self._patience = patience
         self._looking: threading.Thread | None = None
+
+    def watched(self) -> list[str]:
+        return []
 
     def stamp(self) -> object:
         return None

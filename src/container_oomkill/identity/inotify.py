@@ -7,6 +7,7 @@ a look, and a lost one is told by the kernel itself (`Inotify.read`).
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from pathlib import PurePosixPath
@@ -29,6 +30,9 @@ MASK = (
 )
 HEADER = struct.Struct("iIII")  # struct inotify_event: wd, mask, cookie, len; the name follows
 READ_BYTES = 65536
+MISSING = (errno.ENOENT, errno.ENOTDIR)
+EXHAUSTED = (errno.ENOSPC, errno.ENOMEM)
+TRIES = 8  # at a folder that is being made
 
 
 class Inotify:
@@ -37,38 +41,36 @@ class Inotify:
     def __init__(self) -> None:
         self._fd: int = lib.inotify_init1(lib.IN_CLOEXEC | lib.IN_NONBLOCK)
         if self._fd < 0:
-            _fail("inotify_init1", None)
+            _fail("make an inotify instance")
         self._watches: set[int] = set()
 
     def fileno(self) -> int:
         return self._fd
 
     def watch(self, folders: Iterable[str]) -> None:
-        """Watch these folders and no others; of one that is not there, what there is above it.
+        """Watch these folders and no others; of one that is not there, what is above it.
 
         Those already watched are asked for again: another folder may be in the old one's place.
         """
-        wanted = {wd for folder in folders for wd in self._watch(folder)}
+        wanted = {self._watch(folder) for folder in folders}
         for wd in self._watches - wanted:
             lib.inotify_rm_watch(self._fd, wd)  # fails if the folder is gone, as it may be
-        self._watches = wanted
+        self._watches &= wanted
 
-    def _watch(self, folder: str) -> list[int]:
-        """Return the watch of ``folder``, or of what is above it.
-
-        From above downwards: whatever is made meanwhile is seen by the watch above it.
-        """
-        watches: list[int] = []
-        path = PurePosixPath(folder)
-        for above in (*reversed(path.parents), path):
-            wd = lib.inotify_add_watch(self._fd, os.fsencode(above), MASK)
-            if wd >= 0:
-                watches.append(wd)
-            elif ffi.errno in MISSING:
-                return watches[-1:]
-            else:
-                _fail("inotify_add_watch", str(above))
-        return watches[-1:]
+    def _watch(self, folder: str) -> int | None:
+        """Return the watch of ``folder``, or of the nearest above it; None if it may not be had."""
+        for _ in range(TRIES):
+            missing, path = None, PurePosixPath(folder)
+            while (wd := lib.inotify_add_watch(self._fd, os.fsencode(path), MASK)) < 0:
+                if ffi.errno in EXHAUSTED:
+                    _fail(f"watch {path}")
+                if ffi.errno not in MISSING or path == path.parent:
+                    return None
+                missing, path = path, path.parent
+            self._watches.add(wd)
+            if missing is None or not os.path.lexists(missing):  # noqa: PTH - no stat wanted
+                break  # else it was made meanwhile
+        return int(wd)
 
     def read(self) -> tuple[bool, bool]:
         """Return whether anything happened, and whether the kernel had to drop events."""
@@ -94,3 +96,7 @@ class Inotify:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _fail(action: str) -> NoReturn:
+    raise OSError(ffi.errno, f"{action}: {os.strerror(ffi.errno).lower()}")

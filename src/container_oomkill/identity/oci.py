@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 
 from . import state
-from .state import Folder, Key, Known
+from .state import Folder, Key, Known, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ DOCKERS_NAMESPACE = "moby"  # its bundles say nothing that Docker's own state do
 class Containerd:
     """containerd's bundles: ``<folder>/<namespace>/<id>/config.json``."""
 
+    runtime = "containerd"
+
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
@@ -42,7 +44,14 @@ class Containerd:
         def read(key: Key, document: Any) -> Known | None:
             return read_containerd(key, document, namespace)
 
-        return Folder(self.folder, (namespace,), ("config.json",), read)
+        return Folder(self.runtime, self.folder, (namespace,), ("config.json",), read)
+
+    def watched(self) -> list[str]:
+        try:
+            namespaces = self._namespaces()
+        except StateError:
+            namespaces = []
+        return [self.folder, *(f"{self.folder}/{name}" for name in namespaces)]
 
     def stamp(self) -> object:
         own = state.stamp_of(self.folder)
@@ -65,7 +74,7 @@ class Containerd:
 
 def crio(folder: str) -> Folder:
     """Return CRI-O's bundles: ``<folder>/<id>/userdata/config.json``, among Podman's."""
-    return Folder(folder, (), ("userdata", "config.json"), read_crio)
+    return Folder("crio", folder, (), ("userdata", "config.json"), read_crio)
 
 
 def read_containerd(key: Key, document: Any, namespace: str) -> Known:

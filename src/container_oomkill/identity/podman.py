@@ -32,6 +32,8 @@ LIST_MAX = 8 * MIB  # of root's; about 10 000 containers
 class Podman:
     """One folder of lists; read again when a list has changed."""
 
+    runtime = "podman"
+
     def __init__(self, folder: str, inside: tuple[str, ...] = (), owner: int = 0) -> None:
         self.folder = folder
         self._inside = inside
@@ -39,6 +41,9 @@ class Podman:
         self._lock = threading.Lock()
         self._read_at: object = None
         self._known: dict[Key, Known] = {}
+
+    def watched(self) -> list[str]:
+        return ["/".join((self.folder, *self._inside))]
 
     def stamp(self) -> object:
         """A list is replaced by a new file, never written in place: its inode tells."""
