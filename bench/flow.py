@@ -20,9 +20,10 @@ from pathlib import Path
 from container_oomkill import diagnosis
 from container_oomkill.assembly import Assembler
 from container_oomkill.exporter import Exporter, ExporterSettings
-from container_oomkill.host import read_host, read_kernel_kills
+from container_oomkill.host import read_host
 from container_oomkill.identity import resolve
 from container_oomkill.incident import Decoder, Incident
+from container_oomkill.kernel_kills import read_kernel_kills
 from container_oomkill.object_file import read_object
 from container_oomkill.pipeline import Pipeline
 from container_oomkill.probe import Probe, attach
@@ -84,7 +85,7 @@ def kill(hog: Path, times: int, after_each: Callable[[], None] = lambda: None) -
 
 def rate(record: bytes, exporter: Exporter) -> float:
     """Take the same record again and again: whole way, but for the kernel."""
-    assembler = Assembler(Decoder(read_host()), time.monotonic, read_kernel_kills)
+    assembler = Assembler(Decoder(read_host()), time.monotonic, read_kernel_kills, None)
     started = time.perf_counter()
     for position in range(RATE_INCIDENTS):
         for incident, _ in assembler.take(record, position):

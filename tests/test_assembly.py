@@ -28,7 +28,7 @@ class Bench:
     def __init__(self) -> None:
         self.clock = Clock()
         self.kills: int | None = 10
-        self.assembler = Assembler(Decoder(HOST), self.clock, lambda: self.kills)
+        self.assembler = Assembler(Decoder(HOST), self.clock, lambda: self.kills, 10)
         self.position = 0
 
     def take(self, data: bytes) -> list[tuple[list[int | None], int]]:

@@ -36,12 +36,16 @@ class Assembler:
         decoder: Decoder,
         clock: Callable[[], float],
         kernel_kills: Callable[[], int | None],
+        kills_before: int | None,
     ) -> None:
-        """``clock``: monotonic, seconds; ``kernel_kills``: the kernel's own count since boot."""
+        """``clock``: monotonic, seconds; ``kernel_kills``: the kernel's own count since boot.
+
+        ``kills_before``: that count right before attaching.
+        """
         self.decoder = decoder
         self._clock = clock
         self._kernel_kills = kernel_kills
-        self._kills_before = kernel_kills()
+        self._kills_before = kills_before
         self._kills = 0
         self._open: _Open | None = None
 

@@ -78,10 +78,8 @@ def probe(args: Namespace) -> int:
 def exporter(args: Namespace) -> int:
     """Attach, serve what is recorded until interrupted."""
     from .exporter_settings import ExporterSettings
-    from .host import read_kernel_kills
 
     settings = ExporterSettings.from_args(args)
-    kills_before = read_kernel_kills()
     with _attached(args) as attached:
         from . import __version__
         from .exporter import Exporter
@@ -100,7 +98,7 @@ def exporter(args: Namespace) -> int:
                 attached,
                 version=__version__,
                 render=json_lines.render,
-                kernel_kills_before=kills_before,
+                kernel_kills_before=attached.kills_before,
             ) as serving,
         ):
             serving.start()

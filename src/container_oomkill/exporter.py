@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .errors import Error, UsageError
 from .exporter_settings import ExporterSettings, options
-from .host import read_kernel_kills
+from .kernel_kills import read_kernel_kills
 
 if TYPE_CHECKING:
     from types import TracebackType

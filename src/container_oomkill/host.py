@@ -29,15 +29,3 @@ def read_number(path: str) -> int | None:
             return int(file.read())
     except (OSError, ValueError):
         return None
-
-
-def read_kernel_kills(proc: str = "/proc") -> int | None:
-    """Return ``oom_kill`` of /proc/vmstat: __oom_kill_process() calls since boot."""
-    try:
-        with open(f"{proc}/vmstat", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("oom_kill "):
-                    return int(line.split()[1])
-    except (OSError, ValueError):
-        return None
-    return None

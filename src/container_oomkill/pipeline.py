@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from . import diagnosis
 from .assembly import Assembler
 from .errors import RecordError
-from .host import read_host, read_kernel_kills
+from .host import read_host
 from .identity import resolve as resolve_by_path
 from .incident import Decoder, Incident
+from .kernel_kills import read_kernel_kills
 from .probe import Probe
 from .stop import Stop
 
@@ -37,7 +38,9 @@ class Pipeline:
         self._node = node
         self._resolve = resolve
         self._on_broken_record = on_broken_record
-        self._assembler = Assembler(Decoder(read_host(node)), time.monotonic, read_kernel_kills)
+        self._assembler = Assembler(
+            Decoder(read_host(node)), time.monotonic, read_kernel_kills, probe.kills_before
+        )
 
     def run(
         self,

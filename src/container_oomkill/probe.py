@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 
-from . import libbpf, memcg_kills, wire
+from . import libbpf, wire
 from .errors import BpfError, UnsupportedError, UsageError
+from .kernel_kills import kills_by_cgroup, read_kernel_kills
 from .libbpf.btf import struct_layout
 
 TYPE_CHECKING = False
@@ -48,6 +49,7 @@ class Probe:
     def __init__(self, hook: str, data: bytes, *, btf: str | None, ring_bytes: int) -> None:
         cpus = libbpf.possible_cpus()
         self.hook = hook
+        self.kills_before = read_kernel_kills()  # of the kernel, none of them ours
         self.kernel = os.uname().release
         self._btf = btf
         self._tasks: bool | None = None
@@ -101,7 +103,7 @@ class Probe:
         It knows a kill from a mere mark by the cgroup's own count of kills having grown.
         """
         if self.hook == "raw_tracepoint":
-            for cgroup_id, kills in memcg_kills.counts():
+            for cgroup_id, kills in kills_by_cgroup():
                 self._object.write_new("kills_seen", wire.u64(cgroup_id), wire.u64(kills))
 
     def counters(self) -> dict[str, int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the mounted memory cgroups, gives each one's own count of OOM kills so far."""
+"""Takes /proc and the mounted memory cgroups, gives the kernel's own counts of OOM kills."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ if TYPE_CHECKING:
 SOURCES = (("memory.events.local", b"oom_kill "), ("memory.oom_control", b"oom_kill "))
 
 
-def counts(root: str = "/sys/fs/cgroup") -> Iterator[tuple[int, int]]:
+def read_kernel_kills(proc: str = "/proc") -> int | None:
+    """Return ``oom_kill`` of /proc/vmstat: __oom_kill_process() calls since boot."""
+    try:
+        with open(f"{proc}/vmstat", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def kills_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[int, int]]:
     """Yield (cgroup id, kills) of every cgroup with any; the id is the folder's inode."""
     for folder, _, files in os.walk(root):
         for name, word in SOURCES:
