@@ -53,6 +53,7 @@ wheel: .venv/dev ## Build dist/*.whl, with libbpf inside
 
 bench: wheel ## Measure, beside what people would use instead
 	$(Q)$(SUDO) $(PYTHON) -m bench
+	$(Q)$(SUDO) $(PYTHON) -m bench.flow
 	$(Q)$(SUDO) $(PYTHON) -m bench.exporter
 
 clean: ## Remove what was built here
