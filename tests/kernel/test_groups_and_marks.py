@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,7 +82,7 @@ def no_time_for_others() -> Iterator[None]:
         path.write_text(value)
     yield
     for path, value in before.items():
-        path.write_text(value)
+        _wait_for(partial(_written, path, value))
 
 
 @pytest.mark.needs("guest")
@@ -122,6 +124,17 @@ def _wait_for(check: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE
     while not check():
         assert time.monotonic() < deadline, "it never came to be"
+
+
+def _written(path: Path, value: str) -> bool:
+    """Busy while the last real-time process is still leaving."""
+    try:
+        path.write_text(value)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def _is_spinning(process: Hog) -> bool:
