@@ -168,25 +168,30 @@ __noinline u64 oom_group_id(u64 victim_memcg, u64 domain)
 }
 
 /*
- * Raw tracepoint alone: the domain is the first cgroup from the victim's upward
- * that is as good as full. None is: the node's memory, or a cpuset's, ran out.
+ * Raw tracepoint alone: the domain is, of the cgroups from the victim's upward
+ * that are within pages_slack of their limit, the one nearest to it; of two as
+ * near, the lower, which is charged first. None is: the node's memory, or a
+ * cpuset's, ran out. Without branches, which the verifier would follow each time.
  */
 __noinline u64 full_memcg(u64 victim_memcg)
 {
 	struct mem_cgroup *memcg = (struct mem_cgroup *)victim_memcg;
+	s64 least = (s64)config.pages_slack + 1;
+	u64 fullest = 0;
 	int level;
 
 	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++) {
-		struct mem_cgroup *parent = parent_memcg(memcg);
-		u64 usage = BPF_CORE_READ(memcg, memory.usage.counter);
+		s64 room = BPF_CORE_READ(memcg, memory.max);
+		u64 nearer;
 
-		if (!parent) /* the root has no limit */
-			return 0;
-		if (usage + config.pages_slack >= BPF_CORE_READ(memcg, memory.max))
-			return (u64)memcg;
-		memcg = parent;
+		room -= BPF_CORE_READ(memcg, memory.usage.counter);
+		nearer = (room - least) >> 63;
+		barrier_var(nearer);
+		least = (least & ~nearer) | (room & nearer);
+		fullest = (fullest & ~nearer) | ((u64)memcg & nearer);
+		memcg = parent_memcg(memcg);
 	}
-	return 0;
+	return fullest;
 }
 
 /*

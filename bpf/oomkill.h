@@ -146,7 +146,7 @@ struct oomkill_victim {
 struct oomkill_counters {
 	__u64 records; /* sequence numbers given out */
 	__u64 incidents;
-	__u64 kills; /* __oom_kill_process() calls, as /proc/vmstat oom_kill counts */
+	__u64 kills; /* __oom_kill_process() calls; a few may find the victim gone */
 	__u64 marks; /* mark_victim without a kill: already exiting */
 	__u64 lost_ring_full;
 	__u64 lost_no_context; /* a kill outside of any incident this program saw begin */

@@ -18,15 +18,33 @@ def test_defaults() -> None:
 def test_environment_is_used_and_the_command_line_wins() -> None:
     environ = {
         "CONTAINER_OOMKILL_OUTPUT": "json",
-        "CONTAINER_OOMKILL_RING_BYTES": "8192",
+        "CONTAINER_OOMKILL_RING_BYTES": "32768",
         "CONTAINER_OOMKILL_VERBOSE": "yes",
         "CONTAINER_OOMKILL_UNRELATED": "x",
     }
     args = parse(["probe", "-o", "logfmt"], environ)
     assert args.output == "logfmt"
-    assert args.ring_bytes == 8192
+    assert args.ring_bytes == 32768
     assert args.verbose is True
     assert parse(["probe"], {"CONTAINER_OOMKILL_VERBOSE": "0"}).verbose is False
+
+
+@pytest.mark.parametrize("command", ["probe", "exporter", "doctor"])
+def test_state_folders(command: str) -> None:
+    args = parse([command], {})
+    folders = (args.state_docker, args.state_containerd, args.state_crio, args.state_podman)
+    assert folders == (None,) * 4
+    args = parse([command, "--state.docker", "/a,b", "--state.docker=/c"], {})
+    assert args.state_docker == ["/a,b", "/c"]
+    environ = {
+        "CONTAINER_OOMKILL_STATE_CRIO": "/a, /b",
+        "CONTAINER_OOMKILL_STATE_PODMAN": "/from the environment",
+        "CONTAINER_OOMKILL_HOST_ROOT": "/host",
+    }
+    args = parse([command, "--state.podman", "/given"], environ)
+    assert args.state_crio == ["/a", "/b"]
+    assert args.state_podman == ["/given"]
+    assert args.host_root == "/host"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 """Takes argv and the environment, gives the settings of one command.
 
 Every option can come from the environment: ``--ring-bytes`` as CONTAINER_OOMKILL_RING_BYTES, a dot
-as an underscore too. The command line wins.
+as an underscore too, several values with commas. The command line wins.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ HOOKS = ("fentry", "kprobe", "raw_tracepoint")
 TRUE = ("1", "true", "yes", "on")
 FALSE = ("", "0", "false", "no", "off")
 
+STATE_FOLDERS = {
+    "docker": "`containers` in Docker's data root",
+    "containerd": "`io.containerd.runtime.v2.task` in containerd's state folder",
+    "crio": "`overlay-containers` in CRI-O's run root",
+    "podman": "`overlay-containers` in Podman's graph root",
+}
+
 PROBE_EXAMPLES = """\
 examples:
   container-oomkill probe                      watch, for eyes
@@ -43,7 +50,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> argpa
     """Return the chosen ``command`` and its options; `UsageError` for what makes no sense."""
     parser, commands = build_parser()
     if argv and argv[0] in commands:
-        argv = [argv[0], *_from_environment(commands[argv[0]], environ), *argv[1:]]
+        argv = [argv[0], *_from_environment(commands[argv[0]], environ, argv), *argv[1:]]
     return parser.parse_args(argv)
 
 
@@ -74,16 +81,19 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     _add_output(probe)
     probe.add_argument("--count", type=_positive, metavar="N", help="stop after N incidents")
     _add_hooks(probe)
+    _add_state(probe)
 
     exporter = command("exporter", "attach, and serve metrics, incidents and health over HTTP")
     exporter_options(exporter)
     _add_hooks(exporter)
+    _add_state(exporter)
 
     doctor = command(
         "doctor", "say what this kernel, container and user allow, and what is missing"
     )
     doctor.add_argument("-o", "--output", choices=("text", "json"), default="text")
     _add_object(doctor)
+    _add_state(doctor)
 
     replay = command("replay", "print incidents recorded with `-o json` again, in any format")
     _add_output(replay)
@@ -117,14 +127,26 @@ def _add_hooks(parser: Parser) -> None:
         help="size of the ring buffer, a power of two (default 1048576: some 600 kills)",
     )
     parser.add_argument("--node", metavar="NAME", help="the node's name (default: its host name)")
-    parser.add_argument(
+    parser.add_argument("--verbose", action="store_true", help="keep libbpf's debug log for errors")
+    _add_object(parser)
+
+
+def _add_state(parser: Parser) -> None:
+    state = parser.add_argument_group("containers' names")
+    state.add_argument(
         "--host-root",
         default="",
         metavar="DIR",
-        help="where the host's /run and /var/lib are mounted, for the containers' names",
+        help="where the host's /run, /var/lib and /etc/passwd are mounted, read-only",
     )
-    parser.add_argument("--verbose", action="store_true", help="keep libbpf's debug log for errors")
-    _add_object(parser)
+    for runtime, what in STATE_FOLDERS.items():
+        state.add_argument(
+            f"--state.{runtime}",
+            dest=f"state_{runtime}",
+            action="append",
+            metavar="DIR",
+            help=f"{what}; as mounted here, repeatable (default: the usual ones)",
+        )
 
 
 def _add_object(parser: Parser) -> None:
@@ -143,12 +165,14 @@ def _positive(text: str) -> int:
 
 def _power_of_two(text: str) -> int:
     number = int(text)
-    if not 4096 <= number <= 1 << 30 or number & (number - 1):
-        raise argparse.ArgumentTypeError(f"{text} is no power of two from 4096 to 1073741824")
+    if not 16384 <= number <= 1 << 30 or number & (number - 1):
+        raise argparse.ArgumentTypeError(f"{text} is no power of two from 16384 to 1073741824")
     return number
 
 
-_positive.__name__ = "whole number above 0"  # argparse puts it into its message
+# argparse puts them into its messages
+_positive.__name__ = "whole number above 0"
+_power_of_two.__name__ = "power of two"
 
 
 class Version(argparse.Action):
@@ -160,8 +184,8 @@ class Version(argparse.Action):
         parser.exit(0, f"container-oomkill {__version__}, libbpf {libbpf.version()}\n")
 
 
-def _from_environment(parser: Parser, environ: Mapping[str, str]) -> list[str]:
-    """Return the options that the environment sets, as the command line would."""
+def _from_environment(parser: Parser, environ: Mapping[str, str], argv: Sequence[str]) -> list[str]:
+    """Return the options that the environment sets and ``argv`` does not."""
     given = []
     for action in parser._actions:
         option = next((o for o in action.option_strings if o.startswith("--")), None)
@@ -170,10 +194,14 @@ def _from_environment(parser: Parser, environ: Mapping[str, str]) -> list[str]:
         name = PREFIX + option[2:].replace("-", "_").replace(".", "_").upper()
         if (value := environ.get(name)) is None:
             continue
+        if any(each.partition("=")[0] in action.option_strings for each in argv):
+            continue  # would be one more, where an option is repeatable
         if action.nargs == 0:
             if value.lower() not in TRUE + FALSE:
                 raise UsageError(f"{name}={value}: expected true or false")
             given += [option] if value.lower() in TRUE else []
+        elif isinstance(action, argparse._AppendAction):
+            given += [f"{option}={each.strip()}" for each in value.split(",") if each.strip()]
         else:
             given.append(f"{option}={value}")
     return given

@@ -7,17 +7,18 @@ run it. Modules that attaching does not need are imported after attaching.
 
 from __future__ import annotations
 
-import io
 import sys
 
+from . import standard_streams
 from .arguments import parse
-from .errors import Error
+from .errors import Error, StuckError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
 
+    from .identity.state import Source
     from .identity.watch import Watcher
     from .probe import Probe
     from .sinks import Sink
@@ -26,32 +27,27 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an `Error` is one line on stderr and its exit status."""
     try:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # One that is not UTF-8 gets escapes for what it cannot show.
-            sys.stdout.reconfigure(errors="backslashreplace")
+        standard_streams.prepare()
         args = parse(sys.argv[1:] if argv is None else argv)
         return COMMANDS[args.command](args)
     except BrokenPipeError:
-        return _reader_gone()
+        standard_streams.abandon_stdout()  # whoever read it has enough
+        return 0
     except KeyboardInterrupt:
         return 0
     except Error as error:
+        if isinstance(error, StuckError):
+            standard_streams.abandon_stdout()
         return _complain(error, error.exit_status)
     except OSError as error:
-        return _complain(error, 1)
+        standard_streams.abandon_stdout()
+        words = f"write to standard output: {error.strerror}" if not error.filename else str(error)
+        return _complain(Error(words.lower()), 1)
 
 
 def _complain(error: Exception, status: int) -> int:
     print(f"container-oomkill: {error}", file=sys.stderr)  # noqa: T201 - the user's line
     return status
-
-
-def _reader_gone() -> int:
-    """Whoever read our output has enough. Python must not flush to it once more."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def probe(args: Namespace) -> int:
@@ -66,9 +62,9 @@ def probe(args: Namespace) -> int:
         stop.on_signals()
         stop.on_hang_up(sys.stdout.fileno())
         print(f"attached by {attached.hook}", file=sys.stderr)  # noqa: T201 - not a record
-        attached.enter_earlier_kills()
-        sink = open_sink(args.output, sys.stdout, colour=args.color)
         with _names(args) as names:
+            attached.enter_earlier_kills()
+            sink = open_sink(args.output, sys.stdout, colour=args.color)
             resolve = Resolver(names).resolve
             pipeline = Pipeline(attached, [sink], node=args.node, resolve=resolve)
             pipeline.run(stop, count=args.count)
@@ -81,17 +77,21 @@ def exporter(args: Namespace) -> int:
 
     settings = ExporterSettings.from_args(args)
     with _attached(args) as attached:
+        from contextlib import ExitStack
+
         from . import __version__
         from .exporter import Exporter
         from .identity import Resolver
         from .pipeline import Pipeline
         from .sinks import json_lines, open_sink
+        from .sinks.queued import Queued
         from .stop import Stop
 
         stop = Stop()
         stop.on_signals()
         attached.enter_earlier_kills()
         with (
+            ExitStack() as closing,
             _names(args) as names,
             Exporter(
                 settings,
@@ -105,7 +105,9 @@ def exporter(args: Namespace) -> int:
             serving.follow(names.store)
             sinks: list[Sink] = [serving.sink]
             if settings.log_incidents != "off":
-                sinks.append(open_sink(settings.log_incidents, sys.stdout))
+                log = Queued(open_sink(settings.log_incidents, sys.stdout), serving.log_lost)
+                closing.callback(log.close)
+                sinks.append(log)
             pipeline = Pipeline(
                 attached,
                 sinks,
@@ -137,16 +139,28 @@ def _attached(args: Namespace) -> Probe:
 
 def _names(args: Namespace) -> Watcher:
     """Learn the containers' names from now on; only after attaching."""
-    from .identity.watch import Watcher, default_sources
+    from .identity.watch import Watcher
 
-    return Watcher(default_sources(root=args.host_root))
+    return Watcher(_sources(args))
+
+
+def _sources(args: Namespace) -> list[Source]:
+    from .identity.sources import default_sources
+
+    return default_sources(
+        root=args.host_root,
+        docker_folders=args.state_docker,
+        containerd_folders=args.state_containerd,
+        crio_folders=args.state_crio,
+        podman_folders=args.state_podman,
+    )
 
 
 def doctor(args: Namespace) -> int:
     """Say what this kernel, container and user allow; 3 when no probe can attach."""
     from .doctor import examine, print_json, print_text
 
-    report = examine(object_path=args.object, btf=args.btf)
+    report = examine(object_path=args.object, btf=args.btf, sources=_sources(args))
     (print_json if args.output == "json" else print_text)(report, sys.stdout)
     return 0 if report.can_attach else 3
 

@@ -6,14 +6,18 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from . import libbpf, object_file
 from .errors import BpfError, ObjectError, UnsupportedError
+from .identity.survey import Survey, survey
 from .probe import PROGRAMS, attach
+
+if TYPE_CHECKING:
+    from .identity.state import Source
 
 # include/uapi/linux/capability.h
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
@@ -30,7 +34,7 @@ HOOK_REMEDIES = {
 class Finding:
     """One thing looked at: whether it is as it should be, in words, and what to do if not."""
 
-    ok: bool
+    ok: bool | None  # None: may be as it should be, cannot be told from here
     words: str
     remedy: str | None = None
     log: tuple[str, ...] = ()  # what libbpf and the verifier said last
@@ -57,6 +61,7 @@ def examine(
     *,
     object_path: str | None = None,
     btf: str | None = None,
+    sources: Iterable[Source] = (),
     proc: Path = Path("/proc"),
     sys: Path = Path("/sys"),
 ) -> Report:
@@ -71,6 +76,7 @@ def examine(
             if finding.ok and report.hook is None:
                 report.hook = hook
     _examine_rights(report, proc)
+    examine_runtimes(report, sources)
     return report
 
 
@@ -161,6 +167,32 @@ def _examine_rights(report: Report, proc: Path) -> None:
     report.add("rights", "perf_event_paranoid", Finding(True, paranoid or "unknown"))
 
 
+def examine_runtimes(report: Report, sources: Iterable[Source]) -> None:
+    """Look at the folders that names come from, and count what is in them."""
+    for runtime, found in survey(sources).items():
+        report.add("runtimes", runtime, _runtime(runtime, found))
+
+
+def _runtime(runtime: str, found: Survey) -> Finding:
+    """What is known of one runtime's containers; that none is found need not be a fault."""
+    words = [f"{_count(known)} ({folder})" for folder, known in found.known.items()]
+    words += [f"{folder}: {reason}" for folder, reason in found.refused.items()]
+    words += [f"{count} skipped: {reason}" for reason, count in sorted(found.damaged.items())]
+    if found.refused:
+        remedy = "run as root, or give the container's user --cap-add DAC_READ_SEARCH"
+        return Finding(False, ", ".join(words), remedy)
+    if found.known:
+        return Finding(True, ", ".join(words))
+    usual = found.missing[0]
+    remedy = f"where it runs: mount its state read-only, -v {usual}:{usual}:ro"
+    others = f" and {len(found.missing) - 1} more" if found.missing[1:] else ""
+    return Finding(None, f"no state here: {usual}{others}", f"{remedy}, or --state.{runtime} DIR")
+
+
+def _count(containers: int) -> str:
+    return f"{containers} container" + "s" * (containers != 1)
+
+
 def _capabilities(proc: Path) -> Mapping[str, bool]:
     bits = 0
     for line in _lines(proc / "self/status"):
@@ -202,7 +234,7 @@ def print_text(report: Report, out: TextIO) -> None:
         out.write(f"\n{heading}\n")
         width = max(map(len, findings))
         for name, finding in findings.items():
-            mark = "yes" if finding.ok else "NO "
+            mark = {True: "yes", False: "NO ", None: "-  "}[finding.ok]
             used = " (in use)" if heading == "hooks" and name == report.hook else ""
             out.write(f"  {mark} {name:{width}}  {finding.words}{used}\n")
             if finding.remedy and not finding.ok:

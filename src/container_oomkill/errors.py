@@ -3,6 +3,7 @@
 
     Error                      1  a stage failed while running
     ├── UsageError             2  wrong option, missing or unreadable file
+    ├── StuckError             1  the reader of our output does not read, and we were told to stop
     ├── RecordError            1  bytes from the kernel or a recording that make no sense
     └── UnsupportedError       3  this kernel or these privileges cannot run it
         ├── ObjectError        3  the BPF object is damaged, foreign or of another build
@@ -27,6 +28,10 @@ class UsageError(Error):
 
 class RecordError(Error):
     """A record that is too short, of another layout, or impossible."""
+
+
+class StuckError(Error):
+    """Asked to stop, and still waiting to write."""
 
 
 class UnsupportedError(Error):

@@ -95,6 +95,10 @@ class Exporter:
         """Count a record that made no sense, and so is lost."""
         self.metrics.lost("broken_record")
 
+    def log_lost(self) -> None:
+        """Count an incident that did not get into the log, because nobody reads it."""
+        self.metrics.lost("log")
+
     def follow(self, names: Store) -> None:
         """Show the counters of every container that ``names`` knows, at 0 from its start on."""
         self._names = names

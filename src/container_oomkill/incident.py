@@ -285,8 +285,13 @@ class Decoder:
                 stack_bytes=in_bytes(raw["process.stack_vm_pages"]),
                 locked_bytes=in_bytes(raw["process.locked_vm_pages"]),
                 pinned_bytes=in_bytes(raw["process.pinned_vm_pages"]),
-                hiwater_rss_bytes=_peak(in_bytes(raw["process.hiwater_rss_pages"]), rss),
-                hiwater_vm_bytes=in_bytes(raw["process.hiwater_vm_pages"]),
+                hiwater_rss_bytes=_larger(
+                    in_bytes(raw["process.hiwater_rss_pages"]), rss.total_bytes()
+                ),
+                hiwater_vm_bytes=_larger(
+                    in_bytes(raw["process.hiwater_vm_pages"]),
+                    in_bytes(raw["process.total_vm_pages"]),
+                ),
                 task_size_bytes=raw["process.task_size_bytes"],
             ),
             threads=raw["process.threads"],
@@ -322,12 +327,9 @@ def _less(both: int | None, one: int | None) -> int | None:
     return None if both is None or one is None else max(0, both - one)
 
 
-def _peak(hiwater_bytes: int | None, rss: Rss) -> int | None:
-    """mm->hiwater_rss is brought up to date late: get_mm_hiwater_rss() takes the larger."""
-    total = rss.total_bytes()
-    if hiwater_bytes is None or total is None:
-        return None
-    return max(hiwater_bytes, total)
+def _larger(hiwater: int | None, now: int | None) -> int | None:
+    """Both peaks are brought up to date late: get_mm_hiwater_rss() and _vm() take the larger."""
+    return None if hiwater is None or now is None else max(hiwater, now)
 
 
 def _text(data: bytes) -> str:

@@ -38,6 +38,7 @@ class Pipeline:
         self._node = node
         self._resolve = resolve
         self._on_broken_record = on_broken_record
+        self._lost = 0
         self._assembler = Assembler(
             Decoder(read_host(node)), time.monotonic, read_kernel_kills, probe.kills_before
         )
@@ -61,6 +62,7 @@ class Pipeline:
         delivered = 0
         while not stop.is_set():
             beat()
+            self._say_what_was_lost()
             self._assembler.decoder.host = read_host(self._node)
             for incident, release in self._completed():
                 self._deliver(incident, release)
@@ -81,6 +83,13 @@ class Pipeline:
                     f"container-oomkill: skipped a record: {error}", file=sys.stderr
                 )
         yield from self._assembler.overdue()
+
+    def _say_what_was_lost(self) -> None:
+        lost = self._probe.counters()["lost_ring_full"]
+        if lost > self._lost:
+            words = f"{lost - self._lost} records lost, the ring was full: a larger --ring-bytes"
+            print(f"container-oomkill: {words}", file=sys.stderr)  # noqa: T201 - the user's line
+            self._lost = lost
 
     def _deliver(self, incident: Incident, release: int) -> None:
         """A record leaves the ring only when every sink has taken it."""

@@ -9,6 +9,10 @@ import signal
 import stat
 from types import FrameType
 
+from .errors import StuckError
+
+# What a record that is being written when the signal comes may take to be out.
+PATIENCE_SECONDS = 2.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -45,3 +49,8 @@ class Stop:
         self.set()
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
+        signal.signal(signal.SIGALRM, self._on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
+
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
+        raise StuckError("stopped while nobody read standard output: its last record may be cut")

@@ -432,7 +432,7 @@ def test_parse_never_raises_and_never_invents(path: str) -> None:
     "path", ["/" * 65536, "/-pod" * 16384, "\\x2d" * 16384, "kubepods-" * 8192, "a:" * 32768]
 )
 def test_time_grows_with_the_length_only(path: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     parse("/" + path)
     parse("/machine-" + path + ".scope")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from container_oomkill.identity.bell import Bell
 from container_oomkill.identity.docker import docker
+from container_oomkill.identity.inotify import Inotify
+from container_oomkill.identity.sources import default_sources
 from container_oomkill.identity.state import Key, Known, StateError
-from container_oomkill.identity.watch import TRIES, Watcher, default_sources
+from container_oomkill.identity.watch import GIVE_UP_SECONDS, Watcher
 
 from .trees import C, D, containerd_config, crio_config, docker_config, podman_entry, write
 
@@ -124,7 +128,8 @@ def test_a_file_that_never_comes_is_given_up(tmp_path: Path) -> None:
     settle(tmp_path)
     source = docker(str(tmp_path))
     log: list[str] = []
-    watcher = Watcher([source], log=log.append)
+    clock = Clock()
+    watcher = Watcher([source], log=log.append, clock=clock)
     looks: list[Key] = []
     find: Callable[[Key], Known | None] = source.find
 
@@ -133,9 +138,20 @@ def test_a_file_that_never_comes_is_given_up(tmp_path: Path) -> None:
         return find(key)
 
     source.find = counted  # type: ignore[method-assign]
-    for _ in range(3 * TRIES):
+    waits = []
+    while clock.now <= 2 * GIVE_UP_SECONDS:
         watcher.refresh()
-    assert len(looks) == 2 * TRIES
+        waits.append(watcher.patience())
+        clock.now += waits[-1]
+    assert len(looks) < 2 * 25
+    assert waits[0] < 0.05
+    assert waits[-1] > GIVE_UP_SECONDS  # nothing is waited for any more
+    assert waits == sorted(waits)
+    del looks[:]
+    clock.now = 60
+    watcher.refresh()
+    assert len(looks) == 2
+    assert watcher.patience() == 60
     assert len(log) == 1
     assert log[0].endswith("config.v2.json: not_json")
 
@@ -213,14 +229,86 @@ def test_a_source_that_fails_does_not_hide_the_others(tmp_path: Path) -> None:
     assert len(log) == 1
 
 
-def test_the_thread(tmp_path: Path) -> None:
-    with Watcher([docker(str(tmp_path))], interval=0.01) as watcher:
-        write(tmp_path / C / "config.v2.json", docker_config())
-        deadline = time.monotonic() + 5
-        while name(watcher) is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert name(watcher) == "shop-cart-1"
+def test_a_new_name_is_seen_by_a_lookup(tmp_path: Path) -> None:
+    file = write(tmp_path / C / "config.v2.json", docker_config())
+    watcher = Watcher([docker(str(tmp_path))])
+    watcher.refresh()
+    write(tmp_path / C / "new", docker_config(Name="/renamed")).replace(file)
+    known = watcher.lookup([C])
+    assert known
+    assert known.name == "renamed"
+    write(tmp_path / C / "new", "{").replace(file)
+    assert watcher.lookup([C]) == known
+    shutil.rmtree(tmp_path / C)
+    assert watcher.lookup([C]) == known
+    assert watcher.store.unresolved() == {}
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return holds()
+
+
+def test_the_thread_learns_at_once(tmp_path: Path) -> None:
+    """No interval is short enough for this: it is inotify."""
+    folder = tmp_path / "var" / "containers"  # is not there yet
+    with Watcher([docker(str(folder))], interval=600) as watcher:
+        time.sleep(0.1)
+        write(folder / C / "config.v2.json", docker_config())
+        assert eventually(lambda: name(watcher) == "shop-cart-1")
+        shutil.rmtree(folder)
+        assert eventually(lambda: watcher.store.live() == ())
+        write(folder / D / "config.v2.json", docker_config(D))
+        assert eventually(lambda: name(watcher, D) == "shop-cart-1")
+        folder.rename(tmp_path / "old")
+        folder.mkdir()
+        assert eventually(lambda: watcher.store.live() == ())
+        write(folder / C / "config.v2.json", docker_config())
+        assert eventually(lambda: len(watcher.store.live()) == 1)
     watcher.close()
+
+
+def test_lost_events_cause_a_rescan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / C / "config.v2.json", docker_config())
+    read = Inotify.read
+    monkeypatch.setattr(Inotify, "read", lambda self: [read(self)] != [])  # always: some are lost
+    with Watcher([docker(str(tmp_path))]) as watcher:
+        assert eventually(lambda: name(watcher) == "shop-cart-1")
+        write(tmp_path / C / "new", docker_config(Name="/renamed")).replace(file)  # not seen
+        (tmp_path / "something else").touch()
+        assert eventually(lambda: name(watcher) == "renamed")
+
+
+def test_the_thread_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> Inotify:
+        raise OSError(errno.EMFILE, "make an inotify instance: too many open files")
+
+    monkeypatch.setattr(Bell.__init__, "__kwdefaults__", {"interval": 2.0, "make": refused})
+    log: list[str] = []
+    with Watcher([docker(str(tmp_path))], interval=0.01, log=log.append) as watcher:
+        time.sleep(0.05)
+        write(tmp_path / C / "config.v2.json", docker_config())
+        assert eventually(lambda: name(watcher) == "shop-cart-1")
+    assert len(log) == 1
+    assert log[0].endswith(
+        ": make an inotify instance: too many open files: looking every 0.01 s instead"
+    )
+
+
+def test_the_thread_sleeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    refresh = Watcher.refresh
+
+    def counted(self: Watcher) -> None:
+        looks.append(1)
+        refresh(self)
+
+    monkeypatch.setattr(Watcher, "refresh", counted)
+    with Watcher(default_sources(root=str(tmp_path), users=None)):
+        time.sleep(1)
+    assert len(looks) == 1
 
 
 def test_a_dead_thread_is_not_passed_over(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -187,3 +188,52 @@ def test_doctor_names_the_rung_in_use(hook: str) -> None:
     assert report["can_attach"] is True
     assert report["findings"]["hooks"][hook]["ok"] is True
     assert report["kernel"] == os.uname().release
+
+
+@pytest.mark.needs("no emulation")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_ends_it_with_the_reason(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str, unbuffered: str
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-full")
+    cgroup.limit(32)
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, str(COMMAND), "probe", "-o", "json", "--hook", hook]
+        with subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, env=environ) as probe:
+            assert probe.stderr is not None
+            assert probe.stderr.readline() == f"attached by {hook}\n".encode()
+            assert hog(cgroup, "anon 64").was_killed()
+            assert probe.wait(DEADLINE) == 1
+            words = "container-oomkill: write to standard output: no space left on device\n"
+            assert probe.stderr.read().decode() == words
+
+
+@pytest.mark.needs("no emulation")
+def test_a_signal_ends_it_though_nobody_reads(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-unread")
+    cgroup.limit(32)
+    with Recorder(hook) as recorder:
+        assert recorder.process.stdout is not None
+        fcntl.fcntl(recorder.process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        for _ in range(4):  # more than fit the pipe
+            assert hog(cgroup, "anon 64").was_killed()
+        while "pipe_write" not in Path(f"/proc/{recorder.process.pid}/wchan").read_text():
+            assert recorder.process.poll() is None
+        recorder.process.send_signal(signal.SIGTERM)
+        assert recorder.process.wait(DEADLINE) == 1
+        assert "nobody read standard output" in recorder.errors()
+
+
+@pytest.mark.needs("no emulation")
+def test_closed_standard_streams(tmp_path: Path) -> None:
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        wrap = ["sh", "-c", f'exec "$@" {closed}', "-"]
+        done = run("doctor", wrap=wrap)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+    empty = tmp_path / "kills"
+    empty.touch()
+    assert run("replay", str(empty), wrap=["sh", "-c", 'exec "$@" >&-', "-"]).returncode == 0

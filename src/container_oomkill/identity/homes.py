@@ -9,7 +9,6 @@ may hang (a dead file server), so each look is a thread's that is given up on af
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 from . import docker, podman
 from .state import Key, Known, StateError
@@ -87,7 +86,9 @@ class Homes:
 
     def _home(self, uid: int) -> str | None:
         try:
-            with Path(self.folder).open(encoding="utf-8", errors="surrogateescape") as file:
+            with open(  # noqa: PTH123 - pathlib takes longer to import than this file
+                self.folder, encoding="utf-8", errors="surrogateescape"
+            ) as file:
                 for line in file:
                     fields = line.rstrip("\n").split(":")
                     if len(fields) > 5 and fields[2] == str(uid) and fields[5].startswith("/"):

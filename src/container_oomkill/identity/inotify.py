@@ -8,9 +8,8 @@ a look, and a lost one is told by the kernel itself (`Inotify.read`).
 from __future__ import annotations
 
 import errno
-import os
+import os  # not pathlib: a probe imports this at its start, while kills may wait
 import struct
-from pathlib import PurePosixPath
 
 from ._inotify import ffi, lib
 
@@ -60,36 +59,34 @@ class Inotify:
     def _watch(self, folder: str) -> int | None:
         """Return the watch of ``folder``, or of the nearest above it; None if it may not be had."""
         for _ in range(TRIES):
-            missing, path = None, PurePosixPath(folder)
+            missing, path = None, os.path.normpath(folder)
             while (wd := lib.inotify_add_watch(self._fd, os.fsencode(path), MASK)) < 0:
                 if ffi.errno in EXHAUSTED:
                     _fail(f"watch {path}")
-                if ffi.errno not in MISSING or path == path.parent:
+                if ffi.errno not in MISSING or path in ("/", "."):
                     return None
-                missing, path = path, path.parent
+                missing, path = path, os.path.dirname(path) or "."  # noqa: PTH120 - see above
             self._watches.add(wd)
-            if missing is None or not os.path.lexists(missing):  # noqa: PTH - no stat wanted
+            if missing is None or not os.path.lexists(missing):
                 break  # else it was made meanwhile
         return int(wd)
 
-    def read(self) -> tuple[bool, bool]:
-        """Return whether anything happened, and whether the kernel had to drop events."""
-        happened = dropped = False
+    def read(self) -> bool:
+        """Take what happened off the queue; tell whether the kernel had to drop some of it."""
+        dropped = False
         while True:
             try:
                 data = os.read(self._fd, READ_BYTES)
             except BlockingIOError:
-                return happened, dropped
+                return dropped
             at = 0
             while at < len(data):
                 wd, mask, _, length = HEADER.unpack_from(data, at)
                 at += HEADER.size + length
-                dropped = dropped or bool(mask & lib.IN_Q_OVERFLOW)
-                if mask & lib.IN_IGNORED:  # also what taking a watch away causes
-                    happened = happened or wd in self._watches
+                if mask & lib.IN_Q_OVERFLOW:
+                    dropped = True
+                elif mask & lib.IN_IGNORED:  # the folder is gone, and its watch with it
                     self._watches.discard(wd)
-                else:
-                    happened = True
 
     def close(self) -> None:
         """Free the instance; may be called again."""

@@ -36,11 +36,18 @@ class Containerd:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+        self._listed: tuple[object, list[Folder]] = (None, [])
 
-    def _namespaces(self) -> list[str]:
-        return sorted(name for name in state.names_in(self.folder) if name != DOCKERS_NAMESPACE)
+    def _below(self) -> list[Folder]:
+        """Return the namespaces' folders; listed again when there may be others."""
+        stamp = state.stamp_of(self.folder)
+        if stamp is None or stamp != self._listed[0]:
+            names = sorted(n for n in state.names_in(self.folder) if n != DOCKERS_NAMESPACE)
+            below = [self._namespace(name) for name in names]
+            self._listed = (stamp if state.is_settled(stamp) else None, below)
+        return self._listed[1]
 
-    def _below(self, namespace: str) -> Folder:
+    def _namespace(self, namespace: str) -> Folder:
         def read(key: Key, document: Any) -> Known | None:
             return read_containerd(key, document, namespace)
 
@@ -48,28 +55,28 @@ class Containerd:
 
     def watched(self) -> list[str]:
         try:
-            namespaces = self._namespaces()
+            below = self._below()
         except StateError:
-            namespaces = []
-        return [self.folder, *(f"{self.folder}/{name}" for name in namespaces)]
+            below = []
+        return [self.folder, *(path for each in below for path in each.watched())]
 
     def stamp(self) -> object:
         own = state.stamp_of(self.folder)
         if own is None:
             return None
-        return [own, *(self._below(name).stamp() for name in self._namespaces())]
+        return [own, *(each.stamp() for each in self._below())]
 
     def settled(self, stamp: object) -> bool:
         return not isinstance(stamp, list) or all(map(state.is_settled, stamp))
 
     def keys(self) -> set[Key]:
-        return set().union(*(self._below(name).keys() for name in self._namespaces()))
+        return set().union(*(each.keys() for each in self._below()))
 
     def version(self, key: Key) -> object:
-        return next(filter(None, (self._below(n).version(key) for n in self._namespaces())), None)
+        return next(filter(None, (each.version(key) for each in self._below())), None)
 
     def find(self, key: Key) -> Known | None:
-        return next(filter(None, (self._below(n).find(key) for n in self._namespaces())), None)
+        return next(filter(None, (each.find(key) for each in self._below())), None)
 
 
 def crio(folder: str) -> Folder:

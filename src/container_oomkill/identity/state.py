@@ -170,7 +170,7 @@ def bounded(labels: object) -> dict[str, str]:
 
 def is_id(name: str) -> bool:
     """Tell whether a file's name is a container's id."""
-    return len(name) == 64 and all(digit in "0123456789abcdef" for digit in name)
+    return len(name) == 64 and not name.strip("0123456789abcdef")
 
 
 def stamp_of(path: str) -> tuple[int, int, int] | None:

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes the runtimes' state folders, gives names by id: learns containers as they start.
 
-A folder's modification time tells that a container has come or gone; a look takes microseconds,
-twice a second. inotify would tell half a second sooner, but Python reaches it through ctypes
-only (inotify_simple: +2.7 MiB, and it runs ldconfig), its instances run out on busy nodes, and
-it has to be kept from overflowing. The half second is covered: a name that is not known yet is
-read at the kill itself, and state outlives a kill by more than that takes.
+inotify says that a container has come or gone; what there is, the folders say, so that nothing
+depends on any one event. All of it is looked at again after an overflow and once a minute. A name
+that is not known yet when it is asked for is read there and then, and so is one that has changed.
 """
 
 from __future__ import annotations
@@ -14,12 +12,7 @@ import sys
 import threading
 import time
 
-from .docker import FOLDERS as DOCKER_FOLDERS
-from .docker import docker
-from .homes import USERS, Homes
-from .oci import CONTAINERD_FOLDERS, CRIO_FOLDERS, Containerd, crio
-from .podman import FOLDERS as PODMAN_FOLDERS
-from .podman import Podman
+from .bell import INTERVAL_SECONDS, Bell
 from .state import StateError
 from .store import Store
 
@@ -29,29 +22,10 @@ if TYPE_CHECKING:
 
     from .state import Key, Known, Source
 
-INTERVAL_SECONDS = 0.5
 RESCAN_SECONDS = 60.0  # for what no folder's time tells, such as a container's new name
-TRIES = 20  # looks for a state file that its runtime has yet to write
-
-
-def default_sources(
-    *,
-    root: str = "",
-    docker_folders: Sequence[str] = DOCKER_FOLDERS,
-    containerd_folders: Sequence[str] = CONTAINERD_FOLDERS,
-    crio_folders: Sequence[str] = CRIO_FOLDERS,
-    podman_folders: Sequence[str] = PODMAN_FOLDERS,
-    users: str | None = USERS,
-) -> list[Source]:
-    """Return every runtime's state; ``root`` goes before all paths, ``users`` None: no homes."""
-    sources: list[Source] = [docker(root + folder) for folder in docker_folders]
-    sources += [Containerd(root + folder) for folder in containerd_folders]
-    sources += [crio(root + folder) for folder in crio_folders]
-    sources += [Podman(root + folder) for folder in podman_folders]
-    if users is not None:
-        sources.append(Homes(root + users, root))
-    return sources
-
+GIVE_UP_SECONDS = 10.0  # on a state file that its runtime has yet to write
+DAMAGED_SECONDS = 1.0  # no file is half written for longer
+PENDING_SECONDS = 0.02  # until the second look for one; the next ones come ever later
 
 _UNSETTLED = object()  # like no folder's stamp: look again
 
@@ -62,7 +36,7 @@ class _Seen:
     def __init__(self) -> None:
         self.stamp: object = _UNSETTLED
         self.versions: dict[Key, object] = {}
-        self.pending: dict[Key, int] = {}  # looks made so far for a file that is not there
+        self.pending: dict[Key, float] = {}  # since when a file is waited for
 
 
 class Watcher:
@@ -87,12 +61,15 @@ class Watcher:
         self._logged: set[tuple[str, str]] = set()
         self._seen = [_Seen() for _ in self._sources]
         self._next_rescan = clock()
-        self._stop = threading.Event()
+        self._bell: Bell | None = None
         self._thread: threading.Thread | None = None
         self.failure: Exception | None = None
 
     def __enter__(self) -> Watcher:
-        self._thread = threading.Thread(target=self._run, name="identity", daemon=True)
+        self._bell = Bell(self._log, interval=self._interval)
+        self._thread = threading.Thread(
+            target=self._run, args=(self._bell,), name="identity", daemon=True
+        )
         self._thread.start()
         return self
 
@@ -101,16 +78,18 @@ class Watcher:
 
     def close(self) -> None:
         """Stop the thread."""
-        self._stop.set()
-        if self._thread is not None:
+        if self._bell is not None and self._thread is not None:
+            self._bell.end()
             self._thread.join(5)
-            self._thread = None
+            if not self._thread.is_alive():
+                self._bell.close()
+        self._bell = self._thread = None
 
     def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | None:
         """Return the first of ``ids`` that is known, counting one miss if none is.
 
-        A container the store does not have is read here and now: a few small files, no call to
-        any runtime.
+        A container the store does not have is read here and now, and so is one whose state is
+        not as it was: a few small files, no call to any runtime.
         """
         if self.failure is not None:
             raise self.failure
@@ -119,7 +98,7 @@ class Watcher:
             key = (owner, container_id)
             known = self.store.lookup(key)
             if known is not None:
-                return known
+                return self._renewed(known)
             for source in self._sources:
                 try:
                     known = source.find(key)
@@ -132,6 +111,24 @@ class Watcher:
                     return known
         self.store.missed(reason or ("not_found" if owner or self.present() else "no_state"))
         return None
+
+    def _renewed(self, known: Known) -> Known:
+        """Return what its state says by now, if it is still there: it may have another name."""
+        key = known.key()
+        for source, seen in zip(self._sources, self._seen, strict=True):
+            before = seen.versions.get(key)
+            if before is None:
+                continue
+            try:
+                version = source.version(key)
+                found = source.find(key) if version not in (None, before) else None
+            except StateError as error:
+                self._note(source, error)
+                continue
+            if found is not None and found.facts() >= known.facts():
+                self.store.put(found)
+                return found
+        return known
 
     def present(self) -> list[str]:
         """Return the state folders that there are here."""
@@ -153,6 +150,14 @@ class Watcher:
             if not any(known.key() in seen.versions for seen in self._seen):
                 self.store.gone(known.key())
 
+    def patience(self) -> float:
+        """Return how long nothing need be looked at, as long as no event says otherwise."""
+        now = self._clock()
+        waits = [self._next_rescan - now]
+        for seen in self._seen:
+            waits += [max(PENDING_SECONDS, (now - since) / 2) for since in seen.pending.values()]
+        return min(waits)
+
     def _refresh(self, source: Source, seen: _Seen, *, whole: bool) -> None:
         stamp = source.stamp()
         if stamp == seen.stamp and not (whole or seen.pending):
@@ -170,12 +175,13 @@ class Watcher:
         version = source.version(key)
         if version is not None and version == seen.versions.get(key):
             return
+        first = key not in seen.versions
         seen.versions[key] = version
+        known, wrong = None, None
         try:
             known = source.find(key)
         except StateError as error:
-            self._note(source, error)
-            version = known = None
+            version, wrong = None, error
         if known is not None:
             self.store.put(known)
         if known is not None or version is not None:  # or it is another runtime's
@@ -183,16 +189,23 @@ class Watcher:
             return
         # A folder comes before the file in it; a file that is damaged may be half written.
         seen.versions[key] = None
-        tries = seen.pending.pop(key, 0) + 1
-        if tries < TRIES:
-            seen.pending[key] = tries
+        now = self._clock()
+        since = now if first else seen.pending.pop(key, None)
+        if since is not None and now - since < GIVE_UP_SECONDS:
+            seen.pending[key] = since
+        if wrong is not None and (since is None or now - since > DAMAGED_SECONDS):
+            self._note(source, wrong)
 
-    def _run(self) -> None:
+    def _run(self, bell: Bell) -> None:
         try:
-            while True:
+            going = True
+            while going:
+                # Before the look: what happens after it rings.
+                bell.watch([folder for source in self._sources for folder in source.watched()])
                 self.refresh()
-                if self._stop.wait(self._interval):
-                    return
+                going, lost = bell.wait(self.patience())
+                if lost:
+                    self._next_rescan = self._clock()
         except Exception as error:  # noqa: BLE001 - raised again by the next lookup
             self.failure = error
 

@@ -8,6 +8,7 @@
 
 const char *libbpf_version_string(void);
 int libbpf_num_possible_cpus(void);
+int libbpf_strerror(int err, char *buf, size_t size);
 
 struct bpf_object_open_opts {
 	size_t sz;

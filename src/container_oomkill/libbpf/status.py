@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOG_BYTES = 65536
+FIRST_OF_LIBBPF = 4000
 
 
 def check(result: int, action: str) -> int:
@@ -30,7 +31,17 @@ def check_pointer(pointer: Any, action: str) -> Any:
 
 
 def failure(errno: int, action: str) -> BpfError:
-    return BpfError(errno, action, os.strerror(errno).lower(), take_log())
+    return BpfError(errno, action, _words(errno), take_log())
+
+
+def _words(errno: int) -> str:
+    """libbpf has numbers of its own above the kernel's (LIBBPF_ERRNO__* in libbpf.h)."""
+    if errno < FIRST_OF_LIBBPF:
+        return os.strerror(errno).lower()
+    buffer = ffi.new("char[]", 256)
+    lib.libbpf_strerror(errno, buffer, 256)
+    text: bytes = ffi.string(buffer)
+    return text.decode().lower()
 
 
 def capture_log(*, debug: bool = False) -> None:

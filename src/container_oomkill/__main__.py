@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a shell's exec, gives the command: `container-oomkill` and `python -m container_oomkill`.
+
+Until a command has its own say about signals, Ctrl-C ends the process as it does any other: not
+with a traceback out of whatever was being imported.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found] # signal itself takes long to import
+import sys
+
+
+def main() -> int:
+    """Run the command line; the exit status of product and shell."""
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    from .cli import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

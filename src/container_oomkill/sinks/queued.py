@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a sink that may block or fail, gives one that does neither: for logs beside the metrics.
+
+A reader that stops reading costs the log what does not fit the queue, counted; one that goes away
+costs the log alone.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Callable
+
+from ..incident import Incident
+
+SIZE = 1000  # incidents waiting to be written
+PATIENCE_SECONDS = 2.0  # for what is left at the end
+
+
+class Queued:
+    """A sink with a thread of its own; ``on_lost`` is called for every incident dropped."""
+
+    def __init__(
+        self, sink: Callable[[Incident], None], on_lost: Callable[[], None], *, size: int = SIZE
+    ) -> None:
+        self._sink = sink
+        self._on_lost = on_lost
+        self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
+        self._broken = False
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def __call__(self, incident: Incident) -> None:
+        if self._broken:
+            return
+        try:
+            self._waiting.put_nowait(incident)
+        except queue.Full:
+            self._on_lost()
+
+    def close(self) -> None:
+        """Wait a moment for what is left to be written."""
+        try:
+            self._waiting.put(None, timeout=PATIENCE_SECONDS)
+        except queue.Full:
+            return
+        self._thread.join(PATIENCE_SECONDS)
+
+    def _run(self) -> None:
+        while (incident := self._waiting.get()) is not None:
+            try:
+                self._sink(incident)
+            except OSError as error:
+                self._broken = True
+                words = f"container-oomkill: incidents are no longer logged: {error.strerror}"
+                print(words, file=sys.stderr)  # noqa: T201 - the user's line
+                return

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the standard streams as they were inherited, gives ones that can be relied on.
+
+A closed one is /dev/null, so that nothing else ever gets its number. stdout writes all of a record
+or fails, also where PYTHONUNBUFFERED is set, with which Python takes a short write for a whole one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def prepare() -> None:
+    """Replace what cannot be relied on; before anything is opened or printed."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for ever
+    encoding = sys.stdout.encoding
+    # One that is not UTF-8 gets escapes for what it cannot show.
+    sys.stdout = open(  # noqa: SIM115 - for ever
+        sys.stdout.fileno(), "w", encoding=encoding, errors="backslashreplace", closefd=False
+    )
+
+
+def abandon_stdout() -> None:
+    """Throw away what could not be written: Python must not try again at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a folder, gives Docker and Podman with everything of theirs below it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .image import IMAGE
+from .running import Started, daemon, output, program, remove_cgroups
+
+LIMIT_MIB = 32
+DOCKER = "CONTAINER_OOMKILL_TEST_DOCKER"  # a daemon to use, such as unix:///run/docker.sock
+DOCKER_ROOT = "CONTAINER_OOMKILL_TEST_DOCKER_ROOT"  # and its data root
+
+
+class Engine:
+    """Docker's command line, and whatever else speaks it."""
+
+    def __init__(
+        self, runtime: str, client: list[str], state: Path, folder: Path, limits: tuple[str, ...]
+    ) -> None:
+        self.runtime = runtime
+        self.client = client
+        self.options = (f"--state.{runtime}", str(state))  # for the probe
+        self._folder = folder
+        self._limits = limits
+        self._used: list[str] = []
+        self._started: list[Started] = []
+
+    def run(self, name: str, script: str, *options: str) -> Started:
+        """Run the hog in a container with a limit of `LIMIT_MIB` and no network."""
+        id_file = self._folder / f"{name}.id"
+        id_file.unlink(missing_ok=True)
+        memory = f"{LIMIT_MIB}m"
+        command = [
+            *(*self.client, "run", "-i", "--name", name, "--cidfile", str(id_file)),
+            *("--network=none", "--memory", memory, "--memory-swap", memory),
+            *(*self._limits, *options, IMAGE, "/hog", *script.split()),
+        ]
+        self._used.append(name)
+        self._started.append(Started(name, command, id_file))
+        return self._started[-1]
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(output(*self.client, "inspect", name))[0]
+        return found
+
+    def remove_all(self) -> None:
+        """Remove the containers of one test."""
+        for started in self._started:
+            started.close()
+        if self._used:
+            subprocess.run([*self.client, "rm", "-f", *self._used], capture_output=True)
+        self._used, self._started = [], []
+
+
+@contextlib.contextmanager
+def docker(folder: Path, archive: Path) -> Iterator[Engine]:
+    """Docker's daemon, started here or as the environment has it."""
+    client = program("docker", "docker.io")
+    with contextlib.ExitStack() as stack:
+        if DOCKER in os.environ:
+            host, root = os.environ[DOCKER], Path(os.environ[DOCKER_ROOT])
+        else:
+            host, root = f"unix://{folder}/socket", folder / "data"
+            server = program("dockerd", "docker.io")
+            stack.enter_context(dockerd(server, client, folder, host, root))
+        command = [client, "-H", host]
+        output(*command, "load", "-i", str(archive))
+        yield Engine("docker", command, root / "containers", folder, ())
+
+
+@contextlib.contextmanager
+def dockerd(server: str, client: str, folder: Path, host: str, root: Path) -> Iterator[None]:
+    """A daemon that touches neither the machine's network nor another daemon's files."""
+    command = [server, "-H", host, "--data-root", str(root), "--exec-root", str(folder / "exec")]
+    command += ["--pidfile", str(folder / "pid"), "--config-file", str(folder / "daemon.json")]
+    command += ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"]
+    (folder / "daemon.json").write_text("{}")
+
+    def ready() -> bool:
+        return subprocess.run([client, "-H", host, "version"], capture_output=True).returncode == 0
+
+    with daemon(command, folder / "dockerd.log", ready):
+        yield
+
+
+@contextlib.contextmanager
+def podman(folder: Path, archive: Path) -> Iterator[Engine]:
+    """Podman, which is no daemon."""
+    client = [program("podman", "podman"), "--root", str(folder / "root")]
+    client += ["--runroot", str(folder / "run"), "--tmpdir", str(folder / "tmp")]
+    client += ["--cgroup-manager=cgroupfs", "--runtime", program("runc", "runc")]
+    # Higher than the tests' own is not to be had without CAP_SYS_RESOURCE.
+    limits = ("--ulimit=nofile=1024:4096", "--ulimit=nproc=4096:4096")
+    try:
+        output(*client, "load", "-i", str(archive))
+        driver = output(*client, "info", "-f", "{{.Store.GraphDriverName}}")
+        yield Engine("podman", client, folder / f"root/{driver}-containers", folder, limits)
+    finally:
+        for command in (["pod", "rm", "-af"], ["rm", "-af"], ["rmi", "-af"]):
+            subprocess.run([*client, *command], capture_output=True)
+        for mounted in (folder / "root/overlay", folder / "root"):  # Podman's own bind mount
+            subprocess.run(["umount", "-q", str(mounted)], capture_output=True)
+        remove_cgroups("/libpod_parent/conmon", "/libpod_parent")

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Docker's and Podman's containers, killed for real: the record has the engine's own names."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..kernel.cgroups import MIB
+from ..kernel.processes import COMMAND, Recorder
+from .engines import LIMIT_MIB, Engine
+from .image import IMAGE
+from .running import busy, output, record_of
+
+KILLED = 128 + signal.SIGKILL
+GREEDY = "name greedy anon 64"
+Record = Callable[..., Recorder]
+
+
+def check(record: dict[str, Any], engine: Engine, container_id: str, name: str) -> None:
+    """Compare a record with what the engine says of the container."""
+    container = record["container"]
+    assert container["name"] == name
+    assert container["id"] == container_id
+    assert len(container_id) == 64
+    assert container["image"] == IMAGE
+    assert container["runtime"] == engine.runtime
+    assert record["scope"] == "container"
+    assert record["domain"]["limit_bytes"] == LIMIT_MIB * MIB
+
+
+def test_named_as_the_engine_names_it(engine: Engine, record: Record) -> None:
+    recorder = record(*engine.options)
+    started = engine.run("shop-cart", GREEDY)
+    assert started.status() == KILLED
+    told = engine.inspect("shop-cart")
+    seen = record_of(recorder, told["Id"])
+    check(seen, engine, told["Id"], told["Name"].removeprefix("/"))
+    image = told["Config"]["Image"] if engine.runtime == "docker" else told["ImageName"]
+    assert seen["container"]["image"] == image
+    assert seen["victims"][0]["command"] == "greedy"
+    assert seen["victims"][0]["pid_in_container"] == 1
+    assert seen["trigger"]["container_id"] == told["Id"]
+
+
+def test_removed_at_its_end_with_the_machine_busy(engine: Engine, record: Record) -> None:
+    recorder = record(*engine.options)
+    right = 0
+    with busy(2):
+        for number in range(20):
+            started = engine.run(f"gone-{number}", GREEDY, "--rm")
+            assert started.status() == KILLED
+            check(record_of(recorder, started.id()), engine, started.id(), f"gone-{number}")
+            right += 1
+    print(f"{engine.runtime} run --rm, machine busy: {right} of 20 named right")
+
+
+def test_killed_within_the_first_moment(engine: Engine, record: Record) -> None:
+    """Nobody waits: the hog is PID 1 and is killed as soon as it runs; nothing was learned yet."""
+    recorder = record(*engine.options)
+    started = engine.run("at-once", "anon 64", "--rm")
+    assert started.status() == KILLED
+    check(record_of(recorder, started.id()), engine, started.id(), "at-once")
+
+
+def test_removed_before_its_record_is_read(engine: Engine, record: Record) -> None:
+    recorder = record(*engine.options)
+    started = engine.run("removed", "ready go " + GREEDY, "--rm").ready()
+    time.sleep(1)  # is known by now
+    recorder.process.send_signal(signal.SIGSTOP)
+    assert started.go().status() == KILLED
+    assert "removed" not in output(*engine.client, "ps", "-a", "--format", "{{.Names}}").split()
+    recorder.process.send_signal(signal.SIGCONT)
+    check(record_of(recorder, started.id()), engine, started.id(), "removed")
+
+
+def test_started_before_the_probe(engine: Engine, record: Record) -> None:
+    started = engine.run("early", "ready go " + GREEDY, "--rm").ready()
+    recorder = record(*engine.options)
+    time.sleep(0.5)  # it attaches first, learns the names then
+    assert started.go().status() == KILLED
+    check(record_of(recorder, started.id()), engine, started.id(), "early")
+
+
+def test_renamed(engine: Engine, record: Record) -> None:
+    recorder = record(*engine.options)
+    started = engine.run("before", "ready go " + GREEDY).ready()
+    time.sleep(1)  # is known by the old name
+    output(*engine.client, "rename", "before", "after")
+    try:
+        started.go()
+        assert started.status() == KILLED
+        seen = record_of(recorder, started.id())
+    finally:
+        output(*engine.client, "rm", "-f", "after")
+    check(seen, engine, started.id(), "after")
+
+
+def test_twenty_at_once(engine: Engine, record: Record) -> None:
+    recorder = record(*engine.options)
+    names = [f"at-once-{number}" for number in range(20)]
+    started = [engine.run(name, "ready go " + GREEDY, "--rm") for name in names]
+    for each in started:
+        each.ready()
+    for each in started:
+        each.go()
+    assert [each.status() for each in started] == [KILLED] * 20
+    left = {each.id(): each for each in started}
+    assert len(left) == 20
+    while left:
+        seen = recorder.record()
+        if found := left.pop(seen["container"]["id"], None):
+            check(seen, engine, found.id(), found.name)
+
+
+def test_a_child_of_its_first_process(engine: Engine, record: Record) -> None:
+    recorder = record(*engine.options)
+    started = engine.run("parent", "name first fork name second anon 64")
+    assert started.status() == 0
+    seen = record_of(recorder, started.id())
+    check(seen, engine, started.id(), "parent")
+    assert seen["victims"][0]["command"] == "second"
+    assert seen["victims"][0]["pid_in_container"] > 1
+
+
+def test_labels_claim_nothing(engine: Engine, record: Record) -> None:
+    """A label may hold whatever an image's author likes."""
+    recorder = record(*engine.options)
+    labels = [
+        "--label=io.kubernetes.pod.name=admin",
+        "--label=io.kubernetes.container.name=admin",
+        "--label=" + "x" * 9000 + "=" + "y" * 9000,
+        "--label=a\nb=c\nd",
+    ]
+    started = engine.run("labelled", GREEDY, "--rm", *labels)
+    assert started.status() == KILLED
+    seen = record_of(recorder, started.id())
+    check(seen, engine, started.id(), "labelled")
+    assert seen["container"]["pod"] is None
+
+
+def test_in_a_pod(engine: Engine, record: Record) -> None:
+    """Podman's pod; its name is in Podman's data base only, and stays unknown."""
+    if engine.runtime == "docker":
+        return
+    recorder = record(*engine.options)
+    pod = output(*engine.client, "pod", "create", "--infra=false", "--name", "shop")
+    try:
+        started = engine.run("cart", GREEDY, "--pod", "shop")
+        assert started.status() == KILLED
+        assert engine.inspect("cart")["Pod"] == pod
+        check(record_of(recorder, started.id()), engine, started.id(), "cart")
+    finally:
+        output(*engine.client, "pod", "rm", "-f", "shop")
+
+
+def test_doctor_counts_them(engine: Engine) -> None:
+    """As a user asks it."""
+    for number in range(3):
+        engine.run(f"known-{number}", "ready go").ready()
+    report = json.loads(output(str(COMMAND), "doctor", "-o", "json", *engine.options))
+    finding = report["findings"]["runtimes"][engine.runtime]
+    assert finding["ok"]
+    assert finding["words"].startswith("3 containers (")
