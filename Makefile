@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/libbpf/*.[ch])
 
-.PHONY: help run demo test test-unit test-kernels lint format build wheel bench clean
+.PHONY: help run demo test test-unit test-runtimes test-kernels lint format build wheel bench clean
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -23,11 +23,14 @@ demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 	$(Q)$(SUDO) $(PYTHON) -m tests.kernel.demo
 
 test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
-	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider --ignore tests/runtimes --ignore tests/images
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick
 
 test-unit: .venv/dev ## Test what needs no root, in seconds
-	$(Q)$(PYTHON) -m pytest --ignore tests/kernel
+	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --ignore tests/runtimes --ignore tests/images
+
+test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (needs them installed)
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/runtimes
 
 test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels $(KERNELS)
