@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 KERNELS ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
-SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/libbpf/*.[ch])
+SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
 
 .PHONY: help run demo test test-unit test-runtimes test-kernels lint format build wheel bench clean
 
@@ -57,11 +57,12 @@ wheel: .venv/dev ## Build dist/*.whl, with libbpf inside
 bench: wheel ## Measure, beside what people would use instead
 	$(Q)$(SUDO) $(PYTHON) -m bench
 	$(Q)$(SUDO) $(PYTHON) -m bench.flow
+	$(Q)$(SUDO) $(PYTHON) -m bench.names
 	$(Q)$(SUDO) $(PYTHON) -m bench.exporter
 
 clean: ## Remove what was built here
 	rm -rf .venv build dist src/*.egg-info src/container_oomkill/oomkill.bpf.o
-	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete
+	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete
 
 .venv/built: $(SOURCES)
 	$(Q)tools/system-packages.sh build
