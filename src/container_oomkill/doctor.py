@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from . import libbpf, object_file
 from .errors import BpfError, ObjectError, UnsupportedError
 from .identity.survey import Survey, survey
+from .libbpf.btf import struct_layout
 from .probe import PROGRAMS, attach
 
 if TYPE_CHECKING:
@@ -81,20 +82,23 @@ def examine(
 
 
 def _examine_kernel(report: Report, proc: Path, sys: Path, btf: str | None) -> None:
-    own = sys / "kernel/btf/vmlinux"
-    if own.exists() or btf:
-        types = Finding(True, btf or str(own))
-    else:
-        types = Finding(
-            False,
-            f"{own} is missing",
-            "a kernel built with CONFIG_DEBUG_INFO_BTF (5.8 or newer), /sys mounted, "
-            "or --btf FILE with this kernel's types",
-        )
-    report.add("kernel", "BTF", types)
+    report.add("kernel", "BTF", _kernel_types(Path(btf) if btf else sys / "kernel/btf/vmlinux"))
     report.add("kernel", "memory cgroups", _memory_cgroups(proc))
     report.add("kernel", "lockdown", _lockdown(sys))
     report.add("kernel", "libbpf", Finding(True, libbpf.version()))
+
+
+def _kernel_types(path: Path) -> Finding:
+    try:
+        struct_layout(path.read_bytes(), "oom_control")
+    except OSError as error:  # of the file, or of libbpf reading it
+        return Finding(
+            False,
+            f"{path}: {error}" if isinstance(error, BpfError) else f"{path} is missing",
+            "a kernel built with CONFIG_DEBUG_INFO_BTF (5.8 or newer), /sys mounted, "
+            "or --btf FILE with this kernel's types",
+        )
+    return Finding(True, str(path))
 
 
 def _memory_cgroups(proc: Path) -> Finding:

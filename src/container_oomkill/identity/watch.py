@@ -80,7 +80,7 @@ class Watcher:
         """Stop the thread."""
         if self._bell is not None and self._thread is not None:
             self._bell.end()
-            self._thread.join(5)
+            self._thread.join(1)  # a state folder may hang: then it is left to the end
             if not self._thread.is_alive():
                 self._bell.close()
         self._bell = self._thread = None
