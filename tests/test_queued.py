@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A log that nobody reads, or whose disk is full, costs nothing but the log."""
+
+from __future__ import annotations
+
+import errno
+import threading
+
+import pytest
+
+from container_oomkill.incident import Incident
+from container_oomkill.sinks.queued import Queued
+
+from .incidents import incident
+
+
+def test_everything_is_written_in_order() -> None:
+    written: list[int] = []
+    sink = Queued(lambda each: written.append(each.sequence), lambda: pytest.fail("lost"))
+    for number in range(1, 50):
+        sink(incident(number))
+    sink.close()
+    assert written == list(range(1, 50))
+
+
+def test_what_does_not_fit_is_counted_and_nobody_waits() -> None:
+    read = threading.Event()
+    taken = threading.Event()
+    lost: list[None] = []
+
+    def blocked(_: Incident) -> None:
+        taken.set()
+        read.wait()
+
+    sink = Queued(blocked, lambda: lost.append(None), size=2)
+    sink(incident(1))
+    taken.wait()  # it is being written; two more wait, the others are lost
+    for number in range(2, 10):
+        sink(incident(number))
+    assert len(lost) == 6
+    read.set()
+    sink.close()
+
+
+def test_a_broken_log_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def full(_: Incident) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    sink = Queued(full, lambda: pytest.fail("lost"))
+    for number in range(3):
+        sink(incident(number))
+    sink.close()
+    sink(incident(4))
+    errors = capsys.readouterr().err
+    assert errors.count("no longer logged: No space left on device") == 1
