@@ -9,6 +9,7 @@ The command sees this machine's files; what it writes is lost, except below --sh
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         specs = table.choose(args.kernels)
         if args.list:
-            return _list(specs)
+            return _list(specs, names_only=args.json)
         kernels = packages.ensure(specs, refresh=args.refresh)
     except VmError as error:
         print(f"tests.vm: {error}", file=sys.stderr)
@@ -42,7 +43,10 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if all(outcomes) else 1
 
 
-def _list(specs: tuple[table.KernelSpec, ...]) -> int:
+def _list(specs: tuple[table.KernelSpec, ...], *, names_only: bool) -> int:
+    if names_only:
+        print(json.dumps([spec.name for spec in specs]))
+        return 0
     for spec in specs:
         kernel = packages.cached(spec)
         state = kernel.release if kernel else "not fetched"
@@ -81,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--kernels", default="quick", help="quick, all or names (default: quick)")
     parser.add_argument("--list", action="store_true", help="show the table and what is cached")
+    parser.add_argument("--json", action="store_true", help="with --list: the names alone")
     parser.add_argument("--fetch-only", action="store_true", help="fill the cache, boot nothing")
     parser.add_argument("--refresh", action="store_true", help="fetch again, newest versions")
     parser.add_argument("--jobs", type=int, default=1, help="guests at a time (default: 1)")
