@@ -11,11 +11,10 @@ import argparse
 import os
 
 from .errors import UsageError
-from .exporter_settings import options as exporter_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
 PREFIX = "CONTAINER_OOMKILL_"
@@ -48,14 +47,15 @@ class Parser(argparse.ArgumentParser):
 
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
     """Return the chosen ``command`` and its options; `UsageError` for what makes no sense."""
-    parser, commands = build_parser()
-    if argv and argv[0] in commands:
-        argv = [argv[0], *_from_environment(commands[argv[0]], environ, argv), *argv[1:]]
+    chosen = argv[0] if argv else ""
+    parser, command = build_parser(chosen)
+    if command is not None:
+        argv = [chosen, *_from_environment(command, environ, argv), *argv[1:]]
     return parser.parse_args(argv)
 
 
-def build_parser() -> tuple[Parser, dict[str, Parser]]:
-    """Return the parser, and each command's own by its name."""
+def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
+    """Return the parser, and that of the chosen command: the only one that gets its options."""
     parser = Parser(
         prog="container-oomkill",
         description="Records every kill by the kernel's OOM killer: which container, which limit, "
@@ -64,41 +64,57 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     )
     parser.add_argument("--version", action=Version, nargs=0, help="print the versions and exit")
     added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands: dict[str, Parser] = {}
-
-    def command(name: str, summary: str, epilog: str | None = None) -> Parser:
-        commands[name] = added.add_parser(
+    commands = {
+        name: added.add_parser(
             name,
             help=summary,
             description=summary[0].upper() + summary[1:] + ".",
-            epilog=epilog,
+            epilog=PROBE_EXAMPLES if name == "probe" else None,
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        return commands[name]
+        for name, (summary, _) in COMMANDS.items()
+    }
+    if chosen not in commands:
+        return parser, None
+    COMMANDS[chosen][1](commands[chosen])
+    return parser, commands[chosen]
 
-    probe = command("probe", "attach, and print one record per incident", PROBE_EXAMPLES)
-    _add_output(probe)
-    probe.add_argument("--count", type=_positive, metavar="N", help="stop after N incidents")
-    _add_hooks(probe)
-    _add_state(probe)
 
-    exporter = command("exporter", "attach, and serve metrics, incidents and health over HTTP")
-    exporter_options(exporter)
-    _add_hooks(exporter)
-    _add_state(exporter)
+def _probe(parser: Parser) -> None:
+    _add_output(parser)
+    parser.add_argument("--count", type=_positive, metavar="N", help="stop after N incidents")
+    _add_hooks(parser)
+    _add_state(parser)
 
-    doctor = command(
-        "doctor", "say what this kernel, container and user allow, and what is missing"
+
+def _exporter(parser: Parser) -> None:
+    from .exporter_settings import options  # takes long to import, and probe has no use for it
+
+    options(parser)
+    _add_hooks(parser)
+    _add_state(parser)
+
+
+def _doctor(parser: Parser) -> None:
+    parser.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="for eyes, or for programs"
     )
-    doctor.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    _add_object(doctor)
-    _add_state(doctor)
+    _add_object(parser)
+    _add_state(parser)
 
-    replay = command("replay", "print incidents recorded with `-o json` again, in any format")
-    _add_output(replay)
-    replay.add_argument("file", metavar="FILE", help="recording; - for standard input")
-    return parser, commands
+
+def _replay(parser: Parser) -> None:
+    _add_output(parser)
+    parser.add_argument("file", metavar="FILE", help="recording; - for standard input")
+
+
+COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None]]] = {
+    "probe": ("attach, and print one record per incident", _probe),
+    "exporter": ("attach, and serve metrics, incidents and health over HTTP", _exporter),
+    "doctor": ("say what this kernel, container and user allow, and what is missing", _doctor),
+    "replay": ("print incidents recorded with `-o json` again, in any format", _replay),
+}
 
 
 def _add_output(parser: Parser) -> None:
