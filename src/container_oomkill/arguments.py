@@ -45,6 +45,21 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}: see `{self.prog} --help`")
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal, up to 100 columns.
+
+    Told here, because argparse asks shutil whenever an option is added, and that imports every
+    compression Python knows.
+    """
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = os.get_terminal_size(1).columns
+        except OSError:
+            columns = 80
+        super().__init__(prog, width=min(columns, 100) - 2)
+
+
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
     """Return the chosen ``command`` and its options; `UsageError` for what makes no sense."""
     chosen = argv[0] if argv else ""
@@ -61,9 +76,12 @@ def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
         description="Records every kill by the kernel's OOM killer: which container, which limit, "
         "what the memory was, and why.",
         allow_abbrev=False,
+        formatter_class=Formatter,
     )
     parser.add_argument("--version", action=Version, nargs=0, help="print the versions and exit")
-    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    added = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog=parser.prog
+    )
     commands = {
         name: added.add_parser(
             name,
@@ -71,7 +89,7 @@ def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
             description=summary[0].upper() + summary[1:] + ".",
             epilog=PROBE_EXAMPLES if name == "probe" else None,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=Formatter,
         )
         for name, (summary, _) in COMMANDS.items()
     }
