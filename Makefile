@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
 
-.PHONY: help run demo test test-unit test-runtimes test-kernels lint format build wheel bench clean
+.PHONY: image push up down help run demo test test-unit test-runtimes test-kernels lint format build wheel bench clean
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -53,6 +53,18 @@ wheel: .venv/dev ## Build dist/*.whl, with libbpf inside
 	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.*
 	$(Q)$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
+
+image: ## Build both images, print their sizes, write their SBOMs to dist/
+	$(Q)tools/image.sh build
+
+push: image ## Push both, tagged with version and commit: REGISTRY=HOST/PATH
+	$(Q)REGISTRY=$(REGISTRY) tools/image.sh push
+
+up: ## Start exporter, Prometheus, Grafana and a hog: http://localhost:3000
+	$(Q)docker compose up -d --no-build
+
+down: ## Stop them
+	$(Q)docker compose down --volumes
 
 bench: wheel ## Measure, beside what people would use instead
 	$(Q)$(SUDO) $(PYTHON) -m bench

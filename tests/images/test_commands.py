@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command, in the images: a module that was left out shows here."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import statistics
+import subprocess
+import sys
+import sysconfig
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from .conftest import IMAGES
+from .engine import REPOSITORY, Docker, eventually
+
+PROBE, EXPORTER = IMAGES
+RECORDING = (REPOSITORY / "deploy/docker/recording.jsonl").read_text()
+PYTHON = ("--entrypoint", "/usr/bin/python3.13")
+# 8 MiB at a time up to 256, so that a limit that does not hold is no harm.
+HOG = """
+import time
+held = []
+for _ in range(32):
+    held.append(b"x" * (8 << 20))
+    time.sleep(0.05)
+"""
+# From exec to attached, the same inside and outside: no engine in between.
+STOPWATCH = """
+import os, signal, sys, time
+out, into = os.pipe()
+started = time.monotonic()
+pid = os.fork()
+if pid == 0:
+    os.dup2(into, 2)
+    os.execv(sys.argv[1], [sys.argv[1], "probe"])
+os.close(into)
+said = os.read(out, 4096)
+took = time.monotonic() - started
+os.kill(pid, signal.SIGTERM)
+os.waitpid(pid, 0)
+print(took if said.startswith(b"attached") else said)
+"""
+
+both = pytest.mark.parametrize("image", IMAGES)
+
+
+def run(
+    docker: Docker, image: str, *arguments: str, options: tuple[str, ...] = (), stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    command = ("run", "--rm", "-i", "--network=none", *options, image, *arguments)
+    done = docker.run(*command, stdin=stdin)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@both
+def test_version_and_help(docker: Docker, image: str) -> None:
+    version = run(docker, image, "--version")
+    assert "libbpf" in version.stdout + version.stderr
+    for command in ((), ("probe",), ("exporter",), ("doctor",), ("replay",)):
+        done = run(docker, image, *command, "--help")
+        assert done.returncode == 0
+        assert "usage: container-oomkill" in done.stdout
+
+
+@both
+def test_wrong_usage_is_one_line(docker: Docker, image: str) -> None:
+    done = run(docker, image, "probe", "--no-such-option")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+@both
+def test_without_rights_it_says_so(docker: Docker, image: str) -> None:
+    done = run(docker, image)
+    assert done.returncode == 3
+    assert done.stderr.startswith("container-oomkill: ")
+
+
+@both
+def test_doctor(docker: Docker, image: str) -> None:
+    without = run(docker, image, "doctor")
+    assert without.returncode == 3
+    assert "no probe can attach here" in without.stdout
+    options = docker.privileges()
+    done = run(docker, image, "doctor", options=options)
+    assert done.returncode == 0, done.stdout
+    assert "a probe can attach here" in done.stdout
+    report = json.loads(run(docker, image, "doctor", "-o", "json", options=options).stdout)
+    assert report["can_attach"] is True
+
+
+@both
+@pytest.mark.parametrize("form", ["text", "json", "logfmt"])
+def test_replay(docker: Docker, image: str, form: str) -> None:
+    done = run(docker, image, "replay", "-o", form, "-", stdin=RECORDING)
+    assert done.returncode == 0, done.stderr
+    assert "shop-hog" in done.stdout
+
+
+def test_the_probe_s_image_knows_what_it_is_not(docker: Docker) -> None:
+    done = run(docker, PROBE, "exporter", options=docker.privileges())
+    assert done.returncode == 2
+    assert "use container-oomkill-exporter" in done.stderr
+
+
+def test_probe_records_a_kill(docker: Docker) -> None:
+    """With no more than the documented rights; the name is the one its user gave it."""
+    options = (*docker.privileges(), "--network=none")
+    docker.start("oomkill-test-probe", *options, PROBE, "probe", "-o", "json")
+    docker.wait_for("oomkill-test-probe", "attached by")
+    kill(docker, "oomkill-test-shop")
+    said = docker.wait_for("oomkill-test-probe", "oomkill-test-shop")
+    records = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    [record] = [each for each in records if each["container"]["name"] == "oomkill-test-shop"]
+    assert (
+        record["container"]["id"] == docker("inspect", "-f", "{{.Id}}", "oomkill-test-shop").strip()
+    )
+    assert record["domain"]["limit_bytes"] == 64 << 20
+    assert record["victims"][0]["pid_in_container"] == 1
+    docker("stop", "-t", "5", "oomkill-test-probe")
+    assert docker("inspect", "-f", "{{.State.ExitCode}}", "oomkill-test-probe").strip() == "0"
+
+
+def test_exporter_serves_a_kill(docker: Docker) -> None:
+    port = start_exporter(docker, "oomkill-test-exporter")
+    kill(docker, "oomkill-test-cart")
+    line = eventually(lambda: sample(port, "container_oomkill_total", "oomkill-test-cart"))
+    assert line is not None
+    assert line.endswith((" 1", " 1.0"))
+    for path in ("/", "/healthz", "/readyz", "/api/v1/incidents"):
+        assert get(port, path)
+
+
+def test_exporter_with_tls_and_a_password(docker: Docker, tmp_path: Path) -> None:
+    key, cert, users = (tmp_path / name for name in ("key.pem", "cert.pem", "users"))
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(cert)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    module = ("-IS", "-m", "container_oomkill.web.auth", "reader")
+    done = run(docker, EXPORTER, *module, options=PYTHON, stdin="secret\nsecret\n")
+    users.write_text(done.stdout)
+    assert done.stdout.startswith("reader:"), done.stderr
+    for file in (key, users):
+        file.chmod(0o400)
+    tmp_path.chmod(0o755)
+    port = start_exporter(
+        docker,
+        "oomkill-test-tls",
+        *("--web.tls-cert-file", "/tls/cert.pem", "--web.tls-key-file", "/tls/key.pem"),
+        *("--web.basic-auth-file", "/tls/users"),
+        options=("-v", f"{tmp_path}:/tls:ro"),
+    )
+    context = ssl.create_default_context(cafile=str(cert))
+    password = base64.b64encode(b"reader:secret").decode()
+    request = urllib.request.Request(f"https://localhost:{port}/metrics")
+    request.add_header("Authorization", f"Basic {password}")
+    with urllib.request.urlopen(request, context=context, timeout=10) as answer:
+        assert b"container_oomkill_build_info" in answer.read()
+
+
+def test_attached_as_soon_as_outside(docker: Docker) -> None:
+    outside, inside = [], []
+    command = str(Path(sysconfig.get_path("scripts")) / "container-oomkill")
+    options = (*docker.privileges(), *PYTHON)
+    for _ in range(5):
+        argv = [sys.executable, "-IS", "-c", STOPWATCH, command]
+        outside.append(float(subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout))
+        image = ("-IS", "-c", STOPWATCH, "/usr/bin/container-oomkill")
+        inside.append(float(run(docker, PROBE, *image, options=options).stdout))
+    ratio = statistics.median(inside) / statistics.median(outside)
+    print(f"inside {inside}, outside {outside}: {ratio:.2f}")
+    assert ratio <= 2
+
+
+def kill(docker: Docker, name: str) -> None:
+    """Run a hog of 64 MiB until the kernel kills it."""
+    limits = ("--memory=64m", "--memory-swap=64m", "--network=none")
+    docker.start(name, *limits, *PYTHON, EXPORTER, "-IS", "-c", HOG)
+    assert docker("wait", name).strip() == "137"
+
+
+def start_exporter(
+    docker: Docker, name: str, *arguments: str, options: tuple[str, ...] = ()
+) -> int:
+    """On the loopback interface of this machine, at a port of its own choice."""
+    given = (*docker.privileges(), "--network=host", *options)
+    listen = ("exporter", "--web.listen-address", "127.0.0.1:0")
+    docker.start(name, *given, EXPORTER, *listen, *arguments)
+    said = docker.wait_for(name, "serving on")
+    return int(said.partition("serving on ")[2].split()[0].rpartition(":")[2])
+
+
+def get(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def sample(port: int, metric: str, container: str) -> str | None:
+    lines = get(port, "/metrics").splitlines()
+    mine = [line for line in lines if line.startswith(f"{metric}{{") and f'"{container}"' in line]
+    return next((line for line in mine if not line.endswith((" 0", " 0.0"))), None)

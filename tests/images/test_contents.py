@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in the images, how big they are, and that the same sources give the same layers."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container_oomkill import __version__
+
+from .conftest import IMAGES
+from .engine import BUILD_SECONDS, REPOSITORY, Docker
+
+Contents = dict[str, dict[str, tarfile.TarInfo]]
+
+# MB as engines print them: uncompressed, compressed.
+GOALS = {"container-oomkill-probe": (20.0, 10.0), "container-oomkill-exporter": (25.0, 10.0)}
+SHELLS = {"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "toybox"}
+MANAGERS = {"apt", "apt-get", "dpkg", "dpkg-query", "rpm", "apk", "pip", "pip3", "easy_install"}
+BUILDERS = {"cc", "gcc", "clang", "ld", "as", "make", "c++", "g++", "llc", "llvm-strip"}
+PROGRAMS = {"/usr/bin/python3.13", "/usr/bin/container-oomkill"}
+TAKEN = [".dockerignore", "Dockerfile", "LICENSES", "README.md", "bpf", "build.py", "deploy/docker"]
+TAKEN += ["pyproject.toml", "setup.py", "src", "tools"]
+TOP = {"/", "/usr", "/etc", "/var", "/lib64"}
+
+both = pytest.mark.parametrize("image", IMAGES)
+
+
+@both
+def test_sizes(image: str, built: str) -> None:
+    [line] = [line for line in built.splitlines() if line.startswith(f"{image} ")]
+    size, packed = map(float, re.findall(r"([\d.]+) MB", line))
+    assert (size, packed) <= GOALS[image]
+    assert packed <= GOALS[image][1]
+
+
+@both
+def test_no_program_but_ours(image: str, contents: Contents) -> None:
+    files = [path for path, each in contents[image].items() if not each.isdir()]
+    names = {path.rpartition("/")[2] for path in files}
+    assert not names & (SHELLS | MANAGERS | BUILDERS)
+    executable = {
+        path
+        for path, each in contents[image].items()
+        if each.isreg() and each.mode & 0o111 and ".so" not in path
+    }
+    assert executable == PROGRAMS
+
+
+@both
+def test_nothing_setuid_nothing_to_write_to(image: str, contents: Contents) -> None:
+    for path, each in contents[image].items():
+        assert each.isdir() or each.isreg() or each.issym(), path
+        assert (each.uid, each.gid) == (0, 0), path
+        assert each.issym() or not each.mode & 0o7222, f"{path} {each.mode:o}"
+
+
+@both
+def test_nothing_that_builds(image: str, contents: Contents) -> None:
+    wrong = [
+        path for path in contents[image] if re.search(r"\.(h|a|o|c|py)$|/(include|src)/", path)
+    ]
+    assert [path for path in wrong if not path.endswith("/oomkill.bpf.o")] == []
+    folders = {"/" + path.split("/")[1] for path in contents[image]}
+    assert folders <= TOP
+    assert not any(
+        re.search(r"/(ensurepip|venv|idlelib|tkinter|test|tests)/", path)
+        for path in contents[image]
+    )
+
+
+@both
+def test_papers(image: str, contents: Contents) -> None:
+    """Every package has its licence, and is known to those who scan images."""
+    paths = contents[image]
+    packages = {path.rpartition("/")[2] for path in paths if "/status.d/" in path}
+    assert {"libc6", "python3.13-minimal", "libbpf1"} <= packages
+    assert all(f"/usr/share/doc/{package}" in paths for package in packages)
+    assert sum("container_oomkill-" in path and "LICENSES" in path for path in paths) >= 3
+    text = (REPOSITORY / f"dist/{image}.spdx.json").read_text()
+    document: dict[str, Any] = json.loads(text)
+    assert document["spdxVersion"].startswith("SPDX-2")
+    named = {each["name"] for each in document["packages"]}
+    assert {"container-oomkill", "cffi", "pyelftools", *packages} <= named
+
+
+def test_only_the_exporter_has_tls(contents: Contents) -> None:
+    probe, exporter = (contents[image] for image in IMAGES)
+    certificates = "/etc/ssl/certs/ca-certificates.crt"
+    assert certificates in exporter
+    assert certificates not in probe
+    assert not any("libcrypto" in path for path in probe)
+    assert set(probe) < set(exporter)
+
+
+@both
+def test_labels(image: str, docker: Docker) -> None:
+    [found] = json.loads(docker("image", "inspect", image))
+    labels = {
+        name.removeprefix("org.opencontainers.image."): value
+        for name, value in found["Config"]["Labels"].items()
+    }
+    assert labels["title"] == image
+    assert {"licenses", "description", "revision"} <= set(labels)
+    assert labels["version"] == __version__
+
+
+def test_the_same_again(docker: Docker, tmp_path: Path) -> None:
+    """Every stage anew, of the same sources in another folder, gives the same layers.
+
+    Twice without the cache: it knows a layer by its contents, and has the times of its first.
+    """
+    for name in TAKEN:
+        origin, copy = REPOSITORY / name, tmp_path / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if origin.is_dir():
+            shutil.copytree(origin, copy)
+        else:
+            shutil.copy(origin, copy)
+    found = []
+    for _ in range(2):
+        environ = {**docker.environ, "BUILD_OPTIONS": "--network host --no-cache"}
+        build = [str(tmp_path / "tools/image.sh"), "build"]
+        subprocess.run(build, env=environ, timeout=BUILD_SECONDS, check=True)
+        found.append([_layers(docker, image) for image in IMAGES])
+    assert found[0] == found[1]
+
+
+def _layers(docker: Docker, image: str) -> list[str]:
+    layers: list[str] = json.loads(
+        docker("image", "inspect", "-f", "{{json .RootFS.Layers}}", image)
+    )
+    return layers

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the modules of both images, gives the images' root folders: all files there are in them.
+
+    python tools/image_root.py FOLDER
+
+makes FOLDER/probe and FOLDER/exporter, the latter what the exporter's image has beyond the
+probe's. The same sources and packages give the same bytes, names, modes and times.
+
+Modules are byte code only, checked against no source, without docstrings: a read-only root could
+not keep byte code that Python makes itself, and start-up would be five times slower.
+"""
+
+from __future__ import annotations
+
+import os
+import py_compile
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from image_modules import modules
+
+PYTHON = Path(sys.executable).resolve()
+STDLIB = Path(sysconfig.get_path("stdlib"))
+LIBRARY = STDLIB.relative_to("/")  # everything that is imported goes there: no path to set up
+DYNLOAD = LIBRARY / "lib-dynload"
+MODULE_OF = {
+    "container-oomkill": "container_oomkill",
+    "cffi": "_cffi_backend",
+    "prometheus-client": "prometheus_client",
+    "pyelftools": "elftools",
+}
+# glibc's pthread_exit opens it by name: Python's daemon threads end so, when Python does.
+BY_NAME = ("libgcc_s.so.1",)
+LAUNCHER = f"""\
+#!{PYTHON} -IS
+import sys
+
+try:
+    from container_oomkill.cli import main
+
+    sys.exit(main())
+except ModuleNotFoundError as error:
+    print(f"container-oomkill: this image has no {{error.name}}", file=sys.stderr)
+    print("use container-oomkill-exporter, which has everything", file=sys.stderr)
+    sys.exit(2)
+"""
+USERS = "root:x:0:0:root:/:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n"
+GROUP = "root:x:0:\nnobody:x:65534:\n"
+NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
+# Of every file, whatever the commit's: BuildKit compares contents only, and would take a layer with
+# other times from its cache. 1980, as in archives that know no earlier year.
+TIME = 315532800
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+class Root:
+    """One image's root folder; remembers what its files were, to say whose they are."""
+
+    def __init__(self, folder: Path, below: Root | None = None) -> None:
+        self.folder = folder
+        self.below = below
+        self.origins: set[Path] = set()
+        folder.mkdir(parents=True)
+
+    def has(self, target: Path) -> bool:
+        below = self.below is not None and self.below.has(target)
+        return below or os.path.lexists(self.folder / target)
+
+    def place(self, target: Path) -> Path | None:
+        """Return where to write a file; None if the image has it."""
+        if self.has(target):
+            return None
+        path = self.folder / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def copy(self, origin: Path, target: Path | None = None) -> None:
+        target = target or Path(os.path.normpath(origin)).relative_to("/")
+        if path := self.place(target):
+            shutil.copyfile(origin, path)
+            path.chmod(0o755 if os.access(origin, os.X_OK) else 0o644)
+            self.origins.add(origin.resolve())
+
+    def write(self, target: str, text: str, mode: int = 0o644) -> None:
+        if path := self.place(Path(target)):
+            path.write_text(text)
+            path.chmod(mode)
+
+    def module(self, name: str, origin: Path) -> None:
+        if origin.suffix != ".py":
+            in_dynload = origin.parent.name == "lib-dynload"
+            folder = DYNLOAD if in_dynload else LIBRARY.joinpath(*name.split(".")[:-1])
+            self.copy(origin, folder / origin.name)
+            return
+        parts = name.split(".") + (["__init__"] if origin.name == "__init__.py" else [])
+        target = LIBRARY.joinpath(*parts).with_suffix(".pyc")
+        if path := self.place(target):
+            py_compile.compile(
+                str(origin),
+                str(path),
+                dfile=str(Path("/") / target.with_suffix(".py")),
+                doraise=True,
+                optimize=2,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
+            self.origins.add(origin.resolve())
+
+    def libraries(self) -> None:
+        """Add the C libraries that the programs and extensions here need, at their names."""
+        for path in [*self.folder.rglob("*.so"), *self.folder.rglob("python3.*")]:
+            if path.is_file() and path.read_bytes()[:4] == b"\x7fELF":
+                done = subprocess.run(["ldd", str(path)], capture_output=True, check=True)
+                for library in re.findall(r"(/\S+) \(0x", done.stdout.decode()):
+                    self.library(Path(library))
+
+    def library(self, path: Path) -> None:
+        """At the path the loader looks for, all folders resolved: here are no links."""
+        if "ld-linux" in path.name:  # the interpreter's own name for it is fixed
+            self.copy(path.resolve(), path.relative_to("/"))
+        else:
+            self.copy(path.parent.resolve() / path.name)
+
+    def papers(self, *packages_too: str) -> None:
+        """Add what each Debian package's licence is, and its entry for those who scan images."""
+        packages = set(packages_too)
+        notices: dict[str, str] = {}
+        for origin in sorted(self.origins):
+            done = subprocess.run(["dpkg-query", "-S", origin], capture_output=True, check=False)
+            packages |= {line.rsplit(": ", 1)[0] for line in done.stdout.decode().splitlines()}
+        for package in sorted(packages):
+            name = package.partition(":")[0]
+            entry = subprocess.run(["dpkg-query", "-s", package], capture_output=True, check=True)
+            self.write(f"var/lib/dpkg/status.d/{name}", entry.stdout.decode())
+            notice = Path("/usr/share/doc", name, "copyright")
+            text = notice.read_text(errors="replace")
+            if text in notices:  # of one source package: a link, as Debian itself has it
+                if path := self.place(Path("usr/share/doc", name)):
+                    path.symlink_to(notices[text])
+                continue
+            notices[text] = name
+            self.write(f"usr/share/doc/{name}/copyright", text)
+            for licence in re.findall(r"/usr/share/common-licenses/([A-Za-z]+-[\d.]*\d|BSD)", text):
+                if (path := Path("/usr/share/common-licenses", licence)).exists():
+                    self.write(str(path.relative_to("/")), path.read_text())
+
+    def settle(self) -> None:
+        """Nothing to write to, and one time for everything."""
+        for path in [self.folder, *self.folder.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(0o555 if path.is_dir() or path.stat().st_mode & 0o111 else 0o444)
+            os.utime(path, (TIME, TIME), follow_symlinks=False)
+
+
+def distribution(root: Root, name: str) -> None:
+    """Add what pip wrote about a package: its metadata and its licences."""
+    folder = Path(sysconfig.get_path("purelib"))
+    [information] = folder.glob(f"{name.replace('-', '_')}-*.dist-info")
+    for path in information.rglob("*"):
+        if path.is_file() and (path.name == "METADATA" or "licen" in str(path).lower()):
+            root.copy(path, LIBRARY / path.relative_to(folder))
+
+
+def main(folder: str) -> None:
+    probe = Root(Path(folder) / "probe")
+    probe.copy(PYTHON)
+    probe.write("usr/bin/container-oomkill", LAUNCHER, 0o755)
+    for name, text in (("passwd", USERS), ("group", GROUP), ("nsswitch.conf", NSSWITCH)):
+        probe.write(f"etc/{name}", text)
+    exporter = Root(Path(folder) / "exporter", below=probe)
+    exporter.copy(CERTIFICATES)
+
+    for root in (probe, exporter):
+        found = modules(root.folder.name)
+        for module, origin in found.items():
+            root.module(module, origin)
+        if root is probe:
+            (root.folder / DYNLOAD).mkdir(exist_ok=True)  # Python looks for the folder
+            package = Path(found["container_oomkill"]).parent
+            root.copy(package / "oomkill.bpf.o", LIBRARY / "container_oomkill/oomkill.bpf.o")
+        top = {name.partition(".")[0] for name in found}
+        for name in MODULE_OF:
+            if MODULE_OF[name] in top:
+                distribution(root, name)
+        root.libraries()
+        for library in BY_NAME:
+            [path] = Path("/usr/lib").glob(f"*/{library}")
+            root.library(path)
+        # The bundle is made at installation, so it is no package's file.
+        root.papers(*(["ca-certificates"] if root is exporter else []))
+    for root in (probe, exporter):
+        root.settle()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
