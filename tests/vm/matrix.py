@@ -24,6 +24,7 @@ from tests.vm.errors import GuestError, VmError
 from tests.vm.report import Matrix, Session, read_session, render
 
 EMULATOR_FAULT = "Oops: int3"
+BOOTS = 4
 RUNGS = ("fentry", "kprobe", "raw_tracepoint")
 
 
@@ -122,7 +123,7 @@ def run_kernel(
 
 
 def _booted(kernel: packages.Kernel, share: Path, settings: Settings) -> guest.GuestResult:
-    """Run the sessions in a guest; once more if the emulator broke it.
+    """Run the sessions in a guest; again, up to `BOOTS` times, if the emulator broke it.
 
     With two CPUs QEMU's emulation can run into the int3 that the kernel puts in place while it
     patches its own code, after the patch is done: an oops no real CPU shows, and none of ours.
@@ -143,14 +144,15 @@ def _booted(kernel: packages.Kernel, share: Path, settings: Settings) -> guest.G
             },
         )
 
-    try:
-        return run()
-    except GuestError:
-        console = (share / ".vm" / "console").read_text(encoding="utf-8", errors="replace")
-        if EMULATOR_FAULT not in console:
-            raise
-        print(f"{kernel.name:<10} the emulator broke the guest ({EMULATOR_FAULT}): once more")
-        return run()
+    for _ in range(BOOTS - 1):
+        try:
+            return run()
+        except GuestError:
+            console = (share / ".vm" / "console").read_text(encoding="utf-8", errors="replace")
+            if EMULATOR_FAULT not in console:
+                raise
+            print(f"{kernel.name:<10} the emulator broke the guest ({EMULATOR_FAULT}): again")
+    return run()
 
 
 def _script(share: Path, settings: Settings) -> str:
