@@ -44,6 +44,7 @@ def test_the_record_has_the_promised_groups_in_order() -> None:
     assert list(record) == [
         *("schema", "time", "boot_ns", "sequence", "node", "kernel", "hook", "scope", "inferred"),
         *("message", "verdict", "container", "domain", "oom", "trigger", "victims"),
+        "candidates",
     ]
     assert record["schema"] == 1
     assert record["time"] == "2026-09-21T14:13:21.500000Z"

@@ -42,6 +42,23 @@ class Container:
     namespace: str | None = None
     pod_uid: str | None = None
     workload: str | None = None
+    unresolved: str | None = None  # why there is an id and no name
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """Where a cgroup's memory was: its memory.stat, the cgroups below it included."""
+
+    anon_bytes: int | None = None
+    file_bytes: int | None = None  # page cache, shmem included
+    shmem_bytes: int | None = None
+    kernel_stack_bytes: int | None = None
+    pagetables_bytes: int | None = None
+    slab_reclaimable_bytes: int | None = None
+    slab_unreclaimable_bytes: int | None = None
+    sock_bytes: int | None = None
+    kernel_bytes: int | None = None  # all of the kernel's, the five above included where counted
+    approximate: bool | None = None  # lacks what cgroups below had not handed up yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +74,7 @@ class Domain:
     swap_usage_bytes: int | None = None
     swap_limit_bytes: int | None = None
     swappiness: int | None = None
+    stat: Stat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +146,7 @@ class Victim:
     cgroup_id: int | None = None
     usage_bytes: int | None = None  # of that cgroup
     limit_bytes: int | None = None  # of that cgroup
+    stat: Stat | None = None  # of that cgroup, where it is not the domain
     oom_score_adj: int | None = None
     points: int | None = None
     rss: Rss = Rss()
@@ -145,6 +164,17 @@ class Victim:
     guest_seconds: float | None = None
     started_at: float | None = None  # seconds since the epoch
     uptime_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A process the kernel looked at and did not choose."""
+
+    pid: int | None = None
+    command: str | None = None
+    rss_bytes: int | None = None
+    oom_score_adj: int | None = None
+    points: int | None = None  # badness, pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +196,7 @@ class Incident:
     oom: Oom
     trigger: Trigger
     victims: tuple[Victim, ...]
+    candidates: tuple[Candidate, ...] | None = None  # the largest others, largest first
 
     def changed(self, **fields: Any) -> Incident:
         """Return a copy with other fields; dataclasses.replace, but for every kill's way."""
