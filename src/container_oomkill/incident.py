@@ -204,6 +204,15 @@ class Incident:
         return Incident(**(values | fields))
 
 
+def incident_id(incident: Incident) -> str:
+    """Return its permanent name: when it was, since boot, and its number: ``1dcd6500-3``.
+
+    From what no later stage, no restart and no setting of the clock changes. Two boots of one node
+    would have to kill at the same nanosecond after their start to share one.
+    """
+    return f"{incident.boot_ns:x}-{incident.sequence}"
+
+
 _INCIDENT_FIELDS = tuple(field.name for field in fields(Incident))
 
 
