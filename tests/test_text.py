@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from container_oomkill.incident import Domain, Incident
+from container_oomkill.incident import Candidate, Domain, Incident, Stat
 from container_oomkill.sinks import open_sink
 from container_oomkill.sinks.printable import shorten, width
 from container_oomkill.units import GIB, size
@@ -89,3 +89,29 @@ class _Raw(io.RawIOBase):
 
     def write(self, data: object) -> int:
         return self._out.write(bytes(data))  # type: ignore[call-overload]
+
+
+def lines(given: Incident, head: str) -> list[str]:
+    return [line.strip() for line in shown(given).splitlines() if line.split()[0] == head]
+
+
+def test_who_else_was_there() -> None:
+    assert lines(incident(), "also") == [
+        "also    gunicorn [4702] 2.1 MiB  sh [4699] 0.4 MiB adj -997"
+    ]
+    assert lines(incident(candidates=None), "also") == []
+    assert lines(incident(candidates=()), "also") == []
+    unknown = (Candidate(command="a  \x1b[31m"),)
+    assert lines(incident(candidates=unknown), "also") == ["also    a  \\x1b[31m [?]"]
+
+
+def test_where_the_memory_was_adds_up() -> None:
+    expected = "memory  anon 124.0  file 0.8  shmem 0.2  kernel 3.0  page tables 0.5  slab 1.0 MiB"
+    assert lines(incident(), "memory") == [expected]
+
+
+def test_of_the_memory_only_what_is_known_is_shown() -> None:
+    some = Domain(cgroup="/a", stat=Stat(anon_bytes=MIB, file_bytes=MIB, approximate=True))
+    assert lines(incident(domain=some), "memory") == ["memory  anon 1.0 MiB  (approximate)"]
+    for nothing in (Domain(cgroup="/a"), Domain(cgroup="/a", stat=Stat()), None):
+        assert lines(incident(domain=nothing), "memory") == []

@@ -60,6 +60,18 @@ class Stat:
     kernel_bytes: int | None = None  # all of the kernel's, the five above included where counted
     approximate: bool | None = None  # lacks what cgroups below had not handed up yet
 
+    def cache_bytes(self) -> int | None:
+        """Return page cache without shmem, as a process's ``rss.file_bytes`` has it."""
+        if self.file_bytes is None or self.shmem_bytes is None:
+            return None
+        return max(0, self.file_bytes - self.shmem_bytes)
+
+    def slab_bytes(self) -> int | None:
+        """Return all of slab, reclaimable or not."""
+        if self.slab_reclaimable_bytes is None or self.slab_unreclaimable_bytes is None:
+            return None
+        return self.slab_reclaimable_bytes + self.slab_unreclaimable_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Domain:

@@ -116,16 +116,6 @@ def _tmpfs(incident: Incident) -> str | None:
     return f"{words} (look at {volumes} and /dev/shm)"
 
 
-def _page_cache(stat: Stat) -> int | None:
-    if stat.file_bytes is None or stat.shmem_bytes is None:
-        return None
-    return max(0, stat.file_bytes - stat.shmem_bytes)
-
-
-def _slab(stat: Stat) -> int | None:
-    return total((stat.slab_reclaimable_bytes, stat.slab_unreclaimable_bytes))
-
-
 def _kernel(incident: Incident) -> str | None:
     """Where no part of it says more."""
     return None if any(rule.says(incident) for rule in KERNEL_PARTS) else KERNEL.says(incident)
@@ -175,7 +165,7 @@ KERNEL_PARTS = (
     _kind(
         "slab",
         "kernel objects (slab)",
-        _slab,
+        Stat.slab_bytes,
         "Look at slabtop on the node: many open files, directory entries, inotify watches or "
         "connections are kept in the kernel for it.",
     ),
@@ -200,7 +190,7 @@ PLACES = (
     _kind(
         "page-cache",
         "page cache that could not be reclaimed",
-        _page_cache,
+        Stat.cache_bytes,
         "Look for locked files (mlock, vmtouch) and for a disk too slow for what is written: "
         "dirty pages stay until they are on it.",
     ),

@@ -7,11 +7,11 @@ Never wider than 100 columns. What is not known is left out; nothing is shown as
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TextIO
 
-from ..incident import Container, Incident, Victim
+from ..incident import Candidate, Container, Incident, Victim
 from ..units import duration, in_mib, size
 from .printable import printable, shorten, width, wrap
 
@@ -19,6 +19,7 @@ COLUMNS = 100
 INDENT = " " * 10
 ROOM = COLUMNS - len(INDENT) - 8
 VICTIMS_SHOWN = 10
+CANDIDATES_SHOWN = 5
 BOLD_RED, BOLD, DIM, PLAIN = "\033[1;31m", "\033[1m", "\033[2m", "\033[0m"
 SCOPES = {
     "container": "its own",
@@ -100,6 +101,10 @@ def _body(incident: Incident) -> Iterator[tuple[str, str]]:
         yield "", f"and {more} more"
     if asked := _asked(incident):
         yield "asked", asked
+    if also := "  ".join(map(_candidate, (incident.candidates or ())[:CANDIDATES_SHOWN])):
+        yield "also", also
+    if memory := _memory(incident):
+        yield "memory", memory
     yield from _places(incident)
     if incident.verdict:
         yield "why", printable(incident.verdict)
@@ -114,17 +119,46 @@ def _victim(victim: Victim) -> str:
         ("swap", victim.swap_bytes),
         ("page tables", victim.pagetables_bytes),
     )
-    known = [f"{name} {in_mib(bytes_)}" for name, bytes_ in sizes if bytes_ is not None]
     facts = (
         ("score", victim.points),
         ("adj", victim.oom_score_adj),
         ("up", None if victim.uptime_seconds is None else duration(victim.uptime_seconds)),
     )
     parts = [_task(victim.command, victim.pid if victim.pid is not None else victim.tid)]
-    if known:
-        parts.append("  ".join(known) + " MiB")
+    if known := _known(sizes):
+        parts.append(known)
     parts += [f"{name} {value}" for name, value in facts if value is not None]
     return "  ".join(parts)
+
+
+def _candidate(candidate: Candidate) -> str:
+    words = _task(candidate.command, candidate.pid)
+    if candidate.rss_bytes is not None:
+        words += f" {size(candidate.rss_bytes)}"
+    return f"{words} adj {candidate.oom_score_adj}" if candidate.oom_score_adj else words
+
+
+def _memory(incident: Incident) -> str:
+    """Where the domain's memory was; the kinds add up, but for what the kernel's contains."""
+    stat = None if incident.domain is None else incident.domain.stat
+    if stat is None:
+        return ""
+    sizes = (
+        ("anon", stat.anon_bytes),
+        ("file", stat.cache_bytes()),
+        ("shmem", stat.shmem_bytes),
+        ("kernel", stat.kernel_bytes),
+        ("page tables", stat.pagetables_bytes),
+        ("slab", stat.slab_bytes()),
+        ("sockets", stat.sock_bytes or None),  # seldom any
+    )
+    known = _known(sizes)
+    return f"{known}  (approximate)" if known and stat.approximate else known
+
+
+def _known(sizes: Iterable[tuple[str, int | None]]) -> str:
+    known = [f"{name} {in_mib(bytes_)}" for name, bytes_ in sizes if bytes_ is not None]
+    return "  ".join(known) + " MiB" if known else ""
 
 
 def _task(command: str | None, pid: int | None) -> str:
