@@ -61,6 +61,7 @@ push: image ## Push both, tagged with version and commit: REGISTRY=HOST/PATH
 	$(Q)REGISTRY=$(REGISTRY) tools/image.sh push
 
 up: ## Start exporter, Prometheus, Grafana and a hog: http://localhost:3000
+	$(Q)docker image inspect container-oomkill-exporter >/dev/null 2>&1 || $(MAKE) image
 	$(Q)docker compose up -d --no-build
 
 down: ## Stop them
@@ -72,7 +73,8 @@ bench: wheel ## Measure, beside what people would use instead
 	$(Q)$(SUDO) $(PYTHON) -m bench.names
 	$(Q)$(SUDO) $(PYTHON) -m bench.exporter
 
-clean: ## Remove what was built here
+clean: ## Remove what was built here, images and containers too
+	$(Q)tools/image.sh clean
 	rm -rf .venv build dist src/*.egg-info src/container_oomkill/oomkill.bpf.o
 	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete
 

@@ -158,6 +158,6 @@ def _install_plugins(folder: Path, engine: Docker, scratch: Path) -> None:
     apt = Apt(scratch, mirror.find(), ["trixie"], machine)
     apt.update()
     for name in lacking:
-        [package] = apt.download(apt._show(name))
+        [package] = apt.download([apt.package(name)])
         subprocess.run(["dpkg-deb", "-x", str(package), str(scratch / "x")], check=True)
         shutil.copy(scratch / "x/usr/libexec/docker/cli-plugins" / name, folder / name)
