@@ -17,18 +17,10 @@ import pytest
 
 from .conftest import IMAGES
 from .engine import REPOSITORY, Docker, eventually
+from .kills import PYTHON, get, kill, sample, start_exporter
 
 PROBE, EXPORTER = IMAGES
 RECORDING = (REPOSITORY / "deploy/docker/recording.jsonl").read_text()
-PYTHON = ("--entrypoint", "/usr/bin/python3.13")
-# 8 MiB at a time up to 256, so that a limit that does not hold is no harm.
-HOG = """
-import time
-held = []
-for _ in range(32):
-    held.append(b"x" * (8 << 20))
-    time.sleep(0.05)
-"""
 # From exec to attached, the same inside and outside: no engine in between.
 STOPWATCH = """
 import os, signal, sys, time
@@ -183,33 +175,3 @@ def test_attached_as_soon_as_outside(docker: Docker) -> None:
     ratio = statistics.median(inside) / statistics.median(outside)
     print(f"inside {inside}, outside {outside}: {ratio:.2f}")
     assert ratio <= 2
-
-
-def kill(docker: Docker, name: str) -> None:
-    """Run a hog of 64 MiB until the kernel kills it."""
-    limits = ("--memory=64m", "--memory-swap=64m", "--network=none")
-    docker.start(name, *limits, *PYTHON, EXPORTER, "-IS", "-c", HOG)
-    assert docker("wait", name).strip() == "137"
-
-
-def start_exporter(
-    docker: Docker, name: str, *arguments: str, options: tuple[str, ...] = ()
-) -> int:
-    """On the loopback interface of this machine, at a port of its own choice."""
-    given = (*docker.privileges(), "--network=host", *options)
-    listen = ("exporter", "--web.listen-address", "127.0.0.1:0")
-    docker.start(name, *given, EXPORTER, *listen, *arguments)
-    said = docker.wait_for(name, "serving on")
-    return int(said.partition("serving on ")[2].split()[0].rpartition(":")[2])
-
-
-def get(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-        text: str = answer.read().decode()
-        return text
-
-
-def sample(port: int, metric: str, container: str) -> str | None:
-    lines = get(port, "/metrics").splitlines()
-    mine = [line for line in lines if line.startswith(f"{metric}{{") and f'"{container}"' in line]
-    return next((line for line in mine if not line.endswith((" 0", " 0.0"))), None)
