@@ -37,7 +37,12 @@ if [ "$1" = test ] && ! command -v prometheus >/dev/null && [ ! -x .venv/bin/pro
 	echo "unpacking prometheus into .venv/bin"
 	folder=$(mktemp -d)
 	trap 'rm -rf "$folder"' EXIT
-	(cd "$folder" && apt-get download -qq prometheus 2>/dev/null)
-	dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb |
-		tar -x -C .venv/bin --strip-components=3 ./usr/bin/prometheus ./usr/bin/promtool
+	# promtool is in the same package up to bookworm, in one of its own since trixie
+	(cd "$folder" && for package in prometheus promtool; do
+		apt-get download -qq "$package" 2>/dev/null || :
+	done)
+	for package in "$folder"/*.deb; do
+		dpkg-deb --fsys-tarfile "$package" |
+			tar -x -C .venv/bin --strip-components=3 --wildcards './usr/bin/prom*'
+	done
 fi
