@@ -22,7 +22,7 @@ from pathlib import Path
 PACKAGE = "container_oomkill"
 COMMANDS = {
     "probe": ("probe", "doctor", "replay"),
-    "exporter": ("probe", "doctor", "replay", "exporter"),
+    "exporter": ("probe", "doctor", "replay", "show", "exporter"),
 }
 NOT_STARTED = {"exporter": (f"{PACKAGE}.web.auth",)}  # `python -m` of it makes a password's hash
 
@@ -78,6 +78,7 @@ def modules(image: str) -> dict[str, Path]:
     runs = [[*command, "--help"] for command in ([], *([each] for each in COMMANDS[image]))]
     runs += [["--version"], ["no-such-command"], ["probe"], ["doctor"], ["doctor", "-o", "json"]]
     runs += [["replay", recording, "-o", each] for each in ("text", "json", "logfmt")]
+    runs += [["show", "--from", recording]]
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "found")

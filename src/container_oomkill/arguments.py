@@ -127,11 +127,36 @@ def _replay(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="recording; - for standard input")
 
 
+def _show(parser: Parser) -> None:
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", help="one incident; its first digits will do"
+    )
+    parser.add_argument(
+        "--from", dest="recording", metavar="FILE", help="of a recording; - for standard input"
+    )
+    exporter = parser.add_argument_group("of a running exporter")
+    exporter.add_argument(
+        "--url",
+        default="http://127.0.0.1:9262",
+        help="where it is (default http://127.0.0.1:9262)",
+    )
+    for option, metavar, what in (
+        ("user", "NAME", "its user, where it asks for one"),
+        ("password-file", "FILE", "with the user's password"),
+        ("ca-file", "FILE", "CA of its certificate, PEM (default: the system's)"),
+        ("cert-file", "FILE", "certificate to show to it, PEM"),
+        ("key-file", "FILE", "its private key, PEM, without a password"),
+    ):
+        exporter.add_argument(f"--{option}", metavar=metavar, help=what)
+    _add_colour(parser)
+
+
 COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None]]] = {
     "probe": ("attach, and print one record per incident", _probe),
     "exporter": ("attach, and serve metrics, incidents and health over HTTP", _exporter),
     "doctor": ("say what this kernel, container and user allow, and what is missing", _doctor),
     "replay": ("print incidents recorded with `-o json` again, in any format", _replay),
+    "show": ("show the incidents there were, or all there is to see of one", _show),
 }
 
 
@@ -143,6 +168,10 @@ def _add_output(parser: Parser) -> None:
         default="text",
         help="text for eyes (default), json or logfmt one line per incident",
     )
+    _add_colour(parser)
+
+
+def _add_colour(parser: Parser) -> None:
     parser.add_argument(
         "--color",
         choices=("auto", "always", "never"),

@@ -174,9 +174,20 @@ def replay(args: Namespace) -> int:
     return 0
 
 
+def show(args: Namespace) -> int:
+    """List the incidents of a recording or an exporter, or draw one of them."""
+    from .show import read_exporter, read_latest, show_incidents
+
+    recording = args.recording
+    incidents = read_exporter(args) if recording is None else read_latest(recording)
+    show_incidents(incidents, sys.stdout, wanted=args.id, colour=args.color)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "probe": probe,
     "exporter": exporter,
     "doctor": doctor,
     "replay": replay,
+    "show": show,
 }

@@ -95,8 +95,19 @@ def test_replay(docker: Docker, image: str, form: str) -> None:
     assert "shop-hog" in done.stdout
 
 
-def test_the_probe_s_image_knows_what_it_is_not(docker: Docker) -> None:
-    done = run(docker, PROBE, "exporter", options=docker.privileges())
+def test_show(docker: Docker) -> None:
+    name = json.loads(RECORDING)["boot_ns"]
+    done = run(docker, EXPORTER, "show", "--from", "-", f"{name:x}", stdin=RECORDING)
+    assert done.returncode == 0, done.stderr
+    assert "shop-hog" in done.stdout
+    asked = run(docker, EXPORTER, "show", "--url", "https://127.0.0.1:1")
+    assert asked.returncode == 1
+    assert "connection refused" in asked.stderr
+
+
+@pytest.mark.parametrize("command", ["exporter", "show"])
+def test_the_probe_s_image_knows_what_it_is_not(docker: Docker, command: str) -> None:
+    done = run(docker, PROBE, command, options=docker.privileges())
     assert done.returncode == 2
     assert "use container-oomkill-exporter" in done.stderr
 

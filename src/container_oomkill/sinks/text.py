@@ -58,7 +58,7 @@ class Text:
 
     def _headline(self, incident: Incident) -> str:
         when = datetime.fromtimestamp(incident.time).strftime("%H:%M:%S")
-        reason = _reason(incident)
+        reason = what_ran_out(incident)
         room = COLUMNS - len("00:00:00  OOM  ") - len(reason) - 2
         name = shorten(printable(display_name(incident)), room)
         return f"{when}  {self._in(BOLD_RED, 'OOM')}  {self._in(BOLD, name)}  {reason}"
@@ -82,7 +82,8 @@ def short_id(container: Container) -> str | None:
     return container.id[:12]
 
 
-def _reason(incident: Incident) -> str:
+def what_ran_out(incident: Incident) -> str:
+    """The limit that was reached and whose it is, or what else."""
     domain = incident.domain
     if domain is not None and (domain.limit_bytes is not None or incident.scope in SCOPES):
         known = [SCOPES.get(incident.scope or ""), "inferred" if incident.inferred else None]
@@ -99,7 +100,7 @@ def _body(incident: Incident) -> Iterator[tuple[str, str]]:
     more = len(incident.victims) - VICTIMS_SHOWN
     if more > 0:
         yield "", f"and {more} more"
-    if asked := _asked(incident):
+    if asked := who_asked(incident):
         yield "asked", asked
     if also := "  ".join(map(_candidate, (incident.candidates or ())[:CANDIDATES_SHOWN])):
         yield "also", also
@@ -124,7 +125,7 @@ def _victim(victim: Victim) -> str:
         ("adj", victim.oom_score_adj),
         ("up", None if victim.uptime_seconds is None else duration(victim.uptime_seconds)),
     )
-    parts = [_task(victim.command, victim.pid if victim.pid is not None else victim.tid)]
+    parts = [task(victim.command, victim.pid if victim.pid is not None else victim.tid)]
     if known := _known(sizes):
         parts.append(known)
     parts += [f"{name} {value}" for name, value in facts if value is not None]
@@ -132,7 +133,7 @@ def _victim(victim: Victim) -> str:
 
 
 def _candidate(candidate: Candidate) -> str:
-    words = _task(candidate.command, candidate.pid)
+    words = task(candidate.command, candidate.pid)
     if candidate.rss_bytes is not None:
         words += f" {size(candidate.rss_bytes)}"
     return f"{words} adj {candidate.oom_score_adj}" if candidate.oom_score_adj else words
@@ -161,16 +162,18 @@ def _known(sizes: Iterable[tuple[str, int | None]]) -> str:
     return "  ".join(known) + " MiB" if known else ""
 
 
-def _task(command: str | None, pid: int | None) -> str:
+def task(command: str | None, pid: int | None) -> str:
+    """A process, printable."""
     name = shorten(printable(command), 40) if command else "?"
     return f"{name} [{'?' if pid is None else pid}]"
 
 
-def _asked(incident: Incident) -> str:
+def who_asked(incident: Incident) -> str:
+    """The trigger and its request; empty where nothing is known of it."""
     trigger, oom = incident.trigger, incident.oom
     if trigger.pid is None and trigger.command is None:
         return ""
-    parts = [_task(trigger.command, trigger.pid)]
+    parts = [task(trigger.command, trigger.pid)]
     if oom.order is not None:
         parts.append(f"order {oom.order}")
     if oom.gfp_mask is not None:
