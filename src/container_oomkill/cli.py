@@ -101,9 +101,12 @@ def exporter(args: Namespace) -> int:
                 kernel_kills_before=attached.kills_before,
             ) as serving,
         ):
+            sinks: list[Sink] = [serving.sink]
+            if (kept := serving.keep()) is not None:
+                closing.callback(kept.close)
+                sinks.append(kept)
             serving.start()
             serving.follow(names.store)
-            sinks: list[Sink] = [serving.sink]
             if settings.log_incidents != "off":
                 log = Queued(open_sink(settings.log_incidents, sys.stdout), serving.log_lost)
                 closing.callback(log.close)

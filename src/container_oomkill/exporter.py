@@ -6,6 +6,7 @@ Nothing heavy is imported before `Exporter` is made: attaching comes first.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .incident import Incident
     from .notify import Notifier
     from .sinks.metrics import ProbeStatus
+    from .sinks.queued import Queued
     from .web.listen import Address
 
 __all__ = ["Exporter", "ExporterSettings", "options"]
@@ -98,6 +100,37 @@ class Exporter:
     def log_lost(self) -> None:
         """Count an incident that did not get into the log, because nobody reads it."""
         self.metrics.lost("log")
+
+    def keep(self) -> Queued | None:
+        """Show what ``--history`` has of earlier runs; return the sink that adds to it.
+
+        Raises `UsageError` for a file that is of no use. On a full or broken disk goes on without.
+        """
+        settings = self.settings
+        if settings.history is None:
+            return None
+        from .sinks.history_file import HistoryFile
+        from .sinks.queued import Queued
+
+        def lost() -> None:
+            self.metrics.lost("history")
+
+        try:
+            file = HistoryFile(
+                settings.history,
+                max_incidents=settings.max_incidents,
+                max_bytes=settings.history_max_bytes,
+                on_lost=lost,
+            )
+        except UsageError:
+            raise
+        except Error as error:
+            words = f"container-oomkill: {error}: going on without it"
+            print(words, file=sys.stderr)  # noqa: T201 - the user's line
+            return None
+        for incident in file.load():
+            self.history(incident)
+        return Queued(file, lost, name="history", at_end=file.close)
 
     def follow(self, names: Store) -> None:
         """Show the counters of every container that ``names`` knows, at 0 from its start on."""

@@ -6,6 +6,7 @@ Bounded by incidents and by victims, as one group kill may have thousands.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -86,6 +87,10 @@ def _is_container(incident: Incident, wanted: str) -> bool:
     return len(wanted) >= PREFIX_MIN and (container.id or "").startswith(wanted)
 
 
+def _same(one: Incident, other: Incident) -> bool:
+    return (one.boot_ns, one.sequence) == (other.boot_ns, other.sequence)
+
+
 class History:
     """Call it with each incident; `find` from any thread."""
 
@@ -98,6 +103,8 @@ class History:
 
     def __call__(self, incident: Incident) -> None:
         with self._lock:
+            if any(_same(incident, each) for each in self._incidents):
+                return  # in a history file as well as in the pinned ring
             self._incidents.append(incident)
             self._victims += len(incident.victims)
             while len(self._incidents) > self._max_incidents or (
@@ -111,9 +118,13 @@ class History:
         with self._lock:
             newest_first = list(reversed(self._incidents))
         found: list[Incident] = []
+        numbered = math.inf
         for incident in newest_first:
             if len(found) == query.limit:
                 break
+            if query.after_sequence is not None and incident.sequence > numbered:
+                break  # by an earlier start of the probe, which counted from 1 too
+            numbered = incident.sequence
             if query.matches(incident):
                 found.append(incident)
         return found
