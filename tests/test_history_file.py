@@ -17,14 +17,16 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from prometheus_client.samples import Sample
 
 from container_oomkill.errors import Error, UsageError
+from container_oomkill.exporter import Exporter, ExporterSettings
 from container_oomkill.incident import Incident
 from container_oomkill.sinks.history import History, Query
 from container_oomkill.sinks.history_file import APPLICATION_ID, HistoryFile
 
 from .exporter_process import running
-from .incidents import incident, victim
+from .incidents import FakeProbe, incident, victim
 
 WRITER = """
 import sys
@@ -316,6 +318,46 @@ def test_yesterdays_kill_is_shown_after_a_restart(path: Path) -> None:
         exporter.tell("kill today")
         names = [each["container"]["name"] for each in ask(exporter.address)]
     assert names == ["today", "yesterday"]
+
+
+def keeping(path: Path) -> Exporter:
+    settings = ExporterSettings(history=str(path), max_incidents=4)
+    return Exporter(settings, FakeProbe(), version="1", render=str)
+
+
+def test_the_exporter_goes_on_where_the_disk_does_not(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exporter = keeping(path)
+    with files_no_larger_than(100):
+        assert exporter.keep() is None
+    assert capsys.readouterr().err.endswith(": going on without it\n")
+    with pytest.raises(UsageError):
+        keeping(path.parent).keep()
+    path.unlink(missing_ok=True)
+    kept = exporter.keep()
+    assert kept is not None
+    with files_no_larger_than(20_000):
+        for number in range(1, 9):
+            kept(incident(number))
+        kept.close()
+    lost = {sample.labels["reason"]: sample.value for sample in losses(exporter)}
+    assert 1 <= lost["history"] <= 8
+
+
+def losses(exporter: Exporter) -> list[Sample]:
+    families = exporter.metrics.collect()
+    return next(each.samples for each in families if each.name == "container_oomkill_lost")
+
+
+def test_no_more_are_loaded_than_are_shown(path: Path) -> None:
+    write(path, 9)
+    exporter = keeping(path)
+    kept = exporter.keep()
+    assert kept is not None
+    kept.close()
+    assert [each.sequence for each in exporter.history.find(Query())] == [9, 8, 7, 6]
+    assert numbers(path) == list(range(1, 10))  # until the next is written
 
 
 def shown(*incidents: Incident) -> History:

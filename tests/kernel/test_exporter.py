@@ -130,6 +130,35 @@ def test_what_it_serves(
     assert "OOM  /oomkill-served  limit 32.0 MiB reached" in out
 
 
+def test_a_kill_is_remembered_past_sigkill(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str, tmp_path: Path
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-remembered")
+    cgroup.limit(32)
+    path = str(tmp_path / "history")
+    with start(hook, "--history", path) as process:
+        first = Exporter(process, address_of(process))
+        assert hog(cgroup, "name remembered anon 64").was_killed()
+        wait_for(lambda: len(incidents(first)) == 1)
+        (before,) = incidents(first)
+        wait_for(lambda: remembered(path) == [before["id"]])
+        process.kill()
+    with start(hook, "--history", path) as process:
+        assert incidents(Exporter(process, address_of(process))) == [before]
+        process.kill()
+
+
+def remembered(path: str) -> list[str]:
+    """What a look at the log beside the file finds, without opening what another process has."""
+    text = Path(path + "-wal").read_bytes().decode("latin-1")
+    return sorted(set(re.findall(r'"id":"([0-9a-f]+-\d+)"', text)))
+
+
+def address_of(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    return process.stderr.readline().split()[-1]
+
+
 def incidents(exporter: Exporter) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(exporter.get("/api/v1/incidents"))["incidents"]
     return found

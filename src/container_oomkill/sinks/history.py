@@ -87,8 +87,9 @@ def _is_container(incident: Incident, wanted: str) -> bool:
     return len(wanted) >= PREFIX_MIN and (container.id or "").startswith(wanted)
 
 
-def _same(one: Incident, other: Incident) -> bool:
-    return (one.boot_ns, one.sequence) == (other.boot_ns, other.sequence)
+def _key(incident: Incident) -> tuple[int, int]:
+    """What its id is made from."""
+    return incident.boot_ns, incident.sequence
 
 
 class History:
@@ -99,18 +100,21 @@ class History:
         self._max_victims = max_incidents * MAX_VICTIMS_EACH
         self._victims = 0
         self._incidents: deque[Incident] = deque()
+        self._keys: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
 
     def __call__(self, incident: Incident) -> None:
         with self._lock:
-            if any(_same(incident, each) for each in self._incidents):
+            if _key(incident) in self._keys:
                 return  # in a history file as well as in the pinned ring
+            self._keys.add(_key(incident))
             self._incidents.append(incident)
             self._victims += len(incident.victims)
             while len(self._incidents) > self._max_incidents or (
                 self._victims > self._max_victims and len(self._incidents) > 1
             ):
                 dropped = self._incidents.popleft()
+                self._keys.discard(_key(dropped))
                 self._victims -= len(dropped.victims)
 
     def find(self, query: Query) -> list[Incident]:
