@@ -106,7 +106,7 @@ def test_the_picture_has_everything() -> None:
     assert re.search(r"^anon +124\.0 +124\.0$", text, re.MULTILINE)
     assert re.search(r"^killed +4711 +python3 +125\.0 +0\.0 +33927 +-3 +3\.2 s$", text, re.M)
     assert re.search(r"^also +4699 +sh +0\.4 +0 +-997$", text, re.MULTILINE)
-    assert "asked    gunicorn [4712]  order 0  gfp 0xcc0\n" in text
+    assert "asked    gunicorn [4712]  order 0  gfp 0xcc0 GFP_KERNEL\n" in text
     assert "   docs/verdicts.md#own-limit\n" in text
     assert "\033" not in text
 

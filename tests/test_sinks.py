@@ -160,7 +160,7 @@ def test_text_shows_what_happened() -> None:
     assert "OOM  shop/cart-7d9f4/app  limit 128.0 MiB reached (its own)" in lines[0]
     assert lines[1].split()[:3] == ["killed", "python3", "[4711]"]
     assert "anon 124.0  file 1.0  shmem 0.0  swap 0.0  page tables 0.4 MiB" in lines[1]
-    assert "asked   gunicorn [4712]  order 0  gfp 0xcc0" in text
+    assert "asked   gunicorn [4712]  order 0  gfp 0xcc0 GFP_KERNEL" in text
     assert "why     because" in text
     assert "\033" not in text
 

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from ..incident import Candidate, Container, Incident, Victim
 from ..units import duration, in_mib, size
+from .gfp import gfp_names
 from .printable import printable, shorten, width, wrap
 
 COLUMNS = 100
@@ -177,7 +178,7 @@ def who_asked(incident: Incident) -> str:
     if oom.order is not None:
         parts.append(f"order {oom.order}")
     if oom.gfp_mask is not None:
-        parts.append(f"gfp {oom.gfp_mask:#x}")
+        parts.append(f"gfp {oom.gfp_mask:#x} {gfp_names(oom.gfp_mask)}")
     if trigger.cgroup and trigger.cgroup != incident.victims[0].cgroup:
         room = ROOM - width("  ".join(parts)) - 5
         parts.append("in " + shorten(printable(trigger.cgroup), max(room, 20)))
