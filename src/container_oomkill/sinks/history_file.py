@@ -87,6 +87,7 @@ class HistoryFile:
         rescued = rescue(self._path)
         database = connect(self._path, new=True)
         with database:
+            database.execute("BEGIN")
             database.executemany(
                 "INSERT OR IGNORE INTO incident (id, record) VALUES (?, ?)", rescued.rows
             )
