@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
 
+    from .exporter_settings import ExporterSettings
     from .identity.state import Source
     from .identity.watch import Watcher
     from .probe import Probe
     from .sinks import Sink
+    from .stop import Stop
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,9 +76,11 @@ def probe(args: Namespace) -> int:
 def exporter(args: Namespace) -> int:
     """Attach, serve what is recorded until interrupted."""
     from .exporter_settings import ExporterSettings
+    from .stop import Stop
 
     settings = ExporterSettings.from_args(args)
-    with _attached(args) as attached:
+    stop = Stop()
+    with _attached_in_time(args, settings, stop) as attached:
         from contextlib import ExitStack
 
         from . import __version__
@@ -85,9 +89,7 @@ def exporter(args: Namespace) -> int:
         from .pipeline import Pipeline
         from .sinks import json_lines, open_sink
         from .sinks.queued import Queued
-        from .stop import Stop
 
-        stop = Stop()
         stop.on_signals()
         attached.enter_earlier_kills()
         with (
@@ -138,6 +140,17 @@ def _attached(args: Namespace) -> Probe:
         ring_bytes=args.ring_bytes,
         debug=args.verbose,
     )
+
+
+def _attached_in_time(args: Namespace, settings: ExporterSettings, stop: Stop) -> Probe:
+    try:
+        return _attached(args)
+    except Error as error:
+        if not args.retry_attach:
+            raise
+        from .waiting import attach_in_time
+
+        return attach_in_time(lambda: _attached(args), error, settings, stop)
 
 
 def _names(args: Namespace) -> Watcher:

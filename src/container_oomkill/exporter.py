@@ -86,6 +86,7 @@ class Exporter:
         self._unresolved: dict[str, int] = {}
         self._close: Callable[[], None] = lambda: None
         self._failure: Callable[[], BaseException | None] = lambda: None
+        self.refused: str | None = None  # why there is no probe yet
         self.addresses: list[Address] = []  # that are bound
 
     def sink(self, incident: Incident) -> None:
@@ -226,7 +227,7 @@ class Exporter:
     def not_ready(self) -> str | None:
         """Return why /readyz is not 200, None if it is."""
         if not self._status.attached:
-            return "the hooks are not attached"
+            return self.refused or "the hooks are not attached"
         if not self._reading or self._monotonic() - self._beat_at > SILENT_SECONDS:
             return "the ring buffer is not being read"
         return None

@@ -136,6 +136,11 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"largest size of that file; the oldest incidents go (default {HISTORY_MAX_BYTES})",
     )
+    parser.add_argument(
+        "--retry-attach",
+        action="store_true",
+        help="where no hook can be attached: stay, not ready, and try again (default: exit 3)",
+    )
 
 
 def _count(text: str) -> int:

@@ -43,6 +43,12 @@ class Exporter:
             text: str = answer.read().decode()
         return text
 
+    def is_ready(self) -> bool:
+        try:
+            return self.get("/readyz") == "ready\n"
+        except urllib.error.HTTPError:
+            return False
+
     def value(self, series: str) -> float | None:
         """The value of a series, as /metrics spells it."""
         found = re.search(rf"(?m)^{re.escape(series)} (\S+)$", self.get("/metrics"))
@@ -173,3 +179,22 @@ def test_a_busy_port_is_one_line(hook: str) -> None:
     assert errors.count("\n") == 1
     assert errors.startswith("container-oomkill: ")
     assert address in errors
+
+
+def test_what_was_refused_is_tried_again(hook: str, tmp_path: Path) -> None:
+    """The kernel's types come late: not ready until then, ready without a new start."""
+    btf = tmp_path / "btf"
+    with start(hook, "--retry-attach", "--btf", str(btf)) as process:
+        assert process.stderr is not None
+        refused = process.stderr.readline()
+        assert refused.startswith(f"container-oomkill: read the kernel's types from {btf}: ")
+        late = tmp_path / "late"
+        late.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())
+        late.rename(btf)
+        words = process.stderr.readline()
+        assert words.startswith(f"attached by {hook}, serving on 127.0.0.1:"), words
+        ready = Exporter(process, words.split()[-1])
+        wait_for(ready.is_ready)
+        assert "container_oomkill_probe_info{" in ready.get("/metrics")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
