@@ -23,10 +23,12 @@ demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 	$(Q)$(SUDO) $(PYTHON) -m tests.kernel.demo
 
 test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
+	$(Q)$(SUDO) tools/kubernetes-tools.sh
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider --ignore tests/runtimes --ignore tests/images
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick
 
 test-unit: .venv/dev ## Test what needs no root, in seconds
+	$(Q)tools/kubernetes-tools.sh
 	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --ignore tests/runtimes --ignore tests/images
 
 test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (needs them installed)
