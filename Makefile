@@ -74,6 +74,7 @@ bench: wheel ## Measure, beside what people would use instead
 	$(Q)$(SUDO) $(PYTHON) -m bench.flow
 	$(Q)$(SUDO) $(PYTHON) -m bench.names
 	$(Q)$(SUDO) $(PYTHON) -m bench.exporter
+	$(Q)$(PYTHON) -m bench.scale
 
 clean: ## Remove what was built here, images and containers too
 	$(Q)tools/image.sh clean

@@ -88,6 +88,10 @@ class Cri:
                 security_context=proto.LinuxContainerSecurityContext(namespace_options=node),
             ),
         )
+        return self.start(sandbox, config)
+
+    def start(self, sandbox: Any, config: Any) -> str:
+        """Start a container as configured in the newest sandbox, return its id."""
         request = proto.CreateContainerRequest(
             pod_sandbox_id=self._sandboxes[-1], config=config, sandbox_config=sandbox
         )
