@@ -121,17 +121,17 @@ def test_what_is_mounted(overlay: str, manifests: list[Manifest]) -> None:
     assert volumes.keys() == mounts.keys()
     known = {*oci.CONTAINERD_FOLDERS, *oci.CRIO_FOLDERS, *docker.FOLDERS}
     for name, mount in mounts.items():
-        assert mount["mountPath"] == volumes[name]["path"]
         if name == "pins":
             assert overlay == "pins"
-            assert mount["mountPath"] == PINS
+            assert (volumes[name]["path"], mount["mountPath"]) == (PINS, "/sys/fs/bpf")
         else:
+            assert mount["mountPath"] == volumes[name]["path"]
             assert mount["mountPath"] in known
             assert mount["readOnly"] is True
             assert mount["mountPropagation"] == "HostToContainer"
         # A folder that is made must be gone with the next boot.
         if volumes[name]["type"] == "DirectoryOrCreate":
-            assert mount["mountPath"].startswith(("/run/", "/sys/fs/bpf/"))
+            assert volumes[name]["path"].startswith(("/run/", "/sys/fs/bpf/"))
     assert bool(mounts) == (overlay != "restricted")
 
 
@@ -147,10 +147,14 @@ def test_a_token_only_for_who_asks_the_api(overlay: str, manifests: list[Manifes
 
 
 def test_rights_at_the_api() -> None:
-    pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
+    names = [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"]},
+    ]
     events = {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
-    assert one(kustomized("restricted"), "ClusterRole")["rules"] == [pods]
-    assert one(kustomized("kubernetes"), "ClusterRole")["rules"] == [pods, events]
+    assert one(kustomized("restricted"), "ClusterRole")["rules"] == names
+    assert one(kustomized("kubernetes"), "ClusterRole")["rules"] == [*names, events]
     assert f"{PREFIX}KUBERNETES_EVENTS" in environment(kustomized("kubernetes"))
     assert f"{PREFIX}KUBERNETES_EVENTS" not in environment(kustomized("restricted"))
 
