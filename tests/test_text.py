@@ -12,7 +12,7 @@ from container_oomkill.sinks import open_sink
 from container_oomkill.sinks.printable import shorten, width
 from container_oomkill.units import GIB, size
 
-from .incidents import MIB, incident, victim
+from .incidents import MIB, container, incident, victim
 
 
 def shown(given: Incident) -> str:
@@ -33,6 +33,16 @@ def test_two_blanks_in_a_name_cost_the_verdict_nothing() -> None:
     why = text[text.index("why     ") + 8 :]
     assert " ".join(why.split()) == " ".join(verdict.split())
     assert max(len(line) for line in text.splitlines()) <= 100
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("not_found", "no runtime's state has this id"), ("too_big", "too_big"), ("a\nb", "a\\x0ab")],
+)
+def test_why_there_is_no_name(reason: str, words: str) -> None:
+    text = shown(incident(container=container(None, unresolved=reason)))
+    assert f"name    unknown: {words}\n" in text
+    assert "name  " not in shown(incident())
 
 
 class Terminal(io.StringIO):

@@ -31,7 +31,6 @@ __all__ = ["Exporter", "ExporterSettings", "options"]
 
 BEAT_SECONDS = 5.0  # the reader of the ring gives a sign of life at least this often
 SILENT_SECONDS = 3 * BEAT_SECONDS
-UNRESOLVED_REASONS = ("not_found", "no_state")  # of identity, shown at 0 from the start
 
 
 def label_key(known: Known) -> tuple[str, str, str]:
@@ -83,7 +82,6 @@ class Exporter:
         self.history = History(settings.max_incidents)
         self._names: Store | None = None
         self._known: set[tuple[str, str, str]] = set()
-        self._unresolved: dict[str, int] = {}
         self._close: Callable[[], None] = lambda: None
         self._failure: Callable[[], BaseException | None] = lambda: None
         self.refused: str | None = None  # why there is no probe yet
@@ -136,8 +134,6 @@ class Exporter:
     def follow(self, names: Store) -> None:
         """Show the counters of every container that ``names`` knows, at 0 from its start on."""
         self._names = names
-        for reason in UNRESOLVED_REASONS:
-            self.metrics.unresolved(reason, 0)
         self._look_at_names()
 
     def _look_at_names(self) -> None:
@@ -151,10 +147,6 @@ class Exporter:
         for labels in self._known - known:
             self.metrics.forget(labels)
         self._known = known
-        unresolved = self._names.unresolved()
-        for reason, count in unresolved.items():
-            self.metrics.unresolved(reason, count - self._unresolved.get(reason, 0))
-        self._unresolved = unresolved
 
     def start(self) -> None:
         """Bind every address and serve. Raises `UsageError` for what the user can mend."""

@@ -54,6 +54,7 @@ def check(record: dict[str, Any], container_id: str, name: str) -> None:
         "namespace": POD.namespace,
         "pod_uid": POD.uid,
         "workload": None,
+        "unresolved": None,
     }
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..incident import Container
+from ..incident import NO_NAME, NO_STATE, PATH_CUT, Container
 from .cgroup import CUT, CgroupIdentity, parse
 from .forms import hex64
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     class Names(Protocol):
         """Where names come from: `watch.Watcher`."""
 
-        def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | None:
-            """Return the first of ``ids`` that is known in the state of uid ``owner``."""
+        def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | str:
+            """Return the first of ``ids`` known in the state of uid ``owner``, else why none is."""
 
 
 __all__ = ["CgroupIdentity", "Resolver", "parse", "resolve"]
@@ -46,33 +46,38 @@ class Resolver:
     def container(self, path: str) -> Container:
         """Return what is known of the container, or of the systemd unit, at ``path``."""
         found = parse(path)
-        known = None
-        # Of a cut path the outer containers are missing: an inner one alone proves nothing.
-        if self._names is not None and found.container_id and not path.startswith(CUT):
-            chain = _chain(found)
-            ids = {one.container_id: one for one in chain if hex64(one.container_id or "")}
-            if ids:
-                known = self._names.lookup([str(each) for each in ids], _owner(path))
-            if known is not None:
-                found = parse(str(ids[known.id].container_cgroup))
-        if known is None:
+        chain = {one.container_id: one for one in _chain(found) if hex64(one.container_id or "")}
+        known = self._lookup(path, [str(each) for each in chain])
+        if isinstance(known, str):
             return Container(
                 id=found.container_id,
                 name=found.name,
                 runtime=found.runtime,
                 pod_uid=found.pod_uid,
+                unresolved=known if found.container_id and not found.name else None,
             )
+        found = parse(str(chain[known.id].container_cgroup))
         # The cgroup is the kernel's word: state of another pod is not this container's.
         same_pod = found.pod_uid is None or known.pod_uid in (None, found.pod_uid)
+        name = known.name or found.name
         return Container(
             id=found.container_id,
-            name=known.name or found.name,
+            name=name,
             runtime=found.runtime or known.runtime,
             image=known.image,
             pod=known.pod if same_pod else None,
             namespace=known.namespace if same_pod else None,
             pod_uid=found.pod_uid or known.pod_uid,
+            unresolved=None if name else NO_NAME,
         )
+
+    def _lookup(self, path: str, ids: list[str]) -> Known | str:
+        # Of a cut path the outer containers are missing: an inner one alone proves nothing.
+        if path.startswith(CUT):
+            return PATH_CUT
+        if self._names is None or not ids:
+            return NO_STATE
+        return self._names.lookup(ids, _owner(path))
 
     def resolve(self, incident: Incident) -> Incident:
         """Return ``incident`` with its container and its trigger's container id, if known."""

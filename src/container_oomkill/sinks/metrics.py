@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isnan
 from typing import Protocol
 
-from ..incident import NS, Incident
+from ..incident import NS, UNRESOLVED, Incident
 from .exposition import Family, Labels, Point, clean
 from .metrics_table import (
     INCIDENTS,
@@ -99,7 +99,7 @@ class Metrics(Collector):
         )
         self._victims = 0
         self._lost: dict[str, int] = {}
-        self._unresolved: dict[str, int] = {}
+        self._unresolved = dict.fromkeys(UNRESOLVED, 0)
         self._latency_counts = [0] * (len(LATENCY_BUCKETS) + 1)
         self._latency_sum = 0.0
 
@@ -108,6 +108,8 @@ class Metrics(Collector):
         key = label_values(incident)
         with self._lock:
             self._victims += len(incident.victims)
+            if reason := incident.container.unresolved:
+                self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
             self._series.record(key, incident)
             seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
             self._latency_sum += seconds
@@ -127,11 +129,6 @@ class Metrics(Collector):
         """Records were lost on this side of the ring; what the kernel lost is in its counters."""
         with self._lock:
             self._lost[reason] = self._lost.get(reason, 0) + records
-
-    def unresolved(self, reason: str, incidents: int = 1) -> None:
-        """The container of an incident could not be named; 0 incidents make the reason show."""
-        with self._lock:
-            self._unresolved[reason] = self._unresolved.get(reason, 0) + incidents
 
     def collect(self) -> Iterable[Metric]:
         for family in self.families(created=True):

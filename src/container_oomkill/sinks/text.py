@@ -11,7 +11,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TextIO
 
-from ..incident import Candidate, Container, Incident, Victim
+from ..incident import (
+    NO_NAME,
+    NO_STATE,
+    NOT_FOUND,
+    PATH_CUT,
+    Candidate,
+    Container,
+    Incident,
+    Victim,
+)
 from ..units import duration, in_mib, size
 from .gfp import gfp_names
 from .printable import printable, shorten, width, wrap
@@ -32,6 +41,13 @@ NO_LIMIT = {
     "cpuset": "the memory of its cpuset ran out",
     "mempolicy": "the memory its policy allows ran out",
     "manual": "asked for by sysrq",
+}
+
+UNRESOLVED = {
+    NOT_FOUND: "no runtime's state has this id",
+    NO_STATE: "there is no state of its runtime here (container-oomkill doctor)",
+    NO_NAME: "it was given none",
+    PATH_CUT: "the cgroup's path is too long",
 }
 
 
@@ -107,6 +123,8 @@ def _body(incident: Incident) -> Iterator[tuple[str, str]]:
         yield "also", also
     if memory := _memory(incident):
         yield "memory", memory
+    if nameless := _nameless(incident.container):
+        yield "name", printable(nameless)
     yield from _places(incident)
     if incident.verdict:
         yield "why", printable(incident.verdict)
@@ -183,6 +201,12 @@ def who_asked(incident: Incident) -> str:
         room = ROOM - width("  ".join(parts)) - 5
         parts.append("in " + shorten(printable(trigger.cgroup), max(room, 20)))
     return "  ".join(parts)
+
+
+def _nameless(container: Container) -> str:
+    """Why there is an id and no name."""
+    reason = container.unresolved
+    return f"unknown: {UNRESOLVED.get(reason, reason)}" if reason else ""
 
 
 def _places(incident: Incident) -> Iterator[tuple[str, str]]:
