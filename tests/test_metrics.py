@@ -37,6 +37,7 @@ def full() -> Metrics:
         kernel_kills=lambda: 110,
         kernel_kills_before=104,
     )
+    metrics.watch_up = lambda: True
     metrics.register(("shop", "idle-1", "never-killed"))
     metrics(incident(1))
     metrics(incident(2, scope="pod", victims=(victim(), victim(pid=4), victim(pid=5))))

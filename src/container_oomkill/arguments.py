@@ -104,6 +104,7 @@ def _probe(parser: Parser) -> None:
     parser.add_argument("--count", type=_positive, metavar="N", help="stop after N incidents")
     _add_hooks(parser)
     _add_state(parser)
+    _add_kubernetes(parser)
 
 
 def _exporter(parser: Parser) -> None:
@@ -112,6 +113,7 @@ def _exporter(parser: Parser) -> None:
     options(parser)
     _add_hooks(parser)
     _add_state(parser)
+    _add_kubernetes(parser)
 
 
 def _doctor(parser: Parser) -> None:
@@ -120,6 +122,7 @@ def _doctor(parser: Parser) -> None:
     )
     _add_object(parser)
     _add_state(parser)
+    _add_kubernetes(parser)
 
 
 def _replay(parser: Parser) -> None:
@@ -210,6 +213,22 @@ def _add_state(parser: Parser) -> None:
             metavar="DIR",
             help=f"{what}; as mounted here, repeatable (default: the usual ones)",
         )
+
+
+def _add_kubernetes(parser: Parser) -> None:
+    cluster = parser.add_argument_group("Kubernetes (the extra container-oomkill[kubernetes])")
+    cluster.add_argument(
+        "--kubernetes", action="store_true", help="ask the API for this node's pods: workloads too"
+    )
+    cluster.add_argument(
+        "--kubernetes-node",
+        default=os.environ.get("NODE_NAME"),
+        metavar="NAME",
+        help="this node, as the cluster calls it (default: NODE_NAME of the environment)",
+    )
+    cluster.add_argument(
+        "--kubeconfig", metavar="FILE", help="how to reach the API from outside a cluster"
+    )
 
 
 def _add_object(parser: Parser) -> None:

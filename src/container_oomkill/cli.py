@@ -17,10 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
+    from contextlib import ExitStack
 
     from .exporter_settings import ExporterSettings
     from .identity.state import Source
     from .identity.watch import Watcher
+    from .kubernetes.watch import PodWatch
     from .probe import Probe
     from .sinks import Sink
     from .stop import Stop
@@ -55,6 +57,8 @@ def _complain(error: Exception, status: int) -> int:
 def probe(args: Namespace) -> int:
     """Attach, print one record per incident until interrupted or ``--count`` are out."""
     with _attached(args) as attached:
+        from contextlib import ExitStack
+
         from .identity import Resolver
         from .pipeline import Pipeline
         from .sinks import open_sink
@@ -64,10 +68,11 @@ def probe(args: Namespace) -> int:
         stop.on_signals()
         stop.on_hang_up(sys.stdout.fileno())
         print(f"attached by {attached.hook}", file=sys.stderr)  # noqa: T201 - not a record
-        with _names(args) as names:
+        with _names(args) as names, ExitStack() as asking:
+            asked = _asked(args, asking)
             attached.enter_earlier_kills()
             sink = open_sink(args.output, sys.stdout, colour=args.color)
-            resolve = Resolver(names).resolve
+            resolve = Resolver(names, asked).resolve
             pipeline = Pipeline(attached, [sink], node=args.node, resolve=resolve)
             pipeline.run(stop, count=args.count)
     return 0
@@ -108,7 +113,10 @@ def exporter(args: Namespace) -> int:
                 closing.callback(kept.close)
                 sinks.append(kept)
             serving.start()
-            serving.follow(names.store)
+            asked = _asked(args, closing)
+            serving.follow(names.store, *(each.store for each in asked))
+            for each in asked:
+                serving.metrics.watch_up = each.is_up
             if settings.log_incidents != "off":
                 log = Queued(open_sink(settings.log_incidents, sys.stdout), serving.log_lost)
                 closing.callback(log.close)
@@ -117,7 +125,7 @@ def exporter(args: Namespace) -> int:
                 attached,
                 sinks,
                 node=args.node,
-                resolve=Resolver(names).resolve,
+                resolve=Resolver(names, asked).resolve,
                 on_broken_record=serving.broken_record,
             )
             for address in serving.addresses:
@@ -160,6 +168,18 @@ def _names(args: Namespace) -> Watcher:
     return Watcher(_sources(args))
 
 
+def _asked(args: Namespace, closing: ExitStack) -> list[PodWatch]:
+    """Start to ask in the background for what the state files do not say, if so told."""
+    if not args.kubernetes:
+        return []
+    from .kubernetes.settings import node_of, open_api
+
+    node, api = node_of(args), open_api(args)
+    from .kubernetes.watch import PodWatch
+
+    return [closing.enter_context(PodWatch(api, node))]
+
+
 def _sources(args: Namespace) -> list[Source]:
     from .identity.sources import default_sources
 
@@ -177,6 +197,10 @@ def doctor(args: Namespace) -> int:
     from .doctor import examine, print_json, print_text
 
     report = examine(object_path=args.object, btf=args.btf, sources=_sources(args))
+    if args.kubernetes:
+        from .kubernetes.survey import survey
+
+        report.add("runtimes", "kubernetes", survey(args))
     (print_json if args.output == "json" else print_text)(report, sys.stdout)
     return 0 if report.can_attach else 3
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .errors import Error, UsageError
@@ -80,7 +80,7 @@ class Exporter:
             kernel_kills_before=kernel_kills_before,
         )
         self.history = History(settings.max_incidents)
-        self._names: Store | None = None
+        self._names: Sequence[Store] = ()
         self._known: set[tuple[str, str, str]] = set()
         self._close: Callable[[], None] = lambda: None
         self._failure: Callable[[], BaseException | None] = lambda: None
@@ -131,17 +131,22 @@ class Exporter:
             self.history(incident)
         return Queued(file, lost, name="history", at_end=file.close)
 
-    def follow(self, names: Store) -> None:
-        """Show the counters of every container that ``names`` knows, at 0 from its start on."""
+    def follow(self, *names: Store) -> None:
+        """Show the counters of every container that ``names`` know, at 0 from its start on."""
         self._names = names
         self._look_at_names()
 
     def _look_at_names(self) -> None:
-        if self._names is None:
+        if not self._names:
             return
         from .identity.state import SANDBOX
 
-        known = {label_key(each) for each in self._names.live() if each.name != SANDBOX}
+        known = {
+            label_key(each)
+            for names in self._names
+            for each in names.live()
+            if each.name != SANDBOX
+        }
         for labels in known - self._known:
             self.metrics.register(labels)
         for labels in self._known - known:

@@ -15,17 +15,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..incident import NO_NAME, NO_STATE, PATH_CUT, Container
+from ..incident import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, Container
 from .cgroup import CUT, CgroupIdentity, parse
 from .forms import hex64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 
     from ..incident import Incident
     from .state import Known
+
+    class Asked(Protocol):
+        """Names that others were asked for in the background: a cluster's API, a socket."""
+
+        def find(self, container_id: str, pod_uid: str | None) -> Known | None:
+            """Return what is known by now of a container of the system's, at least of its pod."""
 
     class Names(Protocol):
         """Where names come from: `watch.Watcher`."""
@@ -40,21 +46,24 @@ __all__ = ["CgroupIdentity", "Resolver", "parse", "resolve"]
 class Resolver:
     """Names containers by cgroup path; without ``names``, by what the path itself says."""
 
-    def __init__(self, names: Names | None = None) -> None:
+    def __init__(self, names: Names | None = None, asked: Sequence[Asked] = ()) -> None:
         self._names = names
+        self._asked = asked
 
     def container(self, path: str) -> Container:
         """Return what is known of the container, or of the systemd unit, at ``path``."""
         found = parse(path)
-        chain = {one.container_id: one for one in _chain(found) if hex64(one.container_id or "")}
-        known = self._lookup(path, [str(each) for each in chain])
-        if isinstance(known, str):
+        chain = {
+            str(one.container_id): one for one in _chain(found) if hex64(str(one.container_id))
+        }
+        known, reason = self._lookup(path, chain)
+        if known is None:
             return Container(
                 id=found.container_id,
                 name=found.name,
                 runtime=found.runtime,
                 pod_uid=found.pod_uid,
-                unresolved=known if found.container_id and not found.name else None,
+                unresolved=reason if found.container_id and not found.name else None,
             )
         found = parse(str(chain[known.id].container_cgroup))
         # The cgroup is the kernel's word: state of another pod is not this container's.
@@ -63,21 +72,43 @@ class Resolver:
         return Container(
             id=found.container_id,
             name=name,
-            runtime=found.runtime or known.runtime,
+            runtime=found.runtime or known.runtime or None,
             image=known.image,
             pod=known.pod if same_pod else None,
             namespace=known.namespace if same_pod else None,
             pod_uid=found.pod_uid or known.pod_uid,
-            unresolved=None if name else NO_NAME,
+            workload=known.workload if same_pod else None,
+            unresolved=None if name else reason,
         )
 
-    def _lookup(self, path: str, ids: list[str]) -> Known | str:
+    def _lookup(self, path: str, chain: Mapping[str, CgroupIdentity]) -> tuple[Known | None, str]:
+        """Return the outermost container of ``chain`` that is known, and why it has no name."""
         # Of a cut path the outer containers are missing: an inner one alone proves nothing.
         if path.startswith(CUT):
-            return PATH_CUT
-        if self._names is None or not ids:
-            return NO_STATE
-        return self._names.lookup(ids, _owner(path))
+            return None, PATH_CUT
+        if not chain:
+            return None, NO_STATE
+        owner = _owner(path)
+        read = NO_STATE if self._names is None else self._names.lookup(list(chain), owner)
+        known, reason = (None, read) if isinstance(read, str) else (read, NO_NAME)
+        if owner or not self._asked:
+            return known, reason
+        reason = NOT_FOUND if reason == NO_STATE else reason
+        for container_id, one in chain.items():
+            told = self._ask(container_id, one.pod_uid)
+            if known is not None and known.id == container_id:
+                return known if told is None else known.filled_from(told), reason
+            if told is not None:
+                return told, reason
+        return None, reason
+
+    def _ask(self, container_id: str, pod_uid: str | None) -> Known | None:
+        told: Known | None = None
+        for each in self._asked:
+            more = each.find(container_id, pod_uid)
+            if more is not None:
+                told = more if told is None else told.filled_from(more)
+        return told
 
     def resolve(self, incident: Incident) -> Incident:
         """Return ``incident`` with its container and its trigger's container id, if known."""

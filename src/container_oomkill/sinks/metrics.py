@@ -97,6 +97,7 @@ class Metrics(Collector):
             monotonic=monotonic,
             wall=wall,
         )
+        self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
         self._victims = 0
         self._lost: dict[str, int] = {}
         self._unresolved = dict.fromkeys(UNRESOLVED, 0)
@@ -200,6 +201,7 @@ class Metrics(Collector):
             kernel_kills=kills,
             # Records of kills before the start (pinned hooks) make it negative: all accounted.
             unaccounted=None if kills is None else max(0, kills - self._victims),
+            watch_up=self.watch_up(),
         )
 
     def _latency(self) -> list[Point]:

@@ -39,6 +39,7 @@ class Facts:
     evicted: Mapping[str, int]  # by kind
     kernel_kills: int | None  # since the start; None: this kernel does not say
     unaccounted: int | None
+    watch_up: bool | None  # of the cluster's API; None: it is not asked
 
 
 # Label values and the number.
@@ -329,6 +330,12 @@ ITSELF = (
         "gauge",
         "Kills by the kernel's own count that were not seen here.",
         of_itself=_single(lambda facts: facts.unaccounted),
+    ),
+    Row(
+        "kubernetes_watch_up",
+        "gauge",
+        "1 while the cluster's API tells of this node's pods; absent without `--kubernetes`.",
+        of_itself=_single(lambda facts: facts.watch_up),
     ),
     Row(
         "page_size_bytes",
