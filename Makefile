@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
 
-.PHONY: image push up down help run demo test test-unit test-runtimes test-kernels lint format build wheel bench clean
+.PHONY: image push up down help run demo test test-unit test-runtimes test-images test-kernels lint format build wheel bench clean
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -31,8 +31,13 @@ test-unit: .venv/dev ## Test what needs no root, in seconds
 	$(Q)tools/kubernetes-tools.sh
 	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --ignore tests/runtimes --ignore tests/images
 
-test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (needs them installed)
+test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (installs them, starts no service)
+	$(Q)tools/system-packages.sh runtimes
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/runtimes
+
+test-images: .venv/dev ## Test both images in a Docker of the test's own
+	$(Q)tools/system-packages.sh runtimes
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/images
 
 test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels $(KERNELS)
