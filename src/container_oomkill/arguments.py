@@ -105,6 +105,7 @@ def _probe(parser: Parser) -> None:
     _add_hooks(parser)
     _add_state(parser)
     _add_kubernetes(parser)
+    _add_events(parser)
 
 
 def _exporter(parser: Parser) -> None:
@@ -114,6 +115,7 @@ def _exporter(parser: Parser) -> None:
     _add_hooks(parser)
     _add_state(parser)
     _add_kubernetes(parser)
+    _add_events(parser)
 
 
 def _doctor(parser: Parser) -> None:
@@ -228,6 +230,14 @@ def _add_kubernetes(parser: Parser) -> None:
     )
     cluster.add_argument(
         "--kubeconfig", metavar="FILE", help="how to reach the API from outside a cluster"
+    )
+
+
+def _add_events(parser: Parser) -> None:
+    parser.add_argument(
+        "--kubernetes-events",
+        action="store_true",
+        help="write an Event on the victim's pod (needs the extra container-oomkill[kubernetes])",
     )
 
 

@@ -17,12 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
-    from contextlib import ExitStack
 
     from .exporter_settings import ExporterSettings
     from .identity.state import Source
     from .identity.watch import Watcher
-    from .kubernetes.watch import PodWatch
     from .probe import Probe
     from .sinks import Sink
     from .stop import Stop
@@ -54,11 +52,15 @@ def _complain(error: Exception, status: int) -> int:
     return status
 
 
+def _say_not_told(incidents: int) -> None:
+    words = f"{incidents} incidents had no Kubernetes Event: it could not be written"
+    print(f"container-oomkill: {words}", file=sys.stderr)  # noqa: T201 - the user's line
+
+
 def probe(args: Namespace) -> int:
     """Attach, print one record per incident until interrupted or ``--count`` are out."""
     with _attached(args) as attached:
-        from contextlib import ExitStack
-
+        from .background import Background
         from .identity import Resolver
         from .pipeline import Pipeline
         from .sinks import open_sink
@@ -68,12 +70,11 @@ def probe(args: Namespace) -> int:
         stop.on_signals()
         stop.on_hang_up(sys.stdout.fileno())
         print(f"attached by {attached.hook}", file=sys.stderr)  # noqa: T201 - not a record
-        with _names(args) as names, ExitStack() as asking:
-            asked = _asked(args, asking)
+        with _names(args) as names, Background(args, _say_not_told) as background:
             attached.enter_earlier_kills()
-            sink = open_sink(args.output, sys.stdout, colour=args.color)
-            resolve = Resolver(names, asked).resolve
-            pipeline = Pipeline(attached, [sink], node=args.node, resolve=resolve)
+            sinks = [open_sink(args.output, sys.stdout, colour=args.color), *background.sinks]
+            resolve = Resolver(names, background.asked).resolve
+            pipeline = Pipeline(attached, sinks, node=args.node, resolve=resolve)
             pipeline.run(stop, count=args.count)
     return 0
 
@@ -89,6 +90,7 @@ def exporter(args: Namespace) -> int:
         from contextlib import ExitStack
 
         from . import __version__
+        from .background import Background
         from .exporter import Exporter
         from .identity import Resolver
         from .pipeline import Pipeline
@@ -113,10 +115,10 @@ def exporter(args: Namespace) -> int:
                 closing.callback(kept.close)
                 sinks.append(kept)
             serving.start()
-            asked = _asked(args, closing)
-            serving.follow(names.store, *(each.store for each in asked))
-            for each in asked:
-                serving.metrics.watch_up = each.is_up
+            background = closing.enter_context(Background(args, serving.event_lost))
+            serving.follow(names.store, *background.stores)
+            serving.metrics.watch_up = background.watch_up
+            sinks += background.sinks
             if settings.log_incidents != "off":
                 log = Queued(open_sink(settings.log_incidents, sys.stdout), serving.log_lost)
                 closing.callback(log.close)
@@ -125,7 +127,7 @@ def exporter(args: Namespace) -> int:
                 attached,
                 sinks,
                 node=args.node,
-                resolve=Resolver(names, asked).resolve,
+                resolve=Resolver(names, background.asked).resolve,
                 on_broken_record=serving.broken_record,
             )
             for address in serving.addresses:
@@ -166,18 +168,6 @@ def _names(args: Namespace) -> Watcher:
     from .identity.watch import Watcher
 
     return Watcher(_sources(args))
-
-
-def _asked(args: Namespace, closing: ExitStack) -> list[PodWatch]:
-    """Start to ask in the background for what the state files do not say, if so told."""
-    if not args.kubernetes:
-        return []
-    from .kubernetes.settings import node_of, open_api
-
-    node, api = node_of(args), open_api(args)
-    from .kubernetes.watch import PodWatch
-
-    return [closing.enter_context(PodWatch(api, node))]
 
 
 def _sources(args: Namespace) -> list[Source]:

@@ -100,6 +100,10 @@ class Exporter:
         """Count an incident that did not get into the log, because nobody reads it."""
         self.metrics.lost("log")
 
+    def event_lost(self, incidents: int) -> None:
+        """Count incidents that had no Event on their pod, because the API did not take it."""
+        self.metrics.lost("kubernetes_event", incidents)
+
     def keep(self) -> Queued | None:
         """Show what ``--history`` has of earlier runs; return the sink that adds to it.
 

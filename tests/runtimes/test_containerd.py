@@ -12,6 +12,7 @@ import pytest
 
 from ..kernel.cgroups import MIB, Cgroup
 from ..kernel.processes import Recorder
+from ..kubernetes import api_server
 from .containerd import Containerd
 from .cri import Cri, Pod, pod_cgroup
 from .image import IMAGE
@@ -21,6 +22,11 @@ UID = "5b3f1c9e-7a42-4c0d-9e61-0f2d8a7b6c55"
 POD = Pod("shop", "cart-7d9f4", UID, f"/kubepods/burstable/pod{UID}")
 LIMIT_MIB = 32
 Record = Callable[..., Recorder]
+KUBECONFIG = """\
+current-context: here
+contexts: [{{name: here, context: {{cluster: here}}}}]
+clusters: [{{name: here, cluster: {{server: "{url}"}}}}]
+"""
 
 
 @pytest.fixture
@@ -115,6 +121,38 @@ def test_a_child_of_its_first_process(
     seen = record_of(recorder, container_id)
     check(seen, container_id, "app")
     assert seen["victims"][0]["command"] == "second"
+
+
+def test_by_the_clusters_api_alone(
+    containerd: Containerd, cri: Cri, pod: Cgroup, record: Record, tmp_path: Path
+) -> None:
+    """No state is mounted: the names are the API's, and the pod has its Event."""
+    assert pod.path == POD.cgroup
+    cluster = api_server.Cluster()
+    owner = api_server.owner("StatefulSet", "cart")
+    names = {"name": POD.name, "namespace": POD.namespace, "uid": POD.uid}
+    sandbox = cri.run_pod(POD)
+    container_id = cri.run(sandbox, "app", "name greedy ready go anon 64", LIMIT_MIB)
+    status = api_server.container("app", 1, containerID=f"containerd://{container_id}")
+    cluster.put(api_server.pod(owner=owner, metadata=names, containerStatuses=[status]))
+    with api_server.serving(cluster) as url:
+        config = tmp_path / "kubeconfig"
+        config.write_text(KUBECONFIG.format(url=url))
+        options = (f"--kubernetes-node={api_server.NODE}", f"--kubeconfig={config}")
+        nothing = f"--state.containerd={tmp_path}"
+        recorder = record("--kubernetes", "--kubernetes-events", *options, nothing)
+        api_server.eventually(lambda: cluster.requests(api_server.WATCH))
+        second = cri.run(sandbox, "app", "name greedy anon 64", LIMIT_MIB)
+        assert cri.ended(second).exit_code == 137
+        seen = record_of(recorder, second)
+        # the API does not tell of it yet
+        expected = {"pod": POD.name, "namespace": POD.namespace, "pod_uid": POD.uid}
+        expected |= {"id": second, "name": None, "workload": "StatefulSet/cart"}
+        expected |= {"unresolved": "not_found"}
+        assert expected.items() <= seen["container"].items()
+        [event] = api_server.eventually(cluster.events)
+        assert event["involvedObject"]["uid"] == POD.uid
+        assert event["message"] == seen["verdict"]
 
 
 def test_removed_at_once_with_the_machine_busy(
