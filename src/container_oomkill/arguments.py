@@ -215,6 +215,12 @@ def _add_state(parser: Parser) -> None:
             metavar="DIR",
             help=f"{what}; as mounted here, repeatable (default: the usual ones)",
         )
+    state.add_argument(
+        "--state.docker-socket",
+        dest="state_docker_socket",
+        metavar="PATH",
+        help="also ask Docker or Podman in the background; that socket is as good as root",
+    )
 
 
 def _add_kubernetes(parser: Parser) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the options, gives what they have asked and told in the background: a cluster's API.
+"""Takes the options, gives what they have asked and told in the background: a socket, a cluster.
 
 Nothing of it is imported, and no thread is started, unless an option says so.
 """
@@ -28,6 +28,12 @@ class Background:
         self.sinks: list[Callable[[Incident], None]] = []
         self.watch_up: Callable[[], bool | None] = lambda: None
         self._closing = ExitStack()
+        if args.state_docker_socket:
+            from .identity.engine_socket import EngineSocket
+
+            engine = self._closing.enter_context(EngineSocket(args.state_docker_socket))
+            self.asked.append(engine)
+            self.stores.append(engine.store)
         if args.kubernetes or args.kubernetes_events:
             self._cluster(args, on_lost)
 

@@ -184,9 +184,11 @@ def _sources(args: Namespace) -> list[Source]:
 
 def doctor(args: Namespace) -> int:
     """Say what this kernel, container and user allow; 3 when no probe can attach."""
-    from .doctor import examine, print_json, print_text
+    from .doctor import examine, examine_socket, print_json, print_text
 
     report = examine(object_path=args.object, btf=args.btf, sources=_sources(args))
+    if args.state_docker_socket:
+        examine_socket(report, args.state_docker_socket)
     if args.kubernetes:
         from .kubernetes.survey import survey
 

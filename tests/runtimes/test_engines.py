@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,6 +167,20 @@ def test_in_a_pod_of_cri_dockerds(engine: Engine, record: Record) -> None:
     finally:
         engine.remove_all()
         remove_cgroups(*above)
+
+
+@pytest.mark.parametrize("session_engine", ["docker"], indirect=True)
+def test_by_its_socket_alone(engine: Engine, record: Record, tmp_path: Path) -> None:
+    """No state is mounted; one container is there before, one comes, one is renamed."""
+    before = engine.run("before", "ready go " + GREEDY, "--rm").ready()
+    path = engine.client[-1].removeprefix("unix://")
+    recorder = record(f"--state.docker={tmp_path}", f"--state.docker-socket={path}")
+    renamed = engine.run("old", "ready go " + GREEDY, "--rm").ready()
+    output(*engine.client, "rename", "old", "new")
+    time.sleep(1)  # is known by now
+    for started, name in ((before, "before"), (renamed, "new")):
+        assert started.go().status() == KILLED
+        check(record_of(recorder, started.id()), engine, started.id(), name)
 
 
 @pytest.mark.parametrize("session_engine", ["podman"], indirect=True)

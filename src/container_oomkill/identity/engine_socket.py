@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes the socket of an engine with Docker's API, gives names: for state that cannot be mounted.
 
-Docker's, and Podman's, which speaks the same (https://docs.docker.com/reference/api/engine). Opt-in:
-whoever may read that socket may do anything to the machine. A thread of its own lists the containers,
+Docker's, and Podman's, which speaks the same (docs.docker.com/reference/api/engine). Opt-in:
+whoever has that socket may do anything to the machine. A thread of its own lists the containers,
 then is told of those that start and go; nothing is asked at a kill.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -32,8 +33,11 @@ EVENTS = "/events?filters=" + quote(
 )
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The engine, or the way to it, said no."""
+
+
+FAULTS = (RefusedError, OSError, http.client.HTTPException)
 
 
 class EngineSocket:
@@ -67,10 +71,8 @@ class EngineSocket:
         """End the thread."""
         self._end.set()
         if (listening := self._listening) is not None:
-            try:
+            with contextlib.suppress(OSError):  # the engine was first
                 listening.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the engine was first
         self._thread.join(1)
 
     def find(self, container_id: str, pod_uid: str | None) -> Known | None:  # noqa: ARG002 - has no pods
@@ -85,9 +87,9 @@ class EngineSocket:
             try:
                 self._follow()
                 wait = self._first_seconds
-            except (Refused, OSError, http.client.HTTPException) as error:
+            except FAULTS as error:
                 if not self._end.is_set():
-                    self._say(_words(error))
+                    self._say(words_of(error))
             except Exception as error:  # noqa: BLE001 - raised again by the next lookup
                 self.failure = error
                 return
@@ -97,21 +99,23 @@ class EngineSocket:
     def _follow(self) -> None:
         """Listen, then list: what happens in between comes twice, and nothing is missed."""
         connection = self._connect()
+        listening: socket.socket = connection.sock
         try:
             response = self._ask(connection, EVENTS)
-            self._listening = connection.sock
+            self.list()
+            self._listening = listening
             if self._end.is_set():
                 return
-            self._list()
             self._said = None
-            connection.sock.settimeout(None)
+            listening.settimeout(None)
             while line := response.readline(LINE_MAX):
                 self._take(state.mapping(_decode(line)))
         finally:
             self._listening = None
             connection.close()
 
-    def _list(self) -> None:
+    def list(self) -> None:
+        """Learn all containers there are. Raises `RefusedError`, OSError."""
         found: dict[Key, Known] = {}
         listed = self._get(LIST)
         for each in listed if isinstance(listed, list) else ():
@@ -142,7 +146,7 @@ class EngineSocket:
         finally:
             connection.close()
         if len(data) > ANSWER_MAX:
-            raise Refused(f"an answer of more than {ANSWER_MAX // MIB} MiB")
+            raise RefusedError(f"an answer of more than {ANSWER_MAX // MIB} MiB")
         return _decode(data)
 
     def _connect(self) -> http.client.HTTPConnection:
@@ -156,13 +160,11 @@ class EngineSocket:
             raise
         return connection
 
-    def _ask(
-        self, connection: http.client.HTTPConnection, target: str
-    ) -> http.client.HTTPResponse:
+    def _ask(self, connection: http.client.HTTPConnection, target: str) -> http.client.HTTPResponse:
         connection.request("GET", target)
         response = connection.getresponse()
         if response.status != 200:
-            raise Refused(f"{target.partition('?')[0]}: {response.status} {response.reason}")
+            raise RefusedError(f"{target.partition('?')[0]}: {response.status} {response.reason}")
         return response
 
     def _say(self, words: str) -> None:
@@ -192,10 +194,10 @@ def _decode(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        raise Refused("an answer that is not JSON") from None
+        raise RefusedError("an answer that is not JSON") from None
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror:
