@@ -11,7 +11,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import UsageError
@@ -29,39 +29,34 @@ class TlsStream(Stream):
         self._tls = wrapped
 
     def handshake(self) -> None:
-        try:
+        with _never_blocking():
             self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            raise WantRead from None
-        except ssl.SSLWantWriteError:
-            raise WantWrite from None
-        except OSError:
-            raise Gone from None
 
     def read(self, size: int) -> bytes:
-        try:
+        with _never_blocking():
             return self._tls.recv(size)
-        except ssl.SSLWantReadError:
-            raise WantRead from None
-        except ssl.SSLWantWriteError:
-            raise WantWrite from None
-        except OSError:
-            raise Gone from None
 
     def write(self, data: memoryview) -> int:
-        try:
+        with _never_blocking():
             return self._tls.send(data)
-        except ssl.SSLWantReadError:
-            raise WantRead from None
-        except ssl.SSLWantWriteError:
-            raise WantWrite from None
-        except OSError:
-            raise Gone from None
 
     def end(self) -> None:
         with contextlib.suppress(OSError):  # it waits for the client's answer: we do not
             self._tls.unwrap()
         super().end()
+
+
+@contextlib.contextmanager
+def _never_blocking() -> Iterator[None]:
+    """What OpenSSL waits for, as `Stream` says it: either may be needed to do the other."""
+    try:
+        yield
+    except ssl.SSLWantReadError:
+        raise WantRead from None
+    except ssl.SSLWantWriteError:
+        raise WantWrite from None
+    except OSError:
+        raise Gone from None
 
 
 class Tls:
@@ -116,29 +111,24 @@ class Tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        for path in self._files:
-            try:
-                with Path(path).open("rb"):
-                    pass
-            except OSError as error:
-                words = (error.strerror or str(error)).lower()
-                raise UsageError(f"read TLS file {path}: {words}") from None
-        try:
+        for path in self._files:  # OpenSSL does not say which file it could not read
+            with _blaming(f"read TLS file {path}"), Path(path).open("rb"):
+                pass
+        with _blaming(f"load certificate {self._cert}, key {self._key}"):
             # Without a password OpenSSL would ask for one at the terminal.
             context.load_cert_chain(self._cert, self._key, password=lambda: b"")
-        except (ssl.SSLError, ValueError) as error:
-            raise UsageError(
-                f"load certificate {self._cert}, key {self._key}: {_words(error)}"
-            ) from None
         if self._client_ca:
-            try:
+            with _blaming(f"load client CA {self._client_ca}"):
                 context.load_verify_locations(cafile=self._client_ca)
-            except (ssl.SSLError, ValueError) as error:
-                raise UsageError(f"load client CA {self._client_ca}: {_words(error)}") from None
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 
 
-def _words(error: Exception) -> str:
-    reason = getattr(error, "reason", None)
-    return (reason or str(error)).replace("_", " ").lower()
+@contextlib.contextmanager
+def _blaming(what: str) -> Iterator[None]:
+    """Make what fails within a `UsageError` that names the file."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        words = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{what}: {words.replace('_', ' ').lower()}") from None
