@@ -18,6 +18,7 @@ PARAMETERS_MAX = 16
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VERSION = re.compile(r"HTTP/(\d)\.(\d)", re.ASCII)
+BARE_LF = re.compile(rb"(?<!\r)\n")
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -54,6 +55,8 @@ def head_end(data: bytearray) -> int:
     if data and not (65 <= data[0] <= 90 or data[0] in b"\r"):
         raise HttpError(400, "this is not HTTP")  # TLS, for one, which would never end a line
     end = data.find(b"\r\n\r\n", 0, HEAD_MAX)
+    if BARE_LF.search(data, 0, end if end >= 0 else HEAD_MAX):
+        raise HttpError(400, "a line ends without a carriage return")
     if end >= 0:
         return end + 4
     if len(data) >= HEAD_MAX:
