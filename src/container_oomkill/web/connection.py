@@ -3,13 +3,14 @@
 
 Each state is a method that does what can be done now and returns what to wait for. An answer is
 made piece by piece, each only when the one before is with the kernel: whoever reads slowly holds
-one piece.
+one piece. A stream waits between two pieces until `resume`.
 """
 
 from __future__ import annotations
 
 import selectors
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from .request import HttpError, Request, head_end, parse
 from .response import Response, encode, of_error
@@ -23,6 +24,7 @@ HEAD_SECONDS = 10.0  # for the handshake, and for a request's head from its firs
 IDLE_SECONDS = 120.0  # between two requests: longer than a scrape interval
 ANSWER_SECONDS = 60.0  # for a whole answer
 STALL_SECONDS = 10.0  # of an answer without a byte taken
+BEAT_SECONDS = 15.0  # between two pieces of a stream at most: it shows that both ends live
 LINGER_SECONDS = 2.0  # to let the client read the last answer before the connection goes
 LINGER_BYTES = 1 << 16
 READ_BYTES = 4096
@@ -46,7 +48,7 @@ class Connection:
         self._now = now
         self._deadline = now + HEAD_SECONDS
         self._received = bytearray()
-        self._pieces: Iterator[bytes] = iter(())
+        self._pieces: Iterator[bytes | None] = iter(())
         self._left = memoryview(b"")
         self._keep_alive = False
         self._drained = 0
@@ -69,8 +71,17 @@ class Connection:
         self._send(self._request, response)
         self._request = None
 
+    def resume(self, now: float) -> bool:
+        """Let a stream that waits go on with its next piece; False: nothing waits here."""
+        if self._state != self._wait:
+            return False
+        self._deadline = now + ANSWER_SECONDS
+        self.moved = now
+        self._state = self._write
+        return True
+
     def due(self) -> float:
-        """When it is to be closed if nothing happens before."""
+        """When it is to go on (a stream that waits) or be closed if nothing happens before."""
         if self._state == self._write:
             return min(self._deadline, self.moved + STALL_SECONDS)
         return self._deadline
@@ -131,14 +142,23 @@ class Connection:
 
     def _write(self) -> int:
         if not self._left:
-            piece = next(self._pieces, None)
-            if piece is None:
+            try:
+                piece = next(self._pieces)
+            except StopIteration:
                 return self._finish()
+            if piece is None:
+                self._deadline = self._now + BEAT_SECONDS
+                self._state = self._wait
+                return self._wait()
             self._left = memoryview(piece)
         taken = self.stream.write(self._left)
         self._left = self._left[taken:]
         self.moved = self._now
         return WRITE
+
+    def _wait(self) -> int:
+        """Nothing to send for now; what the client sends meanwhile is not for us."""
+        return self._drain()
 
     def _finish(self) -> int:
         self.heavy = False
@@ -154,7 +174,8 @@ class Connection:
         self._state = self._drain
         return READ
 
-    def _drain(self) -> int:
+    def _drain(self) -> NoReturn:
+        """Read to the end, or more than anybody has reason to send."""
         while self._drained < LINGER_BYTES:
             data = self.stream.read(READ_BYTES)
             if not data:

@@ -2,7 +2,7 @@
 """Takes listeners and a function from request to response, serves all clients from one thread.
 
 Everything is bounded: connections (one more, and the one idle longest goes), heavy answers at once
-(one more gets 503, unless another client stopped reading), jobs in waiting, and time.
+(one more gets 503, unless another client stopped reading), streams, jobs in waiting, and time.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ TICK_SECONDS = 0.05
 class Limits:
     connections: int = 128
     heavy: int = 8
+    streams: int = 16
     jobs: int = 16
 
 
@@ -62,6 +63,8 @@ class Server:
         self._tls = tls
         self._limits = limits or Limits()
         self._clients: dict[int, Connection] = {}  # whoever moved longest ago comes first
+        self._streams: set[Connection] = set()
+        self._news = False
         self._jobs: queue.SimpleQueue[tuple[Connection, Job] | None] = queue.SimpleQueue()
         self._jobs_open = 0
         self._done: deque[tuple[Connection, Response]] = deque()
@@ -77,6 +80,12 @@ class Server:
 
     def start(self) -> None:
         self._thread.start()
+
+    def news(self) -> None:
+        """Let every stream go on: there is something new. From any thread, at no cost to it."""
+        if self._streams and not self._news:
+            self._news = True
+            os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
         """Stop serving, close every socket; may be called again."""
@@ -114,11 +123,16 @@ class Server:
             client, response = self._done.popleft()
             self._jobs_open -= 1
             if not client.closed:
-                client.answer(self._admit(response), time.monotonic())
+                client.answer(self._admit(client, response), time.monotonic())
                 self._step(client)
         now = time.monotonic()
+        if self._news:
+            self._news = False  # before they look: what comes later is news again
+            for client in list(self._streams):
+                self._resume(client, now)
         for client in [c for c in self._clients.values() if c.due() <= now]:
-            self._drop(client)
+            if not self._resume(client, now):
+                self._drop(client)
         if self._accept_from and now >= self._accept_from:
             self._accept_from = 0.0
             self._listen()
@@ -189,11 +203,18 @@ class Server:
         if client.moved != moved:
             self._clients[fd] = self._clients.pop(fd)
 
+    def _resume(self, client: Connection, now: float) -> bool:
+        resumed = client.resume(now)
+        if resumed:
+            self._step(client)
+        return resumed
+
     def _drop(self, client: Connection) -> None:
         fd = client.stream.socket.fileno()
         if client.waits_for != PARKED:
             self._selector.unregister(fd)
         del self._clients[fd]
+        self._streams.discard(client)
         client.close()
 
     def _dispatch(self, client: Connection, request: Request) -> Response | None:
@@ -205,7 +226,7 @@ class Server:
             _report("a request failed", error)
             return text(500, "internal error")
         if isinstance(response, Response):
-            return self._admit(response)
+            return self._admit(client, response)
         if self._jobs_open >= self._limits.jobs:
             return text(503, "too many requests at once", [("Retry-After", "1")])
         if self._worker is None:
@@ -215,8 +236,12 @@ class Server:
         self._jobs.put((client, response))
         return None
 
-    def _admit(self, response: Response) -> Response:
-        """Give it, or 503 if it is heavy and too many of those are under way."""
+    def _admit(self, client: Connection, response: Response) -> Response:
+        """Give it, or 503 if it is heavy or a stream and too many of those are under way."""
+        if response.stream:
+            if len(self._streams) >= self._limits.streams:
+                return text(503, "too many streams at once", [("Retry-After", "30")])
+            self._streams.add(client)
         if not response.heavy:
             return response
         heavy = [client for client in self._clients.values() if client.heavy]
