@@ -107,6 +107,7 @@ def exporter(args: Namespace) -> int:
                 attached,
                 version=__version__,
                 render=json_lines.render,
+                node=args.node,
                 kernel_kills_before=attached.kills_before,
             ) as serving,
         ):

@@ -6,6 +6,7 @@ Nothing heavy is imported before `Exporter` is made: attaching comes first.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -48,12 +49,13 @@ class Exporter:
         *,
         version: str,
         render: Callable[[Incident], str],
+        node: str | None = None,
         kernel_kills: Callable[[], int | None] = read_kernel_kills,
         kernel_kills_before: int | None = None,
         notifier: Notifier | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``render``: an incident as one JSON object.
+        """``render``: an incident as one JSON object; ``node``: default: the host's name.
 
         ``kernel_kills_before``: what ``kernel_kills`` gave right before attaching.
         """
@@ -63,7 +65,8 @@ class Exporter:
 
         self.settings = settings
         self._status = status
-        self._version = version
+        self._node = node or os.uname().nodename
+        self._watched_since = time.time()
         self._render = render
         self._notifier = notifier or Notifier()
         self._monotonic = monotonic
@@ -83,14 +86,16 @@ class Exporter:
         self._names: Sequence[Store] = ()
         self._known: set[tuple[str, str, str]] = set()
         self._close: Callable[[], None] = lambda: None
+        self._news: Callable[[], None] = lambda: None
         self._failure: Callable[[], BaseException | None] = lambda: None
         self.refused: str | None = None  # why there is no probe yet
         self.addresses: list[Address] = []  # that are bound
 
     def sink(self, incident: Incident) -> None:
-        """Take an incident: it is on /metrics and /api/v1/incidents when this returns."""
+        """Take an incident: it is on /metrics and on every page when this returns."""
         self.metrics(incident)
         self.history(incident)
+        self._news()
 
     def broken_record(self) -> None:
         """Count a record that made no sense, and so is lost."""
@@ -184,7 +189,8 @@ class Exporter:
             history=self.history,
             render=self._render,
             not_ready=self.not_ready,
-            version=self._version,
+            node=self._node,
+            watched_since=self._watched_since,
             telemetry_path=settings.telemetry_path,
             auth=auth,
         )
@@ -202,6 +208,7 @@ class Exporter:
         server = Server(listeners, routes, tls=tls, limits=limits)
         self.addresses = [listener.bound for listener in listeners]
         self._close = server.close
+        self._news = server.news
         self._failure = lambda: server.failure
         server.start()
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from .errors import UsageError
 
 LISTEN_ADDRESS = ":9262"
-OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents")
+OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events")
+OWN_FOLDERS = ("/incidents/", "/assets/", "/docs/")
 HISTORY_MAX_BYTES = 16 << 20
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -60,7 +61,7 @@ class ExporterSettings:
         path = self.telemetry_path
         if not path.startswith("/") or any(char in path for char in "?#% ") or ".." in path:
             raise UsageError(f"--web.telemetry-path {path}: expected a plain path like /metrics")
-        if path in OWN_PATHS:
+        if path in OWN_PATHS or path.startswith(OWN_FOLDERS):
             raise UsageError(f"--web.telemetry-path {path}: is taken")
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             given, missing = ("cert", "key") if self.tls_cert_file else ("key", "cert")
@@ -98,7 +99,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     for option, default, what in (
         ("--web.max-requests", 8, "scrapes at once; one more gets 503"),
         ("--web.max-connections", 128, "clients at once; for one more the longest idle one goes"),
-        ("--web.max-incidents", 256, "incidents kept for /api/v1/incidents"),
+        ("--web.max-incidents", 256, "incidents kept, for the pages and /api/v1/incidents"),
         ("--metrics.max-containers", 500, "containers whose last kill is kept; the oldest go"),
     ):
         parser.add_argument(

@@ -216,6 +216,11 @@ class Incident:
     victims: tuple[Victim, ...]
     candidates: tuple[Candidate, ...] | None = None  # the largest others, largest first
 
+    @property
+    def id(self) -> str:
+        """Its name in links: no two incidents share it, those of an earlier boot included."""
+        return f"{self.boot_ns}-{self.sequence}"
+
     def changed(self, **fields: Any) -> Incident:
         """Return a copy with other fields; dataclasses.replace, but for every kill's way."""
         values = {name: getattr(self, name) for name in _INCIDENT_FIELDS}

@@ -135,7 +135,7 @@ def page(
     pieces = _pieces(families, accept)
     if gzip_accepted(accept_encoding):
         headers.append(("Content-Encoding", "gzip"))
-        pieces = _gzip(pieces)
+        pieces = gzip(pieces)
     return headers, pieces
 
 
@@ -156,7 +156,7 @@ def _pieces(families: Iterable[Family], accept: str) -> Iterator[bytes]:
         yield END
 
 
-def _gzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def gzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
     # Level 1: label text repeats so much that higher ones gain a tenth for three times the time.
     packer = zlib.compressobj(level=1, wbits=31)
     for piece in pieces:

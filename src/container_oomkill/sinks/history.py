@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes incidents, gives the latest of them again, newest first: what /api/v1/incidents shows.
+"""Takes incidents, gives the latest of them again, newest first: what the web shows.
 
 Bounded by incidents and by victims, as one group kill may have thousands.
 """
@@ -117,13 +117,20 @@ class History:
                 self._keys.discard(_key(dropped))
                 self._victims -= len(dropped.victims)
 
+    def newest_first(self) -> list[Incident]:
+        """Return all of them as they are now."""
+        with self._lock:
+            return list(reversed(self._incidents))
+
+    def newest(self) -> Incident | None:
+        with self._lock:
+            return self._incidents[-1] if self._incidents else None
+
     def find(self, query: Query) -> list[Incident]:
         """Return what matches, newest first."""
-        with self._lock:
-            newest_first = list(reversed(self._incidents))
         found: list[Incident] = []
         numbered = math.inf
-        for incident in newest_first:
+        for incident in self.newest_first():
             if len(found) == query.limit:
                 break
             if query.after_sequence is not None and incident.sequence > numbered:

@@ -135,6 +135,11 @@ class Metrics(Collector):
         for family in self.families(created=True):
             yield family.metric()
 
+    def facts(self) -> Facts:
+        """Give what the exporter says of itself, as of this moment."""
+        with self._lock:
+            return self._facts()
+
     def families(self, *, created: bool) -> Iterator[Family]:
         """Give every metric of this moment; ``created``: with the counters' start times."""
         with self._lock:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a request, gives the answer: /metrics, /healthz, /readyz, /api/v1/incidents, /.
+"""Takes a request, gives the answer: metrics, health, incidents as JSON, and the pages.
 
 Health is open to everybody; the rest asks for a user where users are configured.
 """
@@ -7,21 +7,25 @@ Health is open to everybody; the rest asks for a user where users are configured
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..sinks.exposition import page, wants_openmetrics
 from ..sinks.history import History, parse_query
 from .request import Request
-from .response import HTML, JSON, Response, text
+from .response import JSON, Response, text
 
 if TYPE_CHECKING:
     from ..incident import Incident
     from ..sinks.metrics import Metrics
     from .auth import BasicAuth
+    from .page.site import Site
     from .server import Job
 
 Handler = Callable[[Request], Response]
 
+OVERVIEW = "/"
+OVERVIEW_TOO = "/incidents"  # and where to find it when the metrics are at /
 INCIDENTS_MAX = 1000
 INCIDENTS_A_PIECE = 16
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="container-oomkill", charset="UTF-8"')
@@ -37,23 +41,33 @@ class Routes:
         history: History,
         render: Callable[[Incident], str],
         not_ready: Callable[[], str | None],
-        version: str,
+        node: str,
+        watched_since: float,
         telemetry_path: str = "/metrics",
         auth: BasicAuth | None = None,
     ) -> None:
+        """``watched_since``: when the first kill could be seen, seconds since the epoch."""
         self._metrics = metrics
         self._history = history
         self._render = render
         self._not_ready = not_ready
+        self._node = node
+        self._watched_since = watched_since
+        self._telemetry_path = telemetry_path
         self._auth = auth
         self._open: dict[str, Handler] = {"/healthz": self._health, "/readyz": self._readiness}
         self._guarded: dict[str, Handler] = {
-            telemetry_path: self._scrape,
+            OVERVIEW: lambda request: self._site.overview(request),
+            OVERVIEW_TOO: lambda request: self._site.overview(request),
+            "/events": lambda request: self._site.events(request),
             "/api/v1/incidents": self._incidents,
+            telemetry_path: self._scrape,
         }
-        if telemetry_path != "/":
-            landing = _landing(version, telemetry_path).encode()
-            self._guarded["/"] = lambda _: Response(200, landing, [("Content-Type", HTML)])
+        self._below: dict[str, Handler] = {
+            "/incidents/": lambda request: self._site.incident(request),
+            "/docs/": lambda request: self._site.docs(request),
+            "/assets/": lambda request: self._site.assets(request),
+        }
 
     def __call__(self, request: Request) -> Response | Job:
         if request.method not in ("GET", "HEAD"):
@@ -76,7 +90,27 @@ class Routes:
 
     def _answer(self, request: Request) -> Response:
         answer = self._guarded.get(request.path)
+        if answer is None:
+            folder = request.path[: request.path.find("/", 1) + 1]
+            answer = self._below.get(folder)
         return text(404, "not found") if answer is None else answer(request)
+
+    @cached_property
+    def _site(self) -> Site:
+        """The pages; imported, with what they are made with, when the first is asked for."""
+        from .page.site import Site
+
+        telemetry_path = self._telemetry_path
+        return Site(
+            history=self._history,
+            facts=self._metrics.facts,
+            render=self._render,
+            not_ready=self._not_ready,
+            node=self._node,
+            home=OVERVIEW if telemetry_path != OVERVIEW else OVERVIEW_TOO,
+            telemetry_path=telemetry_path,
+            watched_since=self._watched_since,
+        )
 
     def _health(self, _: Request) -> Response:
         return text(200, "ok")
@@ -116,29 +150,3 @@ class Routes:
             lines = ",\n".join(self._render(incident).rstrip("\n") for incident in some)
             yield ((",\n" if start else "\n") + lines).encode()
         yield b"\n]}\n"
-
-
-def _landing(version: str, telemetry_path: str) -> str:
-    links = (
-        (telemetry_path, "metrics", "for Prometheus"),
-        ("/api/v1/incidents", "incidents", "the latest kills as JSON, newest first"),
-        ("/healthz", "healthz", "the process lives"),
-        ("/readyz", "readyz", "the kernel is being watched"),
-    )
-    items = "".join(
-        f'<li><a href="{_escape(link)}">{_escape(name)}</a>: {_escape(what)}</li>\n'
-        for link, name, what in links
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
-        "<title>container-oomkill</title></head>\n<body>\n<h1>container-oomkill</h1>\n"
-        "<p>Every kill by the kernel's OOM killer, recorded from inside the kernel. "
-        f"Version {_escape(version)}.</p>\n<ul>\n{items}</ul>\n</body>\n</html>\n"
-    )
-
-
-def _escape(value: str) -> str:
-    """As html.escape does, which brings 2,000 entities with it."""
-    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        value = value.replace(char, entity)
-    return value

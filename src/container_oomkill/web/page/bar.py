@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a breakdown of memory, gives a bar of it against the limit, and the table that says it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import htpy as h
+
+from ...units import size
+from .memory import KINDS, Breakdown, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WIDTH = 1000
+HEIGHT = 10
+
+
+def bar(breakdown: Breakdown) -> h.Element:
+    """Draw the bar alone: it adds to the words beside it."""
+    box = {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "preserveAspectRatio": "none"}
+    return h.svg(".bar", box, aria_hidden="true")[
+        h.rect(".room", width=str(WIDTH), height=str(HEIGHT)),
+        _segments(breakdown),
+        _limit(breakdown),
+    ]
+
+
+def _segments(breakdown: Breakdown) -> Iterator[h.Node]:
+    start = 0
+    for part in breakdown.parts:
+        left, right = (
+            round(WIDTH * at / breakdown.whole_bytes, 1) for at in (start, start + part.bytes)
+        )
+        start += part.bytes
+        if right > left:
+            yield h.rect(
+                {"data-kind": part.kind},
+                x=str(left),
+                width=f"{right - left:.1f}",
+                height=str(HEIGHT),
+            )
+
+
+def _limit(breakdown: Breakdown) -> h.Node:
+    if not breakdown.limit_bytes:
+        return None
+    at = str(round(WIDTH * breakdown.limit_bytes / breakdown.whole_bytes, 1))
+    return h.line(".limit", x1=at, x2=at, y1="0", y2=str(HEIGHT))
+
+
+def explained(breakdown: Breakdown, title: str) -> h.Element:
+    """Draw the bar, and say the same in a table."""
+    return h.figure(".memory")[
+        h.figcaption[title],
+        bar(breakdown),
+        h.div(".scale")[
+            h.span["0"],
+            breakdown.usage_bytes is not None and h.span["used ", size(breakdown.usage_bytes)],
+            breakdown.limit_bytes and h.span(".limit")["limit ", size(breakdown.limit_bytes)],
+        ],
+        h.table(".kinds")[
+            h.caption(".unseen")[title, ", by kind"],
+            h.tbody[(_row(part, breakdown) for part in breakdown.parts if part.bytes)],
+        ],
+        [h.p(".remark")[remark] for remark in _remarks(breakdown)],
+    ]
+
+
+def _row(part: Part, breakdown: Breakdown) -> h.Element:
+    whole = breakdown.limit_bytes or breakdown.usage_bytes
+    return h.tr[
+        h.th(scope="row")[swatch(part.kind), " ", KINDS[part.kind]],
+        h.td[size(part.bytes)],
+        h.td[f"{100 * part.bytes / whole:.0f} %" if whole else ""],
+    ]
+
+
+def swatch(kind: str) -> h.Element:
+    return h.svg(".swatch", {"viewBox": "0 0 10 10"}, aria_hidden="true")[
+        h.rect({"data-kind": kind}, width="10", height="10", rx="2")
+    ]
+
+
+def _remarks(breakdown: Breakdown) -> Iterator[str]:
+    if not breakdown.of_all:
+        yield (
+            "Only what the killed processes had resident is known: this hook or kernel does not "
+            "give the cgroup's memory.stat."
+        )
+    if breakdown.approximate:
+        yield "Approximate: cgroups below had not handed up all of their numbers."
+    if any(part.kind == "rest" and part.bytes for part in breakdown.parts):
+        yield (
+            "Not told apart: what was charged and is in no kind above"
+            + ("." if breakdown.of_all else ", so other processes, page cache and kernel memory.")
+        )

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes parts of an incident, gives the cards that say them fact by fact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import htpy as h
+
+from ...units import duration
+from . import memory
+from .words import amount, limit, name, number, task, unknown
+
+if TYPE_CHECKING:
+    from ...incident import Candidate, Incident, Stat, Trigger, Victim
+
+VICTIMS_MAX = 50  # rows; a group may have thousands
+PATH_COLUMNS = 72
+SYSRQ_ORDER = -1
+
+Facts = Iterable[tuple[str, "h.Node"]]
+
+
+def domain(incident: Incident) -> h.Element:
+    domain = incident.domain
+    if domain is None:
+        return _card("domain", "What ran out", [("limit", "no cgroup's, as far as is known")])
+    facts: list[tuple[str, h.Node]] = [
+        ("cgroup", name(domain.cgroup, PATH_COLUMNS)),
+        ("used", amount(domain.usage_bytes)),
+        ("limit", limit(domain.limit_bytes)),
+        ("highest ever", amount(domain.peak_bytes)),
+        ("protected (low)", amount(domain.low_bytes)),
+        ("swap used", amount(domain.swap_usage_bytes)),
+        ("swap limit", limit(domain.swap_limit_bytes)),
+        ("swappiness", number(domain.swappiness)),
+        ("capacity", amount(incident.oom.total_bytes)),
+    ]
+    return _card("domain", "The limit that was reached", [*facts, *_kernel(domain.stat)])
+
+
+def _kernel(stat: Stat | None) -> Facts:
+    parts = memory.in_kernel(stat) if stat else []
+    return [(f"kernel: {what}", amount(bytes_)) for what, bytes_ in parts]
+
+
+def victim(incident: Incident) -> h.Element:
+    victim = incident.victims[0]
+    return _card(
+        "victim",
+        "What was killed" if len(incident.victims) == 1 else "What was killed first",
+        [
+            ("process", task(victim.command, victim.pid)),
+            ("pid in its container", number(victim.pid_in_container)),
+            ("started by", task(victim.parent_command, victim.ppid)),
+            ("user id", unknown() if victim.uid is None else str(victim.uid)),
+            (
+                "lived",
+                unknown() if victim.uptime_seconds is None else duration(victim.uptime_seconds),
+            ),
+            ("anonymous", amount(victim.rss.anon_bytes)),
+            ("file mapped", amount(victim.rss.file_bytes)),
+            ("shared", amount(victim.rss.shmem_bytes)),
+            ("swapped out", amount(victim.swap_bytes)),
+            ("page tables", amount(victim.pagetables_bytes)),
+            ("highest ever", amount(victim.vm.hiwater_rss_bytes)),
+            ("threads", number(victim.threads)),
+            ("score", number(victim.points)),
+            ("oom_score_adj", number(victim.oom_score_adj)),
+            ("cgroup", name(victim.cgroup, PATH_COLUMNS)),
+            ("cgroup used", amount(victim.usage_bytes)),
+            ("cgroup limit", limit(victim.limit_bytes)),
+        ],
+    )
+
+
+def trigger(incident: Incident) -> h.Element:
+    trigger, oom = incident.trigger, incident.oom
+    if oom.order == SYSRQ_ORDER:
+        return _card("trigger", "Who asked for memory", [("asked", "nobody: sysrq-f was")])
+    same = trigger.pid is not None and trigger.pid == incident.victims[0].pid
+    return _card(
+        "trigger",
+        "Who asked for memory",
+        [
+            ("process", [task(trigger.command, trigger.pid), ", the one killed" if same else None]),
+            ("pages asked for", unknown() if oom.order is None else number(1 << oom.order)),
+            ("gfp mask", unknown() if oom.gfp_mask is None else f"{oom.gfp_mask:#x}"),
+            ("cgroup", name(trigger.cgroup, PATH_COLUMNS)),
+            ("container", _asker(incident, trigger)),
+        ],
+    )
+
+
+def _asker(incident: Incident, trigger: Trigger) -> h.Node:
+    if trigger.container_id is None:
+        return unknown()
+    if trigger.container_id == incident.container.id:
+        return "the same"
+    return name(trigger.container_id[:12])
+
+
+def _card(key: str, title: str, facts: Facts) -> h.Element:
+    return h.section(".card", aria_labelledby=key)[
+        h.h2(f"#{key}")[title],
+        h.dl(".facts")[(h.div[h.dt[what], h.dd[fact]] for what, fact in facts)],
+    ]
+
+
+def victims(victims: Sequence[Victim]) -> h.Element:
+    more = len(victims) - VICTIMS_MAX
+    return h.section(".card", aria_labelledby="victims")[
+        h.h2("#victims")[f"{len(victims)} processes killed together"],
+        _table(
+            "Processes killed",
+            ("process", "anonymous", "file", "shared", "swap", "adj", "lived"),
+            (
+                (
+                    task(victim.command, victim.pid),
+                    amount(victim.rss.anon_bytes),
+                    amount(victim.rss.file_bytes),
+                    amount(victim.rss.shmem_bytes),
+                    amount(victim.swap_bytes),
+                    number(victim.oom_score_adj),
+                    unknown() if victim.uptime_seconds is None else duration(victim.uptime_seconds),
+                )
+                for victim in victims[:VICTIMS_MAX]
+            ),
+        ),
+        h.p(".remark")[f"And {more} more: the raw record has them."] if more > 0 else None,
+    ]
+
+
+def candidates(candidates: Sequence[Candidate] | None) -> h.Element:
+    shown: h.Node
+    if candidates is None:
+        shown = h.p[unknown(), ": this hook does not see them."]
+    elif not candidates:
+        shown = h.p["None: there was no other process to choose."]
+    else:
+        shown = _table(
+            "The largest other processes the kernel looked at",
+            ("process", "resident", "adj", "score"),
+            (
+                (
+                    task(each.command, each.pid),
+                    amount(each.rss_bytes),
+                    number(each.oom_score_adj),
+                    number(each.points),
+                )
+                for each in candidates
+            ),
+        )
+    return h.section(".card", aria_labelledby="candidates")[
+        h.h2("#candidates")["Who was spared"], shown
+    ]
+
+
+def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[h.Node]]) -> h.Element:
+    return h.div(".wide", role="region", aria_label=title, tabindex="0")[
+        h.table[
+            h.caption(".unseen")[title],
+            h.thead[h.tr[(h.th(scope="col")[text] for text in heads)]],
+            h.tbody[
+                (
+                    h.tr[h.th(scope="row")[first], (h.td[cell] for cell in rest)]
+                    for first, *rest in rows
+                )
+            ],
+        ]
+    ]

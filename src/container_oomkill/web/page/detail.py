@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes one incident, gives its page: why, where the memory was, what to do next, who was there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import htpy as h
+
+from ...diagnosis import next_steps
+from . import cards, memory
+from .bar import explained
+from .filters import named
+from .frame import Around, page
+from .words import ago, moment, name, plain, scope, unknown
+
+if TYPE_CHECKING:
+    from ...incident import Incident
+
+RECORD_MAX = 100_000  # characters of the raw record within the page
+PATH_COLUMNS = 72
+VERDICT_COLUMNS = 600
+
+
+def detail(incident: Incident, record: str, around: Around) -> h.Element:
+    """``record``: the incident as JSON."""
+    who = named(incident)["container"]
+    return page(
+        f"{plain(who)} - OOM kill - container-oomkill",
+        [
+            h.nav(".crumbs", aria_label="Breadcrumb")[h.a(href=around.home)["All incidents"]],
+            h.header(".incident")[
+                h.p(".kicker")[
+                    scope(incident),
+                    moment(incident.time),
+                    h.span(".ago", data_live=True, id="ago")[ago(around.now - incident.time)],
+                ],
+                h.h1[_verdict(incident)],
+                h.p(".who")[_who(incident)],
+                incident.inferred
+                and h.p(".remark")[
+                    "Inferred: this hook is not told what ran out; it is the first cgroup from the "
+                    "victim's upward that was full."
+                ],
+            ],
+            h.div(".halves")[_memory(incident), _next(incident)],
+            h.div(".halves")[cards.domain(incident), cards.victim(incident)],
+            cards.victims(incident.victims) if len(incident.victims) > 1 else None,
+            h.div(".halves")[cards.trigger(incident), cards.candidates(incident.candidates)],
+            _record(incident, record),
+        ],
+        around,
+    )
+
+
+def _verdict(incident: Incident) -> h.Node:
+    if incident.verdict is None:
+        return ["The cause is unknown; killed was ", name(incident.victims[0].command)]
+    return name(incident.verdict[:1].upper() + incident.verdict[1:], VERDICT_COLUMNS)
+
+
+def _who(incident: Incident) -> Iterator[h.Node]:
+    container = incident.container
+    if container.id is None and container.name is None:
+        yield ["A process in no container that is known, in ", name(incident.victims[0].cgroup)]
+        return
+    yield ["Container ", h.span(".strong")[name(named(incident)["container"])]]
+    for what, text in (
+        ("pod", container.pod),
+        ("namespace", container.namespace),
+        ("workload", container.workload),
+        ("image", container.image),
+        ("by", container.runtime),
+    ):
+        if text:
+            yield [f", {what} ", name(text, PATH_COLUMNS)]
+    if container.unresolved:
+        yield [", its name is unknown: ", name(container.unresolved)]
+
+
+def _memory(incident: Incident) -> h.Element:
+    domain = incident.domain
+    where = memory.of_what_ran_out(incident)
+    victims = memory.of_victims_cgroup(incident.victims[0])
+    title = "What was charged against the limit" if domain else "What the killed processes had"
+    return h.section(".card", aria_labelledby="memory")[
+        h.h2("#memory")["Where the memory was"],
+        explained(where, title) if where else h.p[unknown(), ": this hook could not read it."],
+        explained(victims, "The victim's own cgroup") if victims else None,
+    ]
+
+
+def _next(incident: Incident) -> h.Element:
+    return h.section(".card", aria_labelledby="next")[
+        h.h2("#next")["What to do next"],
+        h.ol(".steps")[
+            (
+                h.li[
+                    step.text,
+                    " ",
+                    h.a(href=f"/docs/{step.link}")["more", h.span(".unseen")[f": {step.text}"]],
+                ]
+                for step in next_steps(incident)
+            )
+        ],
+    ]
+
+
+def _record(incident: Incident, record: str) -> h.Element:
+    path = f"/incidents/{incident.id}.json"
+    text = json.dumps(json.loads(record), indent=1) if len(record) < RECORD_MAX else None
+    return h.section(".card", aria_labelledby="record")[
+        h.h2("#record")["The record"],
+        h.p[
+            "As recorded by the ",
+            h.code[incident.hook],
+            " hook on ",
+            name(incident.node),
+            ", kernel ",
+            name(incident.kernel),
+            ". This page's address is permanent while the exporter keeps the incident; ",
+            h.a(href=path)["the raw record"],
+            " has all there is.",
+        ],
+        text
+        and h.details[
+            h.summary["Raw record"],
+            h.pre("#raw", tabindex="0", aria_label="Raw record")[h.code[text]],
+        ],
+    ]

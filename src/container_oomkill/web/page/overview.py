@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes incidents and a filter, gives the overview: the last day, and what came, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import htpy as h
+
+from ...sinks.printable import printable
+from . import memory
+from .bar import bar
+from .filters import NAMES, Filter, named
+from .frame import Around, page
+from .timeline import DAY_SECONDS, timeline
+from .words import SCOPES, ago, amount, moment, name, plural, scope
+
+if TYPE_CHECKING:
+    from ...incident import Incident
+
+A_PAGE = 50
+CHOICES_MAX = 50  # names suggested for each filter
+CHOICE_MAX = 80  # characters of one
+VERDICT_COLUMNS = 240
+
+
+def overview(
+    incidents: Sequence[Incident], wanted: Filter, number: int, around: Around
+) -> h.Element:
+    """``incidents``: all there are, newest first; ``number``: of the page, from 1."""
+    found = [incident for incident in incidents if wanted.matches(incident)]
+    day = [incident for incident in found if around.now - incident.time < DAY_SECONDS]
+    shown = found[(number - 1) * A_PAGE : number * A_PAGE]
+    return page(
+        "OOM kills - container-oomkill",
+        [
+            h.section("#day", data_live=True, aria_labelledby="headline")[
+                h.h1("#headline")[_headline(day, wanted)],
+                h.p(".lead")[_lead(day, around)],
+                timeline(day, now=around.now, watched_since=around.watched_since),
+            ],
+            _filters(incidents, wanted, around),
+            h.section("#incidents", data_live=True, aria_labelledby="list")[
+                h.h2("#list")[_count(len(found), len(incidents), wanted)],
+                h.ol(".incidents")[(_row(incident, around) for incident in shown)]
+                if shown
+                else h.p(".nothing")[_nothing(number, found, wanted)],
+                _pages(number, len(found), wanted, around),
+            ],
+        ],
+        around,
+    )
+
+
+def _headline(day: Sequence[Incident], wanted: Filter) -> str:
+    kills = sum(len(incident.victims) for incident in day)
+    matching = " that match" if wanted != Filter() else ""
+    counted = plural(kills, "OOM kill") if kills else "No OOM kill"
+    return f"{counted}{matching} in the last 24 hours"
+
+
+def _lead(day: Sequence[Incident], around: Around) -> Iterator[h.Node]:
+    if day:
+        yield f"{plural(len(day), 'incident')}, the last one {ago(around.now - day[0].time)}. "
+    if around.now - around.watched_since < DAY_SECONDS:
+        yield ["Watched since ", moment(around.watched_since), ", not before."]
+
+
+def _filters(incidents: Sequence[Incident], wanted: Filter, around: Around) -> h.Element:
+    names = [named(incident) for incident in incidents]
+    return h.form(
+        ".filters", action=around.home, method="get", role="search", aria_label="Incidents"
+    )[
+        (_field(key, getattr(wanted, key), {each[key] for each in names}) for key in NAMES),
+        h.div(".field")[
+            h.label(for_="scope")["scope"],
+            h.select("#scope", name="scope")[
+                h.option(value="", selected=not wanted.scope)["any"],
+                (
+                    h.option(value=key, selected=key == wanted.scope)[f"{word} ({key})"]
+                    for key, (_, word) in SCOPES.items()
+                ),
+            ],
+        ],
+        h.div(".field.buttons")[
+            h.button(type="submit")["Filter"],
+            wanted != Filter() and h.a(href=around.home)["Clear"],
+        ],
+    ]
+
+
+def _field(key: str, value: str, names: set[str | None]) -> h.Element:
+    known = sorted(each for each in names if each and len(each) <= CHOICE_MAX)[:CHOICES_MAX]
+    return h.div(".field")[
+        h.label(for_=key)[key],
+        h.input(
+            f"#{key}",
+            name=key,
+            value=value,
+            list=f"{key}-known",
+            placeholder="any",
+            autocomplete="off",
+            spellcheck="false",
+            autocapitalize="off",
+        ),
+        h.datalist(f"#{key}-known")[
+            (h.option(value=each) for each in known if printable(each) == each)
+        ],
+    ]
+
+
+def _count(found: int, all_: int, wanted: Filter) -> str:
+    if wanted == Filter():
+        return plural(all_, "incident") if all_ else "Incidents"
+    return f"{found} of {plural(all_, 'incident')}"
+
+
+def _nothing(number: int, found: Sequence[Incident], wanted: Filter) -> str:
+    if found:
+        return f"There is no page {number}."
+    if wanted != Filter():
+        return "No incident matches."
+    return "The kernel has killed nothing for want of memory since this exporter started."
+
+
+def _row(incident: Incident, around: Around) -> h.Element:
+    age = around.now - incident.time
+    return h.li[
+        h.div(".when")[
+            h.span(".ago")[ago(age)],
+            moment(incident.time, day=age > DAY_SECONDS / 2),
+        ],
+        _what_happened(incident, around.home),
+    ]
+
+
+@lru_cache(maxsize=2 * A_PAGE)
+def _what_happened(incident: Incident, home: str) -> str:
+    """Return what stays the same of a row: pages that are open ask for it again and again."""
+    domain = incident.domain
+    where = memory.of_what_ran_out(incident)
+    row = h.fragment[
+        h.div(".who")[
+            h.a(href=f"/incidents/{incident.id}")[name(named(incident)["container"])],
+            _place(incident, home),
+            h.p(".verdict")[
+                name(incident.verdict, VERDICT_COLUMNS)
+                if incident.verdict
+                else "The cause is unknown."
+            ],
+        ],
+        h.div(".what")[
+            scope(incident),
+            h.span(".amount")[amount(domain.limit_bytes)] if domain else None,
+            bar(where) if where else None,
+        ],
+    ]
+    return str(row)  # markup, which is not escaped again
+
+
+def _place(incident: Incident, home: str) -> h.Node:
+    """The container's pod and namespace; each leads to what else happened there."""
+    known = [(key, text) for key, text in named(incident).items() if key != "container" and text]
+    if not known:
+        return None
+    links = [h.a(href=Filter(**{key: text}).link(home))[name(text, 40)] for key, text in known]
+    return h.span(".place")["in ", [[" / " if n else None, each] for n, each in enumerate(links)]]
+
+
+def _pages(number: int, found: int, wanted: Filter, around: Around) -> h.Node:
+    last = max(1, -(-found // A_PAGE))
+    if last == 1:
+        return None
+    return h.nav(".pages", aria_label="Pages")[
+        number > 1
+        and h.a(rel="prev", href=wanted.link(around.home, min(number - 1, last)))["Newer"],
+        h.span[f"page {number} of {last}"],
+        number < last and h.a(rel="next", href=wanted.link(around.home, number + 1))["Older"],
+    ]

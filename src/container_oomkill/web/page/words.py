@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes one fact of an incident, gives it as the page shows it; unknown is said, never 0."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import htpy as h
+
+from ...sinks.printable import printable, shorten
+from ...sinks.record import rfc3339
+from ...sinks.text import short_id
+from ...units import size
+
+if TYPE_CHECKING:
+    from ...incident import Incident
+
+COLUMNS = 48  # of a name, unless there is room
+TITLE_MAX = 512  # characters of a name that was cut, on hovering
+SCOPES = {
+    "container": ("■", "own limit"),
+    "pod": ("◆", "pod's limit"),
+    "cgroup": ("▤", "parent's limit"),
+    "node": ("▲", "node"),
+    "cpuset": ("◍", "cpuset"),
+    "mempolicy": ("◍", "memory policy"),
+    "manual": ("✱", "sysrq"),
+}
+UNKNOWN = "unknown"
+
+
+def unknown() -> h.Element:
+    return h.span(".unknown")[UNKNOWN]
+
+
+def plain(text: str | None, columns: int = COLUMNS) -> str:
+    """Give a name that anyone may have chosen where there can be no element."""
+    return shorten(printable(text), columns) if text else UNKNOWN
+
+
+def name(text: str | None, columns: int = COLUMNS) -> h.Element:
+    """Show such a name apart from the text around it; all of it on hovering."""
+    if not text:
+        return unknown()
+    short, safe = plain(text, columns), printable(text)
+    return h.bdi(title=safe[:TITLE_MAX] if short != safe else None)[short]
+
+
+def amount(bytes_: int | None) -> h.Node:
+    return unknown() if bytes_ is None else size(bytes_)
+
+
+def limit(bytes_: int | None) -> h.Node:
+    """Of a limit None may also mean that there is none; the record does not tell the two apart."""
+    return h.span(".unknown")["none, or unknown"] if bytes_ is None else size(bytes_)
+
+
+def number(value: int | None) -> h.Node:
+    return unknown() if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def moment(seconds: float, *, day: bool = True) -> h.Element:
+    """A point in time, UTC."""
+    shown = datetime.fromtimestamp(seconds, UTC).strftime(
+        "%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S"
+    )
+    return h.time(datetime=rfc3339(seconds))[f"{shown} UTC" if day else shown]
+
+
+def ago(seconds: float) -> str:
+    """How long ago, as precisely as one needs to know."""
+    for limit_, unit, name_ in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit_:
+            return f"{max(0, int(seconds)) // unit} {name_} ago"
+    return f"{int(seconds) // 86400} d ago"
+
+
+def plural(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def scope(incident: Incident) -> h.Element:
+    """What ran out, as a mark and a word; colour only adds to them."""
+    mark, word = SCOPES.get(incident.scope or "", ("?", "scope unknown"))
+    return h.span(".scope", {"data-scope": incident.scope or ""})[
+        h.span(aria_hidden="true")[mark], " ", word
+    ]
+
+
+def container_name(incident: Incident) -> str | None:
+    """The best name of the container alone; for a process in none, its cgroup."""
+    container = incident.container
+    return container.name or short_id(container) or incident.victims[0].cgroup
+
+
+def task(command: str | None, pid: int | None) -> h.Node:
+    return [name(command), h.span(".pid")[" ", "pid ", UNKNOWN if pid is None else str(pid)]]
