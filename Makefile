@@ -9,8 +9,10 @@ KERNELS ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
+# These need container engines or a browser, and have targets of their own.
+WITHOUT_ENGINES := --ignore tests/runtimes --ignore tests/images --ignore tests/browser
 
-.PHONY: image push up down help run demo test test-unit test-runtimes test-images test-kernels lint format build wheel bench clean
+.PHONY: image push up down help run demo test test-unit test-browser test-runtimes test-images test-kernels lint format build wheel bench clean
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -24,12 +26,16 @@ demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 
 test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
 	$(Q)$(SUDO) tools/kubernetes-tools.sh
-	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider --ignore tests/runtimes --ignore tests/images
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider $(WITHOUT_ENGINES)
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick
 
 test-unit: .venv/dev ## Test what needs no root, in seconds
 	$(Q)tools/kubernetes-tools.sh
-	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --ignore tests/runtimes --ignore tests/images
+	$(Q)$(PYTHON) -m pytest --ignore tests/kernel $(WITHOUT_ENGINES)
+
+test-browser: .venv/dev ## Test the pages in headless Chromium, with real kills; screenshots go to build/
+	$(Q)tools/system-packages.sh browser
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/browser
 
 test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (installs them, starts no service)
 	$(Q)tools/system-packages.sh runtimes

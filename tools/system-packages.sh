@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Takes what is to be done (build, test, runtimes), installs the Debian or Ubuntu packages still missing for it.
+# Takes what is to be done (build, test, runtimes, browser), installs the Debian or Ubuntu packages still
+# missing for it.
 set -eu
 
 build="gcc libc6-dev clang llvm libbpf-dev python3-dev python3-venv"
@@ -9,9 +10,12 @@ test="$build qemu-system-x86 busybox-static kmod file debian-archive-keyring cla
 runtimes="docker.io:dockerd podman:podman containerd:containerd runc:runc iproute2:ip
 	iptables:iptables debootstrap:debootstrap"
 
+browser="chromium fonts-dejavu-core"
+
 case "${1-}" in
 build) wanted=$build ;;
 test) wanted=$test ;;
+browser) wanted=$browser ;;
 runtimes)
 	wanted=
 	for each in $runtimes; do
@@ -23,7 +27,7 @@ runtimes)
 	*docker.io*) ! apt-cache show docker-cli >/dev/null 2>&1 || wanted="$wanted docker-cli" ;;
 	esac
 	;;
-*) echo "usage: $0 build|test|runtimes" >&2; exit 2 ;;
+*) echo "usage: $0 build|test|runtimes|browser" >&2; exit 2 ;;
 esac
 
 # Packages of daemons start them: not those that the tests start for themselves.

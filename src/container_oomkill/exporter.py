@@ -54,6 +54,7 @@ class Exporter:
         kernel_kills_before: int | None = None,
         notifier: Notifier | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """``render``: an incident as one JSON object; ``node``: default: the host's name.
 
@@ -66,7 +67,8 @@ class Exporter:
         self.settings = settings
         self._status = status
         self._node = node or os.uname().nodename
-        self._watched_since = time.time()
+        self._wall = wall
+        self._watched_since = wall()
         self._render = render
         self._notifier = notifier or Notifier()
         self._monotonic = monotonic
@@ -191,6 +193,7 @@ class Exporter:
             not_ready=self.not_ready,
             node=self._node,
             watched_since=self._watched_since,
+            wall=self._wall,
             telemetry_path=settings.telemetry_path,
             auth=auth,
         )

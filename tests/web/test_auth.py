@@ -19,6 +19,18 @@ from container_oomkill.web.auth import BasicAuth, PasswordHash
 from .client import ask, connect, get, make_exporter, parse_all, read_all
 
 QUICK = auth.ROUNDS_MIN
+PATHS = (
+    "/metrics",
+    "/",
+    "/incidents",
+    "/incidents/1-1",
+    "/incidents/1-1.json",
+    "/events",
+    "/docs/verdicts.md",
+    "/assets/page.css",
+    "/api/v1/incidents",
+    "/nothing",
+)
 
 
 def basic(name: str, password: str) -> str:
@@ -62,7 +74,7 @@ def test_the_right_password_passes_again_and_again(exporter: Exporter) -> None:
     ],
 )
 def test_others_do_not(exporter: Exporter, header: str) -> None:
-    for path in ("/metrics", "/", "/api/v1/incidents", "/nothing"):
+    for path in PATHS:
         answer = ask(exporter.addresses[0], get(path, header))
         assert answer.status == 401
         assert answer.headers["www-authenticate"].startswith("Basic realm=")

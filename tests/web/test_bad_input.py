@@ -37,6 +37,8 @@ MANY = 10_000
         (b"GET /metrics HTTP/1.1\r\nHost: x\nInjected: y\r\n\r\n", 400),
         (b"GET /?" + b"a=b&" * 100 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (b"GET /metrics HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (b"GET /metrics HTTP/1.1\nHost: x\n\n", 400),  # no answer would come before the timeout
+        (b"GET /metrics HTTP/1.1\r\nHost: x\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         (b"GET /metrics HTTP/9x\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),  # TLS

@@ -33,13 +33,6 @@ def test_openmetrics_and_gzip_by_negotiation(exporter: Exporter) -> None:
     assert text.endswith(b"# EOF\n")
 
 
-def test_landing_page_links_to_the_rest(exporter: Exporter) -> None:
-    answer = ask(exporter.addresses[0], get("/"))
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    for path in (b"/metrics", b"/api/v1/incidents", b"/healthz", b"/readyz"):
-        assert b'href="' + path + b'"' in answer.body
-
-
 def test_every_answer_has_security_headers(exporter: Exporter) -> None:
     for request in (get(), get("/"), get("/nothing"), b"nonsense\r\n\r\n"):
         headers = ask(exporter.addresses[0], request).headers

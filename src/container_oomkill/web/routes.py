@@ -43,6 +43,7 @@ class Routes:
         not_ready: Callable[[], str | None],
         node: str,
         watched_since: float,
+        wall: Callable[[], float],
         telemetry_path: str = "/metrics",
         auth: BasicAuth | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class Routes:
         self._not_ready = not_ready
         self._node = node
         self._watched_since = watched_since
+        self._wall = wall
         self._telemetry_path = telemetry_path
         self._auth = auth
         self._open: dict[str, Handler] = {"/healthz": self._health, "/readyz": self._readiness}
@@ -110,6 +112,7 @@ class Routes:
             home=OVERVIEW if telemetry_path != OVERVIEW else OVERVIEW_TOO,
             telemetry_path=telemetry_path,
             watched_since=self._watched_since,
+            wall=self._wall,
         )
 
     def _health(self, _: Request) -> Response:

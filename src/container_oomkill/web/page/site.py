@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,7 @@ class Site:
         home: str,
         telemetry_path: str,
         watched_since: float,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
     ) -> None:
         self._history = history
         self._facts = facts

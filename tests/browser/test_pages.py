@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person gets to see and can do, with and without scripts, on a screen and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from container_oomkill.exporter import Exporter
+from container_oomkill.incident import Candidate, Incident
+from container_oomkill.recording import replay
+
+from ..incidents import MIB, container, victim
+from ..web.test_pages import HOSTILE, STAT, now
+from .browser import DESKTOP, PHONE, Scheme, address, opened
+
+RECORDING = Path(__file__).parents[2] / "deploy" / "docker" / "recording.jsonl"
+LOOKS: list[tuple[Scheme, int]] = [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)]
+
+Keep = Callable[[Page, str], None]
+
+
+def rich() -> Incident:
+    """One that has something in every place."""
+    plain = now(7, age=240)
+    assert plain.domain is not None
+    return replace(
+        plain,
+        domain=replace(plain.domain, stat=STAT),
+        victims=(victim(), victim(pid=12, command="worker")),
+        candidates=(Candidate(9, "nginx", 3 * MIB, 0, 800), Candidate(10, "sh", MIB, None, None)),
+        verdict="its own limit (128.0 MiB): 47 % is anonymous memory of python3",
+        inferred=True,
+    )
+
+
+@pytest.fixture
+def filled(exporter: Exporter) -> Exporter:
+    replay(str(RECORDING), exporter.sink)
+    exporter.sink(now(5, age=9000, container=container("redis", namespace="db", pod="redis-0")))
+    exporter.sink(now(6, age=4000, container=container("cart"), scope="pod"))
+    exporter.sink(rich())
+    return exporter
+
+
+def hostile(sequence: int = 1) -> Incident:
+    name = container(HOSTILE, id=HOSTILE, image=HOSTILE, pod=HOSTILE, namespace=HOSTILE)
+    killed = victim(command=HOSTILE, parent_command=HOSTILE, cgroup="/" + HOSTILE)
+    return now(
+        sequence,
+        container=name,
+        victims=(killed, killed),
+        candidates=(Candidate(1, HOSTILE, 1, 0, 1),),
+        verdict=f"killed {HOSTILE}",
+        node=HOSTILE,
+    )
+
+
+def check(page: Page) -> None:
+    """No accessibility violation; nothing wider than the window."""
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_looks(browser: Browser, filled: Exporter, keep: Keep, scheme: Scheme, width: int) -> None:
+    look = "phone" if width == PHONE else scheme
+    with opened(browser, address(filled), scheme=scheme, width=width) as page:
+        check(page)
+        keep(page, f"overview-{look}")
+        page.click(f"a[href='/incidents/{rich().id}']")
+        page.click("summary")
+        check(page)
+        keep(page, f"incident-{look}")
+        page.click(".steps a")
+        expect(page.locator("#own-limit")).to_be_in_viewport()
+        check(page)
+        keep(page, f"docs-{look}")
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_hostile_names_do_no_harm(
+    browser: Browser, exporter: Exporter, keep: Keep, width: int
+) -> None:
+    exporter.sink(hostile(1))
+    exporter.sink(now(2, container=container("beside")))
+    with opened(browser, address(exporter), width=width) as page:
+        check(page)
+        keep(page, f"hostile-overview-{width}")
+        assert page.locator(".incidents > li").count() == 2
+        page.click(f"a[href='/incidents/{hostile(1).id}']")
+        check(page)
+        keep(page, f"hostile-incident-{width}")
+        assert page.locator("main script").count() == 0
+        assert "\u202e" not in page.content()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_filter_by_form(browser: Browser, filled: Exporter, scripts: bool) -> None:
+    with opened(browser, address(filled), scripts=scripts) as page:
+        page.fill("#namespace", "db")
+        page.click("button[type=submit]")
+        assert page.locator(".incidents > li").count() == 1
+        expect(page.locator("#headline")).to_have_text("1 OOM kill that match in the last 24 hours")
+        assert page.input_value("#namespace") == "db"
+        page.click("text=Clear")
+        page.select_option("#scope", "pod")
+        page.click("button[type=submit]")
+        expect(page.locator(".incidents > li")).to_contain_text(["cart"])
+
+
+def test_by_keyboard(browser: Browser, filled: Exporter) -> None:
+    with opened(browser, address(filled)) as page:
+        page.keyboard.press("Tab")
+        expect(page.locator(".skip")).to_be_focused()
+        page.keyboard.press("Enter")
+        for _ in range(6):  # three names, the scope, the button, the first incident
+            page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator("h1")).to_contain_text("Its own limit (128.0 MiB)")
+
+
+def test_a_kill_appears_without_reload_and_takes_no_focus(
+    browser: Browser, filled: Exporter
+) -> None:
+    with opened(browser, address(filled)) as page:
+        expect(page.locator("#live")).to_have_text("live")
+        page.fill("#pod", "half typed")
+        link = page.locator(f"a[href='/incidents/{rich().id}']")
+        link.focus()
+        filled.sink(now(8, container=container("latest")))
+        expect(page.locator(".incidents > li").first).to_contain_text("latest")
+        expect(link).to_be_focused()
+        assert page.input_value("#pod") == "half typed"
+
+
+def test_an_exporter_that_went_away_is_said(browser: Browser, exporter: Exporter) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address(exporter))
+    expect(page.locator("#live")).to_have_text("live")
+    exporter.close()
+    expect(page.locator("#live")).to_have_text("not live: the exporter does not answer")
+    context.close()
+
+
+def test_more_pages_than_streams_look_from_time_to_time(
+    browser: Browser, exporter: Exporter
+) -> None:
+    from contextlib import ExitStack
+
+    from ..web.test_events import STREAMS, follow
+
+    with ExitStack() as stack:
+        for _ in range(STREAMS):
+            stack.enter_context(follow(exporter))
+        page = stack.enter_context(browser.new_context()).new_page()
+        page.goto(address(exporter))
+        expect(page.locator("#live")).to_have_text("not live: looks again every 30 s")
+
+
+def test_the_raw_record_can_be_copied(browser: Browser, filled: Exporter) -> None:
+    with opened(browser, f"{address(filled)}/incidents/{rich().id}") as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.click("summary")
+        page.click(".copy")
+        expect(page.locator(".copy")).to_have_text("Copied")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert '"boot_ns": ' in copied
