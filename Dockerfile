@@ -41,6 +41,7 @@ RUN mkdir -p src/container_oomkill && /venv/bin/python build.py object
 FROM bpf AS wheel
 COPY setup.py pyproject.toml README.md ./
 COPY LICENSES LICENSES
+COPY docs docs
 COPY src src
 RUN /venv/bin/pip wheel -q --no-cache-dir --no-deps --no-build-isolation -w /wheel . \
     && /venv/bin/pip install -q --no-cache-dir --no-compile --no-index --no-deps /wheel/*.whl

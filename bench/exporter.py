@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the exporter without a kernel: memory, a scrape's time and CPU, incidents per second.
+"""Measures the exporter without a kernel: memory, time and CPU of a scrape and of the page,
+incidents per second.
 
     python -m bench.exporter [--containers 500] [--rounds 20]
 
@@ -24,7 +25,13 @@ from pathlib import Path
 from tests.exporter_process import Child, running
 
 MIB = 1 << 20
-GOALS = {"pss_mib": 20.0, "incidents_per_second": 20_000.0}
+GOALS = {
+    "pss_mib": 20.0,
+    "incidents_per_second": 20_000.0,
+    "page_ms": 50.0,
+    "page_kb": 300.0,
+    "page_pss_mib": 3.0,
+}
 SCRAPES = {
     "plain text": {},
     "OpenMetrics, gzip (Prometheus)": {
@@ -63,6 +70,14 @@ def measure(containers: int, rounds: int) -> None:
             cpu = (child.cpu_seconds() - before) / rounds
             show_scrape(name, [t for t, _ in taken], cpu, taken[0][1])
         show_memory("after the scrapes", child.pid)
+    with running(f"--web.max-incidents={containers}") as child:
+        child.tell(f"kills {containers}")
+        show_memory("before the first page", child.pid)
+        show_page(child, "overview, for the first time", 1)
+        show_memory("after the first page", child.pid)
+        show_page(child, "overview", rounds)
+        show_page(child, "overview, filtered", rounds, "/?namespace=shop&container=app-7")
+        show_memory("after the pages", child.pid)
     print(f"{'sink':34} {sink_rate(containers):8,.0f} incidents/s")
     print("\nas the prototype does: gauges of prometheus_client\n", flush=True)
     command = [sys.executable, "-m", "bench.exporter", "--gauges"]
@@ -71,15 +86,24 @@ def measure(containers: int, rounds: int) -> None:
     )
     print(
         f"\ngoals: Pss <= {GOALS['pss_mib']:.0f} MiB,"
-        f" >= {GOALS['incidents_per_second']:,.0f} incidents/s from the ring to the metrics"
+        f" >= {GOALS['incidents_per_second']:,.0f} incidents/s from the ring to the metrics,"
+        f"\nthe page <= {GOALS['page_ms']:.0f} ms, {GOALS['page_kb']:.0f} kB,"
+        f" {GOALS['page_pss_mib']:.0f} MiB of Pss"
     )
 
 
-def scrape(child: Child, headers: dict[str, str]) -> tuple[float, int]:
-    """Seconds and bytes of one scrape."""
+def show_page(child: Child, name: str, rounds: int, path: str = "/") -> None:
+    before = child.cpu_seconds()
+    taken = [scrape(child, {}, path) for _ in range(rounds)]
+    cpu = (child.cpu_seconds() - before) / rounds
+    show_scrape(name, [t for t, _ in taken], cpu, taken[0][1])
+
+
+def scrape(child: Child, headers: dict[str, str], path: str = "/metrics") -> tuple[float, int]:
+    """Seconds and bytes of one answer."""
     client = http.client.HTTPConnection(child.address, timeout=60)
     started = time.perf_counter()
-    client.request("GET", "/metrics", headers=headers)
+    client.request("GET", path, headers=headers)
     answer = client.getresponse()
     size = len(answer.read())
     taken = time.perf_counter() - started

@@ -30,8 +30,11 @@ DYNLOAD = LIBRARY / "lib-dynload"
 MODULE_OF = {
     "container-oomkill": "container_oomkill",
     "cffi": "_cffi_backend",
+    "htpy": "htpy",
+    "markupsafe": "markupsafe",
     "prometheus-client": "prometheus_client",
     "pyelftools": "elftools",
+    "typing_extensions": "typing_extensions",
 }
 # glibc's pthread_exit opens it by name: Python's daemon threads end so, when Python does.
 BY_NAME = ("libgcc_s.so.1",)
@@ -181,6 +184,10 @@ def main(folder: str) -> None:
             (root.folder / DYNLOAD).mkdir(exist_ok=True)  # Python looks for the folder
             package = Path(found["container_oomkill"]).parent
             root.copy(package / "oomkill.bpf.o", LIBRARY / "container_oomkill/oomkill.bpf.o")
+        if "container_oomkill.web.page" in found:
+            package = Path(found["container_oomkill.web.page"]).parent
+            for path in sorted((package / "assets").iterdir()):
+                root.copy(path, LIBRARY / "container_oomkill/web/page/assets" / path.name)
         top = {name.partition(".")[0] for name in found}
         for name in MODULE_OF:
             if MODULE_OF[name] in top:

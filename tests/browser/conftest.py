@@ -34,6 +34,7 @@ def keep() -> Callable[[Page, str], None]:
     """Keep a screenshot, to be looked at."""
 
     def save(page: Page, name: str) -> None:
+        page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
     return save
