@@ -89,6 +89,8 @@ def _remarks(breakdown: Breakdown) -> Iterator[str]:
             "Only what the killed processes had resident is known: this hook or kernel does not "
             "give the cgroup's memory.stat."
         )
+        if breakdown.usage_bytes is not None:
+            yield "Files they mapped are left out: others may have been charged for them."
     if breakdown.approximate:
         yield "Approximate: cgroups below had not handed up all of their numbers."
     if any(part.kind == "rest" and part.bytes for part in breakdown.parts):

@@ -95,7 +95,7 @@ def trigger(incident: Incident) -> h.Element:
 
 def _asker(incident: Incident, trigger: Trigger) -> h.Node:
     if trigger.container_id is None:
-        return unknown()
+        return h.span(".unknown")["none, or unknown"]
     if trigger.container_id == incident.container.id:
         return "the same"
     return name(trigger.container_id[:12])

@@ -84,7 +84,9 @@ def _memory(incident: Incident) -> h.Element:
     domain = incident.domain
     where = memory.of_what_ran_out(incident)
     victims = memory.of_victims_cgroup(incident.victims[0])
-    title = "What was charged against the limit" if domain else "What the killed processes had"
+    title = "What was charged against the limit"
+    if where and not where.of_all:
+        title = "What the killed processes had" + (", against the limit" if domain else "")
     return h.section(".card", aria_labelledby="memory")[
         h.h2("#memory")["Where the memory was"],
         explained(where, title) if where else h.p[unknown(), ": this hook could not read it."],

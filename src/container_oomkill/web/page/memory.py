@@ -74,7 +74,10 @@ def of_victims_cgroup(victim: Victim) -> Breakdown | None:
 def of_killed(
     victims: tuple[Victim, ...], usage: int | None, limit: int | None
 ) -> Breakdown | None:
-    """What the killed processes had resident; None where that is unknown."""
+    """What the killed processes had resident; None where that is unknown.
+
+    Against a cgroup's usage without the files they mapped, which others may have been charged for.
+    """
     kinds = {
         "anon": [victim.rss.anon_bytes for victim in victims],
         "shmem": [victim.rss.shmem_bytes for victim in victims],
@@ -82,7 +85,9 @@ def of_killed(
         "tables": [victim.pagetables_bytes for victim in victims],
     }
     parts = [
-        Part(kind, sum(filter(None, sizes))) for kind, sizes in kinds.items() if None not in sizes
+        Part(kind, sum(filter(None, sizes)))
+        for kind, sizes in kinds.items()
+        if None not in sizes and (kind != "file" or usage is None)
     ]
     return _breakdown(parts, usage, limit, of_all=False) if parts else None
 
