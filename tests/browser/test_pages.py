@@ -79,7 +79,7 @@ def test_looks(browser: Browser, filled: Exporter, keep: Keep, scheme: Scheme, w
         check(page)
         keep(page, f"incident-{look}")
         page.click(".steps a")
-        expect(page.locator("#own-limit")).to_be_in_viewport()
+        expect(page.locator(":target")).to_be_in_viewport()
         check(page)
         keep(page, f"docs-{look}")
 
