@@ -17,14 +17,15 @@ from container_oomkill.recording import read_recording
 from container_oomkill.sinks import json_lines
 
 from ..incidents import FakeProbe
-from .browser import DESKTOP, PHONE, Scheme, address, chromium, opened
+from .browser import PHONE, Scheme, address, chromium, opened
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 AFTER_SECONDS = 240.0
-WATCHED_SECONDS = 19 * 3600.0
+BEFORE_SECONDS = 60.0
+WIDTH, PICTURE_HEIGHT = 1080, 700  # what a document shows well
 LOOKS: dict[str, tuple[Scheme, int]] = {
-    "light": ("light", DESKTOP),
-    "dark": ("dark", DESKTOP),
+    "light": ("light", WIDTH),
+    "dark": ("dark", WIDTH),
     "phone": ("light", PHONE),
 }
 
@@ -32,7 +33,7 @@ LOOKS: dict[str, tuple[Scheme, int]] = {
 def main(recording: str) -> None:
     incidents = [diagnosis.explain(incident) for incident in read_recording(recording)]
     now = incidents[-1].time + AFTER_SECONDS
-    times = iter([now - WATCHED_SECONDS])
+    times = iter([incidents[0].time - BEFORE_SECONDS])  # when it began to watch
     probe = FakeProbe(hook=incidents[-1].hook, kernel=incidents[-1].kernel)
     with (
         Exporter(
@@ -54,6 +55,7 @@ def main(recording: str) -> None:
         IMAGES.mkdir(exist_ok=True)
         for look, (scheme, width) in LOOKS.items():
             with opened(browser, address(exporter), scheme=scheme, width=width) as page:
+                page.set_viewport_size({"width": width, "height": PICTURE_HEIGHT})
                 page.wait_for_selector("#live[data-state=well]")
                 page.screenshot(path=IMAGES / f"overview-{look}.png")
                 page.locator(".who > a").nth(1).click()
