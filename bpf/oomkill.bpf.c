@@ -36,6 +36,16 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/*
+ * Whose registers the kprobes look for their arguments in, in the numbers of
+ * elf.h: a mere symbol, for the loader to refuse another machine's object by.
+ */
+#if defined(__TARGET_ARCH_x86)
+asm(".globl oomkill_machine\n.set oomkill_machine, 62"); /* EM_X86_64 */
+#elif defined(__TARGET_ARCH_arm64)
+asm(".globl oomkill_machine\n.set oomkill_machine, 183"); /* EM_AARCH64 */
+#endif
+
 const volatile struct oomkill_config config = {};
 
 struct scratch {

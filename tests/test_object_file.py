@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import struct
 from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from container_oomkill.errors import ObjectError, UsageError
 WHOLE = Path(object_file.PACKAGED).read_bytes()
 MACHINE = 18  # offset of e_machine in an ELF header
 DATA_ENCODING = 5
+SYMBOL_VALUE = 8  # offset of st_value in a symbol
 
 
 def section_bounds(name: str) -> tuple[int, int]:
@@ -62,6 +65,26 @@ def test_refused(data: bytes, reason: str, tmp_path: Path) -> None:
     assert str(path) in str(refused.value)
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "machine"), [(62, "x86_64"), (183, "aarch64"), (8, "an unknown machine")]
+)
+def test_another_machines_registers_are_refused(number: int, machine: str, tmp_path: Path) -> None:
+    """Its kprobes would look for their arguments in registers that are not there."""
+    if machine == platform.machine():
+        object_file.check_object(WHOLE, "ours")
+        return
+    with Path(object_file.PACKAGED).open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        [index] = [i for i, s in enumerate(table.iter_symbols()) if s.name == "oomkill_machine"]
+        value = table["sh_offset"] + index * table["sh_entsize"] + SYMBOL_VALUE
+    path = tmp_path / "other.bpf.o"
+    path.write_bytes(changed(value, struct.pack("<Q", number)))
+    with pytest.raises(ObjectError, match=f"compiled for {machine}, this one is") as refused:
+        object_file.read_object(str(path))
+    assert str(refused.value).endswith(platform.machine())
 
 
 def test_another_layout_is_refused(tmp_path: Path) -> None:

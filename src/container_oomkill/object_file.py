@@ -2,8 +2,9 @@
 """Takes the bytes of a BPF object, gives them back only if they are ours and whole.
 
 The kernel's own words for a wrong object are an errno and a page of verifier log. So the ELF file
-is read first, by pyelftools: is it for the BPF machine and this byte order, does it have a licence
-and type information, and does it lay out the records as the extension does?
+is read first, by pyelftools: is it for the BPF machine, for this machine's registers and byte
+order, does it have a licence and type information, and does it lay out the records as the extension
+does?
 
 The object that comes with the package is known by its checksum, which the extension was built
 with, and is not read again: pyelftools takes longer to import than the kernel takes to attach.
@@ -17,8 +18,13 @@ import sys
 from . import wire
 from .errors import BpfError, ObjectError, UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
+
 PACKAGED = os.path.join(os.path.dirname(__file__), "oomkill.bpf.o")
 MAX_BYTES = 16 << 20
+MACHINES = {"x86_64": 62, "aarch64": 183}  # EM_* in elf.h
 STRUCTS = (
     "oomkill_header",
     "oomkill_memcg",
@@ -58,6 +64,7 @@ def check_object(data: bytes, name: str) -> None:
         elf = ELFFile(BytesIO(data))
         machine, little = elf["e_machine"], elf.little_endian
         sections = {section.name: section.data() for section in elf.iter_sections()}
+        registers = _registers(elf)
     except (ELFError, ConstructError, OSError, ValueError, LookupError, OverflowError) as error:
         raise _refusal(name, f"damaged, or no ELF file: {error or type(error).__name__}") from error
     except (AssertionError, AttributeError, TypeError, MemoryError) as error:
@@ -67,12 +74,28 @@ def check_object(data: bytes, name: str) -> None:
         raise _refusal(name, f"for machine {machine}, not EM_BPF")
     if little != (sys.byteorder == "little"):
         raise _refusal(name, f"not of this machine's byte order, {sys.byteorder} endian")
+    ours = os.uname().machine
+    if registers != MACHINES.get(ours, registers):
+        known = [machine for machine, number in MACHINES.items() if number == registers]
+        theirs = known[0] if known else "an unknown machine"
+        raise _refusal(name, f"compiled for {theirs}, this one is {ours}")
     if b"GPL" not in sections.get("license", b""):
         raise _refusal(name, "has no GPL-compatible licence, which the kernel asks for")
     if not sections.get(".BTF"):
         raise _refusal(name, "has no type information (.BTF); it was stripped of more than DWARF")
     for struct in STRUCTS:
         _check_layout(name, sections[".BTF"], struct)
+
+
+def _registers(elf: ELFFile) -> int | None:
+    """The machine whose registers the kprobes read, as oomkill.bpf.c has it; None if not told."""
+    from elftools.elf.sections import SymbolTableSection
+
+    table = elf.get_section_by_name(".symtab")
+    if not isinstance(table, SymbolTableSection):
+        return None
+    symbols = table.get_symbol_by_name("oomkill_machine")
+    return int(symbols[0]["st_value"]) if symbols else None
 
 
 def _refusal(name: str, reason: str) -> ObjectError:
