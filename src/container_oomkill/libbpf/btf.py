@@ -16,7 +16,8 @@ def struct_layout(data: bytes, name: str) -> tuple[int, dict[str, int]]:
         members = lib.btf_members(kind)
         offsets = {}
         for index in range(lib.btf_vlen(kind)):
-            field = ffi.string(lib.btf__name_by_offset(btf, members[index].name_off)).decode(
+            text = lib.btf__name_by_offset(btf, members[index].name_off)
+            field = ffi.string(check_pointer(text, f"read struct {name}")).decode(
                 "utf-8", "replace"
             )
             offsets[field] = lib.btf_member_bit_offset(kind, index) // 8
