@@ -6,10 +6,16 @@
 # shell, no package manager, nothing to write to. docs/docker.md says more.
 #
 # By digest: --build-arg BASE=debian@sha256:...
+#
+# For another architecture (--platform linux/arm64) all but the first stage runs under the engine's
+# emulation; clang, by far the slowest there, runs on the machine that builds.
 ARG BASE=debian:trixie-slim
+# Where BASE names an image of the other architecture alone: one of this machine's.
+ARG BUILD_BASE=${BASE}
 
 
-FROM ${BASE} AS bpf
+# hadolint ignore=DL3029 # the building machine's architecture: see above
+FROM --platform=${BUILDPLATFORM} ${BUILD_BASE} AS bpf
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # Another mirror, for example a snapshot: the packages as they were on a day, so the same bytes.
 ARG APT_MIRROR=
@@ -22,7 +28,31 @@ RUN --mount=type=secret,id=apt.conf,target=/etc/apt/apt.conf.d/99build \
     fi; \
     apt-get update -q; \
     DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends \
-        ca-certificates clang gcc libbpf-dev libc6-dev llvm python3-dev python3-venv; \
+        clang libbpf-dev llvm python3; \
+    rm -rf /var/lib/apt/lists/*
+WORKDIR /work
+COPY bpf bpf
+COPY build.py ./
+# The image's architecture, in the engine's words.
+ARG TARGETARCH
+RUN case "${TARGETARCH}" in amd64) BPF_MACHINE=x86_64;; arm64) BPF_MACHINE=aarch64;; esac; \
+    export BPF_MACHINE; \
+    python3 build.py object oomkill.bpf.o
+
+
+FROM ${BASE} AS tools
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+ARG APT_MIRROR=
+ARG http_proxy https_proxy no_proxy
+# hadolint ignore=DL3008 # as above
+RUN --mount=type=secret,id=apt.conf,target=/etc/apt/apt.conf.d/99build \
+    if [ -n "${APT_MIRROR}" ]; then \
+        rm -f /etc/apt/sources.list.d/*; \
+        echo "deb ${APT_MIRROR} trixie main" >/etc/apt/sources.list; \
+    fi; \
+    apt-get update -q; \
+    DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends \
+        ca-certificates gcc libbpf-dev libc6-dev python3-dev python3-venv; \
     rm -rf /var/lib/apt/lists/*
 WORKDIR /work
 COPY deploy/docker/requirements.txt ./
@@ -32,14 +62,13 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     python3 -m venv /venv; \
     /venv/bin/pip install -q --no-cache-dir --no-compile --only-binary :all: --require-hashes \
         -r requirements.txt
+
+
+FROM tools AS wheel
+COPY --from=bpf /work/oomkill.bpf.o /
+ENV BPF_OBJECT=/oomkill.bpf.o
+COPY build.py setup.py pyproject.toml README.md ./
 COPY bpf bpf
-COPY build.py ./
-# Made here to be seen alone (--target bpf), and early: what it needs changes least.
-RUN mkdir -p src/container_oomkill && /venv/bin/python build.py object
-
-
-FROM bpf AS wheel
-COPY setup.py pyproject.toml README.md ./
 COPY LICENSES LICENSES
 COPY docs docs
 COPY src src
@@ -57,7 +86,7 @@ RUN /venv/bin/python /tools/image_root.py /roots
 
 
 # .devcontainer: what `make` installs there too, so that it need not.
-FROM bpf AS dev
+FROM tools AS dev
 ENV DEBIAN_FRONTEND=noninteractive
 COPY tools/system-packages.sh /tools/
 # hadolint ignore=DL3008 # as above

@@ -3,8 +3,9 @@
 """The build recipe: the BPF object by clang, and the three cffi extensions.
 
 setup.py calls it. By hand: `python build.py object` makes the object alone, `python build.py check`
-compiles it for every architecture and throws it away. To build the wheel: `pip wheel --no-deps .`
-(not `python -m build`: in this folder that name is this file).
+compiles it for every architecture and throws it away; `python build.py object FILE` makes the one
+for $BPF_MACHINE elsewhere. To build the wheel: `pip wheel --no-deps .` (not `python -m build`: in
+this folder that name is this file).
 
 What it makes, beside the sources:
   src/container_oomkill/oomkill.bpf.o    bpf/ compiled, without DWARF
@@ -24,8 +25,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cffi import FFI
+if TYPE_CHECKING:  # where the object alone is made, cffi is not needed
+    from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT / "src" / "container_oomkill"
@@ -48,7 +51,13 @@ def tool(name: str) -> str:
 
 
 def build_object(target: Path = OBJECT, machine: str | None = None) -> bytes:
-    """Compile bpf/oomkill.bpf.c for a machine (default: this one), strip it, return its bytes."""
+    """Compile bpf/oomkill.bpf.c for a machine (default: this one), strip it, return its bytes.
+
+    $BPF_MACHINE is another default. $BPF_OBJECT is an object that this function made before, to be
+    taken as it is: under emulation, where gcc is slow, clang is slower.
+    """
+    if machine is None and (made := os.environ.get("BPF_OBJECT")):
+        return Path(shutil.copyfile(made, target)).read_bytes()
     machine = machine or os.environ.get("BPF_MACHINE") or platform.machine()
     if machine not in ARCHES:
         raise SystemExit(f"build: no BPF object for {machine}: known are {', '.join(ARCHES)}")
@@ -78,6 +87,8 @@ def declarations(header: str) -> str:
 
 def wire_ffi() -> FFI:
     """bpf/oomkill.h, and the checksum of the object that was checked against it."""
+    from cffi import FFI
+
     checksum = binascii.crc32(build_object())
     ffi = FFI()
     ffi.cdef(declarations("oomkill.h") + "#define OBJECT_CHECKSUM ...\n")
@@ -94,6 +105,8 @@ def wire_ffi() -> FFI:
 
 def libbpf_ffi() -> FFI:
     """libbpf, linked as the system has it; `auditwheel repair` puts it into the wheel."""
+    from cffi import FFI
+
     folder = PACKAGE / "libbpf"
     ffi = FFI()
     ffi.cdef((folder / "cdef.h").read_text())
@@ -109,6 +122,8 @@ def libbpf_ffi() -> FFI:
 
 def inotify_ffi() -> FFI:
     """Three calls of libc, which is what auditwheel wants to see linked."""
+    from cffi import FFI
+
     ffi = FFI()
     ffi.cdef((PACKAGE / "identity" / "inotify_cdef.h").read_text())
     ffi.set_source(
@@ -128,9 +143,12 @@ def check() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["object"]:
-        print(f"{len(build_object())} bytes in {OBJECT.relative_to(ROOT)}")
-    elif sys.argv[1:] == ["check"]:
-        check()
-    else:
-        raise SystemExit("usage: build.py object|check; a wheel: pip wheel --no-deps .")
+    match sys.argv[1:]:
+        case ["object"]:
+            print(f"{len(build_object())} bytes in {OBJECT.relative_to(ROOT)}")
+        case ["object", file]:
+            print(f"{len(build_object(Path(file).absolute()))} bytes in {file}")
+        case ["check"]:
+            check()
+        case _:
+            raise SystemExit("usage: build.py object [FILE]|check; a wheel: pip wheel --no-deps .")

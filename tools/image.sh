@@ -5,6 +5,7 @@
 #
 # Settings, all optional, from the environment:
 #   BASE            another base image, by digest: debian@sha256:...
+#   BUILD_BASE      the same for this machine's own architecture, where BASE has another alone
 #   APT_MIRROR      another mirror; a snapshot gives the same packages again
 #   APT_CONF        a file of settings for apt
 #   PIP_CONFIG_FILE pip's settings (default /etc/pip.conf); PIP_CERT: its CA certificates
@@ -27,7 +28,7 @@ build() {
 	pip=${PIP_CONFIG_FILE:-/etc/pip.conf}
 	set -- --build-arg "SOURCE_DATE_EPOCH=$epoch" --build-arg "VERSION=$version" \
 		--build-arg "REVISION=$revision"
-	for name in BASE APT_MIRROR http_proxy https_proxy no_proxy; do
+	for name in BASE BUILD_BASE APT_MIRROR http_proxy https_proxy no_proxy; do
 		eval "value=\${$name-}"
 		[ -z "$value" ] || set -- "$@" --build-arg "$name=$value"
 	done
