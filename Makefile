@@ -6,6 +6,7 @@ Q := $(if $(V),,@)
 
 PYTHON := .venv/bin/python
 KERNELS ?= all
+ARCH ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
@@ -45,8 +46,9 @@ test-images: .venv/dev ## Test both images in a Docker of the test's own
 	$(Q)tools/system-packages.sh runtimes
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/images
 
-test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced
-	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels $(KERNELS)
+test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced; ARCH=arm64: its kernels
+	$(Q)$(if $(ARCH),tools/system-packages.sh $(ARCH)-guests)
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix $(if $(ARCH),--arch $(ARCH)) --kernels $(KERNELS)
 
 lint: .venv/dev ## Check style and types; compile the BPF object for every architecture
 	$(Q).venv/bin/ruff check .

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Takes what is to be done (build, test, runtimes, browser), installs the Debian or Ubuntu packages still
-# missing for it.
+# Takes what is to be done (build, test, runtimes, browser; arm64-guests, amd64-guests on a machine of
+# the other architecture), installs the Debian or Ubuntu packages still missing for it.
 set -eu
 
 build="gcc libc6-dev clang llvm libbpf-dev python3-dev python3-venv"
@@ -27,7 +27,9 @@ runtimes)
 	*docker.io*) ! apt-cache show docker-cli >/dev/null 2>&1 || wanted="$wanted docker-cli" ;;
 	esac
 	;;
-*) echo "usage: $0 build|test|runtimes|browser" >&2; exit 2 ;;
+arm64-guests) wanted="qemu-system-arm qemu-user-static" ;;
+amd64-guests) wanted="qemu-system-x86 qemu-user-static" ;;
+*) echo "usage: $0 build|test|runtimes|browser|ARCHITECTURE-guests" >&2; exit 2 ;;
 esac
 
 # Packages of daemons start them: not those that the tests start for themselves.

@@ -15,7 +15,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.vm import guest, packages, table
+from tests.vm import guest, packages, table, userland
 from tests.vm.errors import GuestError, VmError
 
 
@@ -23,9 +23,13 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 all well, 1 a command failed or a guest did not come up, 2 the rig failed."""
     args = _parser().parse_args(argv)
     try:
-        specs = table.choose(args.kernels)
+        if args.json:
+            rows = [{"arch": row.arch, "kernel": row.name} for row in table.load()]
+            print(json.dumps(rows))
+            return 0
+        specs = table.choose(args.kernels, args.arch)
         if args.list:
-            return _list(specs, names_only=args.json)
+            return _list(specs)
         kernels = packages.ensure(specs, refresh=args.refresh)
     except VmError as error:
         print(f"tests.vm: {error}", file=sys.stderr)
@@ -37,16 +41,18 @@ def main(argv: list[str] | None = None) -> int:
     if not args.command:
         print("tests.vm: no command; put it after --", file=sys.stderr)
         return 2
+    try:
+        root = userland.ensure(args.arch)
+    except VmError as error:
+        print(f"tests.vm: {error}", file=sys.stderr)
+        return 2
     guest.end_with_us()
     with ThreadPoolExecutor(max_workers=args.jobs) as pool:
-        outcomes = list(pool.map(lambda kernel: _one(kernel, args), kernels))
+        outcomes = list(pool.map(lambda kernel: _one(kernel, root, args), kernels))
     return 0 if all(outcomes) else 1
 
 
-def _list(specs: tuple[table.KernelSpec, ...], *, names_only: bool) -> int:
-    if names_only:
-        print(json.dumps([spec.name for spec in specs]))
-        return 0
+def _list(specs: tuple[table.KernelSpec, ...]) -> int:
     for spec in specs:
         kernel = packages.cached(spec)
         state = kernel.release if kernel else "not fetched"
@@ -55,7 +61,7 @@ def _list(specs: tuple[table.KernelSpec, ...], *, names_only: bool) -> int:
     return 0
 
 
-def _one(kernel: packages.Kernel, args: argparse.Namespace) -> bool:
+def _one(kernel: packages.Kernel, root: userland.Userland, args: argparse.Namespace) -> bool:
     with tempfile.TemporaryDirectory(prefix="vm-") as scratch:
         try:
             result = guest.run(
@@ -63,6 +69,7 @@ def _one(kernel: packages.Kernel, args: argparse.Namespace) -> bool:
                 args.command,
                 share=args.share or Path(scratch),
                 timeout=args.timeout,
+                userland=root,
                 cpus=args.cpus,
                 memory=args.memory,
                 cgroup=args.cgroup,
@@ -84,8 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Run a command in real Debian kernels, each booted in QEMU.",
     )
     parser.add_argument("--kernels", default="quick", help="quick, all or names (default: quick)")
+    parser.add_argument("--arch", choices=sorted(table.ARCHES.values()), default=table.NATIVE)
     parser.add_argument("--list", action="store_true", help="show the table and what is cached")
-    parser.add_argument("--json", action="store_true", help="with --list: the names alone")
+    parser.add_argument("--json", action="store_true", help="the whole table, for CI")
     parser.add_argument("--fetch-only", action="store_true", help="fill the cache, boot nothing")
     parser.add_argument("--refresh", action="store_true", help="fetch again, newest versions")
     parser.add_argument("--jobs", type=int, default=1, help="guests at a time (default: 1)")

@@ -9,7 +9,7 @@ apt configuration stay in force.
 import functools
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,15 +112,28 @@ class Apt:
             raise PackageError(f"download {' '.join(wanted)}: got {len(debs)} of {len(packages)}")
         return debs
 
+    def download_with_dependencies(self, names: Sequence[str]) -> list[Path]:
+        """The .deb files of these packages and of all they depend on, checked likewise."""
+        self._run(
+            "apt-get", "install", "--quiet=2", "--yes", "--download-only",
+            "--no-install-recommends", *names,
+        )  # fmt: skip
+        return sorted((self._folder / "cache" / "archives").glob("*.deb"))
+
     def _run(self, tool: str, *args: str, cwd: Path | None = None) -> str:
         options = [word for option in self._options for word in ("-o", option)]
         return run([tool, *options, *args], f"{tool} {args[0]}", cwd)
 
 
-def run(argv: Sequence[str], what: str, cwd: Path | None = None) -> str:
+def run(
+    argv: Sequence[str],
+    what: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
     """A tool's stdout; raises PackageError with `what` failed and the tool's own words."""
     try:
-        done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise PackageError(f"{what}: {error.filename} is not installed") from error
     if done.returncode:

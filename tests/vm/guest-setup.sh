@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs in the guest as its first command: takes SHARE (a folder shared read-write with the host),
-# KERNEL (its folder in the cache) and CGROUP (v1 or v2), gives SHARE/.vm/status, the exit status
-# of SHARE/.vm/command.
+# KERNEL (its folder in the cache), CGROUP (v1 or v2) and FOLDERs of the host that the root does
+# not hold, gives SHARE/.vm/status, the exit status of SHARE/.vm/command.
 #
-#   1. a new root: the host's / over 9p with a page cache, writable through a RAM overlay
+#   1. a new root: the host's / over 9p with a page cache, or that of another architecture,
+#      writable through a RAM overlay
 #   2. what a booted system has: cgroups with the memory controller, bpffs, tracefs, modules
 #   3. the command, its output and its exit status into the share
 set -eu
@@ -16,13 +17,16 @@ if ! [ -e /run/vm/busybox ]; then
     exec /run/vm/busybox sh "$0" "$@"
 fi
 share=$1 kernel=$2 cgroup=$3
+shift 3
 release=$(uname -r)
 new=/run/vm/root
 
 # 1.
+attach() {
+    mount -t 9p -o ro,version=9p2000.L,trans=virtio,cache=loose,msize=512000,access=any "$1" "$2"
+}
 mkdir -p /run/vm/host /run/vm/ram
-mount -t 9p -o ro,version=9p2000.L,trans=virtio,cache=loose,msize=512000,access=any \
-    vmhost /run/vm/host
+attach vmroot /run/vm/host
 mount -t tmpfs -o mode=0755 ram /run/vm/ram
 mkdir -p /run/vm/ram/upper /run/vm/ram/work "$new"
 mount -t overlay -o lowerdir=/run/vm/host,upperdir=/run/vm/ram/upper,workdir=/run/vm/ram/work \
@@ -31,10 +35,16 @@ for tree in proc sys dev; do
     mount --rbind "/$tree" "$new/$tree"
 done
 mount -t tmpfs -o mode=0755 run "$new/run"
-mkdir -p "$new/run/lock" "$new/run/old" "$new$share" "$new/lib/modules/$release"
-mount --bind "$share" "$new$share"
-mount --bind "$kernel/lib/modules/$release" "$new/lib/modules/$release"
-cp "$kernel/boot/config-$release" "$new/boot/"
+number=0
+for folder; do
+    mkdir -p "$new$folder"
+    attach "vm$number" "$new$folder"
+    number=$((number + 1))
+done
+mkdir -p "$new/run/lock" "$new/run/old" "$new$share" "$new/lib/modules/$release" "$new/boot"
+mount --bind /run/vm/share "$new$share"
+mount --bind "$new$kernel/lib/modules/$release" "$new/lib/modules/$release"
+cp "$new$kernel/boot/config-$release" "$new/boot/"
 cd "$new"
 # Not a chroot: user namespaces are refused in one, and /proc/1/root would differ from ours.
 pivot_root . run/old

@@ -22,11 +22,14 @@ from typing import Literal
 
 from tests.vm.errors import GuestError
 from tests.vm.packages import Kernel
+from tests.vm.userland import OURS, REPOSITORY, Userland
 
 SETUP = Path(__file__).with_name("guest-setup.sh")
-REPOSITORY = SETUP.parents[2]
+GUEST_SHARE = "/run/vm/share"  # where guest-setup.sh finds the share
 _CONSOLE_LINES = 25
 _NOISE = ("BIOS-e820", "ommand line:")  # fills the console's first page, says nothing
+# With 16 KiB pages, which virtme-ng's choice lacks; the best there is, "max", is slower to emulate.
+_CPUS = {"arm64": ("-cpu", "neoverse-n1")}
 _alive: set[int] = set()  # process groups of the guests running now
 _BOOT_ARGUMENTS = (
     "loglevel=4",  # panics and warnings on the console, not the boot's chatter
@@ -53,6 +56,7 @@ def run(
     *,
     share: Path,
     timeout: float,
+    userland: Userland = OURS,
     cpus: int = 2,
     memory: str = "1G",
     cgroup: Literal["v1", "v2"] = "v2",
@@ -62,8 +66,9 @@ def run(
 ) -> GuestResult:
     """Boots `kernel` and runs `argv` in it as root, in `cwd`.
 
-    The guest sees this machine's whole file system; what it writes is lost with it, except below
-    `share`, which is the same folder under the same name on both sides. `share/.vm` is ours.
+    The guest sees this machine's whole file system, or another `userland` and the repository; what
+    it writes is lost with it, except below `share`, which is the same folder under the same name on
+    both sides. `share/.vm` is ours.
     `timeout` covers boot and command. Raises GuestError when no exit status came back.
     """
     share = share.resolve()
@@ -78,8 +83,9 @@ def run(
     )
     command = f"cd {shlex.quote(str(cwd))} || exit 126\n{exports}exec {shlex.join(argv)}\n"
     (private / "command").write_text(command, encoding="utf-8")
+    shutil.copy(SETUP, private / "setup")
     started = time.monotonic()
-    ended = _boot(_vng(kernel, share, cpus, memory, cgroup, append), private, timeout)
+    ended = _boot(_vng(kernel, userland, share, cpus, memory, cgroup, append), private, timeout)
     seconds = time.monotonic() - started
     status, booted = _read(private / "status"), _read(private / "booted")
     console = _read(private / "console")
@@ -108,7 +114,13 @@ def end_with_us() -> None:
 
 
 def _vng(
-    kernel: Kernel, share: Path, cpus: int, memory: str, cgroup: str, append: Sequence[str]
+    kernel: Kernel,
+    userland: Userland,
+    share: Path,
+    cpus: int,
+    memory: str,
+    cgroup: str,
+    append: Sequence[str],
 ) -> list[str]:
     beside = Path(sys.executable).with_name("vng")
     vng = str(beside) if beside.exists() else shutil.which("vng")
@@ -116,21 +128,30 @@ def _vng(
         raise GuestError("find vng: not installed; pip install virtme-ng")
     arguments = [
         *_BOOT_ARGUMENTS,
-        f"PATH={share}/.vm/bin:/bin:/sbin:/usr/bin:/usr/sbin",
+        f"PATH={GUEST_SHARE}/.vm/bin:/bin:/sbin:/usr/bin:/usr/sbin",
         *(["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"] if cgroup == "v1" else []),
         *append,
     ]
-    # The host's root once more, for guest-setup.sh to mount with a page cache.
-    root = (
-        "-fsdev local,id=vmhost,path=/,security_model=none,readonly=on,multidevs=remap "
-        "-device virtio-9p-pci,fsdev=vmhost,mount_tag=vmhost"
-    )
+    # For guest-setup.sh to mount with a page cache: the root once more, and what it lacks.
+    folders = [] if userland.is_ours else [REPOSITORY, kernel.root]
+    exports = {"vmroot": userland.root} | {f"vm{i}": path for i, path in enumerate(folders)}
+    options = [
+        f"-fsdev local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap "
+        f"-device virtio-9p-pci,fsdev={tag},mount_tag={tag}"
+        for tag, path in exports.items()
+    ]
+    foreign = []
+    if not userland.is_ours:
+        foreign = ["--arch", kernel.arch, "--root", str(userland.root)]
+        foreign += ["--busybox", str(userland.root / "bin/busybox")]
+        options += _CPUS[kernel.arch]
     return [
-        vng, "--disable-kvm", "--force-9p", "--verbose", "--user", "root",
+        vng, *foreign, "--disable-kvm", "--force-9p", "--verbose", "--user", "root",
         "--run", str(kernel.image), "--cpus", str(cpus), "--memory", memory,
-        "--rwdir", str(share), *(f"--append={argument}" for argument in arguments),
-        f"--qemu-opts={root}", "--",
-        "/bin/sh", str(SETUP), str(share), str(kernel.root), cgroup,
+        f"--rwdir={GUEST_SHARE}={share}", *(f"--append={argument}" for argument in arguments),
+        f"--qemu-opts={' '.join(options)}", "--",
+        "/bin/sh", f"{GUEST_SHARE}/.vm/setup", str(share), str(kernel.root), cgroup,
+        *map(str, folders),
     ]  # fmt: skip
 
 

@@ -4,8 +4,8 @@
     python -m tests.vm.matrix --kernels quick
     python -m tests.vm.matrix --kernels all --rungs fentry --tests tests/kernel/test_nested.py
 
-Gives one table of scenario x (kernel, rung) and build/matrix.json; status 1 when a test failed,
-a report is missing or no test ran, 2 when the kernels could not be had.
+Gives one table of scenario x (kernel, rung) and build/matrix.json, with --arch another name; status
+1 when a test failed, a report is missing or no test ran, 2 when the kernels could not be had.
 """
 
 import argparse
@@ -15,16 +15,18 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm import guest, packages, table
+from tests.vm import guest, packages, table, userland
 from tests.vm.errors import GuestError, VmError
 from tests.vm.report import Matrix, Session, read_session, render
 
 EMULATOR_FAULT = "Oops: int3"
 BOOTS = 4
+REFUSED = "tests/kernel/refused.py"
 RUNGS = ("fentry", "kprobe", "raw_tracepoint")
 
 
@@ -34,7 +36,8 @@ class Settings:
 
     tests: str
     rungs: tuple[str, ...]
-    python: str
+    userland: userland.Userland
+    hog: str
     extra: tuple[str, ...]
     share: Path
     timeout: float
@@ -45,24 +48,28 @@ class Settings:
 def main(argv: list[str] | None = None) -> int:
     """The exit status described above."""
     args = _parser().parse_args(argv)
-    out = args.out.absolute()
-    settings = Settings(
-        tests=args.tests,
-        rungs=tuple(args.rungs.split(",")),
-        python=args.python,
-        extra=tuple(args.extra),
-        share=out.parent / "vm",
-        timeout=args.timeout,
-        memory=args.memory,
-        cpus=args.cpus,
-    )
+    of_arch = "" if args.arch == table.NATIVE else f"-{args.arch}"
+    out = (args.out or Path(f"build/matrix{of_arch}.json")).absolute()
+    share = out.parent / f"vm{of_arch}"
     try:
-        kernels = packages.ensure(table.choose(args.kernels))
+        kernels = packages.ensure(table.choose(args.kernels, args.arch))
+        root = userland.ensure(args.arch)
     except VmError as error:
         print(f"tests.vm.matrix: {error}", file=sys.stderr)
         return 2
     guest.end_with_us()
-    prepare(settings.share)
+    share.mkdir(parents=True, exist_ok=True)
+    settings = Settings(
+        tests=args.tests,
+        rungs=tuple(args.rungs.split(",")),
+        userland=root,
+        hog=root.hog or prepare(share),
+        extra=tuple(args.extra),
+        share=share,
+        timeout=args.timeout,
+        memory=args.memory,
+        cpus=args.cpus,
+    )
     matrix = Matrix()
     with ThreadPoolExecutor(max_workers=args.jobs) as pool:
         results = pool.map(lambda kernel: run_kernel(kernel, settings), kernels)
@@ -74,9 +81,8 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if matrix.failed() else 0
 
 
-def prepare(share: Path) -> None:
-    """Do once, and fast, what each emulated guest would do again: compile C and Python."""
-    share.mkdir(parents=True, exist_ok=True)
+def prepare(share: Path) -> str:
+    """Do once, and fast, what each emulated guest would do again: compile Python, and the hog."""
     root = Path(__file__).parents[2]
     compile_c = [
         "cc",
@@ -89,6 +95,7 @@ def prepare(share: Path) -> None:
     subprocess.run(compile_c, check=True)
     for folder in ("src", "tests"):
         compileall.compile_dir(root / folder, quiet=2)
+    return str(share / "hog")
 
 
 def run_kernel(
@@ -132,14 +139,15 @@ def _booted(kernel: packages.Kernel, share: Path, settings: Settings) -> guest.G
     def run() -> guest.GuestResult:
         return guest.run(
             kernel,
-            ["sh", "-c", _script(share, settings)],
+            ["sh", "-c", _script(share, settings, kernel.refused)],
             share=share,
             timeout=settings.timeout,
+            userland=settings.userland,
             cpus=settings.cpus,
             memory=settings.memory,
             environ={
                 "CONTAINER_OOMKILL_GUEST": "1",
-                "CONTAINER_OOMKILL_HOG": str(settings.share / "hog"),
+                "CONTAINER_OOMKILL_HOG": settings.hog,
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # seconds each, and none is used
             },
         )
@@ -155,11 +163,12 @@ def _booted(kernel: packages.Kernel, share: Path, settings: Settings) -> guest.G
     return run()
 
 
-def _script(share: Path, settings: Settings) -> str:
+def _script(share: Path, settings: Settings, refused: Sequence[str]) -> str:
     """One line per rung; each leaves RUNG.xml, RUNG.log and, when pytest ended, RUNG.status."""
     lines = []
     for rung in settings.rungs:
-        command = [settings.python, "-m", "pytest", settings.tests, "-p", "no:cacheprovider"]
+        tests = REFUSED if rung in refused else settings.tests
+        command = [settings.userland.python, "-m", "pytest", tests, "-p", "no:cacheprovider"]
         command += ["--hook", rung, f"--junitxml={share}/{rung}.xml", *settings.extra]
         base = shlex.quote(f"{share}/{rung}")
         lines.append(f"{shlex.join(command)} > {base}.log 2>&1; echo $? > {base}.status")
@@ -189,11 +198,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m tests.vm.matrix",
         description="Run the kernel tests in real Debian kernels and print one table.",
     )
+    parser.add_argument("--arch", choices=sorted(table.ARCHES.values()), default=table.NATIVE)
     parser.add_argument("--kernels", default="quick", help="quick, all or names (default: quick)")
     parser.add_argument("--tests", default="tests/kernel", help="what pytest is pointed at")
     parser.add_argument("--rungs", default=",".join(RUNGS), help="values for --hook, with commas")
-    parser.add_argument("--python", default=sys.executable, help="interpreter in the guest")
-    parser.add_argument("--out", type=Path, default=Path("build/matrix.json"))
+    parser.add_argument("--out", type=Path, help="default: build/matrix[-ARCH].json")
     parser.add_argument("--jobs", type=int, default=1, help="guests at a time (default: 1)")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds per kernel")
     parser.add_argument("--memory", default="1G")

@@ -23,6 +23,7 @@ from tests.vm.apt import Apt, Package, run
 from tests.vm.errors import PackageError
 from tests.vm.table import KernelSpec
 
+_NOT_OF_PACKAGES = ("why", "in_quick", "refused")  # keys of a row
 CACHE_VARIABLE = "CONTAINER_OOMKILL_CACHE"
 
 
@@ -35,6 +36,7 @@ class Kernel:
     root: Path
     packages: dict[str, str]
     arch: str = "amd64"
+    refused: tuple[str, ...] = ()  # rungs that it does not have
 
     @property
     def image(self) -> Path:
@@ -55,7 +57,7 @@ def ensure(
     cache = cache_dir() if cache is None else cache
     kernels = cache / "kernels"
     kernels.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "lock"):
+    with locked(cache / "lock"):
         for arch in sorted({spec.arch for spec in specs}):
             rows = [spec for spec in specs if spec.arch == arch]
             missing = [row for row in rows if refresh or cached(row, cache=cache) is None]
@@ -74,7 +76,7 @@ def cached(spec: KernelSpec, *, cache: Path | None = None) -> Kernel | None:
         return None
     if record["row"] != _fingerprint(spec):
         return None
-    return Kernel(spec.name, record["release"], root, record["packages"], spec.arch)
+    return Kernel(spec.name, record["release"], root, record["packages"], spec.arch, spec.refused)
 
 
 def _fetch(specs: Sequence[KernelSpec], kernels: Path, arch: str) -> None:
@@ -183,12 +185,12 @@ def _publish(root: Path, place: Path, trash: Path) -> None:
 
 
 def _fingerprint(spec: KernelSpec) -> str:
-    row = {key: value for key, value in asdict(spec).items() if key not in ("why", "in_quick")}
+    row = {key: value for key, value in asdict(spec).items() if key not in _NOT_OF_PACKAGES}
     return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """One fetch at a time for a cache: a second run waits and then finds the kernels there."""
     with path.open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

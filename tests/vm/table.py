@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes `kernels.toml` and a choice ("quick", "all", "6.1,7.3"), gives the rows chosen."""
 
+import platform
 import re
 import tomllib
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from typing import Any
 from tests.vm.errors import TableError
 
 TABLE = Path(__file__).with_name("kernels.toml")
-_KEYS = {"name", "suites", "package", "why", "in_quick", "arch"}
+# Debian's name for it: by uname -m
+ARCHES = {"x86_64": "amd64", "aarch64": "arm64"}
+NATIVE = ARCHES[platform.machine()]
+_KEYS = {"name", "suites", "package", "why", "in_quick", "arch", "refused"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class KernelSpec:
     modules: tuple[str, ...]
     in_quick: bool = False
     arch: str = "amd64"
+    refused: tuple[str, ...] = ()
 
 
 def load(path: Path = TABLE) -> tuple[KernelSpec, ...]:
@@ -32,9 +37,9 @@ def load(path: Path = TABLE) -> tuple[KernelSpec, ...]:
         data = tomllib.load(file)
     modules = tuple(data["modules"])
     rows = tuple(_row(row, modules, path) for row in data["kernel"])
-    names = [row.name for row in rows]
+    names = [(row.name, row.arch) for row in rows]
     if len(set(names)) != len(names):
-        raise TableError(f"read {path}: a kernel name occurs twice")
+        raise TableError(f"read {path}: a kernel name occurs twice on one architecture")
     return rows
 
 
@@ -48,12 +53,15 @@ def _row(row: dict[str, Any], modules: tuple[str, ...], path: Path) -> KernelSpe
         re.compile(row["package"])
     except re.error as error:
         raise TableError(f"read {path}: kernel {name}: package: {error}") from error
-    return KernelSpec(**{**row, "suites": tuple(row["suites"]), "modules": modules})
+    lists = {"suites": tuple(row["suites"]), "refused": tuple(row.get("refused", ()))}
+    return KernelSpec(**{**row, **lists, "modules": modules})
 
 
-def choose(choice: str, rows: tuple[KernelSpec, ...] | None = None) -> tuple[KernelSpec, ...]:
-    """Rows for "quick", "all" or names with commas, always in the order of the table."""
-    rows = load() if rows is None else rows
+def choose(
+    choice: str, arch: str = NATIVE, rows: tuple[KernelSpec, ...] | None = None
+) -> tuple[KernelSpec, ...]:
+    """Rows of `arch` for "quick", "all" or names with commas, in the order of the table."""
+    rows = tuple(row for row in (load() if rows is None else rows) if row.arch == arch)
     if choice == "all":
         return rows
     if choice == "quick":
@@ -63,6 +71,6 @@ def choose(choice: str, rows: tuple[KernelSpec, ...] | None = None) -> tuple[Ker
     if not wanted or wanted - known:
         bad = ", ".join(sorted(wanted - known)) or repr(choice)
         raise TableError(
-            f"choose kernel {bad}: not in the table; it has {', '.join(sorted(known))}"
+            f"choose {arch} kernel {bad}: not in the table; it has {', '.join(sorted(known))}"
         )
     return tuple(row for row in rows if row.name in wanted)
