@@ -50,12 +50,22 @@ static __always_inline bool mark_victim_has_task(void)
 }
 
 /*
- * memcg->swappiness has a meaning on cgroup v1 only; a v7.3 built without
- * CONFIG_MEMCG_V1 no longer has it.
+ * memcg->swappiness and memcg->kmem have a meaning on cgroup v1 only; a kernel
+ * built without CONFIG_MEMCG_V1 no longer has the latter, a v7.3 neither.
  */
 struct mem_cgroup___v1 {
 	int swappiness;
+	struct page_counter kmem;
 } CORE_FLAVOUR;
+
+static __always_inline u64 memcg_v1_kernel_pages(const struct mem_cgroup *memcg)
+{
+	const struct mem_cgroup___v1 *v1 = (const void *)memcg;
+
+	if (bpf_core_field_exists(v1->kmem))
+		return BPF_CORE_READ(v1, kmem.usage.counter);
+	return OOMKILL_UNKNOWN;
+}
 
 static __always_inline s32 memcg_v1_swappiness(const struct mem_cgroup *memcg)
 {
@@ -133,6 +143,26 @@ static __always_inline bool percpu_offset(u32 cpu, u64 *offset)
 static __always_inline u64 not_negative(s64 count)
 {
 	return count > 0 ? count : 0;
+}
+
+/*
+ * A field, read directly where the verifier knows the pointer's type (fentry),
+ * else through the helper.
+ */
+#define FIELD(direct, pointer, field) ((direct) ? (pointer)->field : BPF_CORE_READ(pointer, field))
+
+/* The counters themselves, which is what oom_badness() adds up until v6.18. */
+static __always_inline u64 mm_counter(const struct mm_struct *mm, int member, bool direct)
+{
+	const struct mm_struct___v510 *old = (const void *)mm;
+	const struct mm_struct___v62 *new = (const void *)mm;
+	s64 count;
+
+	if (bpf_core_type_exists(struct mm_rss_stat))
+		count = FIELD(direct, old, rss_stat.count[member].counter);
+	else
+		count = FIELD(direct, new, rss_stat[member].count);
+	return not_negative(count);
 }
 
 /* Fills pages[RSS_*] of one address space; cpus is a constant to the verifier. */

@@ -5,6 +5,7 @@
  * The kernel's way through mm/oom_kill.c, and where this program listens:
  *
  *	out_of_memory()
+ *	  oom_evaluate_task(task, oc)		0. each process it looks at
  *	  oom_kill_process(oc, message)		1. what ran out, and who asked
  *	    __oom_kill_process(victim)		2. SIGKILL is really sent
  *	      mark_oom_victim()
@@ -14,7 +15,7 @@
  * With memory.oom.group, 2 and 3 come again for each further victim. A task
  * that was already exiting comes to 3 without 2: a mark, not a kill.
  *
- * 1, 2 and 4 are fentry programs or, where the kernel has no trampolines,
+ * 0, 1, 2 and 4 are fentry programs or, where the kernel has no trampolines,
  * kprobes. Where it has neither, 3 stands alone and infers what it can.
  *
  * The kernel holds oom_lock all along, so one scratch element is enough; the
@@ -29,6 +30,8 @@
 
 #define NAME_SIZE 256 /* NAME_MAX and its NUL */
 #define THREADS_MAX 64
+#define ZOMBIE_THREADS_MAX 8
+#define PF_KTHREAD 0x00200000
 #define NS_PER_MS 1000000ULL
 
 /* Raw tracepoint alone: further victims of a group come within this time. */
@@ -48,7 +51,11 @@ asm(".globl oomkill_machine\n.set oomkill_machine, 183"); /* EM_AARCH64 */
 
 const volatile struct oomkill_config config = {};
 
+#include "memcg_stat.bpf.h" /* reads config */
+
 struct scratch {
+	struct mem_cgroup *domain; /* whose memory.stat is still to be read, else NULL */
+	struct oom_control *scan; /* what the candidates were looked at for, else NULL */
 	struct task_struct *killed; /* between 2 and 3, else NULL */
 	u64 group_id; /* raw tracepoint alone: the group this incident kills */
 	u64 last_ns; /* raw tracepoint alone: when the last victim was marked */
@@ -56,6 +63,12 @@ struct scratch {
 	u32 used; /* of record.strings */
 	u32 used_by_incident; /* of it, what all victims share */
 	u32 threads; /* of the victim, before SIGKILL made some of them leave */
+	u32 scan_owner; /* thread that looks */
+	u32 scan_chose; /* it has found one it may kill */
+	u32 kept; /* of record.candidates */
+	u32 least; /* the smallest of them, once there is no room for more */
+	u64 least_pages;
+	u64 total_pages; /* of the scan */
 	struct oomkill_victim record;
 };
 
@@ -278,6 +291,50 @@ static __always_inline void fill_memcg_name(struct scratch *s, struct oomkill_me
 	fill_path(s, to, BPF_CORE_READ(memcg, css.cgroup, kn));
 }
 
+static __always_inline void no_stat(struct oomkill_stat *to)
+{
+	__builtin_memset(to, 0xff, sizeof(*to));
+	to->flags = 0;
+	to->pad = 0;
+}
+
+/* Of the domain or of the victim's cgroup: which is 0 or 1. */
+__noinline int fill_stat(u64 memcg, u64 which)
+{
+	struct stat_sums *sums = get_stat_sums();
+	struct scratch *s = get_scratch();
+	struct oomkill_stat *to;
+	u64 *values;
+	int i;
+
+	if (!s || !sums)
+		return 0;
+	to = which ? &s->record.victim_stat : &s->record.domain_stat;
+	no_stat(to);
+	if (!memcg || !sum_stat(memcg))
+		return 0;
+	values = &to->anon_pages;
+	for (i = 0; i < STAT_ITEMS; i++)
+		if (sums->slots[i] != NO_SLOT)
+			values[i] = not_negative(sums->sums[i]);
+	if (sums->slots[STAT_KERNEL] == NO_SLOT && memcg_is_v1((struct mem_cgroup *)memcg))
+		to->kernel_pages = memcg_v1_kernel_pages((struct mem_cgroup *)memcg);
+	if (sums->approximate)
+		to->flags |= OOMKILL_STAT_APPROXIMATE;
+	return 0;
+}
+
+/* At the moment of the kill, the domain's once per incident. */
+static __always_inline void fill_stats(struct scratch *s, const struct task_struct *victim)
+{
+	u64 memcg = (u64)task_memcg(victim);
+
+	if (s->domain)
+		fill_stat((u64)s->domain, 0);
+	s->domain = NULL;
+	fill_stat(memcg_id((void *)memcg) == s->record.domain.id ? 0 : memcg, 1);
+}
+
 static __always_inline void fill_memcg(struct scratch *s, struct oomkill_memcg *to,
 				       const struct mem_cgroup *memcg)
 {
@@ -414,6 +471,33 @@ static __always_inline void fill_process(struct oomkill_victim *record,
 	BPF_CORE_READ_STR_INTO(&to->parent_comm, parent, comm);
 }
 
+/* The trigger's own, whose address space this is: the only one that can be read here. */
+__noinline int write_cmdline(u64 mm)
+{
+	u64 start = BPF_CORE_READ((struct mm_struct *)mm, arg_start);
+	u64 size = BPF_CORE_READ((struct mm_struct *)mm, arg_end) - start;
+	struct scratch *s = get_scratch();
+	u32 at;
+
+	if (!s)
+		return 0;
+	at = s->used;
+	if (size > OOMKILL_CMDLINE_LEN) {
+		size = OOMKILL_CMDLINE_LEN;
+		s->record.flags |= OOMKILL_CMDLINE_CUT;
+	}
+	barrier_var(size); /* for the verifier: these very registers are checked */
+	barrier_var(at);
+	if (size > OOMKILL_CMDLINE_LEN || at > OOMKILL_STRINGS_LEN - OOMKILL_CMDLINE_LEN)
+		return 0;
+	if (bpf_probe_read_user(&s->record.strings[at], size, (void *)start))
+		return 0;
+	s->record.cmdline_offset = at;
+	s->record.cmdline_size = size;
+	s->used = at + size;
+	return 0;
+}
+
 /* --- records ------------------------------------------------------------- */
 
 static __always_inline void fill_header(struct oomkill_header *to, struct oomkill_counters *c,
@@ -449,6 +533,132 @@ static __always_inline void send_victim(struct scratch *s, struct oomkill_counte
 	send(c, &s->record, size);
 }
 
+/* --- 0: whom the kernel looks at ----------------------------------------- */
+
+/*
+ * Called for every process of the domain, so what is done for most of them is
+ * little: read how large it is, and compare it with the smallest one kept.
+ */
+
+/* Keeps a process, in the place of the smallest if there is no room. */
+__noinline int keep_candidate(u64 task_address, u64 size, u64 rss)
+{
+	const struct task_struct *task = (const struct task_struct *)task_address;
+	struct scratch *s = get_scratch();
+	struct oomkill_candidate *to;
+	u32 at, i;
+
+	if (!s)
+		return 0;
+	at = s->kept < OOMKILL_CANDIDATES ? s->kept++ : s->least;
+	barrier_var(at); /* for the verifier: this very register is checked */
+	if (at >= OOMKILL_CANDIDATES)
+		return 0;
+	to = &s->record.candidates[at];
+	to->rss_pages = rss;
+	to->size_pages = size;
+	to->pid = BPF_CORE_READ(task, tgid);
+	to->oom_score_adj = BPF_CORE_READ(task, signal, oom_score_adj);
+	/* As oom_badness() has it, which may not kill one of OOM_SCORE_ADJ_MIN. */
+	to->points = to->oom_score_adj * (s64)(s->total_pages / 1000) + (s64)size;
+	if (to->oom_score_adj == -1000)
+		to->points = OOMKILL_UNKNOWN_S64;
+	BPF_CORE_READ_STR_INTO(&to->comm, task, comm);
+	if (s->kept < OOMKILL_CANDIDATES)
+		return 0;
+	s->least_pages = OOMKILL_UNKNOWN;
+	for (i = 0; i < OOMKILL_CANDIDATES; i++) {
+		if (s->record.candidates[i].size_pages < s->least_pages) {
+			s->least_pages = s->record.candidates[i].size_pages;
+			s->least = i;
+		}
+	}
+	return 0;
+}
+
+/* The address space of a process whose leader has none left, as find_lock_task_mm() finds it. */
+__noinline u64 threads_mm(u64 leader)
+{
+	const struct task_struct *task = (const struct task_struct *)leader;
+	struct list_head *node = BPF_CORE_READ(task, signal, thread_head.next);
+	int i;
+
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+		return 0;
+	for (i = 0; i < ZOMBIE_THREADS_MAX; i++) {
+		u64 mm;
+
+		task = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
+		mm = (u64)BPF_CORE_READ(task, mm);
+		if (mm)
+			return mm;
+		node = BPF_CORE_READ(node, next);
+	}
+	return 0;
+}
+
+/* A pointer the verifier knows the type of, as a function with numbers for arguments takes it. */
+static __always_inline u64 address_of(const void *pointer)
+{
+	u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
+static __always_inline void weigh(struct scratch *s, const struct task_struct *task,
+				  const struct mm_struct *mm, bool direct)
+{
+	u64 rss = mm_counter(mm, RSS_FILE, direct) + mm_counter(mm, RSS_ANON, direct) +
+		  mm_counter(mm, RSS_SHMEM, direct);
+	u64 size = rss + mm_counter(mm, RSS_SWAP, direct);
+
+	size += (u64)FIELD(direct, mm, pgtables_bytes.counter) / config.page_size;
+	if (s->kept == OOMKILL_CANDIDATES && size <= s->least_pages)
+		return;
+	keep_candidate(address_of(task), size, rss);
+}
+
+/* Whether this call is part of a scan; a new one begins before anything is chosen. */
+static __always_inline bool in_scan(struct scratch *s, struct oom_control *oc)
+{
+	bool chose = BPF_CORE_READ(oc, chosen_points) != OOMKILL_UNKNOWN_S64; /* LONG_MIN */
+	struct oomkill_counters *c;
+
+	if (s->scan == oc && s->scan_owner == current_tid() && (chose || !s->scan_chose)) {
+		s->scan_chose = chose;
+		return true;
+	}
+	c = get_counters();
+	if (chose || !c)
+		return false;
+	c->scans++;
+	s->scan = oc;
+	s->scan_owner = current_tid();
+	s->scan_chose = false;
+	s->kept = 0;
+	s->total_pages = BPF_CORE_READ(oc, totalpages);
+	return true;
+}
+
+static __always_inline int on_look(struct task_struct *task, struct oom_control *oc, bool direct)
+{
+	struct scratch *s = get_scratch();
+	struct mm_struct *mm;
+
+	if (!s || !in_scan(s, oc))
+		return 0;
+	mm = FIELD(direct, task, mm);
+	if (mm) {
+		weigh(s, task, mm, direct);
+		return 0;
+	}
+	mm = (struct mm_struct *)threads_mm(address_of(task));
+	if (mm)
+		weigh(s, task, mm, false);
+	return 0;
+}
+
 /* --- 1: what ran out, and who asked -------------------------------------- */
 
 static __always_inline void begin_incident(struct scratch *s, struct oomkill_counters *c)
@@ -467,6 +677,8 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	record->constraint = OOMKILL_UNKNOWN_U32;
 	record->flags = 0;
 	record->message[0] = 0;
+	record->candidates_used = OOMKILL_UNKNOWN_U32;
+	no_stat(&record->domain_stat);
 }
 
 static __always_inline u64 task_group_id(const struct task_struct *task,
@@ -484,6 +696,7 @@ static __always_inline void fill_incident(struct scratch *s, struct mem_cgroup *
 {
 	struct oomkill_victim *record = &s->record;
 
+	s->domain = domain;
 	fill_memcg(s, &record->domain, domain);
 	fill_memcg_name(s, &record->trigger_memcg, task_memcg((void *)bpf_get_current_task()));
 	s->used_by_incident = s->used;
@@ -514,6 +727,9 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 	bpf_probe_read_kernel_str(record->message, sizeof(record->message), message);
 	if (!memcg)
 		record->flags |= OOMKILL_NODE_WIDE;
+	if (s->scan == oc && s->scan_owner == s->owner)
+		record->candidates_used = s->kept;
+	s->scan = NULL;
 	fill_incident(s, memcg, BPF_CORE_READ(oc, chosen));
 	return 0;
 }
@@ -534,6 +750,7 @@ static __always_inline int on_kill(struct task_struct *victim)
 	}
 	s->killed = victim;
 	s->threads = BPF_CORE_READ(victim, signal, nr_threads);
+	fill_stats(s, victim);
 	return 0;
 }
 
@@ -563,6 +780,10 @@ static __always_inline void send_kill(struct scratch *s, struct oomkill_counters
 	fill_process(&s->record, task);
 	s->record.process.tid = tid;
 	s->record.process.threads = s->threads;
+	s->record.cmdline_size = 0;
+	s->record.flags &= ~OOMKILL_CMDLINE_CUT;
+	if (config.cmdline && s->record.process.pid == s->record.trigger.pid)
+		write_cmdline((u64)BPF_CORE_READ(task, mm));
 	send_victim(s, c);
 }
 
@@ -593,6 +814,8 @@ static __always_inline void send_pid_only(struct scratch *s, struct oomkill_coun
 	fill_incident(s, NULL, NULL);
 	no_process(&s->record.process);
 	no_memcg(&s->record.victim_memcg);
+	no_stat(&s->record.victim_stat);
+	s->record.cmdline_size = 0;
 	s->record.process.tid = pid;
 	send_victim(s, c);
 	s->owner = 0;
@@ -638,6 +861,7 @@ static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_coun
 		fill_incident(s, domain, task);
 	}
 	s->last_ns = now;
+	fill_stats(s, task);
 	send_kill(s, c, task, marked_tid(arg));
 }
 
@@ -676,6 +900,12 @@ static __always_inline int on_oom_kill_process_return(void)
 
 /* --- the hooks of the first two rungs ------------------------------------ */
 
+SEC("fentry/oom_evaluate_task")
+int BPF_PROG(fentry_look, struct task_struct *task, struct oom_control *oc)
+{
+	return on_look(task, oc, true);
+}
+
 SEC("fentry/oom_kill_process")
 int BPF_PROG(fentry_oom_kill_process, struct oom_control *oc, const char *message)
 {
@@ -692,6 +922,12 @@ SEC("fexit/oom_kill_process")
 int BPF_PROG(fexit_oom_kill_process)
 {
 	return on_oom_kill_process_return();
+}
+
+SEC("kprobe/oom_evaluate_task")
+int BPF_KPROBE(kprobe_look, struct task_struct *task, struct oom_control *oc)
+{
+	return on_look(task, oc, false);
 }
 
 SEC("kprobe/oom_kill_process")

@@ -13,7 +13,7 @@
 #define OOMKILL_H
 
 /* Raised whenever a struct below changes: readers refuse what they do not know. */
-#define OOMKILL_LAYOUT 1
+#define OOMKILL_LAYOUT 2
 
 #define OOMKILL_UNKNOWN 0xffffffffffffffff
 #define OOMKILL_UNKNOWN_S64 (-0x7fffffffffffffff - 1)
@@ -26,7 +26,13 @@
 /* Longest path kept of one cgroup, and of all three of a record, in bytes. */
 #define OOMKILL_PATH_LEN 4096
 #define OOMKILL_PATH_DEPTH 48
-#define OOMKILL_STRINGS_LEN 12544
+#define OOMKILL_STRINGS_LEN 13568
+
+/* Longest command line kept, in bytes; it comes after the paths. */
+#define OOMKILL_CMDLINE_LEN 1024
+
+/* Of the processes the kernel looked at, how many are kept. */
+#define OOMKILL_CANDIDATES 12
 
 enum oomkill_kind {
 	OOMKILL_VICTIM = 1, /* struct oomkill_victim: one process was killed */
@@ -45,6 +51,7 @@ enum oomkill_flags {
 	OOMKILL_NODE_WIDE = 4, /* no cgroup's limit was the cause */
 	OOMKILL_KILL_UNSURE = 8, /* a mark that may have been no kill */
 	OOMKILL_THREADS_CUT = 16, /* more threads than are summed up */
+	OOMKILL_CMDLINE_CUT = 32, /* the command line is longer than is kept */
 };
 
 enum oomkill_memcg_flags {
@@ -80,6 +87,28 @@ struct oomkill_memcg {
 	__u16 path_offset; /* into strings */
 	__u16 path_size; /* bytes, the NULs included */
 	__u32 flags; /* enum oomkill_memcg_flags */
+	__u32 pad;
+};
+
+enum oomkill_stat_flags {
+	OOMKILL_STAT_APPROXIMATE = 1, /* more was charged than could be added up */
+};
+
+/*
+ * Where a memory cgroup's memory is, as in its memory.stat; the cgroups below it
+ * included. In the units the kernel counts each in.
+ */
+struct oomkill_stat {
+	__u64 anon_pages;
+	__u64 file_pages;
+	__u64 shmem_pages;
+	__u64 kernel_stack_kib;
+	__u64 pagetables_pages;
+	__u64 slab_reclaimable_bytes;
+	__u64 slab_unreclaimable_bytes;
+	__u64 sock_pages;
+	__u64 kernel_pages;
+	__u32 flags; /* enum oomkill_stat_flags */
 	__u32 pad;
 };
 
@@ -125,6 +154,16 @@ struct oomkill_process {
 	char parent_comm[OOMKILL_COMM_LEN];
 };
 
+/* A process the kernel looked at when it chose. */
+struct oomkill_candidate {
+	__u64 rss_pages;
+	__u64 size_pages; /* resident, swapped out and page tables: what points start from */
+	__s64 points; /* unknown: it may not be killed */
+	__u32 pid;
+	__s32 oom_score_adj;
+	char comm[OOMKILL_COMM_LEN];
+};
+
 struct oomkill_victim {
 	struct oomkill_header header;
 	__u64 total_pages; /* oom_control.totalpages: capacity of the domain */
@@ -136,9 +175,15 @@ struct oomkill_victim {
 	struct oomkill_memcg domain;
 	struct oomkill_memcg trigger_memcg; /* path and id only */
 	struct oomkill_memcg victim_memcg;
+	struct oomkill_stat domain_stat;
+	struct oomkill_stat victim_stat; /* where it is not the domain's */
 	struct oomkill_trigger trigger;
 	struct oomkill_process process;
 	char message[OOMKILL_MESSAGE_LEN];
+	struct oomkill_candidate candidates[OOMKILL_CANDIDATES]; /* in no order */
+	__u32 candidates_used; /* unknown: the kernel was not seen looking */
+	__u16 cmdline_offset; /* into strings */
+	__u16 cmdline_size; /* bytes; each argument ends with a NUL */
 	char strings[OOMKILL_STRINGS_LEN]; /* only the used part is sent */
 };
 
@@ -148,6 +193,7 @@ struct oomkill_counters {
 	__u64 incidents;
 	__u64 kills; /* __oom_kill_process() calls; a few may find the victim gone */
 	__u64 marks; /* mark_victim without a kill: already exiting */
+	__u64 scans; /* oom_evaluate_task() seen going through the processes */
 	__u64 lost_ring_full;
 	__u64 lost_no_context; /* a kill outside of any incident this program saw begin */
 };
@@ -157,7 +203,8 @@ struct oomkill_config {
 	__u32 hook; /* enum oomkill_hook */
 	__u32 cpus; /* possible CPUs, at most OOMKILL_CPUS_MAX */
 	__u32 pages_slack; /* raw tracepoint: distance from the limit that still counts as full */
-	__u32 pad;
+	__u32 page_size; /* bytes */
+	__u32 cmdline; /* whether to read it: it may hold secrets */
 };
 
 #define OOMKILL_CPUS_MAX 1024

@@ -118,6 +118,8 @@ struct cgroup {
 
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
+	struct list_head sibling;
+	struct list_head children;
 	struct cgroup_subsys_state *parent;
 };
 
@@ -176,6 +178,8 @@ struct mm_struct {
 	unsigned long exec_vm;
 	unsigned long stack_vm;
 	atomic_long_t pgtables_bytes;
+	unsigned long arg_start;
+	unsigned long arg_end;
 };
 
 struct signal_struct {

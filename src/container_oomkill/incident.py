@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from . import wire
 from .wire import HOOKS, lib
 
 SCHEMA = 1
@@ -63,8 +64,8 @@ class Stat:
     slab_reclaimable_bytes: int | None = None
     slab_unreclaimable_bytes: int | None = None
     sock_bytes: int | None = None
-    kernel_bytes: int | None = None  # all of the kernel's, the five above included where counted
-    approximate: bool | None = None  # lacks what cgroups below had not handed up yet
+    kernel_bytes: int | None = None  # stacks, page tables and slab included, sock not
+    approximate: bool | None = None  # CPUs or cgroups below may hold more that was not added up
 
     def cache_bytes(self) -> int | None:
         """Return page cache without shmem, as a process's ``rss.file_bytes`` has it."""
@@ -279,6 +280,7 @@ class Decoder:
                 cgroup=_path(raw, "trigger_memcg"),
             ),
             victims=(self._victim(raw),),
+            candidates=self._candidates(raw),
         )
 
     def _bytes(self, pages: int | None) -> int | None:
@@ -312,6 +314,43 @@ class Decoder:
             swap_usage_bytes=self._bytes(swap_usage),
             swap_limit_bytes=self._limit(swap_limit),
             swappiness=swappiness,
+            stat=self._stat(raw, "domain_stat."),
+        )
+
+    def _stat(self, raw: dict[str, Any], of: str) -> Stat | None:
+        in_bytes, stack = self._bytes, raw[of + "kernel_stack_kib"]
+        if raw[of + "anon_pages"] is None:
+            return None
+        return Stat(
+            anon_bytes=in_bytes(raw[of + "anon_pages"]),
+            file_bytes=in_bytes(raw[of + "file_pages"]),
+            shmem_bytes=in_bytes(raw[of + "shmem_pages"]),
+            kernel_stack_bytes=None if stack is None else stack << 10,
+            pagetables_bytes=in_bytes(raw[of + "pagetables_pages"]),
+            slab_reclaimable_bytes=raw[of + "slab_reclaimable_bytes"],
+            slab_unreclaimable_bytes=raw[of + "slab_unreclaimable_bytes"],
+            sock_bytes=in_bytes(raw[of + "sock_pages"]),
+            kernel_bytes=in_bytes(raw[of + "kernel_pages"]),
+            approximate=bool((raw[of + "flags"] or 0) & lib.OOMKILL_STAT_APPROXIMATE),
+        )
+
+    def _candidates(self, raw: dict[str, Any]) -> tuple[Candidate, ...] | None:
+        """All but the victim; `join` takes out a group's further ones."""
+        count = raw["candidates_used"]
+        if count is None:
+            return None
+        looked_at = wire.candidates(raw["candidates"], min(count, lib.OOMKILL_CANDIDATES))
+        looked_at.sort(key=lambda candidate: candidate["size_pages"] or 0, reverse=True)
+        return tuple(
+            Candidate(
+                pid=candidate["pid"],
+                command=_text(candidate["comm"]) or None,
+                rss_bytes=self._bytes(candidate["rss_pages"]),
+                oom_score_adj=candidate["oom_score_adj"],
+                points=candidate["points"],
+            )
+            for candidate in looked_at
+            if candidate["pid"] != raw["process.pid"]
         )
 
     def _victim(self, raw: dict[str, Any]) -> Victim:
@@ -331,11 +370,13 @@ class Decoder:
             ppid=raw["process.ppid"],
             command=_text(raw["process.comm"]) or None,
             parent_command=_text(raw["process.parent_comm"]) or None,
+            cmdline=_cmdline(raw),
             uid=raw["process.uid"],
             cgroup=_path(raw, "victim_memcg"),
             cgroup_id=raw["victim_memcg.id"],
             usage_bytes=in_bytes(raw["victim_memcg.usage_pages"]),
             limit_bytes=self._limit(raw["victim_memcg.limit_pages"]),
+            stat=self._stat(raw, "victim_stat."),
             oom_score_adj=raw["process.oom_score_adj"],
             points=raw["points"],
             rss=rss,
@@ -378,7 +419,11 @@ class Decoder:
 def join(first: Incident, more: Incident) -> Incident:
     """Add a further victim of the same incident; the kernel gave it no points of its own."""
     further = tuple(replace(victim, points=None) for victim in more.victims)
-    return first.changed(victims=first.victims + further)
+    candidates = first.candidates
+    if candidates is not None:
+        killed = {victim.pid for victim in further}
+        candidates = tuple(other for other in candidates if other.pid not in killed)
+    return first.changed(victims=first.victims + further, candidates=candidates)
 
 
 def _seconds(nanoseconds: int | None) -> float | None:
@@ -397,6 +442,22 @@ def _larger(hiwater: int | None, now: int | None) -> int | None:
 
 def _text(data: bytes) -> str:
     return data.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+
+
+def _cmdline(raw: dict[str, Any]) -> str | None:
+    start, size = raw["cmdline_offset"], raw["cmdline_size"]
+    data = raw["strings"][start : start + size]
+    return cmdline_text(data, cut=bool((raw["flags"] or 0) & lib.OOMKILL_CMDLINE_CUT))
+
+
+def cmdline_text(data: bytes, *, cut: bool) -> str | None:
+    """Return a command line as one would type it; ``data``: arguments, each ended by a NUL."""
+    if not data.strip(b"\0"):
+        return None
+    from shlex import join as quoted  # few ask for command lines
+
+    words = data.removesuffix(b"\0").decode("utf-8", "backslashreplace").split("\0")
+    return quoted(words) + ("…" if cut else "")
 
 
 def _path(raw: dict[str, Any], memcg: str) -> str | None:

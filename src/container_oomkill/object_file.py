@@ -28,6 +28,8 @@ MACHINES = {"x86_64": 62, "aarch64": 183}  # EM_* in elf.h
 STRUCTS = (
     "oomkill_header",
     "oomkill_memcg",
+    "oomkill_stat",
+    "oomkill_candidate",
     "oomkill_trigger",
     "oomkill_process",
     "oomkill_victim",

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 # In the order they are attached: whoever ends an incident before whoever begins one.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
-    "fentry": ("mark_victim", "fexit_oom_kill_process", "fentry_kill", "fentry_oom_kill_process"),
+    "fentry": (
+        "mark_victim",
+        "fexit_oom_kill_process",
+        "fentry_kill",
+        "fentry_oom_kill_process",
+    ),
     "kprobe": (
         "mark_victim",
         "kretprobe_oom_kill_process",
@@ -35,6 +40,9 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     ),
     "raw_tracepoint": ("mark_victim",),
 }
+# Sees whom the kernel looks at; a kernel without the function gives all the rest.
+LOOKS: Mapping[str, str] = {"fentry": "fentry_look", "kprobe": "kprobe_look"}
+LOOKED_AT_BY = "oom_evaluate_task"
 HOOK_NUMBERS = {name: number for number, name in wire.HOOKS.items()}
 KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
 RING_BYTES = 1 << 20
@@ -46,8 +54,22 @@ SLACK_PAGES_PER_CPU = 64
 class Probe:
     """Programs attached, and the ring they write to. Closing detaches everything."""
 
-    def __init__(self, hook: str, data: bytes, *, btf: str | None, ring_bytes: int) -> None:
+    def __init__(
+        self,
+        hook: str,
+        data: bytes,
+        *,
+        btf: str | None,
+        ring_bytes: int,
+        cmdline: bool = False,
+        look: bool = True,
+    ) -> None:
+        """``look``: whether to attach to what `LOOKS` names as well."""
         cpus = libbpf.possible_cpus()
+        programs = PROGRAMS[hook]
+        self._looks = look and hook in LOOKS
+        if self._looks:
+            programs = (*programs, LOOKS[hook])
         self.hook = hook
         self.kills_before = read_kernel_kills()  # of the kernel, none of them ours
         self.kernel = os.uname().release
@@ -56,18 +78,22 @@ class Probe:
         self.refused: dict[str, BpfError] = {}
         self._links: list[libbpf.Link] = []
         with libbpf.open_object(data, "oomkill", btf=btf) as opened:
-            opened.choose(PROGRAMS[hook])
+            opened.choose(programs)
             opened.resize("ring", ring_bytes)
             if hook != "raw_tracepoint":
                 opened.resize("kills_seen", 1)
             opened.configure(
                 wire.config(
-                    hook=HOOK_NUMBERS[hook], cpus=cpus, pages_slack=SLACK_PAGES_PER_CPU * cpus
+                    hook=HOOK_NUMBERS[hook],
+                    cpus=cpus,
+                    pages_slack=SLACK_PAGES_PER_CPU * cpus,
+                    page_size=os.sysconf("SC_PAGE_SIZE"),
+                    cmdline=cmdline,
                 )
             )
             self._object = opened.load()
         try:
-            for program in PROGRAMS[hook]:
+            for program in programs:
                 self._links.append(self._object.attach(program))
             self.ring = libbpf.Ring(self._object.map_fd("ring"), self._object.map_entries("ring"))
         except BaseException:
@@ -86,6 +112,7 @@ class Probe:
             "oom_control": told,
             "domain_told": told,
             "threads": told,
+            "candidates": self._looks,
             "every_victim": told or self._marks_have_tasks(),
         }
 
@@ -132,15 +159,28 @@ class Probe:
         self.close()
 
 
+def _attach_on(rung: str, data: bytes, *, btf: str | None, ring_bytes: int, cmdline: bool) -> Probe:
+    """One rung, without the look at others where the kernel lacks nothing but that."""
+    try:
+        return Probe(rung, data, btf=btf, ring_bytes=ring_bytes, cmdline=cmdline)
+    except BpfError as error:
+        if LOOKED_AT_BY not in error.log:
+            raise
+        return Probe(rung, data, btf=btf, ring_bytes=ring_bytes, cmdline=cmdline, look=False)
+
+
 def attach(
     data: bytes,
     *,
     hook: str | None = None,
     btf: str | None = None,
     ring_bytes: int = RING_BYTES,
+    cmdline: bool = False,
     debug: bool = False,
 ) -> Probe:
     """Climb down the rungs to the first that attaches; ``hook`` forces one.
+
+    ``cmdline``: read the victim's command line as well, which may hold secrets.
 
     Raises `UnsupportedError` with each rung's reason when none does.
     """
@@ -150,7 +190,7 @@ def attach(
     refused: dict[str, BpfError] = {}
     for rung in PROGRAMS if hook is None else (hook,):
         try:
-            probe = Probe(rung, data, btf=btf, ring_bytes=ring_bytes)
+            probe = _attach_on(rung, data, btf=btf, ring_bytes=ring_bytes, cmdline=cmdline)
         except BpfError as error:
             refused[rung] = error
             continue

@@ -71,8 +71,8 @@ def _flatten(
             offsets += _flatten(field.type, path + ".", offset, names, codes)
             continue
         names.append(path)
-        if field.type.kind == "array":
-            codes.append(f"{field.type.length}s")
+        if field.type.kind == "array":  # of characters, or of structs with a Layout of their own
+            codes.append(f"{ffi.sizeof(field.type)}s")
         else:
             codes.append(CODES[field.type.cname])
     return offsets
@@ -80,6 +80,7 @@ def _flatten(
 
 HEADER = Layout("oomkill_header")
 VICTIM = Layout("oomkill_victim", before="strings")
+CANDIDATE = Layout("oomkill_candidate")
 COUNTERS = Layout("oomkill_counters")
 
 HOOKS = {
@@ -89,11 +90,12 @@ HOOKS = {
 }
 
 
-def config(*, hook: int, cpus: int, pages_slack: int) -> bytes:
+def config(*, hook: int, cpus: int, pages_slack: int, page_size: int, cmdline: bool) -> bytes:
     """Return ``struct oomkill_config`` as bytes."""
     if not 0 < cpus <= lib.OOMKILL_CPUS_MAX:
         raise RecordError(f"{cpus} possible cpus: this build counts up to {lib.OOMKILL_CPUS_MAX}")
     settings = {"hook": hook, "cpus": cpus, "pages_slack": pages_slack}
+    settings |= {"page_size": page_size, "cmdline": cmdline}
     return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
 
 
@@ -125,9 +127,15 @@ def header(data: bytes) -> dict[str, Any]:
 
 
 def victim(data: bytes) -> dict[str, Any]:
-    """Return a victim record's fields and, as ``strings``, the bytes its paths lie in."""
+    """Return a victim record's fields, and as ``strings`` the bytes its paths lie in."""
     if len(data) < VICTIM.size:
         raise RecordError(f"victim record of {len(data)} bytes: at least {VICTIM.size} expected")
     fields = VICTIM.unpack(data)
     fields["strings"] = data[VICTIM.size :]
     return fields
+
+
+def candidates(data: bytes, count: int) -> list[dict[str, Any]]:
+    """Return the first ``count`` of a victim record's ``candidates``."""
+    size = CANDIDATE.size
+    return [CANDIDATE.unpack(data[at : at + size]) for at in range(0, count * size, size)]

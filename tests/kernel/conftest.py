@@ -62,6 +62,11 @@ def lacking(what: str, config: pytest.Config) -> str | None:
             if os.environ.get("CONTAINER_OOMKILL_GUEST")
             else "changes settings of the whole kernel, so it runs in a guest only"
         ),
+        "a look at the others": (
+            "the raw_tracepoint rung does not see whom the kernel looks at"
+            if chosen_hook(config) == "raw_tracepoint"
+            else None
+        ),
         "the task": (
             "this kernel's tracepoint gives the raw_tracepoint rung a pid, not the task"
             if gives_pid_only(config)

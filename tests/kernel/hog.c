@@ -8,6 +8,8 @@
  *	cpu N			stay on that CPU
  *	anon MIB, shmem MIB	touch that much memory, page by page
  *	file PATH MIB		write and map a file of that size
+ *	pipes MIB		fill pipes with that much
+ *	tables MIB		page tables of that size, with nothing behind them
  *	threads N		start N threads that wait
  *	leave			end this thread; another goes on with the next argument
  *	fork			a child goes on; the parent waits for it
@@ -50,14 +52,19 @@ static long number(void)
 	return atol(word());
 }
 
+static void count(long mib)
+{
+	used_mib += mib;
+	if (used_mib > MAX_MIB)
+		errx(2, "more than %d MiB", MAX_MIB);
+}
+
 static void touch(int flags, int fd, long mib)
 {
 	const long page = sysconf(_SC_PAGESIZE);
 	volatile char *memory;
 
-	used_mib += mib;
-	if (used_mib > MAX_MIB)
-		errx(2, "more than %d MiB", MAX_MIB);
+	count(mib);
 	memory = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, flags, fd, 0);
 	if (memory == MAP_FAILED)
 		err(2, "mmap");
@@ -74,6 +81,34 @@ static void write_file(void)
 	if (fd < 0 || ftruncate(fd, mib << 20))
 		err(2, "file");
 	touch(MAP_SHARED, fd, mib);
+}
+
+static void fill_pipes(void)
+{
+	static const char full[1 << 16];
+	long mib = number();
+	int ends[2];
+
+	count(mib);
+	for (long i = 0; i < mib << 4; i++)
+		if (pipe(ends) || write(ends[1], full, sizeof(full)) != sizeof(full))
+			err(2, "pipe");
+}
+
+/* A page of them for each 2 MiB read; all of it is the one page of zeros. */
+static void fill_tables(void)
+{
+	const long step = 2 << 20, mib = number();
+	const long size = (mib << 20) / sysconf(_SC_PAGESIZE) * step;
+	volatile char *memory;
+
+	count(mib);
+	memory = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		err(2, "mmap");
+	madvise((void *)memory, size, MADV_NOHUGEPAGE);
+	for (long at = 0; at < size; at += step)
+		(void)memory[at];
 }
 
 static void write_adj(void)
@@ -143,6 +178,10 @@ static void *run(void *unused)
 			touch(MAP_SHARED | MAP_ANONYMOUS, -1, number());
 		else if (!strcmp(what, "file"))
 			write_file();
+		else if (!strcmp(what, "pipes"))
+			fill_pipes();
+		else if (!strcmp(what, "tables"))
+			fill_tables();
 		else if (!strcmp(what, "threads"))
 			start_threads(number(), idle);
 		else if (!strcmp(what, "leave")) {

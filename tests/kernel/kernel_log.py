@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the kernel's log from now on, gives its "Killed process" lines: our records' judge."""
+"""Takes the kernel's log from now on, gives what it says of each kill: our records' judge."""
 
 from __future__ import annotations
 
@@ -16,6 +16,22 @@ KILLED = re.compile(
     r"shmem-rss:(?P<shmem>\d+)kB, UID:(?P<uid>\d+) pgtables:(?P<pgtables>\d+)kB "
     r"oom_score_adj:(?P<adj>-?\d+)"
 )
+STATS = re.compile(r"Memory cgroup stats for (?P<path>/.*?):?$")
+STAT = re.compile(r"(?P<name>[a-z_]+) (?P<value>\d+)$")
+TASK = re.compile(
+    r"\[ *(?P<pid>\d+)\] +\d+ +(?P<tgid>\d+) +\d+ +(?P<rss>\d+) +(?:\d+ +\d+ +\d+ +)?"  # 6.8
+    r"(?P<pgtables>\d+) +(?P<swap>\d+) +(?P<adj>-?\d+) (?P<comm>.*)"
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A line of the kernel's list of those it looked at, the oldest way it was printed."""
+
+    comm: str
+    rss_pages: int
+    size_pages: int  # with swap and page tables: what oom_badness() starts from
+    adj: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,9 @@ class KernelLog:
         self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         os.lseek(self._fd, 0, os.SEEK_END)
         self._waiting: list[Killed] = []
+        self._stat: dict[str, int] = {}
+        self.stats: dict[str, dict[str, int]] = {}  # "Memory cgroup stats", last, by path
+        self.tasks: dict[int, Task] = {}  # by process
 
     def killed(self, seconds: float = 60) -> Killed:
         """Return the next kill; fails if the kernel logs none in time."""
@@ -84,9 +103,23 @@ class KernelLog:
                 return
             except BrokenPipeError:  # overwritten before it was read; go on with what is there
                 continue
-            line = record.split(";", 1)[1].split("\n", 1)[0]
-            if killed := parse(line):
-                self._waiting.append(killed)
+            text = record.split(";", 1)[1].split("\n", 1)[0]
+            for line in text.split(r"\x0a"):
+                self._take(line)
+
+    def _take(self, line: str) -> None:
+        if killed := parse(line):
+            self._waiting.append(killed)
+        elif found := STATS.match(line):
+            self._stat = self.stats[found["path"]] = {}
+        elif found := STAT.match(line):
+            self._stat[found["name"]] = int(found["value"])
+        elif found := TASK.match(line):
+            page = os.sysconf("SC_PAGE_SIZE")
+            rss, swap = int(found["rss"]), int(found["swap"])
+            size = rss + swap + int(found["pgtables"]) // page
+            task = Task(found["comm"], rss, size, int(found["adj"]))
+            self.tasks[int(found["tgid"])] = task
 
     def close(self) -> None:
         os.close(self._fd)

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where a memory cgroup's memory is: what its memory.stat would say if it were
+ * brought up to date now.
+ *
+ * The kernel counts on each CPU for itself and adds up late. A cgroup's number is
+ *
+ *	state		what was added up, the cgroups below included
+ *	+ pending	what those below have handed up since
+ *	+ each CPU's state - state_prev: what it has not handed over yet
+ *	+ the last two of every cgroup below
+ *
+ * All of it is read here, so it does not matter whether the kernel has just
+ * brought the numbers up to date, which it does at most ten times in 5 seconds.
+ * How many cgroups and CPUs are read is bounded; beyond that, and where the
+ * CPUs' parts cannot be had, the numbers are marked as approximate.
+ */
+#ifndef MEMCG_STAT_BPF_H
+#define MEMCG_STAT_BPF_H
+
+#include "core_fixes.bpf.h"
+
+#define STAT_WORDS 128 /* a power of two, longer than any kernel's array */
+#define STAT_CGROUPS_MAX 64
+#define STAT_READS_MAX 2048 /* cgroups times CPUs */
+#define STAT_CLIMB_MAX 16
+
+/* In the order of struct oomkill_stat. */
+enum stat_item {
+	STAT_ANON,
+	STAT_FILE,
+	STAT_SHMEM,
+	STAT_KERNEL_STACK,
+	STAT_PAGETABLES,
+	STAT_SLAB_RECLAIMABLE,
+	STAT_SLAB_UNRECLAIMABLE,
+	STAT_SOCK,
+	STAT_KERNEL,
+	STAT_ITEMS,
+};
+
+/* The numbers are the running kernel's: bpf_core_enum_value(). */
+enum node_stat_item {
+	NR_SLAB_RECLAIMABLE_B,
+	NR_SLAB_UNRECLAIMABLE_B,
+	NR_ANON_MAPPED,
+	NR_FILE_PAGES,
+	NR_SHMEM,
+	NR_KERNEL_STACK_KB,
+	NR_PAGETABLE,
+	/* counted for nodes only */
+	NR_ISOLATED_ANON,
+	NR_ISOLATED_FILE,
+	WORKINGSET_NODES,
+	NR_WRITEBACK_TEMP,
+	NR_SHMEM_PMDMAPPED,
+	NR_FILE_PMDMAPPED,
+	NR_VMSCAN_WRITE,
+	NR_VMSCAN_IMMEDIATE,
+	NR_DIRTIED,
+	NR_WRITTEN,
+	NR_THROTTLED_WRITTEN,
+	NR_KERNEL_MISC_RECLAIMABLE,
+	NR_FOLL_PIN_ACQUIRED,
+	NR_FOLL_PIN_RELEASED,
+	NR_IOMMU_PAGES,
+	PGPROMOTE_CANDIDATE,
+	PGPROMOTE_CANDIDATE_NRL,
+	NR_BALLOON_PAGES,
+	NR_KERNEL_FILE_PAGES,
+	NR_GPU_ACTIVE,
+	NR_GPU_RECLAIM,
+};
+
+enum memcg_stat_item {
+	MEMCG_SOCK,
+	MEMCG_KMEM,
+	MEMCG_NR_STAT,
+};
+
+enum bpf_func_id {
+	BPF_FUNC_map_lookup_percpu_elem,
+};
+
+/*
+ * memcg->vmstats was an array of atomics, became a struct in 2d146aa3aa84 ("mm:
+ * memcontrol: switch to rstat"), v5.13, and a pointer to it in 410f8e82689e
+ * ("memcg: extract memcg_vmstats from struct mem_cgroup"), v6.1.
+ */
+struct memcg_vmstats {
+	long state[1];
+	long state_pending[1];
+} CORE_FLAVOUR;
+
+struct memcg_vmstats_percpu {
+	long state[1];
+	long state_prev[1];
+} CORE_FLAVOUR;
+
+struct mem_cgroup___v510 {
+	atomic_long_t vmstats[1];
+} CORE_FLAVOUR;
+
+struct mem_cgroup___v513 {
+	struct memcg_vmstats vmstats;
+} CORE_FLAVOUR;
+
+struct mem_cgroup___v61 {
+	struct memcg_vmstats *vmstats;
+	struct memcg_vmstats_percpu *vmstats_percpu;
+} CORE_FLAVOUR;
+
+struct stat_sums {
+	s64 sums[STAT_ITEMS];
+	u32 slots[STAT_ITEMS]; /* where in an array of the kernel's each item lies */
+	u32 approximate;
+	s64 words[STAT_WORDS]; /* one array of the kernel's, as it was read */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct stat_sums);
+} stat_sums SEC(".maps");
+
+static __always_inline struct stat_sums *get_stat_sums(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&stat_sums, &key);
+}
+
+/*
+ * Since ff48c71c26aa ("memcg: reduce memory for the lruvec and memcg stats"),
+ * v6.10, the arrays leave out what is counted for nodes only, and a table that
+ * BPF cannot read everywhere says where the others moved: one closer to the
+ * start for each that is left out before them.
+ */
+#define LEFT_OUT(name, below)                                                                      \
+	(bpf_core_enum_value_exists(enum node_stat_item, name)                                     \
+		 ? ((u64)bpf_core_enum_value(enum node_stat_item, name) - (below)) >> 63           \
+		 : 0)
+
+static __always_inline u64 left_out(u64 below)
+{
+	return LEFT_OUT(NR_ISOLATED_ANON, below) + LEFT_OUT(NR_ISOLATED_FILE, below) +
+	       LEFT_OUT(WORKINGSET_NODES, below) + LEFT_OUT(NR_WRITEBACK_TEMP, below) +
+	       LEFT_OUT(NR_SHMEM_PMDMAPPED, below) + LEFT_OUT(NR_FILE_PMDMAPPED, below) +
+	       LEFT_OUT(NR_VMSCAN_IMMEDIATE, below) + LEFT_OUT(NR_DIRTIED, below) +
+	       LEFT_OUT(NR_WRITTEN, below) + LEFT_OUT(NR_THROTTLED_WRITTEN, below) +
+	       LEFT_OUT(NR_KERNEL_MISC_RECLAIMABLE, below) + LEFT_OUT(NR_FOLL_PIN_ACQUIRED, below) +
+	       LEFT_OUT(NR_FOLL_PIN_RELEASED, below) + LEFT_OUT(NR_IOMMU_PAGES, below) +
+	       LEFT_OUT(PGPROMOTE_CANDIDATE, below) + LEFT_OUT(PGPROMOTE_CANDIDATE_NRL, below) +
+	       LEFT_OUT(NR_BALLOON_PAGES, below) + LEFT_OUT(NR_KERNEL_FILE_PAGES, below) +
+	       LEFT_OUT(NR_GPU_ACTIVE, below) + LEFT_OUT(NR_GPU_RECLAIM, below);
+}
+
+static __always_inline u32 stat_array_bytes(void)
+{
+	if (bpf_core_field_exists(((struct mem_cgroup___v510 *)0)->vmstats))
+		return bpf_core_field_size(((struct mem_cgroup___v510 *)0)->vmstats);
+	return bpf_core_field_size(((struct memcg_vmstats *)0)->state);
+}
+
+#define NO_SLOT 0xffffffff
+
+/* An item's place in the kernel's arrays; NO_SLOT where the arrays are not understood. */
+__noinline u32 stat_slot(u64 item)
+{
+	u64 length = stat_array_bytes() / sizeof(long);
+	u64 all = bpf_core_enum_value(enum memcg_stat_item, MEMCG_NR_STAT);
+
+	if (length >= STAT_WORDS || item >= all)
+		return NO_SLOT;
+	if (length == all)
+		return item;
+	if (length == all - left_out(all))
+		return item - left_out(item);
+	/* Counted for cgroups as well since 7.3 */
+	if (length == all - left_out(all) - LEFT_OUT(NR_VMSCAN_WRITE, all))
+		return item - left_out(item) - LEFT_OUT(NR_VMSCAN_WRITE, item);
+	return NO_SLOT;
+}
+
+#define SLOT(type, name)                                                                           \
+	(bpf_core_enum_value_exists(enum type, name)                                               \
+		 ? stat_slot(bpf_core_enum_value(enum type, name))                                 \
+		 : NO_SLOT)
+
+static __always_inline void find_slots(u32 slots[STAT_ITEMS])
+{
+	slots[STAT_ANON] = SLOT(node_stat_item, NR_ANON_MAPPED);
+	slots[STAT_FILE] = SLOT(node_stat_item, NR_FILE_PAGES);
+	slots[STAT_SHMEM] = SLOT(node_stat_item, NR_SHMEM);
+	slots[STAT_KERNEL_STACK] = SLOT(node_stat_item, NR_KERNEL_STACK_KB);
+	slots[STAT_PAGETABLES] = SLOT(node_stat_item, NR_PAGETABLE);
+	slots[STAT_SLAB_RECLAIMABLE] = SLOT(node_stat_item, NR_SLAB_RECLAIMABLE_B);
+	slots[STAT_SLAB_UNRECLAIMABLE] = SLOT(node_stat_item, NR_SLAB_UNRECLAIMABLE_B);
+	slots[STAT_SOCK] = SLOT(memcg_stat_item, MEMCG_SOCK);
+	slots[STAT_KERNEL] = SLOT(memcg_stat_item, MEMCG_KMEM);
+}
+
+/*
+ * Adds one array of the kernel's to the sums, times 1, -1 or 0. Returns a number
+ * that changes when the array does.
+ */
+__noinline u64 add_array(u64 array, s64 times)
+{
+	struct stat_sums *s = get_stat_sums();
+	u64 seen = 0;
+	int i;
+
+	if (!s || stat_array_bytes() > sizeof(s->words) ||
+	    bpf_probe_read_kernel(s->words, stat_array_bytes(), (void *)array))
+		return 0;
+	for (i = 0; i < STAT_ITEMS; i++) {
+		s64 word = s->words[s->slots[i] & (STAT_WORDS - 1)];
+
+		s->sums[i] += word * times;
+		seen = (seen ^ word) * 0x9e3779b97f4a7c15;
+	}
+	return seen;
+}
+
+static __always_inline u64 vmstats_address(const struct mem_cgroup *memcg)
+{
+	const struct mem_cgroup___v513 *v513 = (const void *)memcg;
+
+	if (bpf_core_field_exists(v513->vmstats))
+		return (u64)memcg + bpf_core_field_offset(v513->vmstats);
+	return (u64)BPF_CORE_READ((const struct mem_cgroup___v61 *)memcg, vmstats);
+}
+
+static __always_inline u64 add_state(const struct mem_cgroup *memcg, s64 times)
+{
+	u64 vmstats = vmstats_address(memcg);
+
+	return add_array(vmstats + bpf_core_field_offset(struct memcg_vmstats, state), times);
+}
+
+__noinline u64 add_pending(u64 memcg, s64 times)
+{
+	u64 vmstats = vmstats_address((const struct mem_cgroup *)memcg);
+
+	return add_array(vmstats + bpf_core_field_offset(struct memcg_vmstats, state_pending),
+			 times);
+}
+
+/* As with percpu_offset(): the helper came with v5.19. */
+static __always_inline bool cpus_can_be_read(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_map_lookup_percpu_elem) &&
+	       bpf_core_field_exists(((struct memcg_vmstats_percpu *)0)->state_prev);
+}
+
+__noinline int add_cpus(u64 memcg)
+{
+	u64 first = (u64)BPF_CORE_READ((const struct mem_cgroup___v61 *)memcg, vmstats_percpu);
+	u32 cpu;
+
+	for (cpu = 0; cpu < OOMKILL_CPUS_MAX; cpu++) {
+		u64 offset;
+
+		if (cpu >= config.cpus || !percpu_offset(cpu, &offset))
+			break;
+		offset += first;
+		add_array(offset + bpf_core_field_offset(struct memcg_vmstats_percpu, state), 1);
+		add_array(offset + bpf_core_field_offset(struct memcg_vmstats_percpu, state_prev),
+			  -1);
+	}
+	return 0;
+}
+
+/* css_next_descendant_pre(): the next below top, 0 at the end, LOST after too long a climb. */
+#define LOST 1ULL
+
+__noinline u64 next_below(u64 css, u64 top)
+{
+	struct cgroup_subsys_state *at = (struct cgroup_subsys_state *)css;
+	u64 next = (u64)BPF_CORE_READ(at, children.next);
+	int level;
+
+	if (next != css + bpf_core_field_offset(at->children))
+		return next - bpf_core_field_offset(at->sibling);
+	for (level = 0; level < STAT_CLIMB_MAX; level++) {
+		u64 parent = (u64)BPF_CORE_READ(at, parent);
+
+		if ((u64)at == top || !parent)
+			return 0;
+		next = (u64)BPF_CORE_READ(at, sibling.next);
+		if (next != parent + bpf_core_field_offset(at->children))
+			return next - bpf_core_field_offset(at->sibling);
+		at = (struct cgroup_subsys_state *)parent;
+	}
+	return LOST;
+}
+
+static __always_inline void sum_below(u64 top, struct stat_sums *s)
+{
+	const struct mem_cgroup *memcg = (const struct mem_cgroup *)top;
+	u64 seen, seen_pending, at = top;
+	u32 i;
+
+	seen = add_state(memcg, 1);
+	seen_pending = add_pending(top, 1);
+	if (!cpus_can_be_read())
+		return;
+	add_cpus(top);
+	for (i = 1; i < STAT_CGROUPS_MAX; i++) {
+		at = next_below(at, top);
+		if (at == 0 || at == LOST || i * config.cpus > STAT_READS_MAX)
+			break;
+		add_pending(at, 1);
+		add_cpus(at);
+	}
+	/* What was handed up while this went on was counted twice, or not at all. */
+	if (at == 0 && add_state(memcg, 0) == seen && add_pending(top, 0) == seen_pending)
+		s->approximate = 0;
+}
+
+/* Fills the sums of a cgroup; 1 if they can be had. The css is a memcg's first member. */
+__noinline int sum_stat(u64 memcg)
+{
+	const struct mem_cgroup___v510 *v510 = (const void *)memcg;
+	struct stat_sums *s = get_stat_sums();
+
+	if (!s)
+		return 0;
+	find_slots(s->slots);
+	__builtin_memset(s->sums, 0, sizeof(s->sums));
+	s->approximate = 1;
+	if (s->slots[STAT_ANON] == NO_SLOT)
+		return 0;
+	if (bpf_core_field_exists(v510->vmstats)) /* each CPU keeps up to 32 pages to itself */
+		add_array(memcg + bpf_core_field_offset(v510->vmstats), 1);
+	else
+		sum_below(memcg, s);
+	return 1;
+}
+
+#endif /* MEMCG_STAT_BPF_H */

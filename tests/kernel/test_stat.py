@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the memory was: the record against the kernel's "Memory cgroup stats" and its counters."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .cgroups import MIB, Cgroup, is_v1
+from .kernel_log import KernelLog
+from .processes import Hog, Recorder
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+
+VERSION = tuple(int(part) for part in platform.release().split(".")[:2])
+# The kernel's name for what is a total here; on cgroup v1 the numbers in a pod's log that say so.
+NAMES = {
+    "anon_bytes": "total_rss" if is_v1() else "anon",
+    "file_bytes": "total_cache" if is_v1() else "file",
+    "shmem_bytes": "total_shmem" if is_v1() else "shmem",
+}
+if not is_v1():
+    NAMES |= {
+        "kernel_stack_bytes": "kernel_stack",
+        "pagetables_bytes": "pagetables",
+        "slab_reclaimable_bytes": "slab_reclaimable",
+        "slab_unreclaimable_bytes": "slab_unreclaimable",
+        "sock_bytes": "sock",
+        "kernel_bytes": "kernel",
+    }
+# Pages each CPU may have charged in advance, or left out of the numbers the log has
+# (MEMCG_CHARGE_BATCH): from v5.18 the kernel brings them up to date only if that many changed.
+BATCH_BYTES = 64 * (os.cpu_count() or 1) * os.sysconf("SC_PAGE_SIZE")
+BEHIND_BYTES = BATCH_BYTES if VERSION >= (5, 18) else 0
+
+
+def assert_agrees(stat: dict[str, Any], logged: dict[str, int]) -> None:
+    """Every number the log has is the record's, and what it has not is unknown."""
+    for ours, theirs in NAMES.items():
+        if theirs in logged:
+            assert stat[ours] == pytest.approx(logged[theirs], abs=BEHIND_BYTES), ours
+        else:
+            assert stat[ours] is None, ours
+
+
+def assert_adds_up(record: dict[str, Any]) -> None:
+    """The kinds add up to the usage, which is always exact, but for what was charged ahead."""
+    domain, stat = record["domain"], record["domain"]["stat"]
+    if VERSION < (5, 19):
+        assert stat["approximate"] is True
+        return
+    assert stat["approximate"] is False
+    kinds = sum(stat[f"{kind}_bytes"] for kind in ("anon", "file", "kernel", "sock"))
+    assert 0 <= domain["usage_bytes"] - kinds <= BATCH_BYTES
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "mib"),
+    [
+        ("anon 64", "anon", 24),
+        ("shmem 20 anon 64", "shmem", 20),
+        ("pipes 16 anon 64", "kernel", 16),
+        ("tables 8 anon 64", "pagetables", 8),
+    ],
+    ids=["anon", "tmpfs", "pipes", "page tables"],
+)
+@pytest.mark.needs("the task")
+def test_own_memory(
+    script: str,
+    kind: str,
+    mib: int,
+    recorder: Recorder,
+    kernel_log: KernelLog,
+    make_cgroups: MakeCgroups,
+    hog: StartHog,
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-stat")
+    cgroup.limit(32)
+    assert hog(cgroup, script).was_killed()
+    record, killed = recorder.record(), kernel_log.killed()
+    stat = record["domain"]["stat"]
+    if cgroup.path in kernel_log.stats:  # ten times in 5 seconds
+        assert_agrees(stat, kernel_log.stats[cgroup.path])
+    assert_adds_up(record)
+    assert record["victims"][0]["stat"] is None
+    assert abs(stat["anon_bytes"] - record["victims"][0]["rss"]["anon_bytes"]) <= BATCH_BYTES
+    assert killed.tid == record["victims"][0]["tid"]
+    if stat[f"{kind}_bytes"] is not None:
+        assert stat[f"{kind}_bytes"] >= mib * MIB
+
+
+@pytest.mark.needs("the task")
+def test_pod_of_two(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    pod, one, two = make_cgroups("/oomkill-pod", "/oomkill-pod/one", "/oomkill-pod/two")
+    pod.limit(48)
+    hog(one, "anon 4 shmem 6 pipes 5 ready wait").ready()
+    assert hog(two, "shmem 2 anon 64").was_killed()
+    record = recorder.record()
+    kernel_log.killed()
+    stat = record["domain"]["stat"]
+    victims = record["victims"][0]["stat"]
+    if pod.path in kernel_log.stats:
+        assert_agrees(stat, kernel_log.stats[pod.path])
+    assert_adds_up(record)
+    for kind, others in ("anon", 4), ("shmem", 6):
+        rest = stat[f"{kind}_bytes"] - victims[f"{kind}_bytes"]
+        assert others * MIB <= rest <= (others + 1) * MIB
+    assert victims["shmem_bytes"] >= 2 * MIB
+
+
+@pytest.mark.needs("the task")
+def test_a_storm_in_which_the_kernel_no_longer_adds_up(
+    recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    pod, one, two = make_cgroups("/oomkill-storm", "/oomkill-storm/one", "/oomkill-storm/two")
+    pod.limit(24)
+    hog(one, "anon 8 ready wait").ready()
+    for _ in range(15):
+        assert hog(two, "adj 1000 anon 32").was_killed()
+        record = recorder.record()
+        assert_adds_up(record)
+        stat, victims = record["domain"]["stat"], record["victims"][0]["stat"]
+        assert stat["anon_bytes"] - victims["anon_bytes"] >= 7 * MIB
