@@ -20,24 +20,33 @@ from .client import ask, connect, eventually, get, make_exporter, read_all
 STREAMS = 16
 
 
+class Follower:
+    """A client of the stream; what came with other words is kept for later."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.socket = client
+        self._heard = b""
+
+    def hear(self, words: bytes) -> bytes:
+        """Read up to ``words``."""
+        while words not in self._heard:
+            piece = self.socket.recv(4096)
+            assert piece, self._heard
+            self._heard += piece
+        before, _, self._heard = self._heard.partition(words)
+        return before + words
+
+
 @contextlib.contextmanager
-def follow(exporter: Exporter, path: str = "/events", *headers: str) -> Iterator[socket.socket]:
+def follow(exporter: Exporter, path: str = "/events", *headers: str) -> Iterator[Follower]:
     """A client that has heard the stream's first words."""
     with connect(exporter.addresses[0]) as client:
         client.sendall(get(path, *headers))
-        head = read_to(client, b"retry: 2000\n\n")
+        follower = Follower(client)
+        head = follower.hear(b"retry: 2000\n\n")
         assert head.startswith(b"HTTP/1.1 200 OK\r\n"), head
         assert b"Content-Type: text/event-stream\r\n" in head
-        yield client
-
-
-def read_to(client: socket.socket, end: bytes) -> bytes:
-    data = b""
-    while end not in data:
-        piece = client.recv(4096)
-        assert piece, data
-        data += piece
-    return data
+        yield follower
 
 
 def test_a_kill_is_news(exporter: Exporter) -> None:
@@ -45,23 +54,23 @@ def test_a_kill_is_news(exporter: Exporter) -> None:
         for number in (1, 2, 3):
             exporter.sink(incident(number))
             for client in (one, other):
-                assert b"event: incident\n" in read_to(client, f"-{number}\n\n".encode())
+                assert b"event: incident\n" in client.hear(f"-{number}\n\n".encode())
 
 
 def test_what_came_meanwhile_is_told_at_once(exporter: Exporter) -> None:
     exporter.sink(incident(1))
     exporter.sink(incident(2))
     with follow(exporter, f"/events?after={incident(1).id}") as client:
-        read_to(client, f"data: {incident(2).id}\n\n".encode())
+        client.hear(f"data: {incident(2).id}\n\n".encode())
     with follow(exporter, "/events?after=", f"Last-Event-ID: {incident(1).id}") as client:
-        read_to(client, f"id: {incident(2).id}\n".encode())
+        client.hear(f"id: {incident(2).id}\n".encode())
 
 
 def test_silence_has_a_beat(monkeypatch: pytest.MonkeyPatch, exporter: Exporter) -> None:
     monkeypatch.setattr(connection, "BEAT_SECONDS", 0.05)
     with follow(exporter) as client:
-        read_to(client, b": nothing new\n\n")
-        read_to(client, b": nothing new\n\n")
+        client.hear(b": nothing new\n\n")
+        client.hear(b": nothing new\n\n")
 
 
 def test_streams_are_bounded_and_cost_no_thread(exporter: Exporter) -> None:
@@ -105,6 +114,6 @@ def test_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_a_client_that_talks_into_its_stream_is_dropped(exporter: Exporter) -> None:
     with follow(exporter) as client, contextlib.suppress(ConnectionError):
         for _ in range(64):
-            client.sendall(b"x" * 4096)
-        while client.recv(4096):
+            client.socket.sendall(b"x" * 4096)
+        while client.socket.recv(4096):
             pass
