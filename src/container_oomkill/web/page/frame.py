@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
-from .words import name, number
+from .words import name, number, plain
 
 if TYPE_CHECKING:
     from ...sinks.metrics_table import Facts
@@ -84,7 +84,7 @@ def _fact(what: str, value: h.Node, *, well: bool | None = None) -> h.Element:
 
 def _count(what: str, by_reason: Mapping[str, int], meaning: str) -> h.Element:
     total = sum(by_reason.values())
-    reasons = ", ".join(f"{reason} {count}" for reason, count in by_reason.items() if count)
+    reasons = ", ".join(f"{plain(reason)} {count}" for reason, count in by_reason.items() if count)
     return h.div(data_state=_state(total), title=f"{meaning}{': ' if reasons else ''}{reasons}")[
         h.dt[what], h.dd[_mark(total), number(total)]
     ]
