@@ -95,9 +95,11 @@ class Cri:
                 security_context=proto.LinuxContainerSecurityContext(namespace_options=node),
             ),
         )
-        return self.start(sandbox, config)
+        return self.start(sandbox, config, created)
 
-    def start(self, sandbox: Any, config: Any) -> str:
+    def start(
+        self, sandbox: Any, config: Any, created: Callable[[str], None] = lambda _: None
+    ) -> str:
         """Start a container as configured in the newest sandbox, return its id."""
         request = proto.CreateContainerRequest(
             pod_sandbox_id=self._sandboxes[-1], config=config, sandbox_config=sandbox
