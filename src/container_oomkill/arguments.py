@@ -122,6 +122,15 @@ def _doctor(parser: Parser) -> None:
     _add_state(parser)
 
 
+def _unpin(parser: Parser) -> None:
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        metavar="DIR",
+        help="as `--pin` had it (default: container-oomkill on the bpf file system)",
+    )
+
+
 def _replay(parser: Parser) -> None:
     _add_output(parser)
     parser.add_argument("file", metavar="FILE", help="recording; - for standard input")
@@ -131,6 +140,7 @@ COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None]]] = {
     "probe": ("attach, and print one record per incident", _probe),
     "exporter": ("attach, and serve metrics, incidents and health over HTTP", _exporter),
     "doctor": ("say what this kernel, container and user allow, and what is missing", _doctor),
+    "unpin": ("detach the hooks that `--pin` left in the kernel, and remove their pins", _unpin),
     "replay": ("print incidents recorded with `-o json` again, in any format", _replay),
 }
 
@@ -159,6 +169,14 @@ def _add_hooks(parser: Parser) -> None:
         default=1 << 20,
         metavar="N",
         help="size of the ring buffer, a power of two (default 1048576: some 600 kills)",
+    )
+    parser.add_argument(
+        "--pin",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="keep hooks and records in the kernel while no process runs, under this name on a bpf "
+        "file system (default there: container-oomkill); `unpin` ends it",
     )
     parser.add_argument("--node", metavar="NAME", help="the node's name (default: its host name)")
     parser.add_argument("--verbose", action="store_true", help="keep libbpf's debug log for errors")
@@ -230,8 +248,9 @@ def _from_environment(parser: Parser, environ: Mapping[str, str], argv: Sequence
             continue
         if any(each.partition("=")[0] in action.option_strings for each in argv):
             continue  # would be one more, where an option is repeatable
-        if action.nargs == 0:
-            if value.lower() not in TRUE + FALSE:
+        switched = value.lower() in TRUE + FALSE
+        if action.nargs == 0 or (action.nargs == "?" and switched):
+            if not switched:
                 raise UsageError(f"{name}={value}: expected true or false")
             given += [option] if value.lower() in TRUE else []
         elif isinstance(action, argparse._AppendAction):

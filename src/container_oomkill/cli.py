@@ -7,6 +7,7 @@ run it. Modules that attaching does not need are imported after attaching.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from . import standard_streams
@@ -17,11 +18,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from .identity.state import Source
     from .identity.watch import Watcher
+    from .pins import Pins
     from .probe import Probe
-    from .sinks import Sink
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +54,7 @@ def _complain(error: Exception, status: int) -> int:
 
 def probe(args: Namespace) -> int:
     """Attach, print one record per incident until interrupted or ``--count`` are out."""
-    with _attached(args) as attached:
+    with _pins(args) as pins, _attached(args, pins) as attached:
         from .identity import Resolver
         from .pipeline import Pipeline
         from .sinks import open_sink
@@ -76,7 +78,7 @@ def exporter(args: Namespace) -> int:
     from .exporter_settings import ExporterSettings
 
     settings = ExporterSettings.from_args(args)
-    with _attached(args) as attached:
+    with _pins(args) as pins, _attached(args, pins) as attached:
         from contextlib import ExitStack
 
         from . import __version__
@@ -103,17 +105,18 @@ def exporter(args: Namespace) -> int:
         ):
             serving.start()
             serving.follow(names.store)
-            sinks: list[Sink] = [serving.sink]
+            slow: list[Queued] = []
             if settings.log_incidents != "off":
-                log = Queued(open_sink(settings.log_incidents, sys.stdout), serving.log_lost)
-                closing.callback(log.close)
-                sinks.append(log)
+                written = open_sink(settings.log_incidents, sys.stdout)
+                slow.append(Queued(written, lambda: serving.lost("log")))
+                closing.callback(slow[0].close)
             pipeline = Pipeline(
                 attached,
-                sinks,
+                [serving.sink, *slow],
+                slow=slow,
                 node=args.node,
                 resolve=Resolver(names).resolve,
-                on_broken_record=serving.broken_record,
+                on_lost=serving.lost,
             )
             for address in serving.addresses:
                 words = f"attached by {attached.hook}, serving on {address}"
@@ -124,7 +127,17 @@ def exporter(args: Namespace) -> int:
     return 0
 
 
-def _attached(args: Namespace) -> Probe:
+def _pins(args: Namespace) -> AbstractContextManager[Pins | None]:
+    if args.pin is None:
+        from contextlib import nullcontext
+
+        return nullcontext()
+    from .pins import Pins
+
+    return Pins(args.pin or None)
+
+
+def _attached(args: Namespace, pins: Pins | None) -> Probe:
     from .object_file import read_object
     from .probe import attach
 
@@ -134,6 +147,7 @@ def _attached(args: Namespace) -> Probe:
         btf=args.btf,
         ring_bytes=args.ring_bytes,
         debug=args.verbose,
+        pins=pins,
     )
 
 
@@ -165,6 +179,22 @@ def doctor(args: Namespace) -> int:
     return 0 if report.can_attach else 3
 
 
+def unpin(args: Namespace) -> int:
+    """Detach and remove what ``--pin`` left in the kernel."""
+    from .pins import Pins, default_folder
+
+    folder = args.folder or default_folder()
+    if not os.path.isdir(folder):
+        print(f"nothing is pinned in {folder}")  # noqa: T201 - the answer
+        return 0
+    with Pins(folder) as pins:
+        for name, records in pins.remove():
+            were = "record that was" if records == 1 else "records that were"
+            kept = f", and {records} {were} not delivered" if records else ""
+            print(f"removed {folder}/{name}{kept}")  # noqa: T201 - the answer
+    return 0
+
+
 def replay(args: Namespace) -> int:
     """Print the incidents of a recording again, in any format."""
     from .recording import replay as replay_recording
@@ -178,5 +208,6 @@ COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "probe": probe,
     "exporter": exporter,
     "doctor": doctor,
+    "unpin": unpin,
     "replay": replay,
 }

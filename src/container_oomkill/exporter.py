@@ -10,14 +10,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .closing import Closing
 from .errors import Error, UsageError
 from .exporter_settings import ExporterSettings, options
 from .kernel_kills import read_kernel_kills
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from .identity.state import Known
     from .identity.store import Store
     from .incident import Incident
@@ -37,7 +35,7 @@ def label_key(known: Known) -> tuple[str, str, str]:
     return known.namespace or "", known.pod or "", known.name or known.id[:12]
 
 
-class Exporter:
+class Exporter(Closing):
     """Made once the probe is attached; `start` binds, then `sink` takes every incident."""
 
     def __init__(
@@ -91,13 +89,9 @@ class Exporter:
         self.metrics(incident)
         self.history(incident)
 
-    def broken_record(self) -> None:
-        """Count a record that made no sense, and so is lost."""
-        self.metrics.lost("broken_record")
-
-    def log_lost(self) -> None:
-        """Count an incident that did not get into the log, because nobody reads it."""
-        self.metrics.lost("log")
+    def lost(self, reason: str, records: int = 1) -> None:
+        """Count records that could not be delivered."""
+        self.metrics.lost(reason, records)
 
     def follow(self, names: Store) -> None:
         """Show the counters of every container that ``names`` knows, at 0 from its start on."""
@@ -205,14 +199,3 @@ class Exporter:
             self._notifier.stopping()
         self._reading = False
         self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .incident import Incident
+
 # (file of the memory controller, line of it): cgroup v2, then v1
 SOURCES = (("memory.events.local", b"oom_kill "), ("memory.oom_control", b"oom_kill "))
 
@@ -23,6 +25,15 @@ def read_kernel_kills(proc: str = "/proc") -> int | None:
     except (OSError, ValueError):
         return None
     return None
+
+
+def kernel_count(incident: Incident) -> int:
+    """Return what an incident adds to that count.
+
+    With memory.oom.group the kernel comes to the chosen process a second time, together with the
+    others of the group, and counts it again.
+    """
+    return len(incident.victims) + bool(incident.oom.group)
 
 
 def kills_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[int, int]]:

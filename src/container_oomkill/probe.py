@@ -14,15 +14,17 @@ from __future__ import annotations
 import os
 
 from . import libbpf, wire
+from .account import Account
+from .closing import Closing
 from .errors import BpfError, UnsupportedError, UsageError
 from .kernel_kills import kills_by_cgroup, read_kernel_kills
 from .libbpf.btf import struct_layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Mapping, Sequence
+
+    from .pins import Generation, Pins
 
 # In the order they are attached: whoever ends an incident before whoever begins one.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
@@ -43,41 +45,42 @@ RING_BYTES = 1 << 20
 SLACK_PAGES_PER_CPU = 64
 
 
-class Probe:
-    """Programs attached, and the ring they write to. Closing detaches everything."""
+class Probe(Closing):
+    """Programs attached, and the ring they write to. Closing detaches what is not pinned."""
 
-    def __init__(self, hook: str, data: bytes, *, btf: str | None, ring_bytes: int) -> None:
-        cpus = libbpf.possible_cpus()
+    def __init__(
+        self,
+        hook: str,
+        maps: libbpf.LoadedObject | Generation,
+        *,
+        links: Sequence[libbpf.Link] = (),
+        btf: str | None,
+    ) -> None:
+        """``maps`` and ``links`` are closed with this."""
         self.hook = hook
-        self.kills_before = read_kernel_kills()  # of the kernel, none of them ours
         self.kernel = os.uname().release
+        self.account = Account()
+        self.number = 0  # among the pinned generations; 0: not pinned
+        self.older: Sequence[Generation] = ()  # of other versions, to be read before this one
+        self.given_up = 0  # records of another layout, left there by another version
+        self.kills_before: int | None = None  # by the kernel's count, told before this start
+        self.refused: dict[str, BpfError] = {}
         self._btf = btf
         self._tasks: bool | None = None
-        self.refused: dict[str, BpfError] = {}
-        self._links: list[libbpf.Link] = []
-        with libbpf.open_object(data, "oomkill", btf=btf) as opened:
-            opened.choose(PROGRAMS[hook])
-            opened.resize("ring", ring_bytes)
-            if hook != "raw_tracepoint":
-                opened.resize("kills_seen", 1)
-            opened.configure(
-                wire.config(
-                    hook=HOOK_NUMBERS[hook], cpus=cpus, pages_slack=SLACK_PAGES_PER_CPU * cpus
-                )
-            )
-            self._object = opened.load()
-        try:
-            for program in PROGRAMS[hook]:
-                self._links.append(self._object.attach(program))
-            self.ring = libbpf.Ring(self._object.map_fd("ring"), self._object.map_entries("ring"))
-        except BaseException:
-            self.close()
-            raise
+        self._maps = maps
+        self._links = list(links)
+        self._attached = True
+        self._ring = libbpf.Ring(maps.map_fd("ring"))
+        self._counters = libbpf.Shared(maps.map_fd("counters"), wire.COUNTERS.size)
+
+    @property
+    def ring(self) -> libbpf.Ring:
+        return self._ring
 
     @property
     def attached(self) -> bool:
         """Whether the programs are in the kernel and on their hooks."""
-        return bool(self._links)
+        return self._attached
 
     def features(self) -> dict[str, bool]:
         """What this rung gives on this kernel, by name; the missing is unknown in a record."""
@@ -102,34 +105,21 @@ class Probe:
 
         It knows a kill from a mere mark by the cgroup's own count of kills having grown.
         """
-        if self.hook == "raw_tracepoint":
+        if self.hook == "raw_tracepoint" and isinstance(self._maps, libbpf.LoadedObject):
             for cgroup_id, kills in kills_by_cgroup():
-                self._object.write_new("kills_seen", wire.u64(cgroup_id), wire.u64(kills))
+                self._maps.write_new("kills_seen", wire.u64(cgroup_id), wire.u64(kills))
 
     def counters(self) -> dict[str, int]:
         """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""
-        value = wire.ffi.new("struct oomkill_counters *")
-        self._object.read("counters", wire.u32(0), value)
-        return wire.COUNTERS.unpack(bytes(wire.ffi.buffer(value)))
+        return wire.COUNTERS.unpack(self._counters.read())
 
     def close(self) -> None:
-        """Detach every program, then free the maps."""
+        """Detach every program that is not pinned, then free the maps."""
+        self._attached = False
         while self._links:
             self._links.pop().close()
-        if (ring := self.__dict__.pop("ring", None)) is not None:
-            ring.close()
-        self._object.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        for each in (self._ring, self._counters, *self.older, self._maps):
+            each.close()
 
 
 def attach(
@@ -139,22 +129,31 @@ def attach(
     btf: str | None = None,
     ring_bytes: int = RING_BYTES,
     debug: bool = False,
+    pins: Pins | None = None,
 ) -> Probe:
     """Climb down the rungs to the first that attaches; ``hook`` forces one.
 
-    Raises `UnsupportedError` with each rung's reason when none does.
+    With ``pins`` it stays attached, and what is pinned already is taken up again. Raises
+    `UnsupportedError` with each rung's reason when none attaches.
     """
     if btf is not None and not os.access(btf, os.R_OK):
         raise UsageError(f"read the kernel's types from {btf}: no such file, or not readable")
     libbpf.capture_log(debug=debug)
+    kills = read_kernel_kills()  # none of them ours
     refused: dict[str, BpfError] = {}
     for rung in PROGRAMS if hook is None else (hook,):
         try:
-            probe = Probe(rung, data, btf=btf, ring_bytes=ring_bytes)
+            probe = _attach_rung(rung, data, btf, ring_bytes, pins)
         except BpfError as error:
             refused[rung] = error
             continue
         probe.refused = refused
+        if pins is None:
+            probe.account.kills = kills
+        else:
+            probe.older, probe.given_up = pins.older(probe.number, probe.ring, kills)
+            probe.account = pins.account
+        probe.kills_before = probe.account.kills
         return probe
     reasons = "; ".join(f"{rung}: {error}" for rung, error in refused.items())
     if btf is None and not os.path.exists(KERNEL_TYPES):
@@ -162,3 +161,39 @@ def attach(
     raise UnsupportedError(
         f"no hook could be attached ({reasons}): `container-oomkill doctor` says what is missing"
     ) from refused[rung]
+
+
+def _attach_rung(
+    hook: str, data: bytes, btf: str | None, ring_bytes: int, pins: Pins | None
+) -> Probe:
+    cpus = libbpf.possible_cpus()
+    settings = wire.config(
+        hook=HOOK_NUMBERS[hook], cpus=cpus, pages_slack=SLACK_PAGES_PER_CPU * cpus
+    )
+    checksum = wire.checksum(data, settings, wire.u64(ring_bytes))
+    programs = PROGRAMS[hook]
+    if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
+        probe = Probe(hook, found, btf=btf)
+        probe.number = found.number
+        return probe
+    with libbpf.open_object(data, "oomkill", btf=btf) as opened:
+        opened.choose(programs)
+        opened.resize("ring", ring_bytes)
+        if hook != "raw_tracepoint":
+            opened.resize("kills_seen", 1)
+        opened.configure(settings)
+        loaded = opened.load()
+    links: list[libbpf.Link] = []
+    number = 0
+    try:
+        links.extend(map(loaded.attach, programs))
+        if pins is not None:
+            number = pins.keep(hook, checksum, loaded, dict(zip(programs, links, strict=True)))
+        probe = Probe(hook, loaded, links=links, btf=btf)
+    except BaseException:
+        for link in reversed(links):
+            link.close()
+        loaded.close()
+        raise
+    probe.number = number
+    return probe

@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from ..incident import Incident
@@ -27,17 +28,32 @@ class Queued:
         self._sink = sink
         self._on_lost = on_lost
         self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
+        self._numbers: deque[int] = deque()  # of those waiting and the one being written
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     def __call__(self, incident: Incident) -> None:
         if self._broken:
+            self._on_lost()
             return
+        self._numbers.append(incident.sequence)
         try:
             self._waiting.put_nowait(incident)
         except queue.Full:
+            self._numbers.pop()
             self._on_lost()
+
+    def oldest(self) -> int | None:
+        """Return the number of the oldest incident that is not written yet; None: all are."""
+        try:
+            return self._numbers[0]
+        except IndexError:
+            return None
+
+    def depth(self) -> int:
+        """Return how many incidents wait to be written."""
+        return len(self._numbers)
 
     def close(self) -> None:
         """Wait a moment for what is left to be written."""
@@ -55,4 +71,8 @@ class Queued:
                 self._broken = True
                 words = f"container-oomkill: incidents are no longer logged: {error.strerror}"
                 print(words, file=sys.stderr)  # noqa: T201 - the user's line
+                for _ in range(len(self._numbers)):
+                    self._numbers.popleft()
+                    self._on_lost()
                 return
+            self._numbers.popleft()
