@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 KERNELS ?= all
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
-SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
+SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/confine.[ch] src/container_oomkill/*/*.[ch])
 
 .PHONY: image push up down help run demo test test-unit test-runtimes test-kernels lint format build wheel bench clean
 
@@ -39,13 +39,13 @@ lint: .venv/dev ## Check style and types; compile the BPF object for every archi
 	$(Q).venv/bin/ruff check .
 	$(Q).venv/bin/ruff format --check .
 	$(Q).venv/bin/mypy
-	$(Q)clang-format --dry-run -Werror bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
+	$(Q)clang-format --dry-run -Werror bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
 	$(Q)$(PYTHON) build.py check
 
 format: .venv/dev ## Format Python and C
 	$(Q).venv/bin/ruff check --fix .
 	$(Q).venv/bin/ruff format .
-	$(Q)clang-format -i bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
+	$(Q)clang-format -i bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
 
 build: .venv/built ## Build into .venv/bin/container-oomkill
 
@@ -74,7 +74,7 @@ bench: wheel ## Measure, beside what people would use instead
 
 clean: ## Remove what was built here
 	rm -rf .venv build dist src/*.egg-info src/container_oomkill/oomkill.bpf.o
-	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete
+	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete -o -name '_confine.c' -delete
 
 .venv/built: $(SOURCES)
 	$(Q)tools/system-packages.sh build

@@ -178,6 +178,18 @@ def _add_hooks(parser: Parser) -> None:
         help="keep hooks and records in the kernel while no process runs, under this name on a bpf "
         "file system (default there: container-oomkill); `unpin` ends it",
     )
+    parser.add_argument(
+        "--oom-score-adj",
+        type=_score,
+        default=-999,
+        metavar="N",
+        help="lower our own oom_score_adj to this, where we may (default -999)",
+    )
+    parser.add_argument(
+        "--keep-rights",
+        action="store_true",
+        help="for debugging: keep capabilities and system calls that only attaching needs",
+    )
     parser.add_argument("--node", metavar="NAME", help="the node's name (default: its host name)")
     parser.add_argument("--verbose", action="store_true", help="keep libbpf's debug log for errors")
     _add_object(parser)
@@ -215,6 +227,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _score(text: str) -> int:
+    number = int(text)
+    if not -1000 <= number <= 1000:
+        raise ValueError(text)
+    return number
+
+
 def _power_of_two(text: str) -> int:
     number = int(text)
     if not 16384 <= number <= 1 << 30 or number & (number - 1):
@@ -224,6 +243,7 @@ def _power_of_two(text: str) -> int:
 
 # argparse puts them into its messages
 _positive.__name__ = "whole number above 0"
+_score.__name__ = "number from -1000 to 1000"
 _power_of_two.__name__ = "power of two"
 
 

@@ -55,7 +55,9 @@ def _complain(error: Exception, status: int) -> int:
 def probe(args: Namespace) -> int:
     """Attach, print one record per incident until interrupted or ``--count`` are out."""
     with _pins(args) as pins, _attached(args, pins) as attached:
+        from . import confine
         from .identity import Resolver
+        from .kernel_kills import kills_by_cgroup
         from .pipeline import Pipeline
         from .sinks import open_sink
         from .stop import Stop
@@ -63,9 +65,11 @@ def probe(args: Namespace) -> int:
         stop = Stop()
         stop.on_signals()
         stop.on_hang_up(sys.stdout.fileno())
+        attached.enter_earlier_kills(kills_by_cgroup())
+        if not args.keep_rights:
+            confine.process()
         print(f"attached by {attached.hook}", file=sys.stderr)  # noqa: T201 - not a record
         with _names(args) as names:
-            attached.enter_earlier_kills()
             sink = open_sink(args.output, sys.stdout, colour=args.color)
             resolve = Resolver(names).resolve
             pipeline = Pipeline(attached, [sink], node=args.node, resolve=resolve)
@@ -81,9 +85,10 @@ def exporter(args: Namespace) -> int:
     with _pins(args) as pins, _attached(args, pins) as attached:
         from contextlib import ExitStack
 
-        from . import __version__
+        from . import __version__, confine
         from .exporter import Exporter
         from .identity import Resolver
+        from .kernel_kills import kills_by_cgroup
         from .pipeline import Pipeline
         from .sinks import json_lines, open_sink
         from .sinks.queued import Queued
@@ -91,10 +96,10 @@ def exporter(args: Namespace) -> int:
 
         stop = Stop()
         stop.on_signals()
-        attached.enter_earlier_kills()
+        earlier = list(kills_by_cgroup())
+        attached.enter_earlier_kills(earlier)
         with (
             ExitStack() as closing,
-            _names(args) as names,
             Exporter(
                 settings,
                 attached,
@@ -103,12 +108,18 @@ def exporter(args: Namespace) -> int:
                 kernel_kills_before=attached.kills_before,
             ) as serving,
         ):
-            serving.start()
+            if args.keep_rights:
+                serving.start()
+            else:
+                serving.start(bound=confine.process, in_thread=confine.this_thread)
+            names = closing.enter_context(_names(args))
             serving.follow(names.store)
+            serving.earlier(((path, kills) for path, _, kills in earlier), Resolver(names))
             slow: list[Queued] = []
             if settings.log_incidents != "off":
                 written = open_sink(settings.log_incidents, sys.stdout)
-                slow.append(Queued(written, lambda: serving.lost("log")))
+                slow.append(Queued(written, lambda: serving.lost("log"), size=settings.log_queue))
+                serving.log_to(slow[0].depth)
                 closing.callback(slow[0].close)
             pipeline = Pipeline(
                 attached,
@@ -138,9 +149,11 @@ def _pins(args: Namespace) -> AbstractContextManager[Pins | None]:
 
 
 def _attached(args: Namespace, pins: Pins | None) -> Probe:
+    from .confine import spare_from_oom
     from .object_file import read_object
     from .probe import attach
 
+    spare_from_oom(args.oom_score_adj)
     return attach(
         read_object(args.object),
         hook=args.hook,

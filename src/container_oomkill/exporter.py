@@ -7,7 +7,7 @@ Nothing heavy is imported before `Exporter` is made: attaching comes first.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from .closing import Closing
@@ -16,6 +16,7 @@ from .exporter_settings import ExporterSettings, options
 from .kernel_kills import read_kernel_kills
 
 if TYPE_CHECKING:
+    from .identity import Resolver
     from .identity.state import Known
     from .identity.store import Store
     from .incident import Incident
@@ -68,6 +69,7 @@ class Exporter(Closing):
         self._announced = False
         self._beat_at = monotonic()
         self.beat_seconds = min(BEAT_SECONDS, self._notifier.watchdog_seconds or BEAT_SECONDS)
+        self._log: Callable[[], int] | None = None
         self.metrics = Metrics(
             status,
             version=version,
@@ -75,6 +77,7 @@ class Exporter(Closing):
             max_containers=settings.max_containers,
             kernel_kills=kernel_kills,
             kernel_kills_before=kernel_kills_before,
+            queues=self._queues,
         )
         self.history = History(settings.max_incidents)
         self._names: Store | None = None
@@ -92,6 +95,24 @@ class Exporter(Closing):
     def lost(self, reason: str, records: int = 1) -> None:
         """Count records that could not be delivered."""
         self.metrics.lost(reason, records)
+
+    def log_to(self, depth: Callable[[], int]) -> None:
+        """Show how many incidents wait for the log."""
+        self._log = depth
+
+    def _queues(self) -> dict[str, tuple[int, int]]:
+        queues = {"ring": self._status.ring_use()}
+        if self._log is not None:
+            queues["log"] = self._log(), self.settings.log_queue
+        return queues
+
+    def earlier(self, kills: Iterable[tuple[str, int]], resolve: Resolver) -> None:
+        """Show the kills that cgroups count from before the start; each by its path."""
+        for path, number in kills:
+            known = resolve.container(path)
+            name = known.name or (known.id or "")[:12] or path.rpartition("/")[2]
+            if name:  # not the root's, which has none of its own
+                self.metrics.earlier((known.namespace or "", known.pod or "", name), number)
 
     def follow(self, names: Store) -> None:
         """Show the counters of every container that ``names`` knows, at 0 from its start on."""
@@ -116,8 +137,17 @@ class Exporter(Closing):
             self.metrics.unresolved(reason, count - self._unresolved.get(reason, 0))
         self._unresolved = unresolved
 
-    def start(self) -> None:
-        """Bind every address and serve. Raises `UsageError` for what the user can mend."""
+    def start(
+        self,
+        *,
+        bound: Callable[[], None] = lambda: None,
+        in_thread: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Bind every address and serve. Raises `UsageError` for what the user can mend.
+
+        ``bound`` is called between the two, before there is any thread, ``in_thread`` at the start
+        of each thread that serves.
+        """
         from .web.listen import Listener, parse_address
         from .web.routes import Routes
         from .web.server import Limits, Server
@@ -158,7 +188,8 @@ class Exporter(Closing):
                 listener.close()
             raise
         limits = Limits(connections=settings.max_connections, heavy=settings.max_requests)
-        server = Server(listeners, routes, tls=tls, limits=limits)
+        bound()
+        server = Server(listeners, routes, tls=tls, limits=limits, before=in_thread)
         self.addresses = [listener.bound for listener in listeners]
         self._close = server.close
         self._failure = lambda: server.failure

@@ -29,6 +29,7 @@ class ExporterSettings:
     expiry_seconds: float = 3600.0
     max_containers: int = 500
     log_incidents: str = "text"
+    log_queue: int = 1000
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> ExporterSettings:
@@ -46,6 +47,7 @@ class ExporterSettings:
             expiry_seconds=args.metrics_expiry,
             max_containers=args.metrics_max_containers,
             log_incidents=args.log_incidents,
+            log_queue=args.log_queue,
         )
         settings.check()
         return settings
@@ -94,6 +96,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         ("--web.max-requests", 8, "scrapes at once; one more gets 503"),
         ("--web.max-connections", 128, "clients at once; for one more the longest idle one goes"),
         ("--web.max-incidents", 256, "incidents kept for /api/v1/incidents"),
+        ("--log-queue", 1000, "incidents waiting for the log; one more is lost to it, and counted"),
         ("--metrics.max-containers", 500, "containers whose last kill is kept; the oldest go"),
     ):
         parser.add_argument(

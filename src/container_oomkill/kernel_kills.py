@@ -36,12 +36,13 @@ def kernel_count(incident: Incident) -> int:
     return len(incident.victims) + bool(incident.oom.group)
 
 
-def kills_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[int, int]]:
-    """Yield (cgroup id, kills) of every cgroup with any; the id is the folder's inode."""
+def kills_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, int]]:
+    """Yield (path, cgroup id, kills) of every cgroup with any; the id is the folder's inode."""
     for folder, _, files in os.walk(root):
         for name, word in SOURCES:
             if name in files and (kills := _count(os.path.join(folder, name), word)):
-                yield os.stat(folder).st_ino, kills
+                path = folder.removeprefix(root).removeprefix("/memory" * name.endswith("control"))
+                yield path or "/", os.stat(folder).st_ino, kills
 
 
 def _count(path: str, word: bytes) -> int:

@@ -17,12 +17,12 @@ from . import libbpf, wire
 from .account import Account
 from .closing import Closing
 from .errors import BpfError, UnsupportedError, UsageError
-from .kernel_kills import kills_by_cgroup, read_kernel_kills
+from .kernel_kills import read_kernel_kills
 from .libbpf.btf import struct_layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .pins import Generation, Pins
 
@@ -100,18 +100,22 @@ class Probe(Closing):
             self._tasks = "uid" in fields
         return self._tasks
 
-    def enter_earlier_kills(self) -> None:
-        """Tell the raw tracepoint which cgroups had kills before it came.
+    def enter_earlier_kills(self, counted: Iterable[tuple[str, int, int]]) -> None:
+        """Tell the raw tracepoint which cgroups had kills before it came, by `kills_by_cgroup`.
 
         It knows a kill from a mere mark by the cgroup's own count of kills having grown.
         """
         if self.hook == "raw_tracepoint" and isinstance(self._maps, libbpf.LoadedObject):
-            for cgroup_id, kills in kills_by_cgroup():
+            for _, cgroup_id, kills in counted:
                 self._maps.write_new("kills_seen", wire.u64(cgroup_id), wire.u64(kills))
 
     def counters(self) -> dict[str, int]:
         """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""
         return wire.COUNTERS.unpack(self._counters.read())
+
+    def ring_use(self) -> tuple[int, int]:
+        """Return the bytes that wait in the ring, and its size."""
+        return self._ring.unread(), self._ring.size
 
     def close(self) -> None:
         """Detach every program that is not pinned, then free the maps."""

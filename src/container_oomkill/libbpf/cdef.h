@@ -70,7 +70,8 @@ int bpf_map_create(enum bpf_map_type map_type, const char *map_name, uint32_t ke
 
 struct btf *btf__new(const void *data, uint32_t size);
 void btf__free(struct btf *btf);
-int32_t btf__find_by_name(const struct btf *btf, const char *type_name);
+int32_t btf__find_by_name_kind(const struct btf *btf, const char *type_name, uint32_t kind);
+#define BTF_KIND_STRUCT ...
 const char *btf__name_by_offset(const struct btf *btf, uint32_t offset);
 const struct btf_type *btf__type_by_id(const struct btf *btf, uint32_t id);
 
@@ -103,6 +104,7 @@ struct shim_ring {
 int shim_ring_open(struct shim_ring *ring, int map_fd, size_t size);
 void shim_ring_close(struct shim_ring *ring);
 unsigned long shim_ring_start(const struct shim_ring *ring);
+unsigned long shim_ring_end(const struct shim_ring *ring);
 int shim_ring_next(const struct shim_ring *ring, unsigned long *position, const void **record,
 		   uint32_t *size);
 void shim_ring_release(struct shim_ring *ring, unsigned long position);

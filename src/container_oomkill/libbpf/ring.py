@@ -58,6 +58,10 @@ class Ring(Closing):
         """Return how many bytes were read and not released."""
         return int(self._next[0] - lib.shim_ring_start(self._ring))
 
+    def unread(self) -> int:
+        """Return how many bytes wait, read or not."""
+        return int(lib.shim_ring_end(self._ring) - lib.shim_ring_start(self._ring))
+
     def close(self) -> None:
         self._epoll.close()
         lib.shim_ring_close(self._ring)

@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 from ..incident import Incident
 
-SIZE = 1000  # incidents waiting to be written
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 
 
@@ -23,7 +22,7 @@ class Queued:
     """A sink with a thread of its own; ``on_lost`` is called for every incident dropped."""
 
     def __init__(
-        self, sink: Callable[[Incident], None], on_lost: Callable[[], None], *, size: int = SIZE
+        self, sink: Callable[[Incident], None], on_lost: Callable[[], None], *, size: int
     ) -> None:
         self._sink = sink
         self._on_lost = on_lost
