@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/confine.[ch] src/container_oomkill/*/*.[ch])
 
-.PHONY: image push up down help run demo test test-unit test-runtimes test-kernels lint format build wheel bench clean
+.PHONY: image push up down help run demo test test-unit test-runtimes test-kernels chaos lint format build wheel bench clean
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -23,11 +23,11 @@ demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 	$(Q)$(SUDO) $(PYTHON) -m tests.kernel.demo
 
 test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
-	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider --ignore tests/runtimes --ignore tests/images
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider --ignore tests/runtimes --ignore tests/images --ignore tests/chaos
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick
 
 test-unit: .venv/dev ## Test what needs no root, in seconds
-	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --ignore tests/runtimes --ignore tests/images
+	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --ignore tests/chaos --ignore tests/runtimes --ignore tests/images
 
 test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (needs them installed)
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/runtimes
@@ -35,17 +35,23 @@ test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (
 test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels $(KERNELS)
 
+chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory; print the numbers
+	$(Q)$(SUDO) $(PYTHON) -m pytest -q -p no:cacheprovider tests/chaos
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 6.12 --rungs fentry --timeout 3600 \
+		--tests tests/chaos --out build/chaos/matrix.json
+	$(Q)grep '^    ' build/chaos/vm/6.12/fentry.log
+
 lint: .venv/dev ## Check style and types; compile the BPF object for every architecture
 	$(Q).venv/bin/ruff check .
 	$(Q).venv/bin/ruff format --check .
 	$(Q).venv/bin/mypy
-	$(Q)clang-format --dry-run -Werror bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
+	$(Q)clang-format --dry-run -Werror bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c tests/chaos/*.c
 	$(Q)$(PYTHON) build.py check
 
 format: .venv/dev ## Format Python and C
 	$(Q).venv/bin/ruff check --fix .
 	$(Q).venv/bin/ruff format .
-	$(Q)clang-format -i bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
+	$(Q)clang-format -i bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c tests/chaos/*.c
 
 build: .venv/built ## Build into .venv/bin/container-oomkill
 

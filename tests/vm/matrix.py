@@ -78,15 +78,11 @@ def prepare(share: Path) -> None:
     """Do once, and fast, what each emulated guest would do again: compile C and Python."""
     share.mkdir(parents=True, exist_ok=True)
     root = Path(__file__).parents[2]
-    compile_c = [
-        "cc",
-        "-O1",
-        "-pthread",
-        str(root / "tests/kernel/hog.c"),
-        "-o",
-        str(share / "hog"),
-    ]
-    subprocess.run(compile_c, check=True)
+    for source in ("tests/kernel/hog.c", "tests/chaos/killer.c"):
+        program = share / Path(source).stem
+        subprocess.run(
+            ["cc", "-O1", "-pthread", str(root / source), "-o", str(program)], check=True
+        )
     for folder in ("src", "tests"):
         compileall.compile_dir(root / folder, quiet=2)
 
@@ -140,6 +136,7 @@ def _booted(kernel: packages.Kernel, share: Path, settings: Settings) -> guest.G
             environ={
                 "CONTAINER_OOMKILL_GUEST": "1",
                 "CONTAINER_OOMKILL_HOG": str(settings.share / "hog"),
+                "CONTAINER_OOMKILL_KILLER": str(settings.share / "killer"),
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # seconds each, and none is used
             },
         )
