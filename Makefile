@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/confine.[ch] src/container_oomkill/*/*.[ch])
 
-.PHONY: image push up down help run demo test test-unit test-runtimes test-kernels chaos lint format build wheel bench clean
+.PHONY: image push up down help run demo test test-unit test-runtimes test-images test-kernels chaos lint format build wheel bench clean
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -23,14 +23,21 @@ demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 	$(Q)$(SUDO) $(PYTHON) -m tests.kernel.demo
 
 test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
+	$(Q)$(SUDO) tools/kubernetes-tools.sh
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider --ignore tests/runtimes --ignore tests/images --ignore tests/chaos
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick
 
 test-unit: .venv/dev ## Test what needs no root, in seconds
+	$(Q)tools/kubernetes-tools.sh
 	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --ignore tests/chaos --ignore tests/runtimes --ignore tests/images
 
-test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (needs them installed)
+test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (installs them, starts no service)
+	$(Q)tools/system-packages.sh runtimes
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/runtimes
+
+test-images: .venv/dev ## Test both images in a Docker of the test's own
+	$(Q)tools/system-packages.sh runtimes
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/images
 
 test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels $(KERNELS)
@@ -67,6 +74,7 @@ push: image ## Push both, tagged with version and commit: REGISTRY=HOST/PATH
 	$(Q)REGISTRY=$(REGISTRY) tools/image.sh push
 
 up: ## Start exporter, Prometheus, Grafana and a hog: http://localhost:3000
+	$(Q)docker image inspect container-oomkill-exporter >/dev/null 2>&1 || $(MAKE) image
 	$(Q)docker compose up -d --no-build
 
 down: ## Stop them
@@ -77,8 +85,10 @@ bench: wheel ## Measure, beside what people would use instead
 	$(Q)$(SUDO) $(PYTHON) -m bench.flow
 	$(Q)$(SUDO) $(PYTHON) -m bench.names
 	$(Q)$(SUDO) $(PYTHON) -m bench.exporter
+	$(Q)$(PYTHON) -m bench.scale
 
-clean: ## Remove what was built here
+clean: ## Remove what was built here, images and containers too
+	$(Q)tools/image.sh clean
 	rm -rf .venv build dist src/*.egg-info src/container_oomkill/oomkill.bpf.o
 	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete -o -name '_confine.c' -delete
 

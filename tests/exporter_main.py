@@ -45,7 +45,10 @@ def _main(arguments: list[str]) -> None:
     def sink(name: str) -> None:
         nonlocal kills
         kills += 1
-        exporter.sink(kill(name, kills))
+        made = kill(name, kills)
+        exporter.sink(made)
+        if kept is not None:
+            kept(made)
 
     with Exporter(
         settings,
@@ -55,6 +58,7 @@ def _main(arguments: list[str]) -> None:
         kernel_kills=lambda: kills,
         kernel_kills_before=0,
     ) as exporter:
+        kept = exporter.keep()
         exporter.start()
         exporter.ready(True)
         print(exporter.addresses[0], flush=True)
@@ -73,6 +77,8 @@ def _main(arguments: list[str]) -> None:
                 raise SystemExit(f"unknown order {line!r}")
             exporter.beat()
             print("done", flush=True)
+        if kept is not None:
+            kept.close()
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from container_oomkill.incident import (
+    Candidate,
     Container,
     Domain,
     Incident,
     Oom,
     Rss,
+    Stat,
     Trigger,
     Victim,
     Vm,
@@ -21,6 +23,20 @@ from container_oomkill.incident import (
 MIB = 1 << 20
 TIME = 1_790_000_000.5
 BOOT_NS = 5_000_000_000
+
+
+STAT = Stat(
+    anon_bytes=124 * MIB,
+    file_bytes=MIB,
+    shmem_bytes=MIB // 4,
+    kernel_stack_bytes=65536,
+    pagetables_bytes=524288,
+    slab_reclaimable_bytes=262144,
+    slab_unreclaimable_bytes=786432,
+    sock_bytes=0,
+    kernel_bytes=3 * MIB,
+    approximate=False,
+)
 
 
 def victim(**changes: Any) -> Victim:
@@ -89,10 +105,15 @@ def incident(sequence: int = 1, **changes: Any) -> Incident:
             swap_usage_bytes=4096,
             swap_limit_bytes=0,
             swappiness=60,
+            stat=STAT,
         ),
         "oom": Oom("memcg", 0, 0xCC0, 128 * MIB, 33927, False),
         "trigger": Trigger(4712, 4713, "gunicorn", "/kubepods/pod1/" + "ab" * 32, "ab" * 32),
         "victims": (victim(),),
+        "candidates": (
+            Candidate(4702, "gunicorn", 2 * MIB + MIB // 10, 0, 600),
+            Candidate(4699, "sh", 410_000, -997, 0),
+        ),
     }
     return Incident(**(values | changes))
 

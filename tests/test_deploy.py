@@ -33,8 +33,9 @@ def test_systemd_unit(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool: apt install prometheus")
 class TestPrometheus:
-    def test_configuration(self) -> None:
-        run("promtool", "check", "config", str(DEPLOY / "prometheus" / "prometheus.yml"))
+    @pytest.mark.parametrize("name", ["prometheus.yml", "remote-write.yml"])
+    def test_configuration(self, name: str) -> None:
+        run("promtool", "check", "config", str(DEPLOY / "prometheus" / name))
 
     def test_rules_are_well_formed(self) -> None:
         run("promtool", "check", "rules", *map(str, (DEPLOY / "prometheus" / "rules").iterdir()))

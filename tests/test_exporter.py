@@ -49,10 +49,13 @@ def test_options() -> None:
         "--metrics.expiry=30m",
         "--metrics.max-containers=7",
         "--log-incidents=off",
+        "--history=/x",
+        "--history.max-bytes=65536",
     )
     assert given.listen_addresses == (":1", "unix:/x")
     assert (given.max_requests, given.expiry_seconds, given.max_containers) == (3, 1800.0, 7)
     assert given.log_incidents == "off"
+    assert (given.history, given.history_max_bytes) == ("/x", 65536)
 
 
 @pytest.mark.parametrize(

@@ -22,3 +22,16 @@ from .incidents import incident, victim
 )
 def test_what_needs_quotes_has_them(command: str, pair: str) -> None:
     assert f" {pair} " in render(incident(victims=(victim(command=command),)))
+
+
+def test_candidates_are_counted_and_the_largest_is_told() -> None:
+    line = render(incident())
+    assert " candidates=2 candidate_pids=4702,4699 " in line
+    assert " candidate_command=gunicorn candidate_rss_bytes=2202009 " in line
+    assert "4699 " not in line.replace("4702,4699 ", "")
+    assert "candidate" not in render(incident(candidates=None))
+    assert " candidates=0" in render(incident(candidates=()))
+
+
+def test_where_the_memory_was() -> None:
+    assert " domain_stat_anon_bytes=130023424 " in render(incident())

@@ -40,7 +40,7 @@ def full() -> Metrics:
         queues=lambda: {"log": (3, 1000)},
     )
     metrics.earlier(("shop", "cart-7d9f4", "app"), 7)
-    metrics.unresolved("no_runtime", 0)
+    metrics.watch_up = lambda: True
     metrics.register(("shop", "idle-1", "never-killed"))
     metrics(incident(1))
     metrics(incident(2, scope="pod", victims=(victim(), victim(pid=4), victim(pid=5))))
@@ -94,6 +94,17 @@ def test_page_is_what_prometheus_client_writes(accept: str) -> None:
 )
 def test_odd_accept_headers_get_a_page(accept: str) -> None:
     assert b"container_oomkill_total{" in scrape(make_with_one(), accept)
+
+
+def test_unresolved_counts_what_the_records_say() -> None:
+    metrics = make(FakeProbe())
+    name = "container_oomkill_unresolved_total"
+    assert value(metrics, name, reason="not_found") == 0
+    metrics(incident(1))
+    metrics(incident(2, container=container(None, unresolved="not_found")))
+    metrics(incident(3, container=container(None, unresolved="too_big")))
+    assert value(metrics, name, reason="not_found") == 1
+    assert value(metrics, name, reason="too_big") == 1
 
 
 def make_with_one() -> Metrics:

@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_oomkill.errors import RecordError, UsageError
-from container_oomkill.incident import Container, Domain, Incident, Oom, Trigger, Victim
+from container_oomkill.incident import (
+    Container,
+    Domain,
+    Incident,
+    Oom,
+    Trigger,
+    Victim,
+    incident_id,
+)
 from container_oomkill.recording import read_recording
 from container_oomkill.sinks import open_sink
 from container_oomkill.sinks.printable import width
@@ -42,11 +50,12 @@ def written(output: str, shown: Incident, **options: Any) -> str:
 def test_the_record_has_the_promised_groups_in_order() -> None:
     record = to_object(incident())
     assert list(record) == [
-        *("schema", "time", "boot_ns", "sequence", "node", "kernel", "hook", "scope", "inferred"),
-        *("message", "verdict", "container", "domain", "oom", "trigger", "victims"),
+        *("schema", "id", "time", "boot_ns", "sequence", "node", "kernel", "hook", "scope"),
+        *("inferred", "message", "verdict", "container", "domain", "oom", "trigger", "victims"),
         "candidates",
     ]
     assert record["schema"] == 1
+    assert record["id"] == "12a05f200-1"
     assert record["time"] == "2026-09-21T14:13:21.500000Z"
     assert record["victims"][0]["rss"]["anon_bytes"] == 124 << 20
     assert record["victims"][0]["started_at"].endswith("Z")
@@ -56,7 +65,9 @@ def test_the_record_has_the_promised_groups_in_order() -> None:
     "shown", [incident(), UNKNOWN, incident(victims=(victim(), victim(pid=9)))]
 )
 def test_there_and_back(shown: Incident) -> None:
-    assert from_object(json.loads(written("json", shown))) == shown
+    again = from_object(json.loads(written("json", shown)))
+    assert again == shown
+    assert incident_id(again) == incident_id(shown)
 
 
 @given(
@@ -149,7 +160,7 @@ def test_text_shows_what_happened() -> None:
     assert "OOM  shop/cart-7d9f4/app  limit 128.0 MiB reached (its own)" in lines[0]
     assert lines[1].split()[:3] == ["killed", "python3", "[4711]"]
     assert "anon 124.0  file 1.0  shmem 0.0  swap 0.0  page tables 0.4 MiB" in lines[1]
-    assert "asked   gunicorn [4712]  order 0  gfp 0xcc0" in text
+    assert "asked   gunicorn [4712]  order 0  gfp 0xcc0 GFP_KERNEL" in text
     assert "why     because" in text
     assert "\033" not in text
 

@@ -7,12 +7,12 @@ import io
 
 import pytest
 
-from container_oomkill.incident import Domain, Incident
+from container_oomkill.incident import Candidate, Domain, Incident, Stat
 from container_oomkill.sinks import open_sink
 from container_oomkill.sinks.printable import shorten, width
 from container_oomkill.units import GIB, size
 
-from .incidents import MIB, incident, victim
+from .incidents import MIB, container, incident, victim
 
 
 def shown(given: Incident) -> str:
@@ -33,6 +33,16 @@ def test_two_blanks_in_a_name_cost_the_verdict_nothing() -> None:
     why = text[text.index("why     ") + 8 :]
     assert " ".join(why.split()) == " ".join(verdict.split())
     assert max(len(line) for line in text.splitlines()) <= 100
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("not_found", "no runtime's state has this id"), ("too_big", "too_big"), ("a\nb", "a\\x0ab")],
+)
+def test_why_there_is_no_name(reason: str, words: str) -> None:
+    text = shown(incident(container=container(None, unresolved=reason)))
+    assert f"name    unknown: {words}\n" in text
+    assert "name  " not in shown(incident())
 
 
 class Terminal(io.StringIO):
@@ -89,3 +99,29 @@ class _Raw(io.RawIOBase):
 
     def write(self, data: object) -> int:
         return self._out.write(bytes(data))  # type: ignore[call-overload]
+
+
+def lines(given: Incident, head: str) -> list[str]:
+    return [line.strip() for line in shown(given).splitlines() if line.split()[0] == head]
+
+
+def test_who_else_was_there() -> None:
+    assert lines(incident(), "also") == [
+        "also    gunicorn [4702] 2.1 MiB  sh [4699] 0.4 MiB adj -997"
+    ]
+    assert lines(incident(candidates=None), "also") == []
+    assert lines(incident(candidates=()), "also") == []
+    unknown = (Candidate(command="a  \x1b[31m"),)
+    assert lines(incident(candidates=unknown), "also") == ["also    a  \\x1b[31m [?]"]
+
+
+def test_where_the_memory_was_adds_up() -> None:
+    expected = "memory  anon 124.0  file 0.8  shmem 0.2  kernel 3.0  page tables 0.5  slab 1.0 MiB"
+    assert lines(incident(), "memory") == [expected]
+
+
+def test_of_the_memory_only_what_is_known_is_shown() -> None:
+    some = Domain(cgroup="/a", stat=Stat(anon_bytes=MIB, file_bytes=MIB, approximate=True))
+    assert lines(incident(domain=some), "memory") == ["memory  anon 1.0 MiB  (approximate)"]
+    for nothing in (Domain(cgroup="/a"), Domain(cgroup="/a", stat=Stat()), None):
+        assert lines(incident(domain=nothing), "memory") == []

@@ -22,7 +22,7 @@ from pathlib import Path
 PACKAGE = "container_oomkill"
 COMMANDS = {
     "probe": ("probe", "doctor", "replay"),
-    "exporter": ("probe", "doctor", "replay", "exporter"),
+    "exporter": ("probe", "doctor", "replay", "show", "exporter"),
 }
 NOT_STARTED = {"exporter": (f"{PACKAGE}.web.auth",)}  # `python -m` of it makes a password's hash
 
@@ -45,14 +45,21 @@ WITHOUT = (
     "readline",  # pdb, which pyelftools imports
 )
 
+# Of the extra `kubernetes`: where the image has none of it, neither has it what needs it.
+EXTRA = ("msgspec", "urllib3", "urllib3.exceptions", "yaml")
+
 # One command; what it leaves loaded goes to a file, as the command may do anything to its output.
 RUN = """
 import importlib, json, sys
-file, path, first, without, argv = json.loads(sys.argv[1])
+file, path, first, without, missing, argv = json.loads(sys.argv[1])
 sys.path.append(path)  # and no site-packages' own start-up code
 sys.modules.update(dict.fromkeys(without))
 for name in first:
-    importlib.import_module(name)
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in missing:
+            raise
 try:
     from container_oomkill.cli import main
     main(argv)
@@ -78,12 +85,13 @@ def modules(image: str) -> dict[str, Path]:
     runs = [[*command, "--help"] for command in ([], *([each] for each in COMMANDS[image]))]
     runs += [["--version"], ["no-such-command"], ["probe"], ["doctor"], ["doctor", "-o", "json"]]
     runs += [["replay", recording, "-o", each] for each in ("text", "json", "logfmt")]
+    runs += [["show", "--from", recording]]
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "found")
         for argv in runs:
             path = sysconfig.get_path("purelib")
-            argument = json.dumps([str(file), path, [*needed, *ALSO], WITHOUT, argv])
+            argument = json.dumps([str(file), path, [*needed, *ALSO], WITHOUT, _missing(), argv])
             command = [sys.executable, "-I", "-S", "-c", RUN, argument]
             # How it ends matters not: in a build nothing can attach. What was loaded does.
             subprocess.run(command, capture_output=True, check=False, timeout=60)
@@ -117,7 +125,11 @@ def _needed(commands: tuple[str, ...], also: tuple[str, ...]) -> list[str]:
                 tree.body = [each for each in tree.body if getattr(each, "name", "") not in others]
             package = name if spec.submodule_search_locations else name.rpartition(".")[0]
             waiting += _imports(tree, package)
-    return [*sorted(own), *sorted(foreign)]
+    return [*sorted(own), *sorted(foreign - set(_missing()))]
+
+
+def _missing() -> list[str]:
+    return [name for name in EXTRA if _spec(name) is None]
 
 
 class _Run(ast.NodeTransformer):

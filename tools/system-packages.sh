@@ -1,16 +1,39 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Takes what is to be done (build, test), installs the Debian or Ubuntu packages still missing for it.
+# Takes what is to be done (build, test, runtimes), installs the Debian or Ubuntu packages still missing for it.
 set -eu
 
 build="gcc libc6-dev clang llvm libbpf-dev python3-dev python3-venv"
 test="$build qemu-system-x86 busybox-static kmod file debian-archive-keyring clang-format openssl"
+# What is there, from wherever, stays: docker.io beside docker-ce would remove it.
+runtimes="docker.io:dockerd podman:podman containerd:containerd runc:runc iproute2:ip
+	iptables:iptables debootstrap:debootstrap"
 
 case "${1-}" in
 build) wanted=$build ;;
 test) wanted=$test ;;
-*) echo "usage: $0 build|test" >&2; exit 2 ;;
+runtimes)
+	wanted=
+	for each in $runtimes; do
+		PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "${each#*:}" >/dev/null ||
+			wanted="$wanted ${each%:*}"
+	done
+	case "$wanted" in
+	# from trixie on a package of its own
+	*docker.io*) ! apt-cache show docker-cli >/dev/null 2>&1 || wanted="$wanted docker-cli" ;;
+	esac
+	;;
+*) echo "usage: $0 build|test|runtimes" >&2; exit 2 ;;
 esac
+
+# Packages of daemons start them: not those that the tests start for themselves.
+forbid_services() {
+	policy=/usr/sbin/policy-rc.d
+	[ ! -e $policy ] || $sudo mv $policy $policy.before-tests
+	trap '$sudo rm -f $policy; [ ! -e $policy.before-tests ] || $sudo mv $policy.before-tests $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+	$sudo chmod 755 $policy
+}
 
 if ! command -v dpkg-query >/dev/null; then
 	echo "no dpkg here: install the counterparts of" $wanted >&2
@@ -28,6 +51,7 @@ sudo=
 if [ -n "$missing" ]; then
 	echo "installing$missing"
 	$sudo apt-get update -qq
+	[ "$1" != runtimes ] || forbid_services
 	$sudo env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
@@ -37,7 +61,12 @@ if [ "$1" = test ] && ! command -v prometheus >/dev/null && [ ! -x .venv/bin/pro
 	echo "unpacking prometheus into .venv/bin"
 	folder=$(mktemp -d)
 	trap 'rm -rf "$folder"' EXIT
-	(cd "$folder" && apt-get download -qq prometheus 2>/dev/null)
-	dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb |
-		tar -x -C .venv/bin --strip-components=3 ./usr/bin/prometheus ./usr/bin/promtool
+	# promtool is in the same package up to bookworm, in one of its own since trixie
+	(cd "$folder" && for package in prometheus promtool; do
+		apt-get download -qq "$package" 2>/dev/null || :
+	done)
+	for package in "$folder"/*.deb; do
+		dpkg-deb --fsys-tarfile "$package" |
+			tar -x -C .venv/bin --strip-components=3 --wildcards './usr/bin/prom*'
+	done
 fi

@@ -104,6 +104,8 @@ def _probe(parser: Parser) -> None:
     parser.add_argument("--count", type=_positive, metavar="N", help="stop after N incidents")
     _add_hooks(parser)
     _add_state(parser)
+    _add_kubernetes(parser)
+    _add_events(parser)
 
 
 def _exporter(parser: Parser) -> None:
@@ -112,6 +114,8 @@ def _exporter(parser: Parser) -> None:
     options(parser)
     _add_hooks(parser)
     _add_state(parser)
+    _add_kubernetes(parser)
+    _add_events(parser)
 
 
 def _doctor(parser: Parser) -> None:
@@ -120,6 +124,7 @@ def _doctor(parser: Parser) -> None:
     )
     _add_object(parser)
     _add_state(parser)
+    _add_kubernetes(parser)
 
 
 def _unpin(parser: Parser) -> None:
@@ -136,12 +141,37 @@ def _replay(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="recording; - for standard input")
 
 
+def _show(parser: Parser) -> None:
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", help="one incident; its first digits will do"
+    )
+    parser.add_argument(
+        "--from", dest="recording", metavar="FILE", help="of a recording; - for standard input"
+    )
+    exporter = parser.add_argument_group("of a running exporter")
+    exporter.add_argument(
+        "--url",
+        default="http://127.0.0.1:9262",
+        help="where it is (default http://127.0.0.1:9262)",
+    )
+    for option, metavar, what in (
+        ("user", "NAME", "its user, where it asks for one"),
+        ("password-file", "FILE", "with the user's password"),
+        ("ca-file", "FILE", "CA of its certificate, PEM (default: the system's)"),
+        ("cert-file", "FILE", "certificate to show to it, PEM"),
+        ("key-file", "FILE", "its private key, PEM, without a password"),
+    ):
+        exporter.add_argument(f"--{option}", metavar=metavar, help=what)
+    _add_colour(parser)
+
+
 COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None]]] = {
     "probe": ("attach, and print one record per incident", _probe),
     "exporter": ("attach, and serve metrics, incidents and health over HTTP", _exporter),
     "doctor": ("say what this kernel, container and user allow, and what is missing", _doctor),
     "unpin": ("detach the hooks that `--pin` left in the kernel, and remove their pins", _unpin),
     "replay": ("print incidents recorded with `-o json` again, in any format", _replay),
+    "show": ("show the incidents there were, or all there is to see of one", _show),
 }
 
 
@@ -153,6 +183,10 @@ def _add_output(parser: Parser) -> None:
         default="text",
         help="text for eyes (default), json or logfmt one line per incident",
     )
+    _add_colour(parser)
+
+
+def _add_colour(parser: Parser) -> None:
     parser.add_argument(
         "--color",
         choices=("auto", "always", "never"),
@@ -211,6 +245,36 @@ def _add_state(parser: Parser) -> None:
             metavar="DIR",
             help=f"{what}; as mounted here, repeatable (default: the usual ones)",
         )
+    state.add_argument(
+        "--state.docker-socket",
+        dest="state_docker_socket",
+        metavar="PATH",
+        help="also ask Docker or Podman in the background; that socket is as good as root",
+    )
+
+
+def _add_kubernetes(parser: Parser) -> None:
+    cluster = parser.add_argument_group("Kubernetes (the extra container-oomkill[kubernetes])")
+    cluster.add_argument(
+        "--kubernetes", action="store_true", help="ask the API for this node's pods: workloads too"
+    )
+    cluster.add_argument(
+        "--kubernetes-node",
+        default=os.environ.get("NODE_NAME"),
+        metavar="NAME",
+        help="this node, as the cluster calls it (default: NODE_NAME of the environment)",
+    )
+    cluster.add_argument(
+        "--kubeconfig", metavar="FILE", help="how to reach the API from outside a cluster"
+    )
+
+
+def _add_events(parser: Parser) -> None:
+    parser.add_argument(
+        "--kubernetes-events",
+        action="store_true",
+        help="write an Event on the victim's pod (needs the extra container-oomkill[kubernetes])",
+    )
 
 
 def _add_object(parser: Parser) -> None:

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from .exporter_settings import ExporterSettings
     from .identity.state import Source
     from .identity.watch import Watcher
     from .pins import Pins
     from .probe import Probe
+    from .stop import Stop
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,10 +54,16 @@ def _complain(error: Exception, status: int) -> int:
     return status
 
 
+def _say_not_told(incidents: int) -> None:
+    words = f"{incidents} incidents had no Kubernetes Event: it could not be written"
+    print(f"container-oomkill: {words}", file=sys.stderr)  # noqa: T201 - the user's line
+
+
 def probe(args: Namespace) -> int:
     """Attach, print one record per incident until interrupted or ``--count`` are out."""
     with _pins(args) as pins, _attached(args, pins) as attached:
         from . import confine
+        from .background import Background
         from .identity import Resolver
         from .kernel_kills import kills_by_cgroup
         from .pipeline import Pipeline
@@ -69,10 +77,10 @@ def probe(args: Namespace) -> int:
         if not args.keep_rights:
             confine.process()
         print(f"attached by {attached.hook}", file=sys.stderr)  # noqa: T201 - not a record
-        with _names(args) as names:
-            sink = open_sink(args.output, sys.stdout, colour=args.color)
-            resolve = Resolver(names).resolve
-            pipeline = Pipeline(attached, [sink], node=args.node, resolve=resolve)
+        with _names(args) as names, Background(args, _say_not_told) as background:
+            sinks = [open_sink(args.output, sys.stdout, colour=args.color), *background.sinks]
+            resolve = Resolver(names, background.asked).resolve
+            pipeline = Pipeline(attached, sinks, node=args.node, resolve=resolve)
             pipeline.run(stop, count=args.count)
     return 0
 
@@ -80,21 +88,22 @@ def probe(args: Namespace) -> int:
 def exporter(args: Namespace) -> int:
     """Attach, serve what is recorded until interrupted."""
     from .exporter_settings import ExporterSettings
+    from .stop import Stop
 
     settings = ExporterSettings.from_args(args)
-    with _pins(args) as pins, _attached(args, pins) as attached:
+    stop = Stop()
+    with _pins(args) as pins, _attached_in_time(args, settings, stop, pins) as attached:
         from contextlib import ExitStack
 
         from . import __version__, confine
+        from .background import Background
         from .exporter import Exporter
         from .identity import Resolver
         from .kernel_kills import kills_by_cgroup
         from .pipeline import Pipeline
         from .sinks import json_lines, open_sink
         from .sinks.queued import Queued
-        from .stop import Stop
 
-        stop = Stop()
         stop.on_signals()
         earlier = list(kills_by_cgroup())
         attached.enter_earlier_kills(earlier)
@@ -108,25 +117,35 @@ def exporter(args: Namespace) -> int:
                 kernel_kills_before=attached.kills_before,
             ) as serving,
         ):
-            if args.keep_rights:
-                serving.start()
-            else:
-                serving.start(bound=confine.process, in_thread=confine.this_thread)
-            names = closing.enter_context(_names(args))
-            serving.follow(names.store)
-            serving.earlier(((path, kills) for path, _, kills in earlier), Resolver(names))
             slow: list[Queued] = []
+
+            def before_any_thread() -> None:
+                if not args.keep_rights:
+                    confine.process()
+                if (kept := serving.keep()) is not None:
+                    closing.callback(kept.close)
+                    slow.append(kept)
+
+            in_thread = (lambda: None) if args.keep_rights else confine.this_thread
+            serving.start(bound=before_any_thread, in_thread=in_thread)
+            names = closing.enter_context(_names(args))
+            background = closing.enter_context(Background(args, serving.event_lost))
+            serving.follow(names.store, *background.stores)
+            serving.metrics.watch_up = background.watch_up
+            resolver = Resolver(names, background.asked)
+            serving.earlier(((path, kills) for path, _, kills in earlier), resolver)
             if settings.log_incidents != "off":
                 written = open_sink(settings.log_incidents, sys.stdout)
-                slow.append(Queued(written, lambda: serving.lost("log"), size=settings.log_queue))
-                serving.log_to(slow[0].depth)
-                closing.callback(slow[0].close)
+                log = Queued(written, lambda: serving.lost("log"), size=settings.log_queue)
+                closing.callback(log.close)
+                serving.log_to(log.depth)
+                slow.append(log)
             pipeline = Pipeline(
                 attached,
-                [serving.sink, *slow],
+                [serving.sink, *slow, *background.sinks],
                 slow=slow,
                 node=args.node,
-                resolve=Resolver(names).resolve,
+                resolve=resolver.resolve,
                 on_lost=serving.lost,
             )
             for address in serving.addresses:
@@ -164,6 +183,19 @@ def _attached(args: Namespace, pins: Pins | None) -> Probe:
     )
 
 
+def _attached_in_time(
+    args: Namespace, settings: ExporterSettings, stop: Stop, pins: Pins | None
+) -> Probe:
+    try:
+        return _attached(args, pins)
+    except Error as error:
+        if not args.retry_attach:
+            raise
+        from .waiting import attach_in_time
+
+        return attach_in_time(lambda: _attached(args, pins), error, settings, stop)
+
+
 def _names(args: Namespace) -> Watcher:
     """Learn the containers' names from now on; only after attaching."""
     from .identity.watch import Watcher
@@ -185,9 +217,15 @@ def _sources(args: Namespace) -> list[Source]:
 
 def doctor(args: Namespace) -> int:
     """Say what this kernel, container and user allow; 3 when no probe can attach."""
-    from .doctor import examine, print_json, print_text
+    from .doctor import examine, examine_socket, print_json, print_text
 
     report = examine(object_path=args.object, btf=args.btf, sources=_sources(args))
+    if args.state_docker_socket:
+        examine_socket(report, args.state_docker_socket)
+    if args.kubernetes:
+        from .kubernetes.survey import survey
+
+        report.add("runtimes", "kubernetes", survey(args))
     (print_json if args.output == "json" else print_text)(report, sys.stdout)
     return 0 if report.can_attach else 3
 
@@ -217,10 +255,21 @@ def replay(args: Namespace) -> int:
     return 0
 
 
+def show(args: Namespace) -> int:
+    """List the incidents of a recording or an exporter, or draw one of them."""
+    from .show import read_exporter, read_latest, show_incidents
+
+    recording = args.recording
+    incidents = read_exporter(args) if recording is None else read_latest(recording)
+    show_incidents(incidents, sys.stdout, wanted=args.id, colour=args.color)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "probe": probe,
     "exporter": exporter,
     "doctor": doctor,
     "unpin": unpin,
     "replay": replay,
+    "show": show,
 }

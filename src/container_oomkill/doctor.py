@@ -204,6 +204,21 @@ def examine_runtimes(report: Report, sources: Iterable[Source]) -> None:
         report.add("runtimes", runtime, _runtime(runtime, found))
 
 
+def examine_socket(report: Report, path: str) -> None:
+    """Ask an engine once for its containers."""
+    from .identity.engine_socket import FAULTS, EngineSocket, words_of
+
+    engine = EngineSocket(path)
+    try:
+        engine.list()
+    except FAULTS as error:
+        remedy = f"mount the engine's socket, -v {path}:{path}, and run as root or in its group"
+        finding = Finding(False, f"{path}: {words_of(error)}", remedy)
+    else:
+        finding = Finding(True, f"{_count(len(engine.store))} ({path})")
+    report.add("runtimes", "socket", finding)
+
+
 def _runtime(runtime: str, found: Survey) -> Finding:
     """What is known of one runtime's containers; that none is found need not be a fault."""
     words = [f"{_count(known)} ({folder})" for folder, known in found.known.items()]

@@ -6,8 +6,9 @@ Nothing heavy is imported before `Exporter` is made: attaching comes first.
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .closing import Closing
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from .incident import Incident
     from .notify import Notifier
     from .sinks.metrics import ProbeStatus
+    from .sinks.queued import Queued
     from .web.listen import Address
 
 __all__ = ["Exporter", "ExporterSettings", "options"]
 
 BEAT_SECONDS = 5.0  # the reader of the ring gives a sign of life at least this often
 SILENT_SECONDS = 3 * BEAT_SECONDS
-UNRESOLVED_REASONS = ("not_found", "no_state")  # of identity, shown at 0 from the start
 
 
 def label_key(known: Known) -> tuple[str, str, str]:
@@ -80,11 +81,11 @@ class Exporter(Closing):
             queues=self._queues,
         )
         self.history = History(settings.max_incidents)
-        self._names: Store | None = None
+        self._names: Sequence[Store] = ()
         self._known: set[tuple[str, str, str]] = set()
-        self._unresolved: dict[str, int] = {}
         self._close: Callable[[], None] = lambda: None
         self._failure: Callable[[], BaseException | None] = lambda: None
+        self.refused: str | None = None  # why there is no probe yet
         self.addresses: list[Address] = []  # that are bound
 
     def sink(self, incident: Incident) -> None:
@@ -114,28 +115,62 @@ class Exporter(Closing):
             if name:  # not the root's, which has none of its own
                 self.metrics.earlier((known.namespace or "", known.pod or "", name), number)
 
-    def follow(self, names: Store) -> None:
-        """Show the counters of every container that ``names`` knows, at 0 from its start on."""
+    def event_lost(self, incidents: int) -> None:
+        """Count incidents that had no Event on their pod, because the API did not take it."""
+        self.metrics.lost("kubernetes_event", incidents)
+
+    def keep(self) -> Queued | None:
+        """Show what ``--history`` has of earlier runs; return the sink that adds to it.
+
+        Raises `UsageError` for a file that is of no use. On a full or broken disk goes on without.
+        """
+        settings = self.settings
+        if settings.history is None:
+            return None
+        from .sinks.history_file import HistoryFile
+        from .sinks.queued import Queued
+
+        def lost() -> None:
+            self.metrics.lost("history")
+
+        try:
+            file = HistoryFile(
+                settings.history,
+                max_incidents=settings.max_incidents,
+                max_bytes=settings.history_max_bytes,
+                on_lost=lost,
+            )
+        except UsageError:
+            raise
+        except Error as error:
+            words = f"container-oomkill: {error}: going on without it"
+            print(words, file=sys.stderr)  # noqa: T201 - the user's line
+            return None
+        for incident in file.load():
+            self.history(incident)
+        return Queued(file, lost, name="history", size=settings.log_queue, at_end=file.close)
+
+    def follow(self, *names: Store) -> None:
+        """Show the counters of every container that ``names`` know, at 0 from its start on."""
         self._names = names
-        for reason in UNRESOLVED_REASONS:
-            self.metrics.unresolved(reason, 0)
         self._look_at_names()
 
     def _look_at_names(self) -> None:
-        if self._names is None:
+        if not self._names:
             return
         from .identity.state import SANDBOX
 
-        known = {label_key(each) for each in self._names.live() if each.name != SANDBOX}
+        known = {
+            label_key(each)
+            for names in self._names
+            for each in names.live()
+            if each.name != SANDBOX
+        }
         for labels in known - self._known:
             self.metrics.register(labels)
         for labels in self._known - known:
             self.metrics.forget(labels)
         self._known = known
-        unresolved = self._names.unresolved()
-        for reason, count in unresolved.items():
-            self.metrics.unresolved(reason, count - self._unresolved.get(reason, 0))
-        self._unresolved = unresolved
 
     def start(
         self,
@@ -218,7 +253,7 @@ class Exporter(Closing):
     def not_ready(self) -> str | None:
         """Return why /readyz is not 200, None if it is."""
         if not self._status.attached:
-            return "the hooks are not attached"
+            return self.refused or "the hooks are not attached"
         if not self._reading or self._monotonic() - self._beat_at > SILENT_SECONDS:
             return "the ring buffer is not being read"
         return None

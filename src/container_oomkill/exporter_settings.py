@@ -10,6 +10,7 @@ from .errors import UsageError
 
 LISTEN_ADDRESS = ":9262"
 OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents")
+HISTORY_MAX_BYTES = 16 << 20
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -30,6 +31,8 @@ class ExporterSettings:
     max_containers: int = 500
     log_incidents: str = "text"
     log_queue: int = 1000
+    history: str | None = None
+    history_max_bytes: int = HISTORY_MAX_BYTES
 
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> ExporterSettings:
@@ -48,6 +51,8 @@ class ExporterSettings:
             max_containers=args.metrics_max_containers,
             log_incidents=args.log_incidents,
             log_queue=args.log_queue,
+            history=args.history,
+            history_max_bytes=args.history_max_bytes,
         )
         settings.check()
         return settings
@@ -121,11 +126,36 @@ def options(parser: argparse.ArgumentParser) -> None:
         default="text",
         help="write each incident to stdout as well (default text)",
     )
+    parser.add_argument(
+        "--history",
+        metavar="FILE",
+        help="keep the incidents of --web.max-incidents across restarts, in this SQLite file",
+    )
+    parser.add_argument(
+        "--history.max-bytes",
+        dest="history_max_bytes",
+        type=_history_bytes,
+        default=HISTORY_MAX_BYTES,
+        metavar="N",
+        help=f"largest size of that file; the oldest incidents go (default {HISTORY_MAX_BYTES})",
+    )
+    parser.add_argument(
+        "--retry-attach",
+        action="store_true",
+        help="where no hook can be attached: stay, not ready, and try again (default: exit 3)",
+    )
 
 
 def _count(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 1_000_000:
+        raise ValueError(text)
+    return number
+
+
+def _history_bytes(text: str) -> int:
+    number = int(text)
+    if not 1 << 16 <= number <= 1 << 40:
         raise ValueError(text)
     return number
 
@@ -139,4 +169,5 @@ def _duration(text: str) -> float:
 
 # argparse puts the names into its messages
 _count.__name__ = "number from 1 to 1000000"
+_history_bytes.__name__ = "number from 65536 to 1099511627776"
 _duration.__name__ = "time like 90s, 30m, 1h, 2d"

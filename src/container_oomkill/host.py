@@ -29,3 +29,9 @@ def read_number(path: str) -> int | None:
             return int(file.read())
     except (OSError, ValueError):
         return None
+
+
+def read_boot_id(path: str = "/proc/sys/kernel/random/boot_id") -> str:
+    """Return what no other boot of any machine has."""
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()

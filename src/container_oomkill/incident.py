@@ -17,6 +17,12 @@ SCHEMA = 1
 NS = 1_000_000_000
 # enum oom_constraint, include/linux/oom.h
 CONSTRAINTS = {0: "none", 1: "cpuset", 2: "memory_policy", 3: "memcg"}
+# The usual reasons of `Container.unresolved`; a state file that cannot be read has others.
+NOT_FOUND = "not_found"  # the runtimes' state does not have it
+NO_STATE = "no_state"  # there is no runtime's state here, or its runtime keeps none that is read
+NO_NAME = "no_name"  # it is known, and was given no name
+PATH_CUT = "path_cut"  # its cgroup's path is too long to tell whose it is
+UNRESOLVED = (NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,18 @@ class Stat:
     sock_bytes: int | None = None
     kernel_bytes: int | None = None  # all of the kernel's, the five above included where counted
     approximate: bool | None = None  # lacks what cgroups below had not handed up yet
+
+    def cache_bytes(self) -> int | None:
+        """Return page cache without shmem, as a process's ``rss.file_bytes`` has it."""
+        if self.file_bytes is None or self.shmem_bytes is None:
+            return None
+        return max(0, self.file_bytes - self.shmem_bytes)
+
+    def slab_bytes(self) -> int | None:
+        """Return all of slab, reclaimable or not."""
+        if self.slab_reclaimable_bytes is None or self.slab_unreclaimable_bytes is None:
+            return None
+        return self.slab_reclaimable_bytes + self.slab_unreclaimable_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +220,15 @@ class Incident:
         """Return a copy with other fields; dataclasses.replace, but for every kill's way."""
         values = {name: getattr(self, name) for name in _INCIDENT_FIELDS}
         return Incident(**(values | fields))
+
+
+def incident_id(incident: Incident) -> str:
+    """Return its permanent name: when it was, since boot, and its number: ``1dcd6500-3``.
+
+    From what no later stage, no restart and no setting of the clock changes. Two boots of one node
+    would have to kill at the same nanosecond after their start to share one.
+    """
+    return f"{incident.boot_ns:x}-{incident.sequence}"
 
 
 _INCIDENT_FIELDS = tuple(field.name for field in fields(Incident))

@@ -39,7 +39,9 @@ def incident(**changes: Any) -> Incident:
 
 def test_container_is_the_victims_and_the_trigger_has_its_own() -> None:
     found = resolve(incident())
-    assert found.container == Container(id=VICTIM, runtime="containerd", pod_uid=UID)
+    assert found.container == Container(
+        id=VICTIM, runtime="containerd", pod_uid=UID, unresolved="no_state"
+    )
     assert found.trigger.container_id == OTHER
 
 
@@ -77,9 +79,10 @@ class Names:
         self.known = {one.key(): one for one in known}
         self.asked: list[tuple[list[str], int]] = []
 
-    def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | None:
+    def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | str:
         self.asked.append((list(ids), owner))
-        return next(filter(None, (self.known.get((owner, each)) for each in ids)), None)
+        found = (self.known.get((owner, each)) for each in ids)
+        return next(filter(None, found), "not_found")
 
 
 def container(path: str, *known: Known) -> Container:
@@ -106,10 +109,23 @@ def test_state_of_another_pod_is_not_believed() -> None:
 
 
 def test_unknown_to_the_runtimes_is_known_by_id() -> None:
-    assert container(f"/docker/{VICTIM}") == Container(id=VICTIM, runtime="docker")
+    assert container(f"/docker/{VICTIM}") == Container(
+        id=VICTIM, runtime="docker", unresolved="not_found"
+    )
     names = Names()
     found = Resolver(names).container("/lxc.payload.web")
     assert (found.name, names.asked) == ("web", [])
+
+
+def test_why_there_is_no_name() -> None:
+    """What has no id needs none; an id that people chose is one."""
+    assert container("/system.slice/nginx.service").unresolved is None
+    assert container("/mine/hog").unresolved is None
+    assert container("/default/web-1").unresolved is None
+    allocation = "9f1a2b3c-0d4e-5f60-7182-93a4b5c6d7e8"
+    assert container(f"/nomad/{allocation}").unresolved == "no_state"
+    assert container(f"/docker/{VICTIM}", Known(VICTIM, "docker")).unresolved == "no_name"
+    assert container(f"/docker/{VICTIM}", Known(VICTIM, "docker", name="a")).unresolved is None
 
 
 KIND = f"/docker/{OTHER}/kubelet/kubepods/pod{UID}/{VICTIM}"
@@ -134,7 +150,7 @@ def test_a_kill_cannot_be_passed_on_to_another_container() -> None:
     path = f"/docker/{OTHER}/lxc/x/docker/{'0' * 64}/docker/{VICTIM}"
     assert container(path, attacker, bank).name == "attacker"
     cut = container(f"…/docker-{VICTIM}.scope", attacker, bank)
-    assert (cut.id, cut.name) == (VICTIM, None)
+    assert (cut.id, cut.name, cut.unresolved) == (VICTIM, None, "path_cut")
 
 
 def test_a_users_cgroups_have_the_users_names_only() -> None:

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from ..runtimes.engines import DOCKER, DOCKER_ROOT
-from ..runtimes.running import daemon, program
+from ..runtimes.dockerd import dockerd
 from ..vm import mirror
 from ..vm.apt import Apt
 
@@ -22,7 +21,6 @@ PLUGINS = ("docker-buildx", "docker-compose")
 BASE = "debian:trixie-slim"
 REPOSITORY = Path(__file__).parents[2]
 BUILD_SECONDS = 900
-BRIDGE, BRIDGE_ADDRESS = "oomkill-test", "172.31.253.1/24"
 T = TypeVar("T")
 
 
@@ -104,48 +102,14 @@ def eventually(look: Callable[[], T], seconds: float = 30) -> T:
 @contextlib.contextmanager
 def docker(folder: Path) -> Iterator[Docker]:
     """One started here, or the one that the environment names; with the base image."""
-    client = program("docker", "docker.io")
     config = folder / "config"
-    with contextlib.ExitStack() as stack:
-        if DOCKER in os.environ:
-            host, root = os.environ[DOCKER], Path(os.environ[DOCKER_ROOT])
-        else:
-            host, root = f"unix://{folder}/socket", folder / "data"
-            stack.enter_context(_dockerd(folder, client, host, root))
-        engine = Docker(client, host, root, config)
+    with dockerd(folder) as daemon:
+        engine = Docker(daemon.client, daemon.host, daemon.root, config)
         _install_plugins(config / "cli-plugins", engine, folder / "apt")
         if engine.run("image", "inspect", BASE).returncode:
             base = [str(REPOSITORY / "tools/image-base.sh"), mirror.find().archive]
             subprocess.run(base, env=engine.environ, check=True, timeout=BUILD_SECONDS)
         yield engine
-
-
-@contextlib.contextmanager
-def _dockerd(folder: Path, client: str, host: str, root: Path) -> Iterator[None]:
-    """A daemon on a bridge of its own: with `--bridge=none` it would delete another's docker0."""
-    command = [program("dockerd", "docker.io"), "-H", host, "--data-root", str(root)]
-    command += ["--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid")]
-    command += ["--config-file", str(folder / "daemon.json"), f"--bridge={BRIDGE}"]
-    command += ["--iptables=false", "--ip6tables=false", "--ip-masq=false"]
-    (folder / "daemon.json").write_text("{}")
-
-    def ready() -> bool:
-        return subprocess.run([client, "-H", host, "version"], capture_output=True).returncode == 0
-
-    _ip("link", "add", BRIDGE, "type", "bridge")
-    try:
-        _ip("addr", "add", BRIDGE_ADDRESS, "dev", BRIDGE)
-        _ip("link", "set", BRIDGE, "up")
-        with daemon(command, folder / "dockerd.log", ready):
-            yield
-    finally:
-        _ip("link", "delete", BRIDGE)
-        for mounted in (folder / "exec/netns").glob("*"):
-            subprocess.run(["umount", str(mounted)], check=False)
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True)
 
 
 def _install_plugins(folder: Path, engine: Docker, scratch: Path) -> None:
@@ -158,6 +122,6 @@ def _install_plugins(folder: Path, engine: Docker, scratch: Path) -> None:
     apt = Apt(scratch, mirror.find(), ["trixie"], machine)
     apt.update()
     for name in lacking:
-        [package] = apt.download(apt._show(name))
+        [package] = apt.download([apt.package(name)])
         subprocess.run(["dpkg-deb", "-x", str(package), str(scratch / "x")], check=True)
         shutil.copy(scratch / "x/usr/libexec/docker/cli-plugins" / name, folder / name)

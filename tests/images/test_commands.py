@@ -17,18 +17,10 @@ import pytest
 
 from .conftest import IMAGES
 from .engine import REPOSITORY, Docker, eventually
+from .kills import PYTHON, get, kill, sample, start_exporter
 
 PROBE, EXPORTER = IMAGES
 RECORDING = (REPOSITORY / "deploy/docker/recording.jsonl").read_text()
-PYTHON = ("--entrypoint", "/usr/bin/python3.13")
-# 8 MiB at a time up to 256, so that a limit that does not hold is no harm.
-HOG = """
-import time
-held = []
-for _ in range(32):
-    held.append(b"x" * (8 << 20))
-    time.sleep(0.05)
-"""
 # From exec to attached, the same inside and outside: no engine in between.
 STOPWATCH = """
 import os, signal, sys, time
@@ -103,8 +95,19 @@ def test_replay(docker: Docker, image: str, form: str) -> None:
     assert "shop-hog" in done.stdout
 
 
-def test_the_probe_s_image_knows_what_it_is_not(docker: Docker) -> None:
-    done = run(docker, PROBE, "exporter", options=docker.privileges())
+def test_show(docker: Docker) -> None:
+    name = json.loads(RECORDING)["boot_ns"]
+    done = run(docker, EXPORTER, "show", "--from", "-", f"{name:x}", stdin=RECORDING)
+    assert done.returncode == 0, done.stderr
+    assert "shop-hog" in done.stdout
+    asked = run(docker, EXPORTER, "show", "--url", "https://127.0.0.1:1")
+    assert asked.returncode == 1
+    assert "connection refused" in asked.stderr
+
+
+@pytest.mark.parametrize("command", ["exporter", "show"])
+def test_the_probe_s_image_knows_what_it_is_not(docker: Docker, command: str) -> None:
+    done = run(docker, PROBE, command, options=docker.privileges())
     assert done.returncode == 2
     assert "use container-oomkill-exporter" in done.stderr
 
@@ -183,33 +186,3 @@ def test_attached_as_soon_as_outside(docker: Docker) -> None:
     ratio = statistics.median(inside) / statistics.median(outside)
     print(f"inside {inside}, outside {outside}: {ratio:.2f}")
     assert ratio <= 2
-
-
-def kill(docker: Docker, name: str) -> None:
-    """Run a hog of 64 MiB until the kernel kills it."""
-    limits = ("--memory=64m", "--memory-swap=64m", "--network=none")
-    docker.start(name, *limits, *PYTHON, EXPORTER, "-IS", "-c", HOG)
-    assert docker("wait", name).strip() == "137"
-
-
-def start_exporter(
-    docker: Docker, name: str, *arguments: str, options: tuple[str, ...] = ()
-) -> int:
-    """On the loopback interface of this machine, at a port of its own choice."""
-    given = (*docker.privileges(), "--network=host", *options)
-    listen = ("exporter", "--web.listen-address", "127.0.0.1:0")
-    docker.start(name, *given, EXPORTER, *listen, *arguments)
-    said = docker.wait_for(name, "serving on")
-    return int(said.partition("serving on ")[2].split()[0].rpartition(":")[2])
-
-
-def get(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-        text: str = answer.read().decode()
-        return text
-
-
-def sample(port: int, metric: str, container: str) -> str | None:
-    lines = get(port, "/metrics").splitlines()
-    mine = [line for line in lines if line.startswith(f"{metric}{{") and f'"{container}"' in line]
-    return next((line for line in mine if not line.endswith((" 0", " 0.0"))), None)

@@ -43,6 +43,12 @@ class Exporter:
             text: str = answer.read().decode()
         return text
 
+    def is_ready(self) -> bool:
+        try:
+            return self.get("/readyz") == "ready\n"
+        except urllib.error.HTTPError:
+            return False
+
     def value(self, series: str) -> float | None:
         """The value of a series, as /metrics spells it."""
         found = re.search(rf"(?m)^{re.escape(series)} (\S+)$", self.get("/metrics"))
@@ -130,6 +136,35 @@ def test_what_it_serves(
     assert "OOM  /oomkill-served  limit 32.0 MiB reached" in out
 
 
+def test_a_kill_is_remembered_past_sigkill(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str, tmp_path: Path
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-remembered")
+    cgroup.limit(32)
+    path = str(tmp_path / "history")
+    with start(hook, "--history", path) as process:
+        first = Exporter(process, address_of(process))
+        assert hog(cgroup, "name remembered anon 64").was_killed()
+        wait_for(lambda: len(incidents(first)) == 1)
+        (before,) = incidents(first)
+        wait_for(lambda: remembered(path) == [before["id"]])
+        process.kill()
+    with start(hook, "--history", path) as process:
+        assert incidents(Exporter(process, address_of(process))) == [before]
+        process.kill()
+
+
+def remembered(path: str) -> list[str]:
+    """What a look at the log beside the file finds, without opening what another process has."""
+    text = Path(path + "-wal").read_bytes().decode("latin-1")
+    return sorted(set(re.findall(r'"id":"([0-9a-f]+-\d+)"', text)))
+
+
+def address_of(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    return process.stderr.readline().split()[-1]
+
+
 def incidents(exporter: Exporter) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(exporter.get("/api/v1/incidents"))["incidents"]
     return found
@@ -144,3 +179,22 @@ def test_a_busy_port_is_one_line(hook: str) -> None:
     assert errors.count("\n") == 1
     assert errors.startswith("container-oomkill: ")
     assert address in errors
+
+
+def test_what_was_refused_is_tried_again(hook: str, tmp_path: Path) -> None:
+    """The kernel's types come late: not ready until then, ready without a new start."""
+    btf = tmp_path / "btf"
+    with start(hook, "--retry-attach", "--btf", str(btf)) as process:
+        assert process.stderr is not None
+        refused = process.stderr.readline()
+        assert refused.startswith(f"container-oomkill: read the kernel's types from {btf}: ")
+        late = tmp_path / "late"
+        late.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())
+        late.rename(btf)
+        words = process.stderr.readline()
+        assert words.startswith(f"attached by {hook}, serving on 127.0.0.1:"), words
+        ready = Exporter(process, words.split()[-1])
+        wait_for(ready.is_ready)
+        assert "container_oomkill_probe_info{" in ready.get("/metrics")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0

@@ -83,6 +83,13 @@ def prometheus(folder: Path, target: str, *, window: str = "600") -> Iterator[Pr
     rules.write_text(re.sub(r"(?m)^ +for: .*\n", "", text))
     config = folder / "prometheus.yml"
     config.write_text(CONFIG.format(rules=rules, target=target))
+    with running(folder, config) as (server, _):
+        yield server
+
+
+@contextmanager
+def running(folder: Path, config: Path, *options: str) -> Iterator[tuple[Prometheus, int]]:
+    """Run it with a configuration until the end of the block; gives its process id as well."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     log = folder / "log"
@@ -93,6 +100,7 @@ def prometheus(folder: Path, target: str, *, window: str = "600") -> Iterator[Pr
                 f"--config.file={config}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address={address}",
+                *options,
             ],
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -104,7 +112,7 @@ def prometheus(folder: Path, target: str, *, window: str = "600") -> Iterator[Pr
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
-            yield server
+            yield server, process.pid
         finally:
             process.terminate()
             process.wait(PATIENCE_SECONDS)

@@ -38,6 +38,7 @@ class Containerd:
     """containerd's own command line, ctr, and where things are."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.socket = folder / "socket"
         self.options = (
             "--state.containerd",

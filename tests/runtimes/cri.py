@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,15 @@ class Cri:
         self._sandboxes.append(answer.pod_sandbox_id)
         return config
 
-    def run(self, sandbox: Any, name: str, script: str, limit_mib: int | None) -> str:
-        """Run a hog in the newest sandbox, return its id."""
+    def run(
+        self,
+        sandbox: Any,
+        name: str,
+        script: str,
+        limit_mib: int | None,
+        created: Callable[[str], None] = lambda _: None,
+    ) -> str:
+        """Run a hog in the newest sandbox, return its id; ``created`` gets it before the start."""
         node = proto.NamespaceOption(network=proto.NODE)
         resources = proto.LinuxContainerResources()
         if limit_mib is not None:
@@ -88,10 +95,15 @@ class Cri:
                 security_context=proto.LinuxContainerSecurityContext(namespace_options=node),
             ),
         )
+        return self.start(sandbox, config)
+
+    def start(self, sandbox: Any, config: Any) -> str:
+        """Start a container as configured in the newest sandbox, return its id."""
         request = proto.CreateContainerRequest(
             pod_sandbox_id=self._sandboxes[-1], config=config, sandbox_config=sandbox
         )
         container_id: str = self._call.CreateContainer(request, timeout=DEADLINE).container_id
+        created(container_id)
         start = proto.StartContainerRequest(container_id=container_id)
         self._call.StartContainer(start, timeout=DEADLINE)
         return container_id

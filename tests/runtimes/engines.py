@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .dockerd import dockerd
 from .image import IMAGE
-from .running import Started, daemon, output, program, remove_cgroups
+from .running import Started, output, program, remove_cgroups
 
 LIMIT_MIB = 32
-DOCKER = "CONTAINER_OOMKILL_TEST_DOCKER"  # a daemon to use, such as unix:///run/docker.sock
-DOCKER_ROOT = "CONTAINER_OOMKILL_TEST_DOCKER_ROOT"  # and its data root
 
 
 class Engine:
@@ -63,32 +61,10 @@ class Engine:
 @contextlib.contextmanager
 def docker(folder: Path, archive: Path) -> Iterator[Engine]:
     """Docker's daemon, started here or as the environment has it."""
-    client = program("docker", "docker.io")
-    with contextlib.ExitStack() as stack:
-        if DOCKER in os.environ:
-            host, root = os.environ[DOCKER], Path(os.environ[DOCKER_ROOT])
-        else:
-            host, root = f"unix://{folder}/socket", folder / "data"
-            server = program("dockerd", "docker.io")
-            stack.enter_context(dockerd(server, client, folder, host, root))
-        command = [client, "-H", host]
+    with dockerd(folder) as daemon:
+        command = [daemon.client, "-H", daemon.host]
         output(*command, "load", "-i", str(archive))
-        yield Engine("docker", command, root / "containers", folder, ())
-
-
-@contextlib.contextmanager
-def dockerd(server: str, client: str, folder: Path, host: str, root: Path) -> Iterator[None]:
-    """A daemon that touches neither the machine's network nor another daemon's files."""
-    command = [server, "-H", host, "--data-root", str(root), "--exec-root", str(folder / "exec")]
-    command += ["--pidfile", str(folder / "pid"), "--config-file", str(folder / "daemon.json")]
-    command += ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"]
-    (folder / "daemon.json").write_text("{}")
-
-    def ready() -> bool:
-        return subprocess.run([client, "-H", host, "version"], capture_output=True).returncode == 0
-
-    with daemon(command, folder / "dockerd.log", ready):
-        yield
+        yield Engine("docker", command, daemon.root / "containers", folder, ())
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from ..kernel.cgroups import MIB, Cgroup
 from ..kernel.processes import Recorder
+from ..kubernetes import api_server
 from .containerd import Containerd
 from .cri import Cri, Pod, pod_cgroup
 from .image import IMAGE
@@ -21,6 +23,11 @@ UID = "5b3f1c9e-7a42-4c0d-9e61-0f2d8a7b6c55"
 POD = Pod("shop", "cart-7d9f4", UID, f"/kubepods/burstable/pod{UID}")
 LIMIT_MIB = 32
 Record = Callable[..., Recorder]
+KUBECONFIG = """\
+current-context: here
+contexts: [{{name: here, context: {{cluster: here}}}}]
+clusters: [{{name: here, cluster: {{server: "{url}"}}}}]
+"""
 
 
 @pytest.fixture
@@ -44,7 +51,9 @@ def pod(cri: Cri) -> Iterator[Cgroup]:
         cri.remove_all()
 
 
-def check(record: dict[str, Any], container_id: str, name: str) -> None:
+def check(
+    record: dict[str, Any], container_id: str, name: str, workload: str | None = None
+) -> None:
     assert record["container"] == {
         "id": container_id,
         "name": name,
@@ -53,7 +62,8 @@ def check(record: dict[str, Any], container_id: str, name: str) -> None:
         "pod": POD.name,
         "namespace": POD.namespace,
         "pod_uid": POD.uid,
-        "workload": None,
+        "workload": workload,
+        "unresolved": None,
     }
 
 
@@ -114,6 +124,37 @@ def test_a_child_of_its_first_process(
     seen = record_of(recorder, container_id)
     check(seen, container_id, "app")
     assert seen["victims"][0]["command"] == "second"
+
+
+def test_by_the_clusters_api_alone(cri: Cri, pod: Cgroup, record: Record, tmp_path: Path) -> None:
+    """No state is mounted: the names are the API's, and the pod has its Event."""
+    assert pod.path == POD.cgroup
+    cluster = api_server.Cluster()
+    names = {"name": POD.name, "namespace": POD.namespace, "uid": POD.uid}
+    owner = api_server.owner("StatefulSet", "cart")
+
+    def tell(container_id: str) -> None:
+        status = api_server.container("app", 1, image=IMAGE)
+        status["containerID"] = f"containerd://{container_id}"
+        cluster.put(api_server.pod(owner=owner, metadata=names, containerStatuses=[status]))
+        time.sleep(0.5)  # it is known by now
+
+    with api_server.serving(cluster) as url:
+        config = tmp_path / "kubeconfig"
+        config.write_text(KUBECONFIG.format(url=url))
+        options = [f"--kubernetes-node={api_server.NODE}", f"--kubeconfig={config}"]
+        options += ["--kubernetes", "--kubernetes-events", f"--state.containerd={tmp_path}"]
+        recorder = record(*options)
+        api_server.eventually(lambda: cluster.requests(api_server.WATCH))
+        sandbox = cri.run_pod(POD)
+        container_id = cri.run(sandbox, "app", "name greedy anon 64", LIMIT_MIB, tell)
+        assert cri.ended(container_id).exit_code == 137
+        seen = record_of(recorder, container_id)
+        check(seen, container_id, "app", workload="StatefulSet/cart")
+        [event] = api_server.eventually(cluster.events)
+    assert event["involvedObject"]["uid"] == POD.uid
+    assert event["involvedObject"]["fieldPath"] == "spec.containers{app}"
+    assert event["message"] == seen["verdict"]
 
 
 def test_removed_at_once_with_the_machine_busy(

@@ -7,13 +7,16 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ..kernel.cgroups import MIB
 from ..kernel.processes import COMMAND, Recorder
 from .engines import LIMIT_MIB, Engine
 from .image import IMAGE
-from .running import busy, output, record_of
+from .running import busy, output, record_of, remove_cgroups
 
 KILLED = 128 + signal.SIGKILL
 GREEDY = "name greedy anon 64"
@@ -142,10 +145,47 @@ def test_labels_claim_nothing(engine: Engine, record: Record) -> None:
     assert seen["container"]["pod"] is None
 
 
-def test_in_a_pod(engine: Engine, record: Record) -> None:
-    """Podman's pod; its name is in Podman's data base only, and stays unknown."""
-    if engine.runtime == "docker":
-        return
+@pytest.mark.parametrize("session_engine", ["docker"], indirect=True)
+def test_in_a_pod_of_cri_dockerds(engine: Engine, record: Record) -> None:
+    """With the name, the labels and the cgroup that a kubelet has it give a pod's container."""
+    recorder = record(*engine.options)
+    uid = "5b3f1c9e-7a42-4c0d-9e61-0f2d8a7b6c55"
+    labels = {"container.name": "app", "pod.name": "cart-7d9f4", "pod.namespace": "shop"}
+    labels["pod.uid"] = uid
+    options = [f"--label=io.kubernetes.{key}={value}" for key, value in labels.items()]
+    above = [f"/kubepods/burstable/pod{uid}", "/kubepods/burstable", "/kubepods"]
+    if output(*engine.client, "info", "-f", "{{.CgroupDriver}}") == "systemd":
+        above = [f"kubepods-burstable-pod{uid.replace('-', '_')}.slice"]
+    try:
+        name = f"k8s_app_cart-7d9f4_shop_{uid}_0"
+        started = engine.run(name, GREEDY, f"--cgroup-parent={above[0]}", *options)
+        assert started.status() == KILLED
+        seen = record_of(recorder, started.id())
+        check(seen, engine, started.id(), "app")
+        found = seen["container"]
+        assert (found["namespace"], found["pod"], found["pod_uid"]) == ("shop", "cart-7d9f4", uid)
+    finally:
+        engine.remove_all()
+        remove_cgroups(*above)
+
+
+@pytest.mark.parametrize("session_engine", ["docker"], indirect=True)
+def test_by_its_socket_alone(engine: Engine, record: Record, tmp_path: Path) -> None:
+    """No state is mounted; one container is there before, one comes, one is renamed."""
+    before = engine.run("before", "ready go " + GREEDY, "--rm").ready()
+    path = engine.client[-1].removeprefix("unix://")
+    recorder = record(f"--state.docker={tmp_path}", f"--state.docker-socket={path}")
+    renamed = engine.run("old", "ready go " + GREEDY, "--rm").ready()
+    output(*engine.client, "rename", "old", "new")
+    time.sleep(1)  # is known by now
+    for started, name in ((before, "before"), (renamed, "new")):
+        assert started.go().status() == KILLED
+        check(record_of(recorder, started.id()), engine, started.id(), name)
+
+
+@pytest.mark.parametrize("session_engine", ["podman"], indirect=True)
+def test_in_a_pod_of_podmans(engine: Engine, record: Record) -> None:
+    """Its name is in Podman's data base only, and stays unknown."""
     recorder = record(*engine.options)
     pod = output(*engine.client, "pod", "create", "--infra=false", "--name", "shop")
     try:

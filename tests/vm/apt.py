@@ -79,6 +79,11 @@ class Apt:
             raise PackageError(f"find package {pattern}: no suite of this kernel has one")
         return max(self._show(*names), key=functools.cmp_to_key(_compare))
 
+    def package(self, name: str) -> Package:
+        """The one of this very name."""
+        [found] = self._show(name)
+        return found
+
     def parts(self, image: Package) -> list[Package]:
         """The packages of the same release which a split kernel's image package depends on.
 

@@ -15,23 +15,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..incident import Container
+from ..incident import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, Container
 from .cgroup import CUT, CgroupIdentity, parse
 from .forms import hex64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 
     from ..incident import Incident
     from .state import Known
 
+    class Asked(Protocol):
+        """Names that others were asked for in the background: a cluster's API, a socket."""
+
+        def find(self, container_id: str, pod_uid: str | None) -> Known | None:
+            """Return what is known by now of a container of the system's, at least of its pod."""
+
     class Names(Protocol):
         """Where names come from: `watch.Watcher`."""
 
-        def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | None:
-            """Return the first of ``ids`` that is known in the state of uid ``owner``."""
+        def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | str:
+            """Return the first of ``ids`` known in the state of uid ``owner``, else why none is."""
 
 
 __all__ = ["CgroupIdentity", "Resolver", "parse", "resolve"]
@@ -40,39 +46,69 @@ __all__ = ["CgroupIdentity", "Resolver", "parse", "resolve"]
 class Resolver:
     """Names containers by cgroup path; without ``names``, by what the path itself says."""
 
-    def __init__(self, names: Names | None = None) -> None:
+    def __init__(self, names: Names | None = None, asked: Sequence[Asked] = ()) -> None:
         self._names = names
+        self._asked = asked
 
     def container(self, path: str) -> Container:
         """Return what is known of the container, or of the systemd unit, at ``path``."""
         found = parse(path)
-        known = None
-        # Of a cut path the outer containers are missing: an inner one alone proves nothing.
-        if self._names is not None and found.container_id and not path.startswith(CUT):
-            chain = _chain(found)
-            ids = {one.container_id: one for one in chain if hex64(one.container_id or "")}
-            if ids:
-                known = self._names.lookup([str(each) for each in ids], _owner(path))
-            if known is not None:
-                found = parse(str(ids[known.id].container_cgroup))
+        chain = {
+            str(one.container_id): one for one in _chain(found) if hex64(str(one.container_id))
+        }
+        known, reason = self._lookup(path, chain)
         if known is None:
             return Container(
                 id=found.container_id,
                 name=found.name,
                 runtime=found.runtime,
                 pod_uid=found.pod_uid,
+                unresolved=reason if found.container_id and not found.name else None,
             )
+        found = parse(str(chain[known.id].container_cgroup))
         # The cgroup is the kernel's word: state of another pod is not this container's.
         same_pod = found.pod_uid is None or known.pod_uid in (None, found.pod_uid)
+        name = known.name or found.name
         return Container(
             id=found.container_id,
-            name=known.name or found.name,
-            runtime=found.runtime or known.runtime,
+            name=name,
+            runtime=found.runtime or known.runtime or None,
             image=known.image,
             pod=known.pod if same_pod else None,
             namespace=known.namespace if same_pod else None,
             pod_uid=found.pod_uid or known.pod_uid,
+            workload=known.workload if same_pod else None,
+            unresolved=None if name else reason,
         )
+
+    def _lookup(self, path: str, chain: Mapping[str, CgroupIdentity]) -> tuple[Known | None, str]:
+        """Return the outermost container of ``chain`` that is known, and why it has no name."""
+        # Of a cut path the outer containers are missing: an inner one alone proves nothing.
+        if path.startswith(CUT):
+            return None, PATH_CUT
+        if not chain:
+            return None, NO_STATE
+        owner = _owner(path)
+        read = NO_STATE if self._names is None else self._names.lookup(list(chain), owner)
+        known, reason = (None, read) if isinstance(read, str) else (read, NO_NAME)
+        if owner or not self._asked:
+            return known, reason
+        reason = NOT_FOUND if reason == NO_STATE else reason
+        for container_id, one in chain.items():
+            told = self._ask(container_id, one.pod_uid)
+            if known is not None and known.id == container_id:
+                return known if told is None else known.filled_from(told), reason
+            if told is not None:
+                return told, reason
+        return None, reason
+
+    def _ask(self, container_id: str, pod_uid: str | None) -> Known | None:
+        told: Known | None = None
+        for each in self._asked:
+            more = each.find(container_id, pod_uid)
+            if more is not None:
+                told = more if told is None else told.filled_from(more)
+        return told
 
     def resolve(self, incident: Incident) -> Incident:
         """Return ``incident`` with its container and its trigger's container id, if known."""

@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,14 +62,31 @@ class Known:
     namespace: str | None = None
     pod_uid: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    workload: str | None = None  # kind/name; known by a cluster's API only
 
     def key(self) -> Key:
         """Return what it is looked up by."""
         return self.owner, self.id
 
+    def filled_from(self, other: Known) -> Known:
+        """Return it with what only ``other`` knows; as it is where the two disagree."""
+        for name in ("name", "pod", "namespace", "pod_uid"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if ours is not None and theirs is not None and ours != theirs:
+                return self
+        return replace(
+            self,
+            name=self.name or other.name,
+            image=self.image or other.image,
+            pod=self.pod or other.pod,
+            namespace=self.namespace or other.namespace,
+            pod_uid=self.pod_uid or other.pod_uid,
+            workload=self.workload or other.workload,
+        )
+
     def facts(self) -> int:
         """Return how many of its names are known."""
-        named = (self.name, self.image, self.pod, self.namespace, self.pod_uid)
+        named = (self.name, self.image, self.pod, self.namespace, self.pod_uid, self.workload)
         return sum(text is not None for text in named)
 
 

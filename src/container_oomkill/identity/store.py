@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ CAPACITY = 4096  # containers; a few hundred bytes each
 
 
 class Store:
-    """Containers by (owner, id), and a count of those that were asked for in vain."""
+    """Containers by (owner, id)."""
 
     def __init__(
         self,
@@ -38,7 +38,6 @@ class Store:
         self._lock = threading.Lock()
         self._live: OrderedDict[Key, Known] = OrderedDict()
         self._gone: OrderedDict[Key, tuple[float, Known]] = OrderedDict()
-        self._unresolved: Counter[str] = Counter()
 
     def put(self, known: Known) -> None:
         """Add or renew a container; of two sources' knowledge the fuller is kept."""
@@ -70,16 +69,6 @@ class Store:
         """Return the containers there are, the longest known first."""
         with self._lock:
             return tuple(self._live.values())
-
-    def missed(self, reason: str) -> None:
-        """Count a container that could not be named."""
-        with self._lock:
-            self._unresolved[reason] += 1
-
-    def unresolved(self) -> dict[str, int]:
-        """Return how many containers could not be named, by reason."""
-        with self._lock:
-            return dict(self._unresolved)
 
     def __len__(self) -> int:
         with self._lock:

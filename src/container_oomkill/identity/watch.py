@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+from ..incident import NO_STATE, NOT_FOUND
 from .bell import INTERVAL_SECONDS, Bell
 from .state import StateError
 from .store import Store
@@ -85,8 +86,8 @@ class Watcher:
                 self._bell.close()
         self._bell = self._thread = None
 
-    def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | None:
-        """Return the first of ``ids`` that is known, counting one miss if none is.
+    def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | str:
+        """Return the first of ``ids`` that is known; if none is, one word why.
 
         A container the store does not have is read here and now, and so is one whose state is
         not as it was: a few small files, no call to any runtime.
@@ -109,8 +110,7 @@ class Watcher:
                 if known is not None:
                     self.store.put(known)
                     return known
-        self.store.missed(reason or ("not_found" if owner or self.present() else "no_state"))
-        return None
+        return reason or (NOT_FOUND if owner or self.present() else NO_STATE)
 
     def _renewed(self, known: Known) -> Known:
         """Return what its state says by now, if it is still there: it may have another name."""

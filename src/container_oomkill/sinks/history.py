@@ -6,6 +6,7 @@ Bounded by incidents and by victims, as one group kill may have thousands.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -86,6 +87,11 @@ def _is_container(incident: Incident, wanted: str) -> bool:
     return len(wanted) >= PREFIX_MIN and (container.id or "").startswith(wanted)
 
 
+def _key(incident: Incident) -> tuple[int, int]:
+    """What its id is made from."""
+    return incident.boot_ns, incident.sequence
+
+
 class History:
     """Call it with each incident; `find` from any thread."""
 
@@ -94,16 +100,21 @@ class History:
         self._max_victims = max_incidents * MAX_VICTIMS_EACH
         self._victims = 0
         self._incidents: deque[Incident] = deque()
+        self._keys: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
 
     def __call__(self, incident: Incident) -> None:
         with self._lock:
+            if _key(incident) in self._keys:
+                return  # in a history file as well as in the pinned ring
+            self._keys.add(_key(incident))
             self._incidents.append(incident)
             self._victims += len(incident.victims)
             while len(self._incidents) > self._max_incidents or (
                 self._victims > self._max_victims and len(self._incidents) > 1
             ):
                 dropped = self._incidents.popleft()
+                self._keys.discard(_key(dropped))
                 self._victims -= len(dropped.victims)
 
     def find(self, query: Query) -> list[Incident]:
@@ -111,9 +122,13 @@ class History:
         with self._lock:
             newest_first = list(reversed(self._incidents))
         found: list[Incident] = []
+        numbered = math.inf
         for incident in newest_first:
             if len(found) == query.limit:
                 break
+            if query.after_sequence is not None and incident.sequence > numbered:
+                break  # by an earlier start of the probe, which counted from 1 too
+            numbered = incident.sequence
             if query.matches(incident):
                 found.append(incident)
         return found

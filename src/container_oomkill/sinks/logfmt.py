@@ -3,8 +3,8 @@
 
 Keys are the record's, their groups joined by an underscore (``domain_limit_bytes``,
 ``victim_rss_anon_bytes``), as label names in log stores want them. ``victims`` is their number,
-``victim_pids`` all of them. A value with a blank, a quote, an equals sign or anything that does not
-print is quoted as JSON text.
+``victim_pids`` all of them; so it is with ``candidates``, whose largest is ``candidate``. A value
+with a blank, a quote, an equals sign or anything that does not print is quoted as JSON text.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ BARE = re.compile(r"[!#-<>-\[\]-~]+")
 def render(incident: Incident) -> str:
     """Return the line, without its end."""
     record = to_object(incident)
-    victims = record.pop("victims")
-    record["victims"] = len(victims)
-    record["victim_pids"] = ",".join(str(v["pid"]) for v in victims if v["pid"] is not None)
-    record["victim"] = victims[0]
+    for one, many in (("victim", "victims"), ("candidate", "candidates")):
+        tasks = record.pop(many)
+        if tasks is not None:
+            record[many] = len(tasks)
+            pids = (task["pid"] for task in tasks)
+            record[f"{one}_pids"] = ",".join(str(pid) for pid in pids if pid is not None)
+            record[one] = tasks[0] if tasks else None
     return " ".join(f"{key}={_value(value)}" for key, value in _flat(record, ""))
 
 

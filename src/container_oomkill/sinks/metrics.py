@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isnan
 from typing import Protocol
 
-from ..incident import NS, Incident
+from ..incident import NS, UNRESOLVED, Incident
 from ..kernel_kills import kernel_count
 from .exposition import Family, Labels, Point, clean
 from .metrics_table import (
@@ -109,8 +109,9 @@ class Metrics(Collector):
         self._told = 0  # kills, by the kernel's way to count
         self._earlier: dict[Key, int] = {}
         self._earlier_until = 0  # CLOCK_BOOTTIME, ns
+        self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
         self._lost: dict[str, int] = {}
-        self._unresolved: dict[str, int] = {}
+        self._unresolved = dict.fromkeys(UNRESOLVED, 0)
         self._latency_counts = [0] * (len(LATENCY_BUCKETS) + 1)
         self._latency_sum = 0.0
 
@@ -121,6 +122,8 @@ class Metrics(Collector):
             self._told += kernel_count(incident)
             if incident.boot_ns < self._earlier_until:
                 self._earlier[key] = self._earlier.get(key, 0) - len(incident.victims)
+            if reason := incident.container.unresolved:
+                self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
             self._series.record(key, incident)
             seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
             self._latency_sum += seconds
@@ -150,11 +153,6 @@ class Metrics(Collector):
         """Records were lost on this side of the ring; what the kernel lost is in its counters."""
         with self._lock:
             self._lost[reason] = self._lost.get(reason, 0) + records
-
-    def unresolved(self, reason: str, incidents: int = 1) -> None:
-        """The container of an incident could not be named; 0 incidents make the reason show."""
-        with self._lock:
-            self._unresolved[reason] = self._unresolved.get(reason, 0) + incidents
 
     def collect(self) -> Iterable[Metric]:
         for family in self.families(created=True):
@@ -227,6 +225,7 @@ class Metrics(Collector):
             kernel_kills=kills,
             unaccounted=None if kills is None else max(0, kills - self._told),
             queues=self._queues(),
+            watch_up=self.watch_up(),
         )
 
     def _latency(self) -> list[Point]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..incident import NS, Incident, Rss, Victim, Vm
+from ..incident import NS, Incident, Rss, Stat, Victim, Vm
 
 PREFIX = "container_oomkill_"
 LABELS = ("namespace", "pod", "container")
@@ -41,6 +41,7 @@ class Facts:
     unaccounted: int | None
     earlier: Mapping[tuple[str, str, str], int]  # kills from before the start, by LABELS
     queues: Mapping[str, tuple[int, int]]  # what waits, and the most that may
+    watch_up: bool | None  # of the cluster's API; None: it is not asked
 
 
 # Label values and the number.
@@ -87,6 +88,14 @@ def _domain(name: str) -> Callable[[Incident], Number]:
     return value
 
 
+def _stat(pick: Callable[[Stat], Number]) -> Callable[[Incident], Number]:
+    def value(incident: Incident) -> Number:
+        stat = None if incident.domain is None else incident.domain.stat
+        return None if stat is None else pick(stat)
+
+    return value
+
+
 def _victim(pick: Callable[[Victim], Number]) -> Callable[[Incident], Number]:
     def value(incident: Incident) -> Number:
         return pick(incident.victims[0]) if incident.victims else None
@@ -129,6 +138,46 @@ LAST_KILL = (
         "memory_limit_bytes",
         "The limit that was reached, at the last kill; none when the node ran out.",
         _domain("limit_bytes"),
+    ),
+    _row(
+        "memory_anon_bytes",
+        "Anonymous memory of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.anon_bytes),
+    ),
+    _row(
+        "memory_file_bytes",
+        "Page cache, shmem included, of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.file_bytes),
+    ),
+    _row(
+        "memory_shmem_bytes",
+        "Shared memory and tmpfs of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.shmem_bytes),
+    ),
+    _row(
+        "memory_kernel_bytes",
+        "The kernel's own memory of the cgroup whose limit was reached, the next three included.",
+        _stat(lambda s: s.kernel_bytes),
+    ),
+    _row(
+        "memory_kernel_stack_bytes",
+        "Kernel stacks of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.kernel_stack_bytes),
+    ),
+    _row(
+        "memory_pagetables_bytes",
+        "Page tables of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.pagetables_bytes),
+    ),
+    _row(
+        "memory_slab_bytes",
+        "Kernel objects (slab) of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.slab_bytes()),
+    ),
+    _row(
+        "memory_sock_bytes",
+        "Socket buffers of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.sock_bytes),
     ),
     _row(
         "swap_usage_bytes",
@@ -307,6 +356,12 @@ ITSELF = (
         of_itself=lambda facts: [
             ((name,), most) for name, (_, most) in sorted(facts.queues.items())
         ],
+    ),
+    Row(
+        "kubernetes_watch_up",
+        "gauge",
+        "1 while the cluster's API tells of this node's pods; absent without `--kubernetes`.",
+        of_itself=_single(lambda facts: facts.watch_up),
     ),
     Row(
         "page_size_bytes",

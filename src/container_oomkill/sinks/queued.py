@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a sink that may block or fail, gives one that does neither: for logs beside the metrics.
+"""Takes a sink that may block or fail, gives one that does neither: for what is beside the metrics.
 
-A reader that stops reading costs the log what does not fit the queue, counted; one that goes away
-costs the log alone.
+A reader or a disk that stops costs that sink what does not fit the queue, counted; one that goes
+away costs that sink alone.
 """
 
 from __future__ import annotations
@@ -19,17 +19,27 @@ PATIENCE_SECONDS = 2.0  # for what is left at the end
 
 
 class Queued:
-    """A sink with a thread of its own; ``on_lost`` is called for every incident dropped."""
+    """A sink with a thread of its own; ``on_lost`` is called for every incident dropped.
+
+    ``at_end`` is called by that thread, when all is written.
+    """
 
     def __init__(
-        self, sink: Callable[[Incident], None], on_lost: Callable[[], None], *, size: int
+        self,
+        sink: Callable[[Incident], None],
+        on_lost: Callable[[], None],
+        *,
+        name: str = "log",
+        size: int,
+        at_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink = sink
         self._on_lost = on_lost
+        self._at_end = at_end
         self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
         self._numbers: deque[int] = deque()  # of those waiting and the one being written
         self._broken = False
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def __call__(self, incident: Incident) -> None:
@@ -75,3 +85,4 @@ class Queued:
                     self._on_lost()
                 return
             self._numbers.popleft()
+        self._at_end()

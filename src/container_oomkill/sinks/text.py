@@ -7,18 +7,29 @@ Never wider than 100 columns. What is not known is left out; nothing is shown as
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TextIO
 
-from ..incident import Container, Incident, Victim
+from ..incident import (
+    NO_NAME,
+    NO_STATE,
+    NOT_FOUND,
+    PATH_CUT,
+    Candidate,
+    Container,
+    Incident,
+    Victim,
+)
 from ..units import duration, in_mib, size
+from .gfp import gfp_names
 from .printable import printable, shorten, width, wrap
 
 COLUMNS = 100
 INDENT = " " * 10
 ROOM = COLUMNS - len(INDENT) - 8
 VICTIMS_SHOWN = 10
+CANDIDATES_SHOWN = 5
 BOLD_RED, BOLD, DIM, PLAIN = "\033[1;31m", "\033[1m", "\033[2m", "\033[0m"
 SCOPES = {
     "container": "its own",
@@ -30,6 +41,13 @@ NO_LIMIT = {
     "cpuset": "the memory of its cpuset ran out",
     "mempolicy": "the memory its policy allows ran out",
     "manual": "asked for by sysrq",
+}
+
+UNRESOLVED = {
+    NOT_FOUND: "no runtime's state has this id",
+    NO_STATE: "there is no state of its runtime here (container-oomkill doctor)",
+    NO_NAME: "it was given none",
+    PATH_CUT: "the cgroup's path is too long",
 }
 
 
@@ -57,7 +75,7 @@ class Text:
 
     def _headline(self, incident: Incident) -> str:
         when = datetime.fromtimestamp(incident.time).strftime("%H:%M:%S")
-        reason = _reason(incident)
+        reason = what_ran_out(incident)
         room = COLUMNS - len("00:00:00  OOM  ") - len(reason) - 2
         name = shorten(printable(display_name(incident)), room)
         return f"{when}  {self._in(BOLD_RED, 'OOM')}  {self._in(BOLD, name)}  {reason}"
@@ -81,7 +99,8 @@ def short_id(container: Container) -> str | None:
     return container.id[:12]
 
 
-def _reason(incident: Incident) -> str:
+def what_ran_out(incident: Incident) -> str:
+    """The limit that was reached and whose it is, or what else."""
     domain = incident.domain
     if domain is not None and (domain.limit_bytes is not None or incident.scope in SCOPES):
         known = [SCOPES.get(incident.scope or ""), "inferred" if incident.inferred else None]
@@ -98,8 +117,14 @@ def _body(incident: Incident) -> Iterator[tuple[str, str]]:
     more = len(incident.victims) - VICTIMS_SHOWN
     if more > 0:
         yield "", f"and {more} more"
-    if asked := _asked(incident):
+    if asked := who_asked(incident):
         yield "asked", asked
+    if also := "  ".join(map(_candidate, (incident.candidates or ())[:CANDIDATES_SHOWN])):
+        yield "also", also
+    if memory := _memory(incident):
+        yield "memory", memory
+    if nameless := _nameless(incident.container):
+        yield "name", printable(nameless)
     yield from _places(incident)
     if incident.verdict:
         yield "why", printable(incident.verdict)
@@ -114,37 +139,74 @@ def _victim(victim: Victim) -> str:
         ("swap", victim.swap_bytes),
         ("page tables", victim.pagetables_bytes),
     )
-    known = [f"{name} {in_mib(bytes_)}" for name, bytes_ in sizes if bytes_ is not None]
     facts = (
         ("score", victim.points),
         ("adj", victim.oom_score_adj),
         ("up", None if victim.uptime_seconds is None else duration(victim.uptime_seconds)),
     )
-    parts = [_task(victim.command, victim.pid if victim.pid is not None else victim.tid)]
-    if known:
-        parts.append("  ".join(known) + " MiB")
+    parts = [task(victim.command, victim.pid if victim.pid is not None else victim.tid)]
+    if known := _known(sizes):
+        parts.append(known)
     parts += [f"{name} {value}" for name, value in facts if value is not None]
     return "  ".join(parts)
 
 
-def _task(command: str | None, pid: int | None) -> str:
+def _candidate(candidate: Candidate) -> str:
+    words = task(candidate.command, candidate.pid)
+    if candidate.rss_bytes is not None:
+        words += f" {size(candidate.rss_bytes)}"
+    return f"{words} adj {candidate.oom_score_adj}" if candidate.oom_score_adj else words
+
+
+def _memory(incident: Incident) -> str:
+    """Where the domain's memory was; the kinds add up, but for what the kernel's contains."""
+    stat = None if incident.domain is None else incident.domain.stat
+    if stat is None:
+        return ""
+    sizes = (
+        ("anon", stat.anon_bytes),
+        ("file", stat.cache_bytes()),
+        ("shmem", stat.shmem_bytes),
+        ("kernel", stat.kernel_bytes),
+        ("page tables", stat.pagetables_bytes),
+        ("slab", stat.slab_bytes()),
+        ("sockets", stat.sock_bytes or None),  # seldom any
+    )
+    known = _known(sizes)
+    return f"{known}  (approximate)" if known and stat.approximate else known
+
+
+def _known(sizes: Iterable[tuple[str, int | None]]) -> str:
+    known = [f"{name} {in_mib(bytes_)}" for name, bytes_ in sizes if bytes_ is not None]
+    return "  ".join(known) + " MiB" if known else ""
+
+
+def task(command: str | None, pid: int | None) -> str:
+    """A process, printable."""
     name = shorten(printable(command), 40) if command else "?"
     return f"{name} [{'?' if pid is None else pid}]"
 
 
-def _asked(incident: Incident) -> str:
+def who_asked(incident: Incident) -> str:
+    """The trigger and its request; empty where nothing is known of it."""
     trigger, oom = incident.trigger, incident.oom
     if trigger.pid is None and trigger.command is None:
         return ""
-    parts = [_task(trigger.command, trigger.pid)]
+    parts = [task(trigger.command, trigger.pid)]
     if oom.order is not None:
         parts.append(f"order {oom.order}")
     if oom.gfp_mask is not None:
-        parts.append(f"gfp {oom.gfp_mask:#x}")
+        parts.append(f"gfp {oom.gfp_mask:#x} {gfp_names(oom.gfp_mask)}")
     if trigger.cgroup and trigger.cgroup != incident.victims[0].cgroup:
         room = ROOM - width("  ".join(parts)) - 5
         parts.append("in " + shorten(printable(trigger.cgroup), max(room, 20)))
     return "  ".join(parts)
+
+
+def _nameless(container: Container) -> str:
+    """Why there is an id and no name."""
+    reason = container.unresolved
+    return f"unknown: {UNRESOLVED.get(reason, reason)}" if reason else ""
 
 
 def _places(incident: Incident) -> Iterator[tuple[str, str]]:

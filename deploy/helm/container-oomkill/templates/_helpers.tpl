@@ -1,0 +1,32 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
+{{- define "container-oomkill.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{ .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "container-oomkill.selector" -}}
+app.kubernetes.io/name: container-oomkill
+{{- end -}}
+
+{{- define "container-oomkill.labels" -}}
+{{ include "container-oomkill.selector" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- /* Labels come last: a template may go on with more of them. */ -}}
+{{- define "container-oomkill.metadata" -}}
+name: {{ include "container-oomkill.fullname" . }}
+labels:
+  {{- include "container-oomkill.labels" . | nindent 2 }}
+{{- end -}}
+
+{{- define "container-oomkill.namespaced" -}}
+namespace: {{ .Release.Namespace }}
+{{ include "container-oomkill.metadata" . }}
+{{- end -}}

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a rule is: when it applies, what it says, and what to do then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..incident import Incident
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do next; ``link``: where to read on, relative to docs."""
+
+    text: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of the table.
+
+    ``name``: its section in docs/verdicts.md. ``says``: words for the verdict, None where the rule
+    does not apply or a number it needs is unknown. ``advice``: the next step, in the imperative;
+    empty where there is nothing to do. ``weighs``: bytes it speaks of; the heaviest place is named
+    first.
+    """
+
+    name: str
+    says: Callable[[Incident], str | None]
+    advice: str = ""
+    weighs: Callable[[Incident], int | None] = lambda _: None
+
+    def step(self) -> Step:
+        return Step(self.advice, f"verdicts.md#{self.name}")

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes an incident whose container is known, gives its scope: what ran out."""
+
+from __future__ import annotations
+
+from ..identity import parse
+from ..incident import Domain, Incident, Victim
+
+# enum oom_constraint -> scope, where the limit is not a cgroup's
+NO_CGROUP = {"none": "node", "cpuset": "cpuset", "memory_policy": "mempolicy"}
+CGROUP_SCOPES = ("container", "pod", "cgroup")
+SYSRQ_ORDER = -1
+
+
+def find_scope(incident: Incident) -> str | None:
+    """Return what ran out, in the words of docs/record.md."""
+    oom = incident.oom
+    if oom.order == SYSRQ_ORDER:
+        return "manual"
+    if incident.domain is not None:
+        return _cgroup_scope(incident.domain, incident.victims[0], incident.container.id)
+    if oom.constraint is not None:
+        return NO_CGROUP.get(oom.constraint)
+    # Inferred: no cgroup above the victim was full, so the node was. Without the victim's cgroup
+    # nothing was looked at.
+    return "node" if incident.inferred and incident.victims[0].cgroup is not None else None
+
+
+def _cgroup_scope(domain: Domain, victim: Victim, container_id: str | None) -> str:
+    # The id is exact; two paths may have been cut at different names.
+    if domain.cgroup_id is not None and domain.cgroup_id == victim.cgroup_id:
+        return "container"
+    if domain.cgroup is None or victim.cgroup is None:
+        return "cgroup"
+    identity = parse(victim.cgroup)
+    if domain.cgroup in (victim.cgroup, identity.container_cgroup):
+        return "container"
+    # Where containers nest, the incident may be an outer one's (identity/__init__.py).
+    named = parse(domain.cgroup)
+    if named.container_cgroup == domain.cgroup and named.container_id == container_id:
+        return "container"
+    if domain.cgroup == identity.pod_cgroup:
+        return "pod"
+    return "cgroup"

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes incidents, gives Events on the victims' pods: what `kubectl describe pod` then shows.
+
+Nothing here holds a record up. What is to be said of one container waits as one entry, however
+often it is killed meanwhile; entries are bounded, and a token bucket spares the API. An Event's
+name comes from the node's boot and the kernel's clock, so that none is made twice.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ..identity.state import SANDBOX
+from ..incident import Incident
+from ..sinks.printable import printable
+from .api import Api
+from .backoff import Backoff
+from .errors import ApiError
+
+COMPONENT = "container-oomkill"
+REASON = "OOMKilling"
+SIZE = 256  # containers waiting, and as many whose Event is known
+MESSAGE_MAX = 1024  # bytes, validation of events in k8s.io/kubernetes
+NAME_MAX = 253
+BURST, REFILL_SECONDS = 25, 10.0  # Events at once, then one each
+GIVE_UP_SECONDS = 3600.0  # the API forgets Events after an hour, too
+PATIENCE_SECONDS = 2.0  # for what is left at the end
+REFUSED = (400, 404, 413, 422)  # for good: nothing in it will change
+REMEDY = (
+    "bind a ClusterRole with create and patch on events to the service account "
+    "(docs/kubernetes-api.md)"
+)
+
+Key = tuple[str, str, str | None, str | None]  # namespace, pod, its uid, container
+
+
+@dataclass
+class Waiting:
+    """Kills of one container that no Event tells of yet."""
+
+    name: str  # of the Event of the first one
+    since: float  # monotonic
+    first: float
+    last: float
+    message: str
+    count: int = 1
+
+
+@dataclass
+class Told:
+    """An Event that there is."""
+
+    name: str
+    count: int
+    at: float  # monotonic
+
+
+class Events:
+    """A sink with a thread of its own; a context manager. ``on_lost``: so many were given up."""
+
+    def __init__(
+        self,
+        api: Api,
+        node: str,
+        boot_id: str,
+        on_lost: Callable[[int], None] = lambda _: None,
+        *,
+        backoff: Backoff | None = None,
+        size: int = SIZE,
+        burst: int = BURST,
+        log: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._api = api
+        self._node = node
+        self._boot = boot_id.partition("-")[0]
+        self._on_lost = on_lost
+        self._backoff = backoff or Backoff()
+        self._size = size
+        self._log = log or _log
+        self._said: str | None = None
+        self._clock = clock
+        self._burst = burst
+        self._tokens, self._refilled = float(burst), clock()
+        self._changed = threading.Condition()
+        self._waiting: OrderedDict[Key, Waiting] = OrderedDict()
+        self._told: OrderedDict[Key, Told] = OrderedDict()  # the thread's
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+
+    def __enter__(self) -> Events:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, incident: Incident) -> None:
+        """Take an incident; one of no pod has no Event."""
+        container = incident.container
+        if container.namespace is None or container.pod is None:
+            return
+        name = None if container.name == SANDBOX else container.name
+        key = (container.namespace, container.pod, container.pod_uid, name)
+        message = _message(incident)
+        with self._changed:
+            if (waiting := self._waiting.get(key)) is not None:
+                waiting.count += 1
+                waiting.last, waiting.message = incident.time, message
+            elif len(self._waiting) >= self._size:
+                self._on_lost(1)
+                return
+            else:
+                event = f"{container.pod}.{self._boot}-{incident.boot_ns:x}"
+                self._waiting[key] = Waiting(
+                    event[-NAME_MAX:].lstrip("-."),
+                    self._clock(),
+                    incident.time,
+                    incident.time,
+                    message,
+                )
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Wait a moment for what is left to be told."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._ending:
+                    self._changed.wait()
+                if not self._waiting:
+                    return
+                pause = self._until_token()
+                if pause > 0:
+                    if self._ending:
+                        return
+                    self._changed.wait(pause)
+                    continue
+                key, waiting = next(iter(self._waiting.items()))
+                count, message, last = waiting.count, waiting.message, waiting.last
+            self._tokens -= 1
+            try:
+                self._tell(key, waiting, count, message, last)
+            except ApiError as error:
+                self._failed(key, waiting, count, error)
+            else:
+                self._said = None
+                self._backoff.reset()
+                self._done(key, waiting, count)
+
+    def _until_token(self) -> float:
+        """Return how long to wait for the right to one more request."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._refilled) / REFILL_SECONDS)
+        self._refilled = now
+        return (1 - self._tokens) * REFILL_SECONDS
+
+    def _tell(self, key: Key, waiting: Waiting, count: int, message: str, last: float) -> None:
+        """Raise the count of the container's Event, or make one."""
+        told = self._told.get(key)
+        path = f"/api/v1/namespaces/{key[0]}/events"
+        if told is not None and self._clock() - told.at < GIVE_UP_SECONDS:
+            total = told.count + count
+            change = {"count": total, "lastTimestamp": _rfc3339(last), "message": message}
+            try:
+                self._api.patch(f"{path}/{told.name}", change)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+            else:
+                told.count, told.at = total, self._clock()
+                return
+        try:
+            self._api.post(path, self._event(key, waiting, count, message, last))
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            # Made by a request whose answer was lost, or before a restart.
+            if count > 1:
+                change = {"count": count, "lastTimestamp": _rfc3339(last), "message": message}
+                self._api.patch(f"{path}/{waiting.name}", change)
+        self._told[key] = Told(waiting.name, count, self._clock())
+        self._told.move_to_end(key)
+        if len(self._told) > self._size:
+            self._told.popitem(last=False)
+
+    def _event(
+        self, key: Key, waiting: Waiting, count: int, message: str, last: float
+    ) -> dict[str, Any]:
+        namespace, pod, uid, container = key
+        about = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": pod}
+        if uid is not None:
+            about["uid"] = uid
+        if container is not None:
+            about["fieldPath"] = f"spec.containers{{{container}}}"
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": waiting.name, "namespace": namespace},
+            "involvedObject": about,
+            "type": "Warning",
+            "reason": REASON,
+            "message": message,
+            "count": count,
+            "firstTimestamp": _rfc3339(waiting.first),
+            "lastTimestamp": _rfc3339(last),
+            "source": {"component": COMPONENT, "host": self._node},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": self._node,
+        }
+
+    def _done(self, key: Key, waiting: Waiting, count: int) -> None:
+        with self._changed:
+            waiting.count -= count
+            if not waiting.count:
+                del self._waiting[key]
+
+    def _failed(self, key: Key, waiting: Waiting, count: int, error: ApiError) -> None:
+        """Try again later, after the others; or give up what will not do."""
+        words = f"write an Event on pod {key[0]}/{key[1]}: {error}"
+        if error.code == 403:
+            words += f": {REMEDY}"
+        self._say(words)
+        final = error.code in REFUSED or "NamespaceTerminating" in error.causes
+        if final or self._clock() - waiting.since > GIVE_UP_SECONDS:
+            self._on_lost(count)
+            self._done(key, waiting, count)
+            return
+        wait = self._backoff.next(error.retry_after)
+        until = self._clock() + wait
+        with self._changed:
+            self._waiting.move_to_end(key)
+            while not self._ending and (left := until - self._clock()) > 0:
+                self._changed.wait(left)
+            if self._ending:
+                self._waiting.clear()
+
+    def _say(self, words: str) -> None:
+        """Log what is wrong, once for as long as it is."""
+        if words != self._said:
+            self._said = words
+            self._log(f"container-oomkill: kubernetes: {words}")
+
+
+def _message(incident: Incident) -> str:
+    text = printable(incident.verdict or "killed by the kernel's OOM killer")
+    data = text.encode()
+    if len(data) <= MESSAGE_MAX:
+        return text
+    return data[: MESSAGE_MAX - 3].decode(errors="ignore") + "…"
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - the log

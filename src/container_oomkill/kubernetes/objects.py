@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes JSON of the API, gives the fields that are used here; all others are never made objects.
+
+A pod is 5 to 20 kB of JSON and a few names here. The types follow k8s.io/api core/v1 and
+k8s.io/apimachinery meta/v1; a list that the API leaves out or gives as null is empty.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from .errors import ApiError
+
+T = TypeVar("T")
+
+
+class Owner(msgspec.Struct, rename="camel"):
+    """metav1.OwnerReference."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool = False
+
+
+class Annotations(msgspec.Struct):
+    """The kubelet's on its copy of a static pod; the cgroup of such a pod has this as its uid."""
+
+    hash: str | None = msgspec.field(name="kubernetes.io/config.hash", default=None)
+
+
+class Metadata(msgspec.Struct, rename="camel"):
+    """metav1.ObjectMeta, and of a list metav1.ListMeta."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    continue_: str = msgspec.field(name="continue", default="")
+    annotations: Annotations | None = None
+    owner_references: list[Owner] | None = None
+
+    def controller(self) -> Owner | None:
+        """Return the owner that manages this object."""
+        return next((owner for owner in self.owner_references or () if owner.controller), None)
+
+
+class Ended(msgspec.Struct):
+    container_id: str | None = msgspec.field(name="containerID", default=None)
+
+
+class LastState(msgspec.Struct):
+    terminated: Ended | None = None
+
+
+class ContainerStatus(msgspec.Struct, rename="camel"):
+    """One container of a pod: the one that runs, and the one before it."""
+
+    name: str = ""
+    image: str = ""
+    container_id: str | None = msgspec.field(name="containerID", default=None)
+    last_state: LastState | None = None
+
+    def ids(self) -> list[str]:
+        """Return their ids as the API has them, ``containerd://<id>``."""
+        ended = self.last_state.terminated if self.last_state else None
+        both = (self.container_id, ended.container_id if ended else None)
+        return [each for each in both if each]
+
+
+class PodStatus(msgspec.Struct, rename="camel"):
+    container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+    ephemeral_container_statuses: list[ContainerStatus] | None = None
+
+    def all(self) -> list[ContainerStatus]:
+        return [
+            *(self.container_statuses or ()),
+            *(self.init_container_statuses or ()),
+            *(self.ephemeral_container_statuses or ()),
+        ]
+
+
+class Pod(msgspec.Struct):
+    metadata: Metadata
+    status: PodStatus | None = None
+
+
+class PodList(msgspec.Struct):
+    metadata: Metadata
+    items: list[Pod] | None = None
+
+
+class Partial(msgspec.Struct):
+    """metav1.PartialObjectMetadata: any object without its spec and status."""
+
+    metadata: Metadata
+
+
+class Change(msgspec.Struct):
+    """One line of a watch; what ``object`` is depends on ``type``."""
+
+    type: str
+    object: msgspec.Raw
+
+
+class Cause(msgspec.Struct):
+    reason: str = ""
+
+
+class Details(msgspec.Struct):
+    causes: list[Cause] | None = None
+
+
+class Status(msgspec.Struct):
+    """metav1.Status: why something was refused."""
+
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+    details: Details | None = None
+
+    def causes(self) -> set[str]:
+        causes = (self.details.causes if self.details else None) or ()
+        return {cause.reason for cause in causes}
+
+
+def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
+    """Return the object; `ApiError` if it is none of that kind."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ApiError(f"an answer that makes no sense: {str(error).lower()}") from None

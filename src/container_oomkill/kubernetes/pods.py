@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes pods as the API has them, gives names by container id and by pod uid.
+
+Two stores of identity's: a container's names, and its pod's for a container that the API does not
+tell of yet (the kubelet reports a start within seconds) or ever (the pod's sandbox).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..identity.forms import is_uid
+from ..identity.state import SANDBOX, Key, Known, is_id, text
+from ..identity.store import Store
+from .objects import Pod
+
+RUNTIMES = {"cri-o": "crio"}  # the API's names that are not ours
+
+
+class Pods:
+    """What is known of one node's pods; gone ones are known for ten minutes."""
+
+    def __init__(self) -> None:
+        self.containers = Store()
+        self._pods = Store()
+        self._of_pod: dict[str, set[Key]] = {}  # containers' keys by `cgroup_uid`
+
+    def find(self, container_id: str, pod_uid: str | None) -> Known | None:
+        """Return a container's names; only its pod's where the API does not know the container."""
+        known = self.containers.lookup((0, container_id))
+        if known is None and pod_uid is not None:
+            pod = self._pods.lookup((0, pod_uid))
+            known = pod and replace(pod, id=container_id, name=None)
+        return known
+
+    def put(self, pod: Pod, workload: str) -> None:
+        """Take a pod that is new or has changed."""
+        uid = cgroup_uid(pod)
+        found = {known.key(): known for known in _containers(pod, workload)}
+        for key in self._of_pod.get(uid, set()) - found.keys():
+            self.containers.gone(key)
+        self._of_pod[uid] = set(found)
+        for known in found.values():
+            self.containers.put(known)
+        self._pods.put(_known(pod, workload, uid, SANDBOX))
+
+    def gone(self, uid: str) -> None:
+        """Take the `cgroup_uid` of a pod that was deleted."""
+        for key in self._of_pod.pop(uid, set()):
+            self.containers.gone(key)
+        self._pods.gone((0, uid))
+
+    def keep_only(self, uids: set[str]) -> None:
+        """Take those of all pods there are: all others are gone."""
+        for uid in self._of_pod.keys() - uids:
+            self.gone(uid)
+
+    def __len__(self) -> int:
+        return len(self._of_pod)
+
+
+def cgroup_uid(pod: Pod) -> str:
+    """Return the uid in the cgroup's path: of a static pod it is not the API's, but the kubelet's.
+
+    Believed only of what a kubelet can make: a pod owned by a node, with a hash for uid.
+    """
+    notes, owner = pod.metadata.annotations, pod.metadata.controller()
+    if owner is not None and owner.kind == "Node" and notes is not None and notes.hash:
+        static = notes.hash
+        if is_uid(static):
+            return static
+    return pod.metadata.uid
+
+
+def _containers(pod: Pod, workload: str) -> list[Known]:
+    known = []
+    for status in pod.status.all() if pod.status else ():
+        for each in status.ids():
+            runtime, _, container_id = each.partition("://")
+            if is_id(container_id):
+                one = _known(pod, workload, container_id, status.name, status.image)
+                known.append(replace(one, runtime=text(RUNTIMES.get(runtime, runtime)) or ""))
+    return known
+
+
+def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> Known:
+    return Known(
+        id_,
+        "",
+        name=text(name),
+        image=text(image),
+        pod=text(pod.metadata.name),
+        namespace=text(pod.metadata.namespace),
+        pod_uid=cgroup_uid(pod),
+        workload=text(workload),
+    )

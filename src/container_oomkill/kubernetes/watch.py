@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the API and a node's name, gives the names of its pods, from a list and a watch after it.
+
+One list at the start, then one request that lasts five minutes and brings what changes, then the
+next from there on. Only when the API has forgotten where we were (410) is it listed again. While
+the API is down, what is known stays known.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from ..identity.state import Known
+from .api import Api
+from .backoff import Backoff
+from .errors import ApiError
+from .objects import Change, Pod, PodList, Status, decode
+from .owners import Owners
+from .pods import Pods, cgroup_uid
+
+PODS = "/api/v1/pods"
+PAGE = "100"  # pods; a page is in memory at once
+WATCH_SECONDS = 300
+ROOM_SECONDS = 30  # for the server to end it before we do
+BRIEF_SECONDS = 1.0  # a watch that ends sooner than this is no success
+GONE = 410
+REMEDIES = {
+    401: "its token is not taken: is the service account still there?",
+    403: "bind a ClusterRole with list and watch on pods to the service account "
+    "(docs/kubernetes-api.md)",
+}
+
+
+class PodWatch:
+    """Names by a thread of its own; a context manager."""
+
+    def __init__(
+        self,
+        api: Api,
+        node: str,
+        *,
+        backoff: Backoff | None = None,
+        log: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.pods = Pods()
+        self.store = self.pods.containers
+        self._up = False  # what is known is what the API has
+        self.failure: Exception | None = None
+        self._api = api
+        self._node = node
+        self._backoff = backoff or Backoff()
+        self._log = log or _log
+        self._said: str | None = None
+        self._clock = clock
+        self._owners = Owners(api, self._say)
+        self._version: str | None = None  # of what is known; None: list anew
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kubernetes", daemon=True)
+
+    def __enter__(self) -> PodWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the thread, and the API's connections with it."""
+        self._end.set()
+        self._api.close()
+        if self._thread.is_alive():
+            self._thread.join(1)
+
+    def is_up(self) -> bool:
+        """Tell whether what is known is what the API has."""
+        return self._up
+
+    def find(self, container_id: str, pod_uid: str | None) -> Known | None:
+        """Return what is known of a container; never asks."""
+        if self.failure is not None:
+            raise self.failure
+        return self.pods.find(container_id, pod_uid)
+
+    def _run(self) -> None:
+        consistent = False
+        while not self._end.is_set():
+            try:
+                if self._version is None:
+                    self._version = self.list(consistent=consistent)
+                begun = self._clock()
+                self._follow(self._version)
+                if self._clock() - begun >= BRIEF_SECONDS:
+                    continue
+                wait = self._backoff.next()
+            except ApiError as error:
+                self._up = False
+                if error.code == GONE:
+                    self._version, consistent = None, True
+                if not self._end.is_set():
+                    words = f"watch pods of node {self._node}: {error}"
+                    self._say(": ".join(filter(None, (words, remedy_of(error)))))
+                wait = self._backoff.next(error.retry_after)
+            except Exception as error:  # noqa: BLE001 - raised again by the next lookup
+                self._up, self.failure = False, error
+                return
+            self._end.wait(wait)
+
+    def list(self, *, consistent: bool = False) -> str:
+        """Learn all pods, return the version to watch from.
+
+        At the first time from the API's memory (resourceVersion 0), which a thousand nodes may do
+        at once; after a 410 it may be that memory which is behind.
+        """
+        fields = {"fieldSelector": f"spec.nodeName={self._node}", "limit": PAGE}
+        if not consistent:
+            fields["resourceVersion"] = "0"
+        seen: set[str] = set()
+        while True:
+            page = self._api.get(PODS, PodList, fields=fields)
+            for pod in page.items or ():
+                seen.add(cgroup_uid(pod))
+                self.pods.put(pod, self._owners.workload(pod.metadata))
+            if not page.metadata.continue_:
+                self.pods.keep_only(seen)
+                return page.metadata.resource_version
+            fields = {**fields, "continue": page.metadata.continue_}
+            fields.pop("resourceVersion", None)
+
+    def _follow(self, version: str) -> None:
+        """Take changes from ``version`` on, until the API ends the watch."""
+        fields = {
+            "fieldSelector": f"spec.nodeName={self._node}",
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            # not all nodes at once
+            "timeoutSeconds": str(random.randrange(WATCH_SECONDS * 3 // 4, WATCH_SECONDS)),  # noqa: S311 - no secret
+        }
+        for line in self._api.watch(PODS, fields, WATCH_SECONDS + ROOM_SECONDS):
+            if not self._up:
+                self._up = True
+                if self._said is not None:
+                    self._said = None
+                    self._log(f"container-oomkill: kubernetes: watching {len(self.pods)} pods")
+            if line is None:
+                self._say("a pod of more than 4 MiB: skipped")
+            elif line:
+                self._take(line)
+                self._backoff.reset()
+
+    def _take(self, line: bytes) -> None:
+        change = decode(line, Change)
+        if change.type == "ERROR":
+            status = decode(change.object, Status)
+            raise ApiError(status.message or status.reason, status.code)
+        try:
+            pod = decode(change.object, Pod)
+        except ApiError as error:
+            self._say(f"skipped a pod: {error}")  # asked for again, it would come again
+            return
+        if change.type == "DELETED":
+            self.pods.gone(cgroup_uid(pod))
+        elif change.type in ("ADDED", "MODIFIED"):
+            self.pods.put(pod, self._owners.workload(pod.metadata))
+        self._version = pod.metadata.resource_version or self._version
+
+    def _say(self, words: str) -> None:
+        """Log what is wrong, once for as long as it is."""
+        if words != self._said:
+            self._said = words
+            self._log(f"container-oomkill: kubernetes: {words}")
+
+
+def remedy_of(error: ApiError) -> str | None:
+    """Return what to do, where there is something."""
+    return REMEDIES.get(error.code or 0)
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - the log

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events on pods, written to a real server that fails in every way it can."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from container_oomkill.incident import Incident
+from container_oomkill.kubernetes.access import Access
+from container_oomkill.kubernetes.api import Api
+from container_oomkill.kubernetes.backoff import Backoff
+from container_oomkill.kubernetes.events import Events
+
+from ..incidents import BOOT_NS, TIME, container, incident
+from .api_server import EVENT, NODE, Cluster, Fault, eventually, serving, uid
+
+BOOT = "5d3a1f00-aaaa-bbbb-cccc-0123456789ab"
+
+
+class Started:
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.cluster = Cluster()
+        self.lost: list[int] = []
+        self.log: list[str] = []
+
+    def url(self) -> str:
+        return self._stack.enter_context(serving(self.cluster))
+
+    def events(self, url: str | None = None, **changes: Any) -> Events:
+        api = Api(Access(url or self.url()), patience=0.5)
+        self._stack.callback(api.close)
+        backoff = Backoff(first=0.02, most=0.1)
+        values: dict[str, Any] = {"backoff": backoff, "log": self.log.append, **changes}
+        return self._stack.enter_context(Events(api, NODE, BOOT, self.lost.append, **values))
+
+    def written(self, count: int) -> list[Any]:
+        """Wait until the counts of all Events add up."""
+
+        def all_of_them() -> list[Any]:
+            found = self.cluster.events()
+            return found if sum(each["count"] for each in found) >= count else []
+
+        found: list[Any] = eventually(all_of_them)
+        return found
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    with ExitStack() as stack:
+        yield Started(stack)
+
+
+def kill(number: int = 1, name: str | None = "app", **changes: Any) -> Incident:
+    changes = {"boot_ns": BOOT_NS + number, "verdict": f"its own limit, {number}"} | changes
+    return incident(number, container=container(name, pod_uid=uid(1)), **changes)
+
+
+def test_one_kill_is_one_event_on_its_pod(started: Started) -> None:
+    started.events()(kill())
+    [event] = started.written(1)
+    assert event == {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {
+            "name": f"cart-7d9f4.5d3a1f00-{BOOT_NS + 1:x}",
+            "namespace": "shop",
+        },
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": "shop",
+            "name": "cart-7d9f4",
+            "uid": uid(1),
+            "fieldPath": "spec.containers{app}",
+        },
+        "type": "Warning",
+        "reason": "OOMKilling",
+        "message": "its own limit, 1",
+        "count": 1,
+        "firstTimestamp": "2026-09-21T14:13:21Z",
+        "lastTimestamp": "2026-09-21T14:13:21Z",
+        "source": {"component": "container-oomkill", "host": NODE},
+        "reportingComponent": "container-oomkill",
+        "reportingInstance": NODE,
+    }
+    assert TIME + 1 == 1_790_000_001.5
+
+
+def test_a_container_that_is_killed_again_has_one_event_that_counts(started: Started) -> None:
+    events = started.events()
+    for number in range(1, 6):
+        events(kill(number))
+        started.written(number)
+    events(kill(6, "sidecar"))
+    found = {each["involvedObject"]["fieldPath"]: each for each in started.written(6)}
+    assert {path: each["count"] for path, each in found.items()} == {
+        "spec.containers{app}": 5,
+        "spec.containers{sidecar}": 1,
+    }
+    first = found["spec.containers{app}"]
+    assert first["message"] == "its own limit, 5"
+    assert (first["firstTimestamp"], first["lastTimestamp"]) == (
+        "2026-09-21T14:13:21Z",
+        "2026-09-21T14:13:25Z",
+    )
+
+
+def test_a_kill_that_is_in_no_pod_has_none(started: Started) -> None:
+    events = started.events()
+    events(incident(1, container=container("web", pod=None, namespace=None)))
+    events(kill(2))
+    assert len(started.written(1)) == 1
+
+
+def test_the_pods_own_container_and_one_without_a_name(started: Started) -> None:
+    events = started.events()
+    events(kill(1, "POD"))
+    events(kill(2, None))
+    [event] = started.written(2)
+    assert "fieldPath" not in event["involvedObject"]
+
+
+def test_an_event_that_was_made_before_a_restart_is_not_made_again(started: Started) -> None:
+    url = started.url()
+    started.events(url)(kill())
+    started.written(1)
+    again = started.events(url)
+    again(kill())
+    again(kill(2))
+    [event] = started.written(2)
+    assert event["count"] == 2
+    assert started.lost == []
+
+
+def test_an_event_whose_answer_was_lost_counts_all(started: Started) -> None:
+    """The server had made it; by the time it is tried again there was another kill."""
+    events = started.events()
+    name = f"cart-7d9f4.5d3a1f00-{BOOT_NS + 1:x}"
+    started.cluster.objects[f"/api/v1/namespaces/shop/events/{name}"] = {"count": 1}
+    started.cluster.faults.append(Fault(EVENT, slow=0.3, cut=True))
+    events(kill(1))
+    eventually(lambda: started.cluster.requests(EVENT))
+    events(kill(2))
+    [event] = started.written(2)
+    assert event["count"] == 2
+
+
+def test_an_event_that_the_api_has_forgotten_is_made_anew(started: Started) -> None:
+    events = started.events()
+    events(kill(1))
+    started.written(1)
+    started.cluster.objects.clear()
+    events(kill(2))
+    [event] = started.written(1)
+    assert event["metadata"]["name"].endswith(f"{BOOT_NS + 2:x}")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(EVENT, 500, message="etcdserver"),
+        Fault(EVENT, 429, headers={"Retry-After": "1"}),
+        Fault(EVENT, 403, message="events is forbidden"),
+        Fault(EVENT, 401),
+        Fault(EVENT, cut=True),
+        Fault(EVENT, slow=2),
+    ],
+)
+def test_it_is_tried_again(started: Started, fault: Fault) -> None:
+    started.cluster.faults.append(fault)
+    started.events()(kill())
+    [event] = started.written(1)
+    assert event["count"] == 1
+    assert len(started.log) == 1
+    assert ("bind a ClusterRole" in started.log[0]) == (fault.code == 403)
+    assert started.lost == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(EVENT, 403, cause="NamespaceTerminating"),
+        Fault(EVENT, 404, message="namespace not found"),
+        Fault(EVENT, 422, message="Invalid"),
+    ],
+)
+def test_what_will_not_do_is_counted_and_the_next_one_written(
+    started: Started, fault: Fault
+) -> None:
+    started.cluster.faults.append(fault)
+    events = started.events()
+    events(kill(1))
+    eventually(lambda: started.lost == [1])
+    events(kill(2, "sidecar"))
+    [event] = started.written(1)
+    assert event["involvedObject"]["fieldPath"] == "spec.containers{sidecar}"
+
+
+def test_while_the_api_is_down_kills_wait_bounded_and_hold_nobody_up(started: Started) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    events = started.events(f"http://127.0.0.1:{port}", size=2)
+    for number in range(1, 301):
+        events(kill(number, ("app", "sidecar", "third")[number % 3]))
+    assert sum(started.lost) == 100
+    with serving(started.cluster, port):
+        found = started.written(200)
+    assert [each["count"] for each in found] == [100, 100]
+
+
+def test_a_storm_spends_no_more_requests_than_it_may(started: Started) -> None:
+    events = started.events(burst=3)
+    for number in range(1, 200):
+        events(kill(number, f"app-{number % 50}"))
+    eventually(lambda: len(started.cluster.requests(EVENT)) == 3)
+    events.close()
+    assert len(started.cluster.requests(EVENT)) == 3
+
+
+def test_hostile_text_is_shown_as_it_is_and_cut(started: Started) -> None:
+    started.events()(kill(1, verdict="a\x1b[31m\n" + "ü" * 2000))
+    [event] = started.written(1)
+    assert event["message"].startswith("a\\x1b[31m\\x0aü")
+    assert len(event["message"].encode()) <= 1024

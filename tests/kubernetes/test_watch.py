@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pod watch against a real server: what it learns, and what it does when the API fails."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from container_oomkill.identity import Resolver
+from container_oomkill.incident import Container
+from container_oomkill.kubernetes.access import Access
+from container_oomkill.kubernetes.api import LINE_MAX, Api
+from container_oomkill.kubernetes.backoff import Backoff
+from container_oomkill.kubernetes.watch import PodWatch
+
+from .api_server import (
+    LIST,
+    NODE,
+    OWNER,
+    WATCH,
+    Cluster,
+    Fault,
+    container,
+    container_id,
+    eventually,
+    line,
+    owner,
+    pod,
+    serving,
+    uid,
+)
+
+CART = owner("ReplicaSet", "cart-7d9f4")
+CART_PATH = "/apis/apps/v1/namespaces/shop/replicasets/cart-7d9f4"
+
+
+class Started:
+    """A cluster, its server and a watch of it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.cluster = Cluster()
+        self.cluster.objects[CART_PATH] = {
+            "metadata": {
+                "uid": CART["uid"],
+                "ownerReferences": [owner("Deployment", "cart")],
+            }
+        }
+        self.log: list[str] = []
+
+    def watch(self, url: str | None = None) -> PodWatch:
+        url = url or self._stack.enter_context(serving(self.cluster))
+        backoff = Backoff(first=0.02, most=0.1)
+        watch = PodWatch(Api(Access(url), patience=0.5), NODE, backoff=backoff, log=self.log.append)
+        return self._stack.enter_context(watch)
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    with ExitStack() as stack:
+        yield Started(stack)
+
+
+def path(number: int = 1) -> str:
+    return f"/kubepods/burstable/pod{uid(number)}/{container_id(number)}"
+
+
+def named(watch: PodWatch, number: int = 1) -> Container:
+    return Resolver(None, [watch]).container(path(number))
+
+
+def known(watch: PodWatch, number: int = 1) -> Callable[[], bool]:
+    return lambda: named(watch, number).name is not None
+
+
+def test_pods_that_there_are_and_that_come(started: Started) -> None:
+    started.cluster.put(pod(1, owner=CART))
+    watch = started.watch()
+    eventually(known(watch))
+    assert named(watch) == Container(
+        id=container_id(1),
+        name="app",
+        runtime="containerd",
+        image="registry.example/shop/cart:1.2",
+        pod="cart-7d9f4-1",
+        namespace="shop",
+        pod_uid=uid(1),
+        workload="Deployment/cart",
+    )
+    assert not known(watch, 2)()
+    started.cluster.put(pod(2, owner=CART))
+    eventually(known(watch, 2))
+    assert watch.is_up()
+    assert len(started.cluster.requests(LIST)) == 1
+    assert started.log == []
+    [asked] = started.cluster.requests(OWNER)
+    assert "PartialObjectMetadata" in asked.headers["Accept"]
+
+
+def test_a_gone_pod_keeps_its_name_but_not_its_series(started: Started) -> None:
+    started.cluster.put(pod(1))
+    watch = started.watch()
+    eventually(known(watch))
+    started.cluster.delete(uid(1))
+    eventually(lambda: not watch.store.live())
+    assert named(watch).pod == "cart-7d9f4-1"
+
+
+def test_a_restarted_container_has_two_ids(started: Started) -> None:
+    before = {"terminated": {"containerID": f"containerd://{container_id(7)}"}}
+    restarted = pod(1, containerStatuses=[container("app", 1, lastState=before)])
+    restarted["status"]["initContainerStatuses"] = [container("init", 8)]
+    restarted["status"]["ephemeralContainerStatuses"] = [container("debug", 9)]
+    started.cluster.put(restarted)
+    watch = started.watch()
+    eventually(known(watch))
+    names = {each.id: each.name for each in watch.store.live()}
+    assert names == {
+        container_id(1): "app",
+        container_id(7): "app",
+        container_id(8): "init",
+        container_id(9): "debug",
+    }
+
+
+def test_a_container_that_the_api_does_not_tell_of_yet_has_its_pods_names(
+    started: Started,
+) -> None:
+    started.cluster.put(pod(1, containerStatuses=None))
+    watch = started.watch()
+    found = eventually(lambda: (one := named(watch)).pod and one)
+    assert (found.pod, found.namespace, found.workload) == (
+        "cart-7d9f4-1",
+        "shop",
+        "Pod/" + found.pod,
+    )
+    assert (found.id, found.name, found.unresolved) == (container_id(1), None, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("direct", "above", "workload"),
+    [
+        (CART, None, "Deployment/cart"),
+        (owner("StatefulSet", "db"), None, "StatefulSet/db"),
+        (owner("DaemonSet", "log"), None, "DaemonSet/log"),
+        (owner("Node", NODE, "v1"), None, f"Node/{NODE}"),
+        (owner("Job", "once", "batch/v1"), [], "Job/once"),
+        (
+            owner("Job", "report-29", "batch/v1"),
+            [owner("CronJob", "report", "batch/v1")],
+            "CronJob/report",
+        ),
+        (owner("ReplicaSet", "gone"), None, "ReplicaSet/gone"),
+        (
+            owner("ReplicaSet", "canary-5f"),
+            [owner("Rollout", "canary", "argoproj.io/v1alpha1")],
+            "Rollout/canary",
+        ),
+        (owner("ReplicaSet", "odd", "example.org/v1"), None, "ReplicaSet/odd"),
+    ],
+)
+def test_workloads(started: Started, direct: dict[str, str], above: object, workload: str) -> None:
+    if above is not None:
+        group, plural = direct["apiVersion"], direct["kind"].lower() + "s"
+        there = f"/apis/{group}/namespaces/shop/{plural}/{direct['name']}"
+        metadata = {"uid": direct["uid"], "ownerReferences": above}
+        started.cluster.objects[there] = {"metadata": metadata}
+    started.cluster.put(pod(1, owner=direct))
+    watch = started.watch()
+    eventually(known(watch))
+    assert named(watch).workload == workload
+    assert started.log == []
+
+
+def test_without_the_right_to_read_owners_pods_are_still_named(started: Started) -> None:
+    started.cluster.faults.append(Fault(OWNER, 403, message="replicasets is forbidden"))
+    started.cluster.put(pod(1, owner=CART))
+    started.cluster.put(pod(2, owner=CART))
+    watch = started.watch()
+    eventually(known(watch, 2))
+    assert named(watch, 1).workload == "ReplicaSet/cart-7d9f4"
+    assert len(started.cluster.requests(OWNER)) == 1
+    assert "replicasets is forbidden" in started.log[0]
+
+
+def test_a_static_pod_has_the_kubelets_uid_in_its_cgroup(started: Started) -> None:
+    static = "6f3c" * 8
+    notes = {"kubernetes.io/config.hash": static, "kubernetes.io/config.mirror": static}
+    started.cluster.put(pod(1, owner=owner("Node", NODE, "v1"), metadata={"annotations": notes}))
+    started.cluster.put(pod(2, metadata={"annotations": {"kubernetes.io/config.hash": uid(3)}}))
+    started.cluster.put(pod(3, containerStatuses=[]))
+    watch = started.watch()
+    eventually(known(watch, 2))
+    resolver = Resolver(None, [watch])
+    found = resolver.container(f"/kubepods/burstable/pod{static}/{container_id(1)}")
+    assert (found.name, found.pod, found.pod_uid) == ("app", "cart-7d9f4-1", static)
+    # what its author wrote into an annotation makes no pod another one
+    assert resolver.container(path(3)).pod == "cart-7d9f4-3"
+
+
+def test_pages(started: Started) -> None:
+    started.cluster.page_size = 7
+    for number in range(20):
+        started.cluster.put(pod(number))
+    watch = started.watch()
+    eventually(watch.is_up)
+    assert len(watch.pods) == 20
+    versions = [each.fields.get("resourceVersion") for each in started.cluster.requests(LIST)]
+    assert versions == ["0", None, None]
+
+
+def test_a_forgotten_version_is_listed_again(started: Started) -> None:
+    """And not from the API's memory, which may be what is behind; who went meanwhile is gone."""
+    started.cluster.put(pod(1))
+    started.cluster.put(pod(2))
+    started.cluster.faults.append(Fault(WATCH, slow=0.3, lines=(b"\n",)))
+    watch = started.watch()
+    eventually(lambda: len(watch.pods) == 2)
+    started.cluster.delete(uid(1))
+    started.cluster.put(pod(3))
+    started.cluster.forget()
+    eventually(known(watch, 3))
+    assert len(watch.pods) == 2
+    assert {each.id for each in watch.store.live()} == {container_id(2), container_id(3)}
+    [_, second] = started.cluster.requests(LIST)
+    assert "resourceVersion" not in second.fields
+
+
+def test_an_expired_version_in_the_watch_is_listed_again(started: Started) -> None:
+    started.cluster.put(pod(1))
+    started.cluster.put(pod(2))
+    expired = line("ERROR", {"code": 410, "message": "too old resource version"})
+    started.cluster.faults.append(Fault(WATCH, lines=(expired,)))
+    watch = started.watch()
+    eventually(lambda: len(started.cluster.requests(LIST)) == 2)
+    eventually(watch.is_up)
+    assert len(watch.pods) == 2
+
+
+def test_a_watch_goes_on_where_it_ended(started: Started) -> None:
+    """From the bookmark, the newest version that the API has told."""
+    started.cluster.put(pod(1))
+    bookmark = {"kind": "Pod", "metadata": {"resourceVersion": "1003"}}
+    change = pod(2, metadata={"resourceVersion": "1002"})
+    started.cluster.faults.append(
+        Fault(WATCH, lines=(line("ADDED", change), line("BOOKMARK", bookmark)))
+    )
+    watch = started.watch()
+    eventually(lambda: len(started.cluster.requests(WATCH)) == 2)
+    assert started.cluster.requests(WATCH)[1].fields["resourceVersion"] == "1003"
+    assert known(watch, 2)()
+    assert len(started.cluster.requests(LIST)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(LIST, 500, message="etcdserver: request timed out"), "500 etcdserver"),
+        (
+            Fault(LIST, 403, message="pods is forbidden"),
+            "403 pods is forbidden: bind a ClusterRole",
+        ),
+        (Fault(LIST, 401, message="Unauthorized"), "401 Unauthorized: its token"),
+        (Fault(LIST, cut=True), "node-1: "),
+        (Fault(LIST, slow=3), "no answer in time"),
+        (Fault(LIST, body=b"<html>"), "makes no sense"),
+        (Fault(LIST, body=b"[" * 100_000), "makes no sense"),
+        (Fault(LIST, 302, headers={"Location": "/x"}), "302"),
+        (Fault(WATCH, 500, message="a\nb\x1b"), "500 a\\x0ab\\x1b"),
+        (Fault(WATCH, cut=True), "node-1: "),
+        (Fault(WATCH, lines=(b"{\n",)), "makes no sense"),
+        (Fault(WATCH, lines=(line("ERROR", {"code": 500, "message": "busy"}),)), "busy"),
+    ],
+)
+def test_faults_are_one_line_and_passed(started: Started, fault: Fault, words: str) -> None:
+    started.cluster.put(pod(1))
+    started.cluster.faults.append(fault)
+    watch = started.watch()
+    eventually(known(watch))
+    eventually(lambda: len(started.log) == 2)
+    assert words in started.log[0]
+    assert started.log[1] == "container-oomkill: kubernetes: watching 1 pods"
+    assert all("\n" not in each for each in started.log)
+
+
+def test_it_waits_as_long_as_it_is_told(started: Started) -> None:
+    """Retry-After is the least; two refusals are one line."""
+    refusal = {"code": 429, "headers": {"Retry-After": "1"}, "message": "too many requests"}
+    started.cluster.faults += [Fault(LIST, **refusal), Fault(LIST, **refusal)]  # type: ignore[arg-type]
+    started.cluster.put(pod(1))
+    watch = started.watch()
+    eventually(known(watch))
+    assert len(started.cluster.requests(LIST)) == 3
+    assert len([each for each in started.log if "429 too many requests" in each]) == 1
+
+
+def test_odd_and_huge_pods_are_skipped(started: Started) -> None:
+    huge = line("ADDED", pod(2, message="x" * (LINE_MAX + (1 << 17))))
+    odd = line("ADDED", {"metadata": {"name": 5}})
+    weird = pod(4)
+    weird["metadata"]["name"] = "a\nb"
+    strange = line("NEWS", pod(5)), line("ADDED", weird), line("ADDED", pod(3))
+    started.cluster.faults.append(Fault(WATCH, lines=(huge, odd, *strange)))
+    watch = started.watch()
+    eventually(known(watch, 3))
+    assert not known(watch, 2)()
+    assert not known(watch, 5)()
+    assert named(watch, 4).pod is None
+    assert any("more than 4 MiB" in each for each in started.log)
+    assert any("skipped a pod: " in each for each in started.log)
+
+
+def test_down_at_the_start_then_up_then_down(started: Started) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    watch = started.watch(f"http://127.0.0.1:{port}")
+    eventually(lambda: started.log)
+    assert "connection refused" in started.log[0]
+    assert not watch.is_up()
+    started.cluster.put(pod(1))
+    with serving(started.cluster, port):
+        eventually(known(watch))
+        eventually(watch.is_up)
+    eventually(lambda: not watch.is_up())
+    assert named(watch).name == "app"
+
+
+def test_it_ends_while_it_waits_for_a_slow_answer(started: Started) -> None:
+    started.cluster.put(pod(1))
+    watch = started.watch()
+    eventually(watch.is_up)
+    watch.close()
+    assert not watch._thread.is_alive()

@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Puts helm and kustomize, which the tests of deploy/ use, into ~/.cache/container-oomkill/tools.
+# Built by Go from their modules, once; without Go those tests are left out, with the reason printed.
+set -eu
+
+folder="${XDG_CACHE_HOME:-$HOME/.cache}/container-oomkill/tools"
+
+fetch() { # NAME MODULE VERSION
+	if [ "$(cat "$folder/$1.version" 2>/dev/null)" = "$3" ]; then
+		return
+	fi
+	if ! command -v go >/dev/null; then
+		echo "no go here: the tests that need $1 are left out" >&2
+		return
+	fi
+	echo "building $1 $3"
+	GOBIN="$folder" go install "$2@$3"
+	echo "$3" >"$folder/$1.version"
+}
+
+mkdir -p "$folder"
+fetch kustomize sigs.k8s.io/kustomize/kustomize/v5 v5.7.1
+fetch helm helm.sh/helm/v3/cmd/helm v3.19.5
