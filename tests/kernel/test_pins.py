@@ -24,15 +24,27 @@ StartHog = Callable[..., Hog]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, hook: str) -> Iterator[Path]:
-    """A folder for pins, on a bpf file system of the test's own."""
-    if hook == "kprobe" and os.uname().release.startswith("5.10."):
-        pytest.skip("kernel 5.10 cannot pin kprobes: test_a_rung_that_cannot_pin has that")
-    mount = tmp_path / "bpf"
-    mount.mkdir()
-    subprocess.run(["mount", "-t", "bpf", "bpf", str(mount)], check=True)
-    yield mount / "pins"
-    subprocess.run(["umount", str(mount)], check=True)
+def mount(tmp_path: Path) -> Iterator[Path]:
+    """A bpf file system of the test's own."""
+    where = tmp_path / "bpf"
+    where.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", str(where)], check=True)
+    yield where
+    subprocess.run(["umount", str(where)], check=True)
+
+
+def cannot_pin(hook: str) -> bool:
+    """Perf events, below kprobes, became links in v5.15."""
+    version = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    return hook == "kprobe" and version < (5, 15)
+
+
+@pytest.fixture
+def folder(mount: Path, hook: str) -> Path:
+    """A folder for pins."""
+    if cannot_pin(hook):
+        pytest.skip("kprobes cannot be pinned here: test_a_rung_that_cannot_pin has that")
+    return mount / "pins"
 
 
 @pytest.fixture
@@ -181,3 +193,15 @@ def test_where_nothing_can_be_pinned(folder: Path, tmp_path: Path) -> None:
     assert not wrong.exists()
     subprocess.run(["mount", "-o", "remount,ro", str(folder.parent)], check=True)
     assert_refused(run("probe", "--pin", str(folder)), 3, "read-only file system", "remount,rw")
+
+
+def test_a_rung_that_cannot_pin(hook: str, mount: Path) -> None:
+    """It is refused by name, nothing of it stays, and the pins take another one."""
+    if not cannot_pin(hook):
+        pytest.skip("every hook of this rung can be pinned here")
+    folder = str(mount / "pins")
+    assert_refused(run("probe", "--hook", hook, "--pin", folder), 3, "kprobe: pin", "doctor")
+    assert not list(Path(folder).glob("*-layout*"))
+    with Recorder("fentry", "--pin", folder) as recorder:
+        assert recorder.stop() == 0
+    assert list(Path(folder).glob("*-fentry-*"))
