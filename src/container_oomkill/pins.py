@@ -51,6 +51,10 @@ class Generation(Closing):
         self._ring: libbpf.Ring | None = None
         self._counters: libbpf.Shared | None = None
 
+    def attached_at(self) -> float:
+        """When it was whole: seconds since the epoch, by the clock of then."""
+        return os.stat(f"{self.folder}/counters").st_mtime
+
     def map_fd(self, name: str) -> int:
         return self._maps.map_fd(name)
 

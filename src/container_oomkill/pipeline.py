@@ -46,6 +46,8 @@ class Source(Protocol):
 
     def counters(self) -> dict[str, int]: ...
 
+    def attached_at(self) -> float: ...
+
 
 class Pipeline:
     """Delivers what a probe records to every sink, until stopped."""
@@ -94,7 +96,7 @@ class Pipeline:
             self._lose("foreign_layout", self._probe.given_up, "left by another version")
         following: list[Source] = [*self._probe.older[1:], self._probe]
         for before, after in zip(self._probe.older, following, strict=False):
-            if not self._read_out(before):
+            if not self._read_out(before, after.attached_at()):
                 return
             self._go_over(after)
             before.remove()
@@ -178,7 +180,8 @@ class Pipeline:
         ring = self._source.ring
         while self._given:
             number, kills, position = self._given[0]
-            if oldest is not None and number >= oldest and ring.kept() <= ring.size // 2:
+            room = self._keep or ring.kept() <= ring.size // 2
+            if oldest is not None and number >= oldest and room:
                 return
             self._given.popleft()
             if kills:
@@ -196,7 +199,7 @@ class Pipeline:
 
     # --- from the hooks of another version to ours ---------------------------
 
-    def _read_out(self, older: Generation) -> bool:
+    def _read_out(self, older: Generation, newer_since: float) -> bool:
         """Deliver all that an older generation records until it is detached; False: stop.
 
         Both are attached for a while, so that no kill comes between, nor one of which each has
@@ -205,7 +208,9 @@ class Pipeline:
         """
         self._read_from(older)
         self._keep = True
-        if not self._turns(time.monotonic() + OVERLAP_SECONDS):
+        # By a clock that may have been set meanwhile; never longer than the whole of it.
+        left = min(OVERLAP_SECONDS, max(0.0, newer_since + OVERLAP_SECONDS - time.time()))
+        if not self._turns(time.monotonic() + left):
             return False
         older.detach()
         return self._deliver_all(self._completed()) and self._deliver_all(self._assembler.flush())

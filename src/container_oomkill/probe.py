@@ -12,6 +12,7 @@ kernel's words, for doctor and for the error when none is left.
 from __future__ import annotations
 
 import os
+import time
 
 from . import libbpf, wire
 from .account import Account
@@ -61,6 +62,7 @@ class Probe(Closing):
         self.kernel = os.uname().release
         self.account = Account()
         self.number = 0  # among the pinned generations; 0: not pinned
+        self._attached_at = time.time()
         self.older: Sequence[Generation] = ()  # of other versions, to be read before this one
         self.given_up = 0  # records of another layout, left there by another version
         self.kills_before: int | None = None  # by the kernel's count, told before this start
@@ -72,6 +74,10 @@ class Probe(Closing):
         self._attached = True
         self._ring = libbpf.Ring(maps.map_fd("ring"))
         self._counters = libbpf.Shared(maps.map_fd("counters"), wire.COUNTERS.size)
+
+    def attached_at(self) -> float:
+        """When it was attached: seconds since the epoch, by the clock of then."""
+        return self._attached_at
 
     @property
     def ring(self) -> libbpf.Ring:
@@ -178,6 +184,7 @@ def _attach_rung(
     programs = PROGRAMS[hook]
     if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
         probe = Probe(hook, found, btf=btf)
+        probe._attached_at = found.attached_at()
         probe.number = found.number
         return probe
     with libbpf.open_object(data, "oomkill", btf=btf) as opened:
