@@ -58,6 +58,11 @@ class Generation(Closing):
     def map_fd(self, name: str) -> int:
         return self._maps.map_fd(name)
 
+    def open(self) -> None:
+        """Map ring and counters, while bpf() may still be called."""
+        self.ring  # noqa: B018 - it maps
+        self.counters()
+
     @property
     def ring(self) -> libbpf.Ring:
         if self._ring is None:
@@ -174,6 +179,7 @@ class Pins(Closing):
             if each.number < self.account.generation:
                 each.remove()  # it was read to its end
             elif each.layout == wire.lib.OOMKILL_LAYOUT:
+                each.open()
                 before.append(each)
             else:
                 given_up += _give_up(each, ring)
