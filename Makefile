@@ -9,11 +9,11 @@ KERNELS ?= all
 ARCH ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
-SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
-# These need container engines or a browser, and have targets of their own.
-WITHOUT_ENGINES := --ignore tests/runtimes --ignore tests/images --ignore tests/browser
+SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/confine.[ch] src/container_oomkill/*/*.[ch])
+# These need container engines, a browser or much time, and have targets of their own.
+APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos
 
-.PHONY: image push up down help run demo test test-unit test-browser test-runtimes test-images test-kernels lint format build wheel bench clean
+.PHONY: image push up down help run demo test test-unit test-browser test-runtimes test-images test-kernels chaos lint format build wheel bench clean
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -27,12 +27,12 @@ demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 
 test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
 	$(Q)$(SUDO) tools/kubernetes-tools.sh
-	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider $(WITHOUT_ENGINES)
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider $(APART)
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick
 
 test-unit: .venv/dev ## Test what needs no root, in seconds
 	$(Q)tools/kubernetes-tools.sh
-	$(Q)$(PYTHON) -m pytest --ignore tests/kernel $(WITHOUT_ENGINES)
+	$(Q)$(PYTHON) -m pytest --ignore tests/kernel $(APART)
 
 test-browser: .venv/dev ## Test the pages in headless Chromium, with real kills; screenshots go to build/
 	$(Q)tools/system-packages.sh browser
@@ -50,17 +50,23 @@ test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each h
 	$(Q)$(if $(ARCH),tools/system-packages.sh $(ARCH)-guests)
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix $(if $(ARCH),--arch $(ARCH)) --kernels $(KERNELS)
 
+chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory; print the numbers
+	$(Q)$(SUDO) $(PYTHON) -m pytest -q -p no:cacheprovider tests/chaos
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 6.12 --rungs fentry --timeout 3600 \
+		--tests tests/chaos --out build/chaos/matrix.json
+	$(Q)grep '^    ' build/chaos/vm/6.12/fentry.log
+
 lint: .venv/dev ## Check style and types; compile the BPF object for every architecture
 	$(Q).venv/bin/ruff check .
 	$(Q).venv/bin/ruff format --check .
 	$(Q).venv/bin/mypy
-	$(Q)clang-format --dry-run -Werror bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
+	$(Q)clang-format --dry-run -Werror bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c tests/chaos/*.c
 	$(Q)$(PYTHON) build.py check
 
 format: .venv/dev ## Format Python and C
 	$(Q).venv/bin/ruff check --fix .
 	$(Q).venv/bin/ruff format .
-	$(Q)clang-format -i bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c
+	$(Q)clang-format -i bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c tests/chaos/*.c
 
 build: .venv/built ## Build into .venv/bin/container-oomkill
 
@@ -92,7 +98,7 @@ bench: wheel ## Measure, beside what people would use instead
 clean: ## Remove what was built here, images and containers too
 	$(Q)tools/image.sh clean
 	rm -rf .venv build dist src/*.egg-info src/container_oomkill/oomkill.bpf.o
-	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete
+	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete -o -name '_confine.c' -delete
 
 .venv/built: $(SOURCES)
 	$(Q)tools/system-packages.sh build

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The build recipe: the BPF object by clang, and the three cffi extensions.
+"""The build recipe: the BPF object by clang, and the four cffi extensions.
 
 setup.py calls it. By hand: `python build.py object` makes the object alone, `python build.py check`
 compiles it for every architecture and throws it away; `python build.py object FILE` makes the one
@@ -11,6 +11,7 @@ What it makes, beside the sources:
   src/container_oomkill/oomkill.bpf.o    bpf/ compiled, without DWARF
   container_oomkill._wire                bpf/oomkill.h as the C compiler lays it out
   container_oomkill.libbpf._libbpf       libbpf and shim.c
+  container_oomkill._confine             confine.c, for giving up rights
   container_oomkill.identity._inotify    inotify, which Python itself does not have
 """
 
@@ -114,6 +115,19 @@ def libbpf_ffi() -> FFI:
         "container_oomkill.libbpf._libbpf",
         (folder / "shim.c").read_text(),
         libraries=["bpf"],
+        extra_compile_args=["-Wall", "-Werror"],
+        py_limited_api=True,
+    )
+    return ffi
+
+
+def confine_ffi() -> FFI:
+    """confine.c: system calls by which a process gives up rights."""
+    ffi = FFI()
+    ffi.cdef((PACKAGE / "confine.h").read_text())
+    ffi.set_source(
+        "container_oomkill._confine",
+        (PACKAGE / "confine.c").read_text(),
         extra_compile_args=["-Wall", "-Werror"],
         py_limited_api=True,
     )

@@ -4,7 +4,12 @@
 from setuptools import setup
 
 setup(
-    cffi_modules=["build.py:wire_ffi", "build.py:libbpf_ffi", "build.py:inotify_ffi"],
+    cffi_modules=[
+        "build.py:wire_ffi",
+        "build.py:libbpf_ffi",
+        "build.py:confine_ffi",
+        "build.py:inotify_ffi",
+    ],
     # cffi's extensions keep to the stable ABI: one wheel for this Python and every later one.
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

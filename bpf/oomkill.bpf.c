@@ -79,8 +79,10 @@ struct {
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
+/* Mapped by the reader: it needs no right to call bpf() once it runs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, struct oomkill_counters);

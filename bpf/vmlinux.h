@@ -49,6 +49,7 @@ enum bpf_map_type {
 enum {
 	BPF_ANY = 0,
 	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_F_MMAPABLE = 1 << 10,
 };
 
 struct bpf_raw_tracepoint_args {

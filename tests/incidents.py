@@ -148,6 +148,9 @@ class FakeProbe:
     def features(self) -> Mapping[str, bool]:
         return self.can
 
+    def ring_use(self) -> tuple[int, int]:
+        return 296, 1 << 20
+
 
 @dataclass
 class Clock:

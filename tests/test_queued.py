@@ -16,7 +16,7 @@ from .incidents import incident
 
 def test_everything_is_written_in_order() -> None:
     written: list[int] = []
-    sink = Queued(lambda each: written.append(each.sequence), lambda: pytest.fail("lost"))
+    sink = Queued(lambda each: written.append(each.sequence), lambda: pytest.fail("lost"), size=50)
     for number in range(1, 50):
         sink(incident(number))
     sink.close()
@@ -46,10 +46,13 @@ def test_a_broken_log_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     def full(_: Incident) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    sink = Queued(full, lambda: pytest.fail("lost"))
+    lost: list[None] = []
+    sink = Queued(full, lambda: lost.append(None), size=10)
     for number in range(3):
         sink(incident(number))
     sink.close()
     sink(incident(4))
+    assert len(lost) == 4
+    assert sink.oldest() is None
     errors = capsys.readouterr().err
     assert errors.count("no longer logged: No space left on device") == 1

@@ -127,6 +127,15 @@ def _doctor(parser: Parser) -> None:
     _add_kubernetes(parser)
 
 
+def _unpin(parser: Parser) -> None:
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        metavar="DIR",
+        help="as `--pin` had it (default: container-oomkill on the bpf file system)",
+    )
+
+
 def _replay(parser: Parser) -> None:
     _add_output(parser)
     parser.add_argument("file", metavar="FILE", help="recording; - for standard input")
@@ -160,6 +169,7 @@ COMMANDS: Mapping[str, tuple[str, Callable[[Parser], None]]] = {
     "probe": ("attach, and print one record per incident", _probe),
     "exporter": ("attach, and serve metrics, incidents and health over HTTP", _exporter),
     "doctor": ("say what this kernel, container and user allow, and what is missing", _doctor),
+    "unpin": ("detach the hooks that `--pin` left in the kernel, and remove their pins", _unpin),
     "replay": ("print incidents recorded with `-o json` again, in any format", _replay),
     "show": ("show the incidents there were, or all there is to see of one", _show),
 }
@@ -193,6 +203,26 @@ def _add_hooks(parser: Parser) -> None:
         default=1 << 20,
         metavar="N",
         help="size of the ring buffer, a power of two (default 1048576: some 600 kills)",
+    )
+    parser.add_argument(
+        "--pin",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="keep hooks and records in the kernel while no process runs, under this name on a bpf "
+        "file system (default there: container-oomkill); `unpin` ends it",
+    )
+    parser.add_argument(
+        "--oom-score-adj",
+        type=_score,
+        default=-999,
+        metavar="N",
+        help="lower our own oom_score_adj to this, where we may (default -999)",
+    )
+    parser.add_argument(
+        "--keep-rights",
+        action="store_true",
+        help="for debugging: keep capabilities and system calls that only attaching needs",
     )
     parser.add_argument("--node", metavar="NAME", help="the node's name (default: its host name)")
     parser.add_argument("--verbose", action="store_true", help="keep libbpf's debug log for errors")
@@ -261,6 +291,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _score(text: str) -> int:
+    number = int(text)
+    if not -1000 <= number <= 1000:
+        raise ValueError(text)
+    return number
+
+
 def _power_of_two(text: str) -> int:
     number = int(text)
     if not 16384 <= number <= 1 << 30 or number & (number - 1):
@@ -270,6 +307,7 @@ def _power_of_two(text: str) -> int:
 
 # argparse puts them into its messages
 _positive.__name__ = "whole number above 0"
+_score.__name__ = "number from -1000 to 1000"
 _power_of_two.__name__ = "power of two"
 
 
@@ -294,8 +332,9 @@ def _from_environment(parser: Parser, environ: Mapping[str, str], argv: Sequence
             continue
         if any(each.partition("=")[0] in action.option_strings for each in argv):
             continue  # would be one more, where an option is repeatable
-        if action.nargs == 0:
-            if value.lower() not in TRUE + FALSE:
+        switched = value.lower() in TRUE + FALSE
+        if action.nargs == 0 or (action.nargs == "?" and switched):
+            if not switched:
                 raise UsageError(f"{name}={value}: expected true or false")
             given += [option] if value.lower() in TRUE else []
         elif isinstance(action, argparse._AppendAction):

@@ -37,16 +37,22 @@ class Assembler:
         clock: Callable[[], float],
         kernel_kills: Callable[[], int | None],
         kills_before: int | None,
+        *,
+        first: int = 0,
     ) -> None:
         """``clock``: monotonic, seconds; ``kernel_kills``: the kernel's own count since boot.
 
-        ``kills_before``: that count right before attaching.
+        ``kills_before``: that count as far as it was told before; ``first``: added to the numbers
+        of the incidents.
         """
         self.decoder = decoder
         self._clock = clock
         self._kernel_kills = kernel_kills
         self._kills_before = kills_before
         self._kills = 0
+        self._first = first
+        self._sequence: int | None = None
+        self.missing = 0  # records that the numbers skip
         self._open: _Open | None = None
 
     def take(self, data: bytes, position: int) -> Iterator[tuple[Incident, int]]:
@@ -55,6 +61,9 @@ class Assembler:
         Raises `RecordError` for a record that makes no sense.
         """
         header = wire.header(data)
+        if self._sequence is not None:
+            self.missing += max(0, header["sequence"] - self._sequence - 1)
+        self._sequence = header["sequence"]
         if self._open and self._open.number != header["incident"]:
             yield self._close()
         if header["kind"] == lib.OOMKILL_END:
@@ -66,6 +75,7 @@ class Assembler:
         if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
             return
         self._kills += 1
+        raw["header.incident"] += self._first
         try:
             incident = self.decoder.decode(raw)
         except (TypeError, ValueError, OverflowError) as error:
@@ -81,6 +91,11 @@ class Assembler:
     def overdue(self) -> Iterator[tuple[Incident, int]]:
         """Yield the open incident if nothing more came for it."""
         if self._open and self._clock() >= self._open.deadline:
+            yield self._close()
+
+    def flush(self) -> Iterator[tuple[Incident, int]]:
+        """Yield the open incident: nothing more will come."""
+        if self._open:
             yield self._close()
 
     def seconds_left(self) -> float | None:

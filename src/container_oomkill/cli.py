@@ -7,6 +7,7 @@ run it. Modules that attaching does not need are imported after attaching.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from . import standard_streams
@@ -17,12 +18,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from .exporter_settings import ExporterSettings
     from .identity.state import Source
     from .identity.watch import Watcher
+    from .pins import Pins
     from .probe import Probe
-    from .sinks import Sink
     from .stop import Stop
 
 
@@ -59,9 +61,11 @@ def _say_not_told(incidents: int) -> None:
 
 def probe(args: Namespace) -> int:
     """Attach, print one record per incident until interrupted or ``--count`` are out."""
-    with _attached(args) as attached:
+    with _pins(args) as pins, _attached(args, pins) as attached:
+        from . import confine
         from .background import Background
         from .identity import Resolver
+        from .kernel_kills import kills_by_cgroup
         from .pipeline import Pipeline
         from .sinks import open_sink
         from .stop import Stop
@@ -69,9 +73,11 @@ def probe(args: Namespace) -> int:
         stop = Stop()
         stop.on_signals()
         stop.on_hang_up(sys.stdout.fileno())
+        attached.enter_earlier_kills(kills_by_cgroup())
+        if not args.keep_rights:
+            confine.process()
         print(f"attached by {attached.hook}", file=sys.stderr)  # noqa: T201 - not a record
         with _names(args) as names, Background(args, _say_not_told) as background:
-            attached.enter_earlier_kills()
             sinks = [open_sink(args.output, sys.stdout, colour=args.color), *background.sinks]
             resolve = Resolver(names, background.asked).resolve
             pipeline = Pipeline(attached, sinks, node=args.node, resolve=resolve)
@@ -86,22 +92,23 @@ def exporter(args: Namespace) -> int:
 
     settings = ExporterSettings.from_args(args)
     stop = Stop()
-    with _attached_in_time(args, settings, stop) as attached:
+    with _pins(args) as pins, _attached_in_time(args, settings, stop, pins) as attached:
         from contextlib import ExitStack
 
-        from . import __version__
+        from . import __version__, confine
         from .background import Background
         from .exporter import Exporter
         from .identity import Resolver
+        from .kernel_kills import kills_by_cgroup
         from .pipeline import Pipeline
         from .sinks import json_lines, open_sink
         from .sinks.queued import Queued
 
         stop.on_signals()
-        attached.enter_earlier_kills()
+        earlier = list(kills_by_cgroup())
+        attached.enter_earlier_kills(earlier)
         with (
             ExitStack() as closing,
-            _names(args) as names,
             Exporter(
                 settings,
                 attached,
@@ -111,25 +118,36 @@ def exporter(args: Namespace) -> int:
                 kernel_kills_before=attached.kills_before,
             ) as serving,
         ):
-            sinks: list[Sink] = [serving.sink]
-            if (kept := serving.keep()) is not None:
-                closing.callback(kept.close)
-                sinks.append(kept)
-            serving.start()
+            slow: list[Queued] = []
+
+            def before_any_thread() -> None:
+                if not args.keep_rights:
+                    confine.process()
+                if (kept := serving.keep()) is not None:
+                    closing.callback(kept.close)
+                    slow.append(kept)
+
+            in_thread = (lambda: None) if args.keep_rights else confine.this_thread
+            serving.start(bound=before_any_thread, in_thread=in_thread)
+            names = closing.enter_context(_names(args))
             background = closing.enter_context(Background(args, serving.event_lost))
             serving.follow(names.store, *background.stores)
             serving.metrics.watch_up = background.watch_up
-            sinks += background.sinks
+            resolver = Resolver(names, background.asked)
+            serving.earlier(((path, kills) for path, _, kills in earlier), resolver)
             if settings.log_incidents != "off":
-                log = Queued(open_sink(settings.log_incidents, sys.stdout), serving.log_lost)
+                written = open_sink(settings.log_incidents, sys.stdout)
+                log = Queued(written, lambda: serving.lost("log"), size=settings.log_queue)
                 closing.callback(log.close)
-                sinks.append(log)
+                serving.log_to(log.depth)
+                slow.append(log)
             pipeline = Pipeline(
                 attached,
-                sinks,
+                [serving.sink, *slow, *background.sinks],
+                slow=slow,
                 node=args.node,
-                resolve=Resolver(names, background.asked).resolve,
-                on_broken_record=serving.broken_record,
+                resolve=resolver.resolve,
+                on_lost=serving.lost,
             )
             for address in serving.addresses:
                 words = f"attached by {attached.hook}, serving on {address}"
@@ -140,28 +158,43 @@ def exporter(args: Namespace) -> int:
     return 0
 
 
-def _attached(args: Namespace) -> Probe:
+def _pins(args: Namespace) -> AbstractContextManager[Pins | None]:
+    if args.pin is None:
+        from contextlib import nullcontext
+
+        return nullcontext()
+    from .pins import Pins
+
+    return Pins(args.pin or None)
+
+
+def _attached(args: Namespace, pins: Pins | None) -> Probe:
+    from .confine import spare_from_oom
     from .object_file import read_object
     from .probe import attach
 
+    spare_from_oom(args.oom_score_adj)
     return attach(
         read_object(args.object),
         hook=args.hook,
         btf=args.btf,
         ring_bytes=args.ring_bytes,
         debug=args.verbose,
+        pins=pins,
     )
 
 
-def _attached_in_time(args: Namespace, settings: ExporterSettings, stop: Stop) -> Probe:
+def _attached_in_time(
+    args: Namespace, settings: ExporterSettings, stop: Stop, pins: Pins | None
+) -> Probe:
     try:
-        return _attached(args)
+        return _attached(args, pins)
     except Error as error:
         if not args.retry_attach:
             raise
         from .waiting import attach_in_time
 
-        return attach_in_time(lambda: _attached(args), error, settings, stop)
+        return attach_in_time(lambda: _attached(args, pins), error, settings, stop)
 
 
 def _names(args: Namespace) -> Watcher:
@@ -198,6 +231,22 @@ def doctor(args: Namespace) -> int:
     return 0 if report.can_attach else 3
 
 
+def unpin(args: Namespace) -> int:
+    """Detach and remove what ``--pin`` left in the kernel."""
+    from .pins import Pins, default_folder
+
+    folder = args.folder or default_folder()
+    if not os.path.isdir(folder):
+        print(f"nothing is pinned in {folder}")  # noqa: T201 - the answer
+        return 0
+    with Pins(folder) as pins:
+        for name, records in pins.remove():
+            were = "record that was" if records == 1 else "records that were"
+            kept = f", and {records} {were} not delivered" if records else ""
+            print(f"removed {folder}/{name}{kept}")  # noqa: T201 - the answer
+    return 0
+
+
 def replay(args: Namespace) -> int:
     """Print the incidents of a recording again, in any format."""
     from .recording import replay as replay_recording
@@ -221,6 +270,7 @@ COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "probe": probe,
     "exporter": exporter,
     "doctor": doctor,
+    "unpin": unpin,
     "replay": replay,
     "show": show,
 }

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from . import libbpf, object_file
+from . import libbpf, object_file, pins
 from .errors import BpfError, ObjectError, UnsupportedError
 from .identity.survey import Survey, survey
 from .libbpf.btf import struct_layout
@@ -76,6 +76,7 @@ def examine(
             report.add("hooks", hook, finding)
             if finding.ok and report.hook is None:
                 report.hook = hook
+        _examine_pinning(report, data, btf, proc)
     _examine_rights(report, proc)
     examine_runtimes(report, sources)
     return report
@@ -147,6 +148,32 @@ def _try_hook(hook: str, data: bytes, btf: str | None) -> Finding:
             words, log = str(cause), cause.log
         lines = tuple(line.strip() for line in log.splitlines() if line.strip())
         return Finding(False, words, HOOK_REMEDIES[hook], lines[-LOG_LINES:])
+
+
+def _examine_pinning(report: Report, data: bytes, btf: str | None, proc: Path) -> None:
+    """Pin each rung that attaches, under a name of doctor's own, and remove it again."""
+    if not pins.bpf_mounts(str(proc)):
+        words = "no bpf file system is mounted here"
+        report.add("pinning", "--pin", Finding(False, words, pins.HOW_TO_MOUNT))
+        return
+    folder = f"{pins.default_folder(str(proc))}-doctor-{os.getpid()}"
+    for hook, attached in report.findings["hooks"].items():
+        if attached.ok:
+            report.add("pinning", hook, _try_pinning(hook, data, btf, folder, proc))
+
+
+def _try_pinning(hook: str, data: bytes, btf: str | None, folder: str, proc: Path) -> Finding:
+    try:
+        with pins.Pins(folder, proc=str(proc)) as tried:
+            try:
+                attach(data, hook=hook, btf=btf, pins=tried).close()
+            finally:
+                tried.remove()
+    except UnsupportedError as error:
+        words = str(error.__cause__ if isinstance(error.__cause__, BpfError) else error)
+        remedy = "perf events of kernels before 5.15 cannot be pinned: --pin takes another hook"
+        return Finding(False, words, remedy if hook == "kprobe" else None)
+    return Finding(True, f"pinned beside {folder.rpartition('-doctor')[0]} and removed")
 
 
 def _examine_rights(report: Report, proc: Path) -> None:

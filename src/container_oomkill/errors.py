@@ -4,6 +4,7 @@
     Error                      1  a stage failed while running
     ├── UsageError             2  wrong option, missing or unreadable file
     ├── StuckError             1  the reader of our output does not read, and we were told to stop
+    ├── HeldError              1  another process has the pins
     ├── RecordError            1  bytes from the kernel or a recording that make no sense
     └── UnsupportedError       3  this kernel or these privileges cannot run it
         ├── ObjectError        3  the BPF object is damaged, foreign or of another build
@@ -28,6 +29,10 @@ class UsageError(Error):
 
 class RecordError(Error):
     """A record that is too short, of another layout, or impossible."""
+
+
+class HeldError(Error):
+    """Another process has what only one may have."""
 
 
 class StuckError(Error):

@@ -9,17 +9,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from .closing import Closing
 from .errors import Error, UsageError
 from .exporter_settings import ExporterSettings, options
 from .kernel_kills import read_kernel_kills
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
+    from .identity import Resolver
     from .identity.state import Known
     from .identity.store import Store
     from .incident import Incident
@@ -39,7 +38,7 @@ def label_key(known: Known) -> tuple[str, str, str]:
     return known.namespace or "", known.pod or "", known.name or known.id[:12]
 
 
-class Exporter:
+class Exporter(Closing):
     """Made once the probe is attached; `start` binds, then `sink` takes every incident."""
 
     def __init__(
@@ -76,6 +75,7 @@ class Exporter:
         self._announced = False
         self._beat_at = monotonic()
         self.beat_seconds = min(BEAT_SECONDS, self._notifier.watchdog_seconds or BEAT_SECONDS)
+        self._log: Callable[[], int] | None = None
         self.metrics = Metrics(
             status,
             version=version,
@@ -83,6 +83,7 @@ class Exporter:
             max_containers=settings.max_containers,
             kernel_kills=kernel_kills,
             kernel_kills_before=kernel_kills_before,
+            queues=self._queues,
         )
         self.history = History(settings.max_incidents)
         self._names: Sequence[Store] = ()
@@ -99,13 +100,27 @@ class Exporter:
         self.history(incident)
         self._news()
 
-    def broken_record(self) -> None:
-        """Count a record that made no sense, and so is lost."""
-        self.metrics.lost("broken_record")
+    def lost(self, reason: str, records: int = 1) -> None:
+        """Count records that could not be delivered."""
+        self.metrics.lost(reason, records)
 
-    def log_lost(self) -> None:
-        """Count an incident that did not get into the log, because nobody reads it."""
-        self.metrics.lost("log")
+    def log_to(self, depth: Callable[[], int]) -> None:
+        """Show how many incidents wait for the log."""
+        self._log = depth
+
+    def _queues(self) -> dict[str, tuple[int, int]]:
+        queues = {"ring": self._status.ring_use()}
+        if self._log is not None:
+            queues["log"] = self._log(), self.settings.log_queue
+        return queues
+
+    def earlier(self, kills: Iterable[tuple[str, int]], resolve: Resolver) -> None:
+        """Show the kills that cgroups count from before the start; each by its path."""
+        for path, number in kills:
+            known = resolve.container(path)
+            name = known.name or (known.id or "")[:12] or path.rpartition("/")[2]
+            if name:  # not the root's, which has none of its own
+                self.metrics.earlier((known.namespace or "", known.pod or "", name), number)
 
     def event_lost(self, incidents: int) -> None:
         """Count incidents that had no Event on their pod, because the API did not take it."""
@@ -140,7 +155,7 @@ class Exporter:
             return None
         for incident in file.load():
             self.history(incident)
-        return Queued(file, lost, name="history", at_end=file.close)
+        return Queued(file, lost, name="history", size=settings.log_queue, at_end=file.close)
 
     def follow(self, *names: Store) -> None:
         """Show the counters of every container that ``names`` know, at 0 from its start on."""
@@ -164,8 +179,17 @@ class Exporter:
             self.metrics.forget(labels)
         self._known = known
 
-    def start(self) -> None:
-        """Bind every address and serve. Raises `UsageError` for what the user can mend."""
+    def start(
+        self,
+        *,
+        bound: Callable[[], None] = lambda: None,
+        in_thread: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Bind every address and serve. Raises `UsageError` for what the user can mend.
+
+        ``bound`` is called between the two, before there is any thread, ``in_thread`` at the start
+        of each thread that serves.
+        """
         from .web.listen import Listener, parse_address
         from .web.routes import Routes
         from .web.server import Limits, Server
@@ -208,7 +232,8 @@ class Exporter:
                 listener.close()
             raise
         limits = Limits(connections=settings.max_connections, heavy=settings.max_requests)
-        server = Server(listeners, routes, tls=tls, limits=limits)
+        bound()
+        server = Server(listeners, routes, tls=tls, limits=limits, before=in_thread)
         self.addresses = [listener.bound for listener in listeners]
         self._close = server.close
         self._news = server.news
@@ -250,14 +275,3 @@ class Exporter:
             self._notifier.stopping()
         self._reading = False
         self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -31,6 +31,7 @@ class ExporterSettings:
     expiry_seconds: float = 3600.0
     max_containers: int = 500
     log_incidents: str = "text"
+    log_queue: int = 1000
     history: str | None = None
     history_max_bytes: int = HISTORY_MAX_BYTES
 
@@ -50,6 +51,7 @@ class ExporterSettings:
             expiry_seconds=args.metrics_expiry,
             max_containers=args.metrics_max_containers,
             log_incidents=args.log_incidents,
+            log_queue=args.log_queue,
             history=args.history,
             history_max_bytes=args.history_max_bytes,
         )
@@ -100,6 +102,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         ("--web.max-requests", 8, "scrapes at once; one more gets 503"),
         ("--web.max-connections", 128, "clients at once; for one more the longest idle one goes"),
         ("--web.max-incidents", 256, "incidents kept, for the pages and /api/v1/incidents"),
+        ("--log-queue", 1000, "incidents waiting for the log; one more is lost to it, and counted"),
         ("--metrics.max-containers", 500, "containers whose last kill is kept; the oldest go"),
     ):
         parser.add_argument(

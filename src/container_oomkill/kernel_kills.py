@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .incident import Incident
+
 # (file of the memory controller, line of it): cgroup v2, then v1
 SOURCES = (("memory.events.local", b"oom_kill "), ("memory.oom_control", b"oom_kill "))
 
@@ -25,12 +27,22 @@ def read_kernel_kills(proc: str = "/proc") -> int | None:
     return None
 
 
-def kills_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[int, int]]:
-    """Yield (cgroup id, kills) of every cgroup with any; the id is the folder's inode."""
+def kernel_count(incident: Incident) -> int:
+    """Return what an incident adds to that count.
+
+    With memory.oom.group the kernel comes to the chosen process a second time, together with the
+    others of the group, and counts it again.
+    """
+    return len(incident.victims) + bool(incident.oom.group)
+
+
+def kills_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, int]]:
+    """Yield (path, cgroup id, kills) of every cgroup with any; the id is the folder's inode."""
     for folder, _, files in os.walk(root):
         for name, word in SOURCES:
             if name in files and (kills := _count(os.path.join(folder, name), word)):
-                yield os.stat(folder).st_ino, kills
+                path = folder.removeprefix(root).removeprefix("/memory" * name.endswith("control"))
+                yield path or "/", os.stat(folder).st_ino, kills
 
 
 def _count(path: str, word: bytes) -> int:

@@ -5,19 +5,48 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from . import diagnosis
+from .account import Account
 from .assembly import Assembler
 from .errors import RecordError
 from .host import read_host
 from .identity import resolve as resolve_by_path
 from .incident import Decoder, Incident
-from .kernel_kills import read_kernel_kills
+from .kernel_kills import kernel_count, read_kernel_kills
+from .libbpf.ring import Ring
+from .pins import Generation
 from .probe import Probe
 from .stop import Stop
 
 Sink = Callable[[Incident], None]
+# Older hooks go on beside the ones that replace them for longer than any kill takes.
+OVERLAP_SECONDS = 3.0
+SETTLE_SECONDS = 2.0  # for a slow sink, before an older ring goes
+LOOK_AGAIN_SECONDS = 0.1  # whether a slow sink has written
+
+
+class Slow(Protocol):
+    """A sink with a queue: what it has not written stays in the ring, as long as there is room."""
+
+    def oldest(self) -> int | None:
+        """Return the number of the oldest incident that is not written yet; None: all are."""
+
+
+class Source(Protocol):
+    """Hooks and their ring: the probe's own, or a generation of another version's."""
+
+    number: int  # among the pinned ones
+
+    @property
+    def ring(self) -> Ring: ...
+
+    def counters(self) -> dict[str, int]: ...
+
+    def attached_at(self) -> float: ...
 
 
 class Pipeline:
@@ -28,20 +57,26 @@ class Pipeline:
         probe: Probe,
         sinks: Sequence[Sink],
         *,
+        slow: Sequence[Slow] = (),
         node: str | None = None,
         resolve: Callable[[Incident], Incident] = resolve_by_path,
-        on_broken_record: Callable[[], None] = lambda: None,
+        on_lost: Callable[[str, int], None] = lambda *_: None,
     ) -> None:
-        """``resolve``: names the container; ``on_broken_record``: counts what made no sense."""
+        """``slow``: those of the sinks that have a queue; ``resolve``: names the container.
+
+        ``on_lost``: counts records lost on this side of the ring, by reason.
+        """
         self._probe = probe
         self._sinks = sinks
+        self._slow = slow
         self._node = node
         self._resolve = resolve
-        self._on_broken_record = on_broken_record
-        self._lost = 0
-        self._assembler = Assembler(
-            Decoder(read_host(node)), time.monotonic, read_kernel_kills, probe.kills_before
-        )
+        self._on_lost = on_lost
+        self._account: Account = probe.account
+        self._given: deque[tuple[int, int, int]] = deque()  # number, kills, position: in no account
+        self._seen: dict[tuple[int | None, int | None], int] = {}  # victim -> incident
+        self._delivered = 0
+        self._read_from(probe)
 
     def run(
         self,
@@ -55,45 +90,171 @@ class Pipeline:
 
         ``beat`` is called at every turn, at least every ``beat_seconds``.
         """
-        ring = self._probe.ring
+        self._stop, self._count = stop, count
+        self._beat, self._beat_seconds = beat, beat_seconds
+        if self._probe.given_up:
+            self._lose("foreign_layout", self._probe.given_up, "left by another version")
+        following: list[Source] = [*self._probe.older[1:], self._probe]
+        for before, after in zip(self._probe.older, following, strict=False):
+            if not self._read_out(before, after.attached_at()):
+                return
+            self._go_over(after)
+            before.remove()
+        self._read_from(self._probe)
+        self._turns(None)
+
+    def _read_from(self, source: Source, *, first: int | None = None) -> None:
+        self._source = source
+        self._assembler = Assembler(
+            Decoder(read_host(self._node)),
+            time.monotonic,
+            read_kernel_kills,
+            self._account.kills,
+            first=self._account.first if first is None else first,
+        )
+        self._keep = False
+        self._missing = 0
+
+    def _turns(self, until: float | None) -> bool:
+        """Deliver what comes; False when it is time to end, True when it is ``until``."""
+        ring, stop = self._source.ring, self._stop
         ring.watch(stop.event, readable=True)
         if stop.output is not None:
             ring.watch(stop.output, readable=False)
-        delivered = 0
         while not stop.is_set():
-            beat()
+            self._beat()
             self._say_what_was_lost()
             self._assembler.decoder.host = read_host(self._node)
-            for incident, release in self._completed():
-                self._deliver(incident, release)
-                delivered += 1
-                if stop.is_set() or delivered == count:
-                    return
-            waits = (self._assembler.seconds_left(), beat_seconds)
+            if not self._deliver_all(self._completed()):
+                break
+            waits = [self._assembler.seconds_left(), self._beat_seconds]
+            if self._given and not self._keep:
+                waits.append(LOOK_AGAIN_SECONDS)
+            if until is not None:
+                if (left := until - time.monotonic()) <= 0:
+                    return True
+                waits.append(left)
             ring.wait(min((wait for wait in waits if wait is not None), default=None))
+        self._settle()
+        return False
 
     def _completed(self) -> Iterator[tuple[Incident, int]]:
         """Yield the incidents that are whole, with the position to release up to."""
-        for data, position in self._probe.ring.read():
+        for data, position in self._source.ring.read():
             try:
                 yield from self._assembler.take(data, position)
             except RecordError as error:
-                self._on_broken_record()
-                print(  # noqa: T201 - the user's line
-                    f"container-oomkill: skipped a record: {error}", file=sys.stderr
-                )
+                self._lose("broken_record", 1, str(error))
         yield from self._assembler.overdue()
 
-    def _say_what_was_lost(self) -> None:
-        lost = self._probe.counters()["lost_ring_full"]
-        if lost > self._lost:
-            words = f"{lost - self._lost} records lost, the ring was full: a larger --ring-bytes"
-            print(f"container-oomkill: {words}", file=sys.stderr)  # noqa: T201 - the user's line
-            self._lost = lost
+    def _deliver_all(self, completed: Iterator[tuple[Incident, int]]) -> bool:
+        """False when it is time to end."""
+        for incident, position in completed:
+            self._deliver(incident, position)
+            if self._stop.is_set() or self._delivered == self._count:
+                return False
+        self._release()
+        return True
 
-    def _deliver(self, incident: Incident, release: int) -> None:
+    def _deliver(self, incident: Incident, position: int) -> None:
         """A record leaves the ring only when every sink has taken it."""
-        incident = diagnosis.explain(self._resolve(incident))
-        for sink in self._sinks:
-            sink(incident)
-        self._probe.ring.release(release)
+        if self._keep:
+            self._seen[_victim(incident)] = incident.sequence
+        if incident.sequence > self._account.incident:
+            named = diagnosis.explain(self._resolve(incident))
+            for sink in self._sinks:
+                sink(named)
+            self._delivered += 1
+            self._given.append((incident.sequence, kernel_count(incident), position))
+        else:  # a process before this one has delivered it, and was killed then
+            self._given.append((incident.sequence, 0, position))
+        self._release()
+
+    def _release(self) -> None:
+        """Enter what every sink has into the account, then give it back to the kernel.
+
+        Of what a slow sink has not written, half the ring is kept: the rest is for new records.
+        """
+        waiting = [number for each in self._slow if (number := each.oldest()) is not None]
+        oldest = min(waiting, default=None)
+        ring = self._source.ring
+        while self._given:
+            number, kills, position = self._given[0]
+            room = self._keep or ring.kept() <= ring.size // 2
+            if oldest is not None and number >= oldest and room:
+                return
+            self._given.popleft()
+            if kills:
+                self._account.told(number, kills)
+            if not self._keep:
+                ring.release(position)
+
+    def _settle(self) -> None:
+        """Give slow sinks a moment, then release what they have written."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        self._release()
+        while self._given and time.monotonic() < deadline:
+            time.sleep(LOOK_AGAIN_SECONDS)
+            self._release()
+
+    # --- from the hooks of another version to ours ---------------------------
+
+    def _read_out(self, older: Generation, newer_since: float) -> bool:
+        """Deliver all that an older generation records until it is detached; False: stop.
+
+        Both are attached for a while, so that no kill comes between, nor one of which each has
+        seen a part. Until the newer one takes over, nothing leaves the older ring: whoever goes on
+        after a crash finds again which kills both have.
+        """
+        self._read_from(older)
+        self._keep = True
+        # By a clock that may have been set meanwhile; never longer than the whole of it.
+        left = min(OVERLAP_SECONDS, max(0.0, newer_since + OVERLAP_SECONDS - time.time()))
+        if not self._turns(time.monotonic() + left):
+            return False
+        older.detach()
+        return self._deliver_all(self._completed()) and self._deliver_all(self._assembler.flush())
+
+    def _go_over(self, newer: Source) -> None:
+        """Skip in the newer ring what the older one had as well, and count on from there."""
+        self._settle()
+        first, last = self._account.incident, None
+        self._read_from(newer, first=0)
+        for incident, position in (*self._completed(), *self._assembler.flush()):
+            same = self._seen.get(_victim(incident))
+            if same is not None:
+                first, last = same - incident.sequence, position
+        if last is not None:
+            newer.ring.release(last)
+        newer.ring.rewind()
+        self._account.go_over(newer.number, first)
+        self._seen.clear()
+
+    # --- losses --------------------------------------------------------------
+
+    def _say_what_was_lost(self) -> None:
+        lost = self._source.counters()["lost_ring_full"]
+        if lost > self._account.lost:
+            _complain(lost - self._account.lost, "the ring was full: a larger --ring-bytes")
+            if self._source is not self._probe:  # of which the metrics know
+                self._on_lost("ring_full", lost - self._account.lost)
+            self._account.said(lost)
+        missing = self._assembler.missing - lost
+        if missing > self._missing:
+            self._lose("gap", missing - self._missing, "their numbers were skipped")
+            self._missing = missing
+
+    def _lose(self, reason: str, records: int, words: str) -> None:
+        self._on_lost(reason, records)
+        _complain(records, words)
+
+
+def _complain(records: int, words: str) -> None:
+    how_many = f"{records} record{'s' * (records != 1)}"
+    print(f"container-oomkill: {how_many} lost: {words}", file=sys.stderr)  # noqa: T201 - the user's line
+
+
+def _victim(incident: Incident) -> tuple[int | None, int | None]:
+    """Who was killed; no process is killed twice, and no pid comes again within the overlap."""
+    victim = incident.victims[0]
+    return victim.pid, victim.tid

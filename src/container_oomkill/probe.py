@@ -12,26 +12,24 @@ kernel's words, for doctor and for the error when none is left.
 from __future__ import annotations
 
 import os
+import time
 
 from . import libbpf, wire
+from .account import Account
+from .closing import Closing
 from .errors import BpfError, UnsupportedError, UsageError
-from .kernel_kills import kills_by_cgroup, read_kernel_kills
+from .kernel_kills import read_kernel_kills
 from .libbpf.btf import struct_layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .pins import Generation, Pins
 
 # In the order they are attached: whoever ends an incident before whoever begins one.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
-    "fentry": (
-        "mark_victim",
-        "fexit_oom_kill_process",
-        "fentry_kill",
-        "fentry_oom_kill_process",
-    ),
+    "fentry": ("mark_victim", "fexit_oom_kill_process", "fentry_kill", "fentry_oom_kill_process"),
     "kprobe": (
         "mark_victim",
         "kretprobe_oom_kill_process",
@@ -42,7 +40,11 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
 }
 # Sees whom the kernel looks at; a kernel without the function gives all the rest.
 LOOKS: Mapping[str, str] = {"fentry": "fentry_look", "kprobe": "kprobe_look"}
-LOOKED_AT_BY = "oom_evaluate_task"
+# libbpf's words where that function is in no type information, or nowhere to put a breakpoint.
+NO_LOOK = (
+    "find kernel BTF type ID of 'oom_evaluate_task'",
+    "create kprobe 'oom_evaluate_task",
+)
 HOOK_NUMBERS = {name: number for number, name in wire.HOOKS.items()}
 KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
 RING_BYTES = 1 << 20
@@ -51,59 +53,49 @@ RING_BYTES = 1 << 20
 SLACK_PAGES_PER_CPU = 64
 
 
-class Probe:
-    """Programs attached, and the ring they write to. Closing detaches everything."""
+class Probe(Closing):
+    """Programs attached, and the ring they write to. Closing detaches what is not pinned."""
 
     def __init__(
         self,
         hook: str,
-        data: bytes,
+        maps: libbpf.LoadedObject | Generation,
         *,
+        links: Sequence[libbpf.Link] = (),
+        looks: bool,
         btf: str | None,
-        ring_bytes: int,
-        cmdline: bool = False,
-        look: bool = True,
     ) -> None:
-        """``look``: whether to attach to what `LOOKS` names as well."""
-        cpus = libbpf.possible_cpus()
-        programs = PROGRAMS[hook]
-        self._looks = look and hook in LOOKS
-        if self._looks:
-            programs = (*programs, LOOKS[hook])
+        """``maps`` and ``links`` are closed with this; ``looks``: `LOOKS` is among them."""
         self.hook = hook
-        self.kills_before = read_kernel_kills()  # of the kernel, none of them ours
+        self._looks = looks
         self.kernel = os.uname().release
+        self.account = Account()
+        self.number = 0  # among the pinned generations; 0: not pinned
+        self._attached_at = time.time()
+        self.older: Sequence[Generation] = ()  # of other versions, to be read before this one
+        self.given_up = 0  # records of another layout, left there by another version
+        self.kills_before: int | None = None  # by the kernel's count, told before this start
+        self.refused: dict[str, BpfError] = {}
         self._btf = btf
         self._tasks: bool | None = None
-        self.refused: dict[str, BpfError] = {}
-        self._links: list[libbpf.Link] = []
-        with libbpf.open_object(data, "oomkill", btf=btf) as opened:
-            opened.choose(programs)
-            opened.resize("ring", ring_bytes)
-            if hook != "raw_tracepoint":
-                opened.resize("kills_seen", 1)
-            opened.configure(
-                wire.config(
-                    hook=HOOK_NUMBERS[hook],
-                    cpus=cpus,
-                    pages_slack=SLACK_PAGES_PER_CPU * cpus,
-                    page_size=os.sysconf("SC_PAGE_SIZE"),
-                    cmdline=cmdline,
-                )
-            )
-            self._object = opened.load()
-        try:
-            for program in programs:
-                self._links.append(self._object.attach(program))
-            self.ring = libbpf.Ring(self._object.map_fd("ring"), self._object.map_entries("ring"))
-        except BaseException:
-            self.close()
-            raise
+        self._maps = maps
+        self._links = list(links)
+        self._attached = True
+        self._ring = libbpf.Ring(maps.map_fd("ring"))
+        self._counters = libbpf.Shared(maps.map_fd("counters"), wire.COUNTERS.size)
+
+    def attached_at(self) -> float:
+        """When it was attached: seconds since the epoch, by the clock of then."""
+        return self._attached_at
+
+    @property
+    def ring(self) -> libbpf.Ring:
+        return self._ring
 
     @property
     def attached(self) -> bool:
         """Whether the programs are in the kernel and on their hooks."""
-        return bool(self._links)
+        return self._attached
 
     def features(self) -> dict[str, bool]:
         """What this rung gives on this kernel, by name; the missing is unknown in a record."""
@@ -124,49 +116,30 @@ class Probe:
             self._tasks = "uid" in fields
         return self._tasks
 
-    def enter_earlier_kills(self) -> None:
-        """Tell the raw tracepoint which cgroups had kills before it came.
+    def enter_earlier_kills(self, counted: Iterable[tuple[str, int, int]]) -> None:
+        """Tell the raw tracepoint which cgroups had kills before it came, by `kills_by_cgroup`.
 
         It knows a kill from a mere mark by the cgroup's own count of kills having grown.
         """
-        if self.hook == "raw_tracepoint":
-            for cgroup_id, kills in kills_by_cgroup():
-                self._object.write_new("kills_seen", wire.u64(cgroup_id), wire.u64(kills))
+        if self.hook == "raw_tracepoint" and isinstance(self._maps, libbpf.LoadedObject):
+            for _, cgroup_id, kills in counted:
+                self._maps.write_new("kills_seen", wire.u64(cgroup_id), wire.u64(kills))
 
     def counters(self) -> dict[str, int]:
         """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""
-        value = wire.ffi.new("struct oomkill_counters *")
-        self._object.read("counters", wire.u32(0), value)
-        return wire.COUNTERS.unpack(bytes(wire.ffi.buffer(value)))
+        return wire.COUNTERS.unpack(self._counters.read())
+
+    def ring_use(self) -> tuple[int, int]:
+        """Return the bytes that wait in the ring, and its size."""
+        return self._ring.unread(), self._ring.size
 
     def close(self) -> None:
-        """Detach every program, then free the maps."""
+        """Detach every program that is not pinned, then free the maps."""
+        self._attached = False
         while self._links:
             self._links.pop().close()
-        if (ring := self.__dict__.pop("ring", None)) is not None:
-            ring.close()
-        self._object.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def _attach_on(rung: str, data: bytes, *, btf: str | None, ring_bytes: int, cmdline: bool) -> Probe:
-    """One rung, without the look at others where the kernel lacks nothing but that."""
-    try:
-        return Probe(rung, data, btf=btf, ring_bytes=ring_bytes, cmdline=cmdline)
-    except BpfError as error:
-        if LOOKED_AT_BY not in error.log:
-            raise
-        return Probe(rung, data, btf=btf, ring_bytes=ring_bytes, cmdline=cmdline, look=False)
+        for each in (self._ring, self._counters, *self.older, self._maps):
+            each.close()
 
 
 def attach(
@@ -177,24 +150,31 @@ def attach(
     ring_bytes: int = RING_BYTES,
     cmdline: bool = False,
     debug: bool = False,
+    pins: Pins | None = None,
 ) -> Probe:
     """Climb down the rungs to the first that attaches; ``hook`` forces one.
 
-    ``cmdline``: read the victim's command line as well, which may hold secrets.
-
-    Raises `UnsupportedError` with each rung's reason when none does.
+    ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it stays attached, and what is pinned already is taken up again. Raises
+    `UnsupportedError` with each rung's reason when none attaches.
     """
     if btf is not None and not os.access(btf, os.R_OK):
         raise UsageError(f"read the kernel's types from {btf}: no such file, or not readable")
     libbpf.capture_log(debug=debug)
+    kills = read_kernel_kills()  # none of them ours
     refused: dict[str, BpfError] = {}
     for rung in PROGRAMS if hook is None else (hook,):
         try:
-            probe = _attach_on(rung, data, btf=btf, ring_bytes=ring_bytes, cmdline=cmdline)
+            probe = _attach_rung(rung, data, btf, ring_bytes, cmdline, pins)
         except BpfError as error:
             refused[rung] = error
             continue
         probe.refused = refused
+        if pins is None:
+            probe.account.kills = kills
+        else:
+            probe.older, probe.given_up = pins.older(probe.number, probe.ring, kills)
+            probe.account = pins.account
+        probe.kills_before = probe.account.kills
         return probe
     reasons = "; ".join(f"{rung}: {error}" for rung, error in refused.items())
     if btf is None and not os.path.exists(KERNEL_TYPES):
@@ -202,3 +182,64 @@ def attach(
     raise UnsupportedError(
         f"no hook could be attached ({reasons}): `container-oomkill doctor` says what is missing"
     ) from refused[rung]
+
+
+def _attach_rung(
+    hook: str, data: bytes, btf: str | None, ring_bytes: int, cmdline: bool, pins: Pins | None
+) -> Probe:
+    """One rung, without the look at others where the kernel lacks nothing but that."""
+    cpus = libbpf.possible_cpus()
+    settings = wire.config(
+        hook=HOOK_NUMBERS[hook],
+        cpus=cpus,
+        pages_slack=SLACK_PAGES_PER_CPU * cpus,
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+        cmdline=cmdline,
+    )
+    if hook in LOOKS:
+        programs = (*PROGRAMS[hook], LOOKS[hook])
+        try:
+            return _attach_programs(hook, programs, data, settings, btf, ring_bytes, pins)
+        except BpfError as error:
+            if not any(words in error.log for words in NO_LOOK):
+                raise
+    return _attach_programs(hook, PROGRAMS[hook], data, settings, btf, ring_bytes, pins)
+
+
+def _attach_programs(
+    hook: str,
+    programs: Sequence[str],
+    data: bytes,
+    settings: bytes,
+    btf: str | None,
+    ring_bytes: int,
+    pins: Pins | None,
+) -> Probe:
+    looks = LOOKS.get(hook) in programs
+    checksum = wire.checksum(data, settings, wire.u64(ring_bytes))
+    if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
+        probe = Probe(hook, found, looks=looks, btf=btf)
+        probe._attached_at = found.attached_at()
+        probe.number = found.number
+        return probe
+    with libbpf.open_object(data, "oomkill", btf=btf) as opened:
+        opened.choose(programs)
+        opened.resize("ring", ring_bytes)
+        if hook != "raw_tracepoint":
+            opened.resize("kills_seen", 1)
+        opened.configure(settings)
+        loaded = opened.load()
+    links: list[libbpf.Link] = []
+    number = 0
+    try:
+        links.extend(map(loaded.attach, programs))
+        if pins is not None:
+            number = pins.keep(hook, checksum, loaded, dict(zip(programs, links, strict=True)))
+        probe = Probe(hook, loaded, links=links, looks=looks, btf=btf)
+    except BaseException:
+        for link in reversed(links):
+            link.close()
+        loaded.close()
+        raise
+    probe.number = number
+    return probe

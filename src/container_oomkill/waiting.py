@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from . import __version__
+from . import __version__, confine
 from .errors import Error
 from .exporter import Exporter
 from .sinks import json_lines
@@ -44,6 +44,9 @@ class Unattached:
     def features(self) -> Mapping[str, bool]:
         return {}
 
+    def ring_use(self) -> tuple[int, int]:
+        return 0, 0
+
 
 def attach_in_time(
     attach: Callable[[], Probe],
@@ -61,7 +64,7 @@ def attach_in_time(
     seconds = first_seconds
     status = Unattached()
     with Exporter(settings, status, version=__version__, render=json_lines.render) as serving:
-        serving.start()
+        serving.start(in_thread=confine.this_thread)
         while True:
             serving.refused = str(refused)
             words = f"container-oomkill: {refused}; trying again in {seconds:.0f} s"

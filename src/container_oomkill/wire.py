@@ -109,9 +109,14 @@ def u64(number: int) -> bytes:
     return struct.pack("=Q", number)
 
 
+def checksum(*parts: bytes) -> int:
+    """Return what tells one object with its settings from another."""
+    return binascii.crc32(b"".join(parts))
+
+
 def is_packaged_object(data: bytes) -> bool:
     """Tell whether these bytes are the object's that the extension was built with."""
-    return bool(binascii.crc32(data) == lib.OBJECT_CHECKSUM)
+    return bool(checksum(data) == lib.OBJECT_CHECKSUM)
 
 
 def header(data: bytes) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -129,3 +130,16 @@ JSON = st.recursive(
 def test_bounded_takes_any_json(document: object) -> None:
     labels = state.bounded(document)
     assert all(key.isprintable() and value.isprintable() for key, value in labels.items())
+
+
+@given(st.binary())
+def test_a_file_of_any_bytes(data: bytes) -> None:
+    """It is read, or refused with a word that a metric can have for a label."""
+    reason = "none"
+    with TemporaryDirectory() as folder:
+        Path(folder, "state.json").write_bytes(data)
+        try:
+            read_json(folder, "state.json")
+        except StateError as error:
+            reason = error.reason
+    assert reason.isidentifier()

@@ -62,9 +62,9 @@ class Hog:
 class Recorder:
     """`container-oomkill probe -o json`, attached; each line is a record."""
 
-    def __init__(self, hook: str, *options: str) -> None:
+    def __init__(self, hook: str, *options: str, wrap: Sequence[str] = ()) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, COMMAND, "probe", "-o", "json", "--hook", hook, *options],
+            [*wrap, sys.executable, str(COMMAND), "probe", "-o", "json", "--hook", hook, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

@@ -84,15 +84,11 @@ def main(argv: list[str] | None = None) -> int:
 def prepare(share: Path) -> str:
     """Do once, and fast, what each emulated guest would do again: compile Python, and the hog."""
     root = Path(__file__).parents[2]
-    compile_c = [
-        "cc",
-        "-O1",
-        "-pthread",
-        str(root / "tests/kernel/hog.c"),
-        "-o",
-        str(share / "hog"),
-    ]
-    subprocess.run(compile_c, check=True)
+    for source in ("tests/kernel/hog.c", "tests/chaos/killer.c"):
+        program = share / Path(source).stem
+        subprocess.run(
+            ["cc", "-O1", "-pthread", str(root / source), "-o", str(program)], check=True
+        )
     for folder in ("src", "tests"):
         compileall.compile_dir(root / folder, quiet=2)
     return str(share / "hog")
@@ -148,6 +144,7 @@ def _booted(kernel: packages.Kernel, share: Path, settings: Settings) -> guest.G
             environ={
                 "CONTAINER_OOMKILL_GUEST": "1",
                 "CONTAINER_OOMKILL_HOG": settings.hog,
+                "CONTAINER_OOMKILL_KILLER": str(settings.share / "killer"),
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # seconds each, and none is used
             },
         )

@@ -6,6 +6,7 @@ that no step can be taken too early: `open_object()` -> `OpenObject` -> `.load()
 `LoadedObject` -> `.attach()` -> `Link`. Every one of them is closed by ``with`` or ``close()``.
 """
 
+from .maps import PinnedMaps, Shared, make_shared, pin
 from .object import Link, LoadedObject, OpenObject, open_object
 from .ring import Ring
 from .status import capture_log, possible_cpus, version
@@ -14,9 +15,13 @@ __all__ = [
     "Link",
     "LoadedObject",
     "OpenObject",
+    "PinnedMaps",
     "Ring",
+    "Shared",
     "capture_log",
+    "make_shared",
     "open_object",
+    "pin",
     "possible_cpus",
     "version",
 ]

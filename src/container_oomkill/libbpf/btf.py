@@ -11,7 +11,8 @@ def struct_layout(data: bytes, name: str) -> tuple[int, dict[str, int]]:
     """Return a struct's size and each field's offset, in bytes; `BpfError` if it is not there."""
     btf = check_pointer(lib.btf__new(ffi.from_buffer(data), len(data)), "read the type information")
     try:
-        number = check(lib.btf__find_by_name(btf, name.encode()), f"find struct {name}")
+        found = lib.btf__find_by_name_kind(btf, name.encode(), lib.BTF_KIND_STRUCT)
+        number = check(found, f"find struct {name}")
         kind = lib.btf__type_by_id(btf, number)
         members = lib.btf_members(kind)
         offsets = {}

@@ -29,26 +29,49 @@ struct bpf_program *bpf_object__next_program(const struct bpf_object *obj,
 const char *bpf_program__name(const struct bpf_program *prog);
 int bpf_program__set_autoload(struct bpf_program *prog, bool autoload);
 struct bpf_link *bpf_program__attach(const struct bpf_program *prog);
+int bpf_link__pin(struct bpf_link *link, const char *path);
+int bpf_link__fd(const struct bpf_link *link);
+void bpf_link__disconnect(struct bpf_link *link);
 int bpf_link__destroy(struct bpf_link *link);
 
 struct bpf_map *bpf_object__find_map_by_name(const struct bpf_object *obj, const char *name);
 int bpf_map__fd(const struct bpf_map *map);
-uint32_t bpf_map__max_entries(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, uint32_t max_entries);
 int bpf_map__set_initial_value(struct bpf_map *map, const void *data, size_t size);
 
 /* bpf/bpf.h */
 
-int bpf_map_lookup_elem(int fd, const void *key, void *value);
 int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags);
+int bpf_obj_pin(int fd, const char *pathname);
+int bpf_obj_get(const char *pathname);
+int bpf_obj_get_info_by_fd(int bpf_fd, void *info, uint32_t *info_len);
+
+enum bpf_map_type { BPF_MAP_TYPE_ARRAY, ... };
+
+struct bpf_map_info {
+	uint32_t max_entries;
+	...;
+};
+
+struct bpf_map_create_opts {
+	size_t sz;
+	uint32_t map_flags;
+	...;
+};
+
+int bpf_map_create(enum bpf_map_type map_type, const char *map_name, uint32_t key_size,
+		   uint32_t value_size, uint32_t max_entries,
+		   const struct bpf_map_create_opts *opts);
 
 #define BPF_NOEXIST ...
+#define BPF_F_MMAPABLE ...
 
 /* bpf/btf.h */
 
 struct btf *btf__new(const void *data, uint32_t size);
 void btf__free(struct btf *btf);
-int32_t btf__find_by_name(const struct btf *btf, const char *type_name);
+int32_t btf__find_by_name_kind(const struct btf *btf, const char *type_name, uint32_t kind);
+#define BTF_KIND_STRUCT ...
 const char *btf__name_by_offset(const struct btf *btf, uint32_t offset);
 const struct btf_type *btf__type_by_id(const struct btf *btf, uint32_t id);
 
@@ -81,6 +104,7 @@ struct shim_ring {
 int shim_ring_open(struct shim_ring *ring, int map_fd, size_t size);
 void shim_ring_close(struct shim_ring *ring);
 unsigned long shim_ring_start(const struct shim_ring *ring);
+unsigned long shim_ring_end(const struct shim_ring *ring);
 int shim_ring_next(const struct shim_ring *ring, unsigned long *position, const void **record,
 		   uint32_t *size);
 void shim_ring_release(struct shim_ring *ring, unsigned long position);

@@ -3,47 +3,42 @@
 
 from __future__ import annotations
 
+import os
+
+from ..closing import Closing
 from ._libbpf import ffi, lib
 from .status import check, check_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
-    from typing import Any, Self
+    from typing import Any
 
 
-class _Closing:
-    """Closed by ``with`` or `close()`, as often as one likes."""
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class Link(_Closing):
-    """One program attached to its hook; closing detaches it."""
+class Link(Closing):
+    """One program attached to its hook; closing detaches it, unless it is pinned."""
 
     def __init__(self, link: Any) -> None:
         self._link = link
+        self._pinned = False
+
+    def pin(self, path: str) -> None:
+        """Keep it attached under a name on a bpf file system, also once it is closed."""
+        check(lib.bpf_link__pin(self._link, path.encode()), f"pin {path}")
+        self._pinned = True
 
     def close(self) -> None:
-        if self._link is not None:
-            lib.bpf_link__destroy(self._link)
-            self._link = None
+        if self._link is None:
+            return
+        if self._pinned:
+            # Or libbpf would switch off the perf event below a kprobe, pinned or not.
+            lib.bpf_link__disconnect(self._link)
+            os.close(lib.bpf_link__fd(self._link))
+        lib.bpf_link__destroy(self._link)
+        self._link = None
 
 
-class LoadedObject(_Closing):
+class LoadedObject(Closing):
     """An object the kernel has verified; its maps exist."""
 
     def __init__(self, obj: Any, data: bytes) -> None:
@@ -60,15 +55,6 @@ class LoadedObject(_Closing):
         """Return the file descriptor of a map; it is the object's, not the caller's."""
         return check(lib.bpf_map__fd(_map(self._obj, name)), f"open map {name}")
 
-    def map_entries(self, name: str) -> int:
-        """Return how many entries a map can have; of a ring buffer, its bytes."""
-        return int(lib.bpf_map__max_entries(_map(self._obj, name)))
-
-    def read(self, name: str, key: bytes, value: Any) -> None:
-        """Copy a map's element into ``value``, a cffi buffer of the element's type."""
-        action = f"read map {name}"
-        check(lib.bpf_map_lookup_elem(self.map_fd(name), ffi.from_buffer(key), value), action)
-
     def write_new(self, name: str, key: bytes, value: bytes) -> bool:
         """Enter an element unless the key is there already; False then, or if the map is full."""
         flag = lib.BPF_NOEXIST
@@ -81,7 +67,7 @@ class LoadedObject(_Closing):
             self._obj = None
 
 
-class OpenObject(_Closing):
+class OpenObject(Closing):
     """An object libbpf has parsed and the kernel has not seen: the time for settings."""
 
     def __init__(self, obj: Any, data: bytes) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import select
 
+from ..closing import Closing
 from ._libbpf import ffi, lib
+from .maps import map_entries
 from .status import check
 
 TYPE_CHECKING = False
@@ -16,13 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Ring:
+class Ring(Closing):
     """Reader of a BPF ring buffer; one at a time, in one thread."""
 
-    def __init__(self, map_fd: int, size: int) -> None:
-        """``size``: of the map, in bytes."""
+    def __init__(self, map_fd: int) -> None:
+        """``map_fd`` stays the caller's."""
+        self.size = map_entries(map_fd)  # bytes
         self._ring = ffi.new("struct shim_ring *")
-        check(lib.shim_ring_open(self._ring, map_fd, size), "map the ring buffer")
+        check(lib.shim_ring_open(self._ring, map_fd, self.size), "map the ring buffer")
         self._next = ffi.new("unsigned long *", lib.shim_ring_start(self._ring))
         self._record = ffi.new("const void **")
         self._size = ffi.new("uint32_t *")
@@ -46,6 +49,18 @@ class Ring:
     def release(self, position: int) -> None:
         """Give every record up to this position back to the kernel."""
         lib.shim_ring_release(self._ring, position)
+
+    def rewind(self) -> None:
+        """Read once more what was read and not released."""
+        self._next[0] = lib.shim_ring_start(self._ring)
+
+    def kept(self) -> int:
+        """Return how many bytes were read and not released."""
+        return int(self._next[0] - lib.shim_ring_start(self._ring))
+
+    def unread(self) -> int:
+        """Return how many bytes wait, read or not."""
+        return int(lib.shim_ring_end(self._ring) - lib.shim_ring_start(self._ring))
 
     def close(self) -> None:
         self._epoll.close()

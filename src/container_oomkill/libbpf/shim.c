@@ -122,6 +122,11 @@ static unsigned long shim_ring_start(const struct shim_ring *ring)
 	return __atomic_load_n(ring->consumer, __ATOMIC_ACQUIRE);
 }
 
+static unsigned long shim_ring_end(const struct shim_ring *ring)
+{
+	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+}
+
 /*
  * The record at a position, which moves on behind it. 1: there is one. 0: none
  * yet, or the kernel is still writing it.

@@ -15,6 +15,7 @@ from math import isnan
 from typing import Protocol
 
 from ..incident import NS, UNRESOLVED, Incident
+from ..kernel_kills import kernel_count
 from .exposition import Family, Labels, Point, clean
 from .metrics_table import (
     INCIDENTS,
@@ -50,6 +51,9 @@ class ProbeStatus(Protocol):
     def counters(self) -> Mapping[str, int]:
         """Counts since the start; ``lost_REASON`` become lost_total{reason="REASON"}."""
 
+    def ring_use(self) -> tuple[int, int]:
+        """Bytes of the ring buffer that wait to be released, and its size."""
+
     def features(self) -> Mapping[str, bool]:
         """Whether this kernel gives it, by name."""
 
@@ -78,17 +82,22 @@ class Metrics(Collector):
         max_containers: int = 500,
         kernel_kills: Callable[[], int | None] = lambda: None,
         kernel_kills_before: int | None = None,
+        queues: Callable[[], Mapping[str, tuple[int, int]]] = dict,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         boot_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         process: Collector | None = None,
     ) -> None:
-        """``kernel_kills``: the kernel's own count since boot, and what it was before attaching."""
+        """``kernel_kills``: the kernel's own count since boot, and what of it was told before.
+
+        ``queues``: by name, how much waits in it and how much it holds.
+        """
         self._status = status
         self._version = version
         self._kernel_kills = kernel_kills
         self._kernel_kills_before = kernel_kills_before
         self._boot_ns = boot_ns
+        self._queues = queues
         self._process = ProcessCollector(registry=None) if process is None else process
         self._lock = threading.Lock()
         self._series = Series(
@@ -97,8 +106,10 @@ class Metrics(Collector):
             monotonic=monotonic,
             wall=wall,
         )
+        self._told = 0  # kills, by the kernel's way to count
+        self._earlier: dict[Key, int] = {}
+        self._earlier_until = 0  # CLOCK_BOOTTIME, ns
         self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
-        self._victims = 0
         self._lost: dict[str, int] = {}
         self._unresolved = dict.fromkeys(UNRESOLVED, 0)
         self._latency_counts = [0] * (len(LATENCY_BUCKETS) + 1)
@@ -108,7 +119,9 @@ class Metrics(Collector):
         """Take an incident: from here on a scrape shows it."""
         key = label_values(incident)
         with self._lock:
-            self._victims += len(incident.victims)
+            self._told += kernel_count(incident)
+            if incident.boot_ns < self._earlier_until:
+                self._earlier[key] = self._earlier.get(key, 0) - len(incident.victims)
             if reason := incident.container.unresolved:
                 self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
             self._series.record(key, incident)
@@ -125,6 +138,16 @@ class Metrics(Collector):
         """No container of these labels exists any more."""
         with self._lock:
             self._series.forget(_clean_key(labels))
+
+    def earlier(self, labels: Key, kills: int) -> None:
+        """By a cgroup's own count, so many kills came before now; those told later are taken off.
+
+        They are shown for what they are: nothing is known of them but their number.
+        """
+        with self._lock:
+            self._earlier_until = self._boot_ns()
+            key = _clean_key(labels)
+            self._earlier[key] = self._earlier.get(key, 0) + kills
 
     def lost(self, reason: str, records: int = 1) -> None:
         """Records were lost on this side of the ring; what the kernel lost is in its counters."""
@@ -203,9 +226,10 @@ class Metrics(Collector):
             lost=lost,
             unresolved=dict(self._unresolved),
             evicted=dict(self._series.evicted),
+            earlier={key: kills for key, kills in self._earlier.items() if kills > 0},
             kernel_kills=kills,
-            # Records of kills before the start (pinned hooks) make it negative: all accounted.
-            unaccounted=None if kills is None else max(0, kills - self._victims),
+            unaccounted=None if kills is None else max(0, kills - self._told),
+            queues=self._queues(),
             watch_up=self.watch_up(),
         )
 

@@ -39,6 +39,8 @@ class Facts:
     evicted: Mapping[str, int]  # by kind
     kernel_kills: int | None  # since the start; None: this kernel does not say
     unaccounted: int | None
+    earlier: Mapping[tuple[str, str, str], int]  # kills from before the start, by LABELS
+    queues: Mapping[str, tuple[int, int]]  # what waits, and the most that may
     watch_up: bool | None  # of the cluster's API; None: it is not asked
 
 
@@ -322,7 +324,8 @@ ITSELF = (
     Row(
         "kernel_kills",
         "counter",
-        "Kills by the kernel's own count (oom_kill in /proc/vmstat), since the start.",
+        "Kills by the kernel's own count (oom_kill in /proc/vmstat), since the start; with pinned "
+        "hooks since what was told before it.",
         of_itself=_single(lambda facts: facts.kernel_kills),
     ),
     Row(
@@ -330,6 +333,29 @@ ITSELF = (
         "gauge",
         "Kills by the kernel's own count that were not seen here.",
         of_itself=_single(lambda facts: facts.unaccounted),
+    ),
+    Row(
+        "earlier_kills",
+        "gauge",
+        "Kills from before the start, by the cgroup's own count; no incident tells of them.",
+        LABELS,
+        of_itself=lambda facts: sorted(facts.earlier.items()),
+    ),
+    Row(
+        "queue_length",
+        "gauge",
+        "What waits in a queue: bytes of the ring buffer, incidents for the log.",
+        ("queue",),
+        of_itself=lambda facts: [((name,), now) for name, (now, _) in sorted(facts.queues.items())],
+    ),
+    Row(
+        "queue_limit",
+        "gauge",
+        "The most that a queue holds (`--ring-bytes`, `--log-queue`).",
+        ("queue",),
+        of_itself=lambda facts: [
+            ((name,), most) for name, (_, most) in sorted(facts.queues.items())
+        ],
     ),
     Row(
         "kubernetes_watch_up",

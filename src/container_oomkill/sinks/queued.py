@@ -10,11 +10,11 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from ..incident import Incident
 
-SIZE = 1000  # incidents waiting to be written
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 
 
@@ -30,24 +30,39 @@ class Queued:
         on_lost: Callable[[], None],
         *,
         name: str = "log",
-        size: int = SIZE,
+        size: int,
         at_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink = sink
         self._on_lost = on_lost
         self._at_end = at_end
         self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
+        self._numbers: deque[int] = deque()  # of those waiting and the one being written
         self._broken = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def __call__(self, incident: Incident) -> None:
         if self._broken:
+            self._on_lost()
             return
+        self._numbers.append(incident.sequence)
         try:
             self._waiting.put_nowait(incident)
         except queue.Full:
+            self._numbers.pop()
             self._on_lost()
+
+    def oldest(self) -> int | None:
+        """Return the number of the oldest incident that is not written yet; None: all are."""
+        try:
+            return self._numbers[0]
+        except IndexError:
+            return None
+
+    def depth(self) -> int:
+        """Return how many incidents wait to be written."""
+        return len(self._numbers)
 
     def close(self) -> None:
         """Wait a moment for what is left to be written."""
@@ -65,5 +80,9 @@ class Queued:
                 self._broken = True
                 words = f"container-oomkill: incidents are no longer logged: {error.strerror}"
                 print(words, file=sys.stderr)  # noqa: T201 - the user's line
+                for _ in range(len(self._numbers)):
+                    self._numbers.popleft()
+                    self._on_lost()
                 return
+            self._numbers.popleft()
         self._at_end()

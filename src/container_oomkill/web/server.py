@@ -56,10 +56,13 @@ class Server:
         *,
         tls: Tls | None = None,
         limits: Limits | None = None,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
+        """``before``: called at the start of each of its threads."""
         self.listeners = listeners
         self.failure: BaseException | None = None
         self._respond = respond
+        self._before = before
         self._tls = tls
         self._limits = limits or Limits()
         self._clients: dict[int, Connection] = {}  # whoever moved longest ago comes first
@@ -103,6 +106,7 @@ class Server:
 
     def _run(self) -> None:
         try:
+            self._before()
             while not self._closing:
                 self._turn()
         except BaseException as error:  # noqa: BLE001 - the exporter asks for it and dies of it
@@ -253,6 +257,7 @@ class Server:
         return text(503, "too many scrapes at once", [("Retry-After", "1")])
 
     def _work(self) -> None:
+        self._before()
         while (task := self._jobs.get()) is not None:
             client, job = task
             try:

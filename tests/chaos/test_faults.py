@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults around a probe, each with the outcome that docs/security.md states."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..exporter_process import running
+from ..kernel.cgroups import Cgroup
+from ..kernel.processes import COMMAND, DEADLINE, Hog, Recorder
+from ..kernel.test_exporter import Exporter, start
+from ..prometheus.server import wait_for
+from .killing import Killing
+
+Say = Callable[[str], None]
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+STORM = 300
+
+
+@pytest.fixture
+def cgroup(make_cgroups: MakeCgroups) -> Cgroup:
+    return make_cgroups("/oomkill-fault")[0]
+
+
+@pytest.fixture
+def kill(cgroup: Cgroup, tmp_path: Path) -> Callable[[int], list[int]]:
+    return lambda count: Killing(tmp_path, cgroup, count).pids()
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system with nothing left, and a file ``ballast`` that gives it back."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=True)
+    (disk / "ballast").write_bytes(b"\0" * 65536)
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def victim(record: dict[str, Any]) -> int:
+    pid: int = record["victims"][0]["pid"]
+    return pid
+
+
+def test_a_storm_with_the_reader_stopped(
+    hook: str, kill: Callable[[int], list[int]], say: Say
+) -> None:
+    with Recorder(hook, "--ring-bytes", "16384") as recorder:
+        recorder.process.send_signal(signal.SIGSTOP)
+        killed = kill(STORM)
+        recorder.process.send_signal(signal.SIGCONT)
+        records = [recorder.record()]
+        (last,) = kill(1)
+        while victim(records[-1]) != last:
+            records.append(recorder.record())
+        assert recorder.stop() == 0
+        lost = sum(int(each) for each in re.findall(r"(\d+) records? lost", recorder.errors()))
+    kept = len(records) - 1
+    say(f"storm: {STORM} kills with the reader stopped: {kept} kept, {lost} counted as lost")
+    assert [victim(each) for each in records] == [*killed[:kept], last]
+    assert kept + lost == STORM
+    assert lost > 0
+
+
+def test_a_full_disk(
+    hook: str, pins: Path, kill: Callable[[int], list[int]], full_disk: Path, say: Say
+) -> None:
+    """Exit 1 with one line; the record stays in the ring, and comes when there is room."""
+
+    def probe(*options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, str(COMMAND), "probe", "-o", "json", "--hook", hook]
+        with (full_disk / "kills").open("ab") as out:
+            return subprocess.Popen(
+                [*command, "--pin", str(pins), *options], stdout=out, stderr=subprocess.PIPE
+            )
+
+    first = probe()
+    assert first.stderr is not None
+    assert first.stderr.readline().startswith(b"attached")
+    killed = kill(1)
+    errors = first.communicate(timeout=DEADLINE)[1].decode()
+    assert first.returncode == 1
+    assert errors == "container-oomkill: write to standard output: no space left on device\n"
+    killed += kill(1)
+    (full_disk / "ballast").unlink()
+    second = probe("--count", "2")
+    assert second.communicate(timeout=DEADLINE)[1] is not None
+    assert second.returncode == 0
+    lines = (full_disk / "kills").read_text().splitlines()
+    assert [victim(json.loads(line)) for line in lines] == killed
+    say("full disk: exit 1, one line; both kills written by the next process, which has room")
+
+
+def test_a_log_that_nobody_reads(hook: str, kill: Callable[[int], list[int]], say: Say) -> None:
+    """The metrics have every kill; what the log could not take is counted."""
+    kills, queue = 60, 5
+    with start(hook, "--log-incidents", "json", "--log-queue", str(queue)) as process:
+        try:
+            assert process.stderr is not None
+            exporter = Exporter(process, process.stderr.readline().split()[-1])
+            kill(kills)
+            series = 'container_oomkill_total{container="oomkill-fault",namespace="",pod="",'
+            wait_for(lambda: exporter.value(series + 'scope="container"}') == kills)
+            length = exporter.value('container_oomkill_queue_length{queue="log"}') or 0
+            lost = exporter.value('container_oomkill_lost_total{reason="log"}') or 0
+            assert length <= queue + 1
+            assert lost > 0
+            assert exporter.value("container_oomkill_unaccounted") == 0
+            assert process.stdout is not None
+            process.send_signal(signal.SIGTERM)
+            written = process.stdout.read().count("\n")
+            assert process.wait(DEADLINE) == 0
+        finally:
+            process.kill()
+    say(f"unread log: {kills} kills on /metrics, {written} in the log, {lost:.0f} lost to it")
+    assert written + lost == kills
+
+
+def test_without_proc(hook: str, kill: Callable[[int], list[int]], say: Say) -> None:
+    """Kills are recorded all the same; what only /proc tells is unknown."""
+    wrap = ["unshare", "--mount", "sh", "-c", 'umount -l /proc; exec "$@"', "sh"]
+    with Recorder(hook, wrap=wrap) as recorder:
+        killed = kill(1)
+        record = recorder.record()
+        assert [victim(record)] == killed
+        assert record["domain"]["cgroup"] == "/oomkill-fault"
+        assert recorder.stop() == 0
+        assert recorder.errors() == ""
+    say("/proc unmounted: recorded and named as ever")
+
+
+def test_a_cgroup_that_is_gone_at_once(
+    hook: str, make_cgroups: MakeCgroups, tmp_path: Path, say: Say
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-short-lived")
+    with Recorder(hook) as recorder:
+        recorder.process.send_signal(signal.SIGSTOP)
+        killed = Killing(tmp_path, cgroup, 1).pids()
+        number = cgroup.id()
+        cgroup.remove()
+        recorder.process.send_signal(signal.SIGCONT)
+        record = recorder.record()
+        assert [victim(record)] == killed
+        assert record["domain"]["cgroup"] == "/oomkill-short-lived"
+        assert record["domain"]["cgroup_id"] == number
+    cgroup.folder.mkdir()  # for the fixture to remove
+    say("cgroup removed before the record is read: path and id are in the record")
+
+
+@pytest.mark.needs("guest")
+def test_a_clock_set_back(
+    hook: str, pins: Path, kill: Callable[[int], list[int]], say: Say
+) -> None:
+    """Order and distance are the kernel's; the date is by the clock when the record is read."""
+    hour = 3600
+    with Recorder(hook, "--pin", str(pins)) as recorder:
+        recorder.process.kill()
+    killed = kill(2)
+    now = time.time()
+    time.clock_settime(time.CLOCK_REALTIME, now - hour)
+    try:
+        with Recorder(hook, "--pin", str(pins)) as recorder:
+            records = [recorder.record(), recorder.record()]
+    finally:
+        time.clock_settime(time.CLOCK_REALTIME, time.time() + hour)
+    assert [victim(each) for each in records] == killed
+    assert records[0]["boot_ns"] < records[1]["boot_ns"]
+    assert records[0]["time"] < records[1]["time"]
+    say("clock set back an hour: order kept, times by the clock as it was when they were read")
+
+
+@pytest.mark.needs("guest")
+def test_the_node_runs_out(hook: str, hog_program: Path, say: Say) -> None:
+    """The exporter lives and has the record."""
+    with start(hook, "--log-incidents", "off") as process:
+        hogs: list[subprocess.Popen[bytes]] = []
+        try:
+            assert process.stderr is not None
+            exporter = Exporter(process, process.stderr.readline().split()[-1])
+            Path("/proc/self/oom_score_adj").write_text("-1000")
+            total = int(Path("/proc/meminfo").read_text().split()[1]) >> 10
+            command = [str(hog_program), *["adj", "500", "anon", "250", "wait"]]
+            hogs += [subprocess.Popen(command) for _ in range(total // 250 + 2)]
+            wait_for(lambda: any(each.poll() == -signal.SIGKILL for each in hogs))
+            wait_for(lambda: '"scope":"node"' in exporter.get("/api/v1/incidents"))
+            incidents = json.loads(exporter.get("/api/v1/incidents"))["incidents"]
+            assert {victim(each) for each in incidents} <= {each.pid for each in hogs}
+            assert process.poll() is None
+        finally:
+            Path("/proc/self/oom_score_adj").write_text("0")
+            process.kill()
+            for each in hogs:
+                each.kill()
+                each.wait()
+    say(f"node-wide OOM of {total} MiB: the exporter lives, {len(incidents)} records")
+
+
+def test_memory_stays(say: Say) -> None:
+    """Incidents of ever new containers push the oldest out; nothing grows."""
+    few, many = 1_000, 100_000
+    with running() as child:
+        child.tell(f"kills {few}")
+        before = child.memory("Rss")
+        child.tell(f"kills {many}")
+        after = child.memory("Rss")
+    say(f"memory: {before >> 10} KiB after {few}, {after >> 10} KiB after {many} containers")
+    assert after <= 1.1 * before

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hooks that stay in the kernel while no process runs, and what the next one finds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container_oomkill import object_file
+
+from .cgroups import Cgroup
+from .processes import DEADLINE, Hog, Recorder
+from .test_command import assert_refused, run
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Path]:
+    """A bpf file system of the test's own."""
+    where = tmp_path / "bpf"
+    where.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", str(where)], check=True)
+    yield where
+    subprocess.run(["umount", str(where)], check=True)
+
+
+def cannot_pin(hook: str) -> bool:
+    """Perf events, below kprobes, became links in v5.15."""
+    version = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    return hook == "kprobe" and version < (5, 15)
+
+
+@pytest.fixture
+def folder(mount: Path, hook: str) -> Path:
+    """A folder for pins."""
+    if cannot_pin(hook):
+        pytest.skip("kprobes cannot be pinned here: test_a_rung_that_cannot_pin has that")
+    return mount / "pins"
+
+
+@pytest.fixture
+def kill(make_cgroups: MakeCgroups, hog: StartHog) -> Callable[[], int]:
+    """Have one process killed, and return its pid."""
+    (cgroup,) = make_cgroups("/oomkill-pinned")
+    cgroup.limit(16)
+
+    def kill() -> int:
+        started = hog(cgroup, "anon 32")
+        assert started.was_killed()
+        return started.pid
+
+    return kill
+
+
+def pids(records: list[dict[str, Any]]) -> list[int]:
+    return [record["victims"][0]["pid"] for record in records]
+
+
+def take(recorder: Recorder, count: int) -> list[dict[str, Any]]:
+    return [recorder.record() for _ in range(count)]
+
+
+def another_object(tmp_path: Path) -> Path:
+    """The same programs with another checksum, as another build would have."""
+    data = object_file.read_object()
+    path = tmp_path / "another.bpf.o"
+    path.write_bytes(data + b"\0")
+    return path
+
+
+def test_kills_while_no_process_runs(hook: str, folder: Path, kill: Callable[[], int]) -> None:
+    with Recorder(hook, "--pin", str(folder)) as recorder:
+        killed = [kill()]
+        records = take(recorder, 1)
+        assert recorder.stop() == 0
+    before = time.time()
+    killed += [kill() for _ in range(3)]
+    after = time.time()
+    with Recorder(hook, "--pin", str(folder)) as recorder:
+        records += take(recorder, 3)
+        killed.append(kill())
+        records += take(recorder, 1)
+        recorder.process.kill()
+    assert pids(records) == killed
+    assert [record["sequence"] for record in records] == [1, 2, 3, 4, 5]
+    for record in records[1:4]:
+        uptime = record["boot_ns"] / 1e9
+        clock = time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
+        assert before <= uptime + clock <= after
+
+
+def test_another_version_takes_over(
+    hook: str, folder: Path, kill: Callable[[], int], tmp_path: Path
+) -> None:
+    """Kills before, with no process, in the overlap and after it: each once, numbered on."""
+    with Recorder(hook, "--pin", str(folder)) as recorder:
+        killed = [kill()]
+        records = take(recorder, 1)
+        recorder.process.kill()
+    killed += [kill(), kill()]
+    another = str(another_object(tmp_path))
+    with Recorder(hook, "--pin", str(folder), "--object", another) as recorder:
+        killed += [kill() for _ in range(3)]
+        records += take(recorder, 5)
+        while len(list(folder.iterdir())) > 2:  # the account, and one generation
+            assert recorder.process.poll() is None
+            killed.append(kill())
+            records += take(recorder, 1)
+        killed.append(kill())
+        records += take(recorder, 1)
+        assert recorder.stop() == 0
+        assert recorder.errors() == ""
+    assert pids(records) == killed
+    assert [record["sequence"] for record in records] == list(range(1, len(killed) + 1))
+
+
+def test_killed_in_the_middle_of_taking_over(
+    hook: str, folder: Path, kill: Callable[[], int], tmp_path: Path
+) -> None:
+    another = str(another_object(tmp_path))
+    with Recorder(hook, "--pin", str(folder)) as recorder:
+        recorder.process.kill()
+    killed, records = [kill()], []
+    with Recorder(hook, "--pin", str(folder), "--object", another) as recorder:
+        killed.append(kill())
+        records += take(recorder, 2)
+        recorder.process.kill()
+    killed.append(kill())
+    with Recorder(hook, "--pin", str(folder), "--object", another) as recorder:
+        killed.append(kill())
+        records += take(recorder, 2)
+        while len(list(folder.iterdir())) > 2:
+            assert recorder.process.poll() is None
+            time.sleep(0.1)
+        killed.append(kill())
+        records += take(recorder, 1)
+        assert recorder.stop() == 0
+    assert pids(records) == killed
+    assert [record["sequence"] for record in records] == list(range(1, len(killed) + 1))
+
+
+def test_a_foreign_layout_is_counted_not_read(
+    hook: str, folder: Path, kill: Callable[[], int]
+) -> None:
+    with Recorder(hook, "--pin", str(folder)) as recorder:
+        recorder.process.kill()
+    kill()
+    (made,) = folder.glob("*-layout*")
+    number, _, rest = made.name.split("-", 2)
+    made.rename(folder / f"{number}-layout999-{rest}")
+    with Recorder(hook, "--pin", str(folder)) as recorder:
+        killed = kill()
+        assert pids(take(recorder, 1)) == [killed]
+        assert recorder.stop() == 0
+        assert "1 record lost: left by another version" in recorder.errors()
+    assert not list(folder.glob("*-layout999-*"))
+
+
+def test_two_processes(hook: str, folder: Path) -> None:
+    with Recorder(hook, "--pin", str(folder)) as recorder:
+        pid = recorder.process.pid
+        assert_refused(run("probe", "--pin", str(folder)), 1, f"held by process {pid}")
+        assert_refused(run("unpin", str(folder)), 1, f"held by process {pid}")
+        recorder.process.send_signal(signal.SIGTERM)
+        assert recorder.process.wait(DEADLINE) == 0
+
+
+def test_unpin_removes_everything(hook: str, folder: Path, kill: Callable[[], int]) -> None:
+    with Recorder(hook, "--pin", str(folder)) as recorder:
+        recorder.process.kill()
+    kill()
+    done = run("unpin", str(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 record that was not delivered" in done.stdout
+    assert not folder.exists()
+    done = run("unpin", str(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"nothing is pinned in {folder}\n"
+
+
+def test_where_nothing_can_be_pinned(folder: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "no-bpf-file-system"
+    assert_refused(run("probe", "--pin", str(wrong)), 3, str(wrong), "not on a bpf file system")
+    assert not wrong.exists()
+    subprocess.run(["mount", "-o", "remount,ro", str(folder.parent)], check=True)
+    assert_refused(run("probe", "--pin", str(folder)), 3, "read-only file system", "remount,rw")
+
+
+def test_a_rung_that_cannot_pin(hook: str, mount: Path) -> None:
+    """It is refused by name, nothing of it stays, and the pins take another one."""
+    if not cannot_pin(hook):
+        pytest.skip("every hook of this rung can be pinned here")
+    folder = str(mount / "pins")
+    assert_refused(run("probe", "--hook", hook, "--pin", folder), 3, "kprobe: pin", "doctor")
+    assert not list(Path(folder).glob("*-layout*"))
+    with Recorder("fentry", "--pin", folder) as recorder:
+        assert recorder.stop() == 0
+    assert list(Path(folder).glob("*-fentry-*"))

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process may still do once it has attached, thread by thread, by /proc/PID/task."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..prometheus.server import wait_for
+from .processes import Recorder
+from .test_exporter import start
+
+CAP_DAC_READ_SEARCH = 1 << 2
+CAP_SYS_RESOURCE = 1 << 24
+FILTER = "2"  # SECCOMP_MODE_FILTER
+
+
+def rights(pid: int) -> list[dict[str, str]]:
+    """The lines of each thread's status; the process's first thread comes first."""
+    found = []
+    for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
+        lines = (task / "status").read_text().splitlines()
+        found.append({name: value.strip() for name, _, value in (x.partition(":") for x in lines)})
+    return found
+
+
+def assert_confined(threads: list[dict[str, str]], *held: int) -> None:
+    """Each thread has one of the sets of capabilities, and no way back."""
+    assert sorted(int(each["CapEff"], 16) for each in threads) == sorted(held)
+    for each in threads:
+        assert each["CapPrm"] == each["CapEff"]
+        assert int(each["CapInh"], 16) == int(each["CapAmb"], 16) == 0
+        assert each["NoNewPrivs"] == "1"
+        assert each["Seccomp"] == FILTER
+
+
+def test_the_probe(hook: str) -> None:
+    with Recorder(hook) as recorder:
+        wait_for(lambda: len(rights(recorder.process.pid)) >= 2)
+        assert_confined(rights(recorder.process.pid), *[CAP_DAC_READ_SEARCH] * 2)
+        score = Path(f"/proc/{recorder.process.pid}/oom_score_adj").read_text()
+        ours = int(rights(os.getpid())[0]["CapEff"], 16)
+        before = Path("/proc/self/oom_score_adj").read_text()
+        assert score == ("-999\n" if ours & CAP_SYS_RESOURCE else before)
+
+
+def test_the_exporter(hook: str) -> None:
+    """The thread of the web server has nothing left at all; the others read state, and the log."""
+    with start(hook) as process:
+        try:
+            assert process.stderr is not None
+            assert "serving on" in process.stderr.readline()
+            wait_for(lambda: len(rights(process.pid)) == 4)
+            assert_confined(rights(process.pid), 0, *[CAP_DAC_READ_SEARCH] * 3)
+        finally:
+            process.kill()
+
+
+def test_for_debugging_they_can_be_kept(hook: str) -> None:
+    with Recorder(hook, "--keep-rights") as recorder:
+        fields = rights(recorder.process.pid)[0]
+        assert int(fields["CapEff"], 16) & ~CAP_DAC_READ_SEARCH
+        assert fields["Seccomp"] != FILTER
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers below are x86-64's")
+def test_denied_system_calls_are_denied() -> None:
+    """Each is tried with nonsense: EPERM is the filter's word, anything else is the kernel's."""
+    script = """
+import ctypes, errno, os
+from container_oomkill import confine
+confine.process()
+libc = ctypes.CDLL(None, use_errno=True)
+for number in (321, 298, 59, 322, 101, 310, 165, 308, 272, 175, 246, 425):
+    libc.syscall(number, -1, 0, 0, 0, 0, 0)
+    assert ctypes.get_errno() == errno.EPERM, number
+assert os.getpid() == libc.syscall(39)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
