@@ -13,7 +13,8 @@ SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/con
 # These need container engines, a browser or much time, and have targets of their own.
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos
 
-.PHONY: image push up down help run demo test test-unit test-browser test-runtimes test-images test-kernels chaos lint format build wheel bench clean
+.PHONY: help run demo build wheel clean bench chaos lint format image push up down \
+	test test-unit test-browser test-runtimes test-images test-kernels
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \

@@ -123,6 +123,8 @@ def libbpf_ffi() -> FFI:
 
 def confine_ffi() -> FFI:
     """confine.c: system calls by which a process gives up rights."""
+    from cffi import FFI
+
     ffi = FFI()
     ffi.cdef((PACKAGE / "confine.h").read_text())
     ffi.set_source(

@@ -154,8 +154,10 @@ def attach(
 ) -> Probe:
     """Climb down the rungs to the first that attaches; ``hook`` forces one.
 
-    ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it stays attached, and what is pinned already is taken up again. Raises
-    `UnsupportedError` with each rung's reason when none attaches.
+    ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it
+    stays attached, and what is pinned already is taken up again.
+
+    Raises `UnsupportedError` with each rung's reason when none attaches.
     """
     if btf is not None and not os.access(btf, os.R_OK):
         raise UsageError(f"read the kernel's types from {btf}: no such file, or not readable")

@@ -86,7 +86,7 @@ def test_an_incident_is_shown_newest_first(exporter: Exporter) -> None:
 
 def test_the_probes_health_is_on_every_page(exporter: Exporter) -> None:
     exporter.sink(now())
-    exporter.log_lost()
+    exporter.lost("log")
     for path in ("/", f"/incidents/{BOOT_NS + 1}-1", "/docs/verdicts.md", "/incidents/0-0"):
         answer = ask(exporter.addresses[0], get(path))
         shown = Text(answer.body.decode()).text
