@@ -69,3 +69,10 @@ def test_wrong_usage_is_one_line(argv: list[str], environ: dict[str, str], words
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert error.value.exit_status == 2
+
+
+@pytest.mark.parametrize("command", ["probe", "exporter"])
+def test_command_lines_are_recorded_only_if_asked_for(command: str) -> None:
+    assert parse([command], {}).cmdline is False
+    assert parse([command, "--cmdline"], {}).cmdline is True
+    assert parse([command], {"CONTAINER_OOMKILL_CMDLINE": "true"}).cmdline is True

@@ -35,3 +35,8 @@ def test_candidates_are_counted_and_the_largest_is_told() -> None:
 
 def test_where_the_memory_was() -> None:
     assert " domain_stat_anon_bytes=130023424 " in render(incident())
+
+
+def test_a_command_line() -> None:
+    given = incident(victims=(victim(cmdline="app '\x1b[2J' --x=1…"),))
+    assert " victim_cmdline=\"app '\\u001b[2J' --x=1\\u2026\" " in render(given)

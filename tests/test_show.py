@@ -377,3 +377,12 @@ def test_an_answer_is_read_as_the_exporter_writes_it() -> None:
     assert json.loads(f"[{records}]")[1]["domain"] is None
     with answering(OK + f'{{"incidents": [{records}]}}'.encode()) as url:
         assert client.Exporter(url).incidents() == [incident(1), UNKNOWN]
+
+
+def test_a_command_line_is_shown_whole_and_harmless() -> None:
+    words = [f"--option={number}" for number in range(60)]
+    given = incident(victims=(victim(cmdline="app '\x1b[2J' " + " ".join(words)),))
+    text = shown(given, wanted=incident_id(given))
+    assert "cmdline  app '\\x1b[2J' --option=0" in text
+    assert [word for word in text.split() if word.startswith("--option=")] == words
+    assert "cmdline" not in shown(incident(), wanted=incident_id(incident()))

@@ -125,3 +125,14 @@ def test_of_the_memory_only_what_is_known_is_shown() -> None:
     assert lines(incident(domain=some), "memory") == ["memory  anon 1.0 MiB  (approximate)"]
     for nothing in (Domain(cgroup="/a"), Domain(cgroup="/a", stat=Stat()), None):
         assert lines(incident(domain=nothing), "memory") == []
+
+
+def test_a_command_line_is_harmless_and_takes_three_lines_at_most() -> None:
+    assert lines(incident(), "cmdline") == []
+    short = incident(victims=(victim(cmdline="app '\x1b[2J'"), victim(cmdline="worker 2")))
+    assert lines(short, "cmdline") == ["cmdline app '\\x1b[2J'", "cmdline worker 2"]
+    long = incident(victims=(victim(cmdline="java " + "-Dkey=value\n " * 80 + "last…"),))
+    text = shown(long)
+    assert len(text.splitlines()) <= len(shown(incident()).splitlines()) + 4
+    assert "last…" in text
+    assert all(line.isprintable() and len(line) <= 100 for line in text.splitlines())

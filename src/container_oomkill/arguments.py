@@ -224,6 +224,11 @@ def _add_hooks(parser: Parser) -> None:
         action="store_true",
         help="for debugging: keep capabilities and system calls that only attaching needs",
     )
+    parser.add_argument(
+        "--cmdline",
+        action="store_true",
+        help="record the victims' command lines as well; they may hold secrets",
+    )
     parser.add_argument("--node", metavar="NAME", help="the node's name (default: its host name)")
     parser.add_argument("--verbose", action="store_true", help="keep libbpf's debug log for errors")
     _add_object(parser)

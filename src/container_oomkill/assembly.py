@@ -39,11 +39,12 @@ class Assembler:
         kills_before: int | None,
         *,
         first: int = 0,
+        complete: Callable[[Incident], Incident] = lambda incident: incident,
     ) -> None:
         """``clock``: monotonic, seconds; ``kernel_kills``: the kernel's own count since boot.
 
         ``kills_before``: that count as far as it was told before; ``first``: added to the numbers
-        of the incidents.
+        of the incidents; ``complete``: adds, at once, what will be gone soon.
         """
         self.decoder = decoder
         self._clock = clock
@@ -51,6 +52,7 @@ class Assembler:
         self._kills_before = kills_before
         self._kills = 0
         self._first = first
+        self._complete = complete
         self._sequence: int | None = None
         self.missing = 0  # records that the numbers skip
         self._open: _Open | None = None
@@ -77,7 +79,7 @@ class Assembler:
         self._kills += 1
         raw["header.incident"] += self._first
         try:
-            incident = self.decoder.decode(raw)
+            incident = self._complete(self.decoder.decode(raw))
         except (TypeError, ValueError, OverflowError) as error:
             raise RecordError(f"victim record with impossible numbers ({error})") from error
         if self._open:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .exporter_settings import ExporterSettings
     from .identity.state import Source
     from .identity.watch import Watcher
+    from .incident import Incident
     from .pins import Pins
     from .probe import Probe
     from .stop import Stop
@@ -80,7 +81,9 @@ def probe(args: Namespace) -> int:
         with _names(args) as names, Background(args, _say_not_told) as background:
             sinks = [open_sink(args.output, sys.stdout, colour=args.color), *background.sinks]
             resolve = Resolver(names, background.asked).resolve
-            pipeline = Pipeline(attached, sinks, node=args.node, resolve=resolve)
+            pipeline = Pipeline(
+                attached, sinks, node=args.node, complete=_complete(args), resolve=resolve
+            )
             pipeline.run(stop, count=args.count)
     return 0
 
@@ -146,6 +149,7 @@ def exporter(args: Namespace) -> int:
                 [serving.sink, *slow, *background.sinks],
                 slow=slow,
                 node=args.node,
+                complete=_complete(args),
                 resolve=resolver.resolve,
                 on_lost=serving.lost,
             )
@@ -179,6 +183,7 @@ def _attached(args: Namespace, pins: Pins | None) -> Probe:
         hook=args.hook,
         btf=args.btf,
         ring_bytes=args.ring_bytes,
+        cmdline=args.cmdline,
         debug=args.verbose,
         pins=pins,
     )
@@ -195,6 +200,14 @@ def _attached_in_time(
         from .waiting import attach_in_time
 
         return attach_in_time(lambda: _attached(args, pins), error, settings, stop)
+
+
+def _complete(args: Namespace) -> Callable[[Incident], Incident]:
+    if not args.cmdline:
+        return lambda incident: incident
+    from .cmdline import CommandLines
+
+    return CommandLines()
 
 
 def _names(args: Namespace) -> Watcher:

@@ -59,17 +59,20 @@ class Pipeline:
         *,
         slow: Sequence[Slow] = (),
         node: str | None = None,
+        complete: Callable[[Incident], Incident] = lambda incident: incident,
         resolve: Callable[[Incident], Incident] = resolve_by_path,
         on_lost: Callable[[str, int], None] = lambda *_: None,
     ) -> None:
         """``slow``: those of the sinks that have a queue; ``resolve``: names the container.
 
-        ``on_lost``: counts records lost on this side of the ring, by reason.
+        ``complete``: adds to a record just read what will be gone soon; ``on_lost``: counts
+        records lost on this side of the ring, by reason.
         """
         self._probe = probe
         self._sinks = sinks
         self._slow = slow
         self._node = node
+        self._complete = complete
         self._resolve = resolve
         self._on_lost = on_lost
         self._account: Account = probe.account
@@ -111,6 +114,7 @@ class Pipeline:
             read_kernel_kills,
             self._account.kills,
             first=self._account.first if first is None else first,
+            complete=self._complete,
         )
         self._keep = False
         self._missing = 0

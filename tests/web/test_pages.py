@@ -345,3 +345,14 @@ def test_metrics_at_the_root_leave_the_pages_where_they_are() -> None:
         shown = page(exporter, "/incidents")
         assert "/incidents" in shown.links
         assert "/" in shown.links
+
+
+def test_a_command_line_is_text_and_only_there_if_known(exporter: Exporter) -> None:
+    known = now(1, victims=(victim(cmdline=f"app {HOSTILE}"),))
+    unknown = now(2)
+    exporter.sink(known)
+    exporter.sink(unknown)
+    shown = page(exporter, f"/incidents/{known.id}")
+    assert "command line app <script>alert(1)</script>\\u{202e}\\x1b[31m" in shown.text
+    assert shown.scripts == page(exporter, f"/incidents/{unknown.id}").scripts
+    assert "command line" not in page(exporter, f"/incidents/{unknown.id}").text

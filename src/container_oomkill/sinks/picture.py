@@ -56,6 +56,7 @@ class Picture:
             self._bar(find_place(incident)),
             self._side_by_side(incident),
             self._tasks(incident),
+            self._command_line(incident.victims[0]),
             self._lines("asked", who_asked(incident)),
             self._next(incident),
         ):
@@ -134,6 +135,9 @@ class Picture:
             yield self._in(DIM, line) if number == 0 else line
         if len(rows) > TASKS_SHOWN:
             yield f"and {len(rows) - TASKS_SHOWN} more"
+
+    def _command_line(self, victim: Victim) -> Iterator[str]:
+        return self._lines("cmdline", printable(victim.cmdline or ""), " ")
 
     def _next(self, incident: Incident) -> Iterator[str]:
         for number, step in enumerate(next_steps(incident), 1):

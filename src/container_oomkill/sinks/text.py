@@ -29,7 +29,9 @@ COLUMNS = 100
 INDENT = " " * 10
 ROOM = COLUMNS - len(INDENT) - 8
 VICTIMS_SHOWN = 10
+CMDLINE_ROOM = 3 * ROOM
 CANDIDATES_SHOWN = 5
+SENTENCES = ("cmdline", "why")  # whose words may stand on any line
 BOLD_RED, BOLD, DIM, PLAIN = "\033[1;31m", "\033[1m", "\033[2m", "\033[0m"
 SCOPES = {
     "container": "its own",
@@ -68,7 +70,7 @@ class Text:
     def __call__(self, incident: Incident) -> None:
         lines = [self._headline(incident)]
         for head, body in _body(incident):
-            for number, part in enumerate(wrap(body, ROOM, " " if head == "why" else "  ")):
+            for number, part in enumerate(wrap(body, ROOM, " " if head in SENTENCES else "  ")):
                 lines.append(INDENT + self._in(DIM, f"{'' if number else head:8}") + part)
         self._stream.write("\n".join(lines) + "\n")
         self._stream.flush()
@@ -114,6 +116,8 @@ def what_ran_out(incident: Incident) -> str:
 def _body(incident: Incident) -> Iterator[tuple[str, str]]:
     for victim in incident.victims[:VICTIMS_SHOWN]:
         yield "killed", _victim(victim)
+        if victim.cmdline:
+            yield "cmdline", shorten(printable(victim.cmdline), CMDLINE_ROOM)
     more = len(incident.victims) - VICTIMS_SHOWN
     if more > 0:
         yield "", f"and {more} more"

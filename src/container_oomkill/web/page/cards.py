@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 VICTIMS_MAX = 50  # rows; a group may have thousands
 PATH_COLUMNS = 72
+CMDLINE_COLUMNS = 300
 SYSRQ_ORDER = -1
 
 Facts = Iterable[tuple[str, "h.Node"]]
@@ -52,6 +53,7 @@ def victim(incident: Incident) -> h.Element:
         "What was killed" if len(incident.victims) == 1 else "What was killed first",
         [
             ("process", task(victim.command, victim.pid)),
+            *_command_line(victim),
             ("pid in its container", number(victim.pid_in_container)),
             ("started by", task(victim.parent_command, victim.ppid)),
             ("user id", unknown() if victim.uid is None else str(victim.uid)),
@@ -73,6 +75,11 @@ def victim(incident: Incident) -> h.Element:
             ("cgroup limit", limit(victim.limit_bytes)),
         ],
     )
+
+
+def _command_line(victim: Victim) -> Facts:
+    """Only where it was asked for, and could be read."""
+    return [("command line", name(victim.cmdline, CMDLINE_COLUMNS))] if victim.cmdline else []
 
 
 def trigger(incident: Incident) -> h.Element:
