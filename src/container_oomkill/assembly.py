@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from . import wire
-from .errors import RecordError
 from .incident import Decoder, Incident, join
 from .wire import lib
 
@@ -78,10 +77,7 @@ class Assembler:
             return
         self._kills += 1
         raw["header.incident"] += self._first
-        try:
-            incident = self._complete(self.decoder.decode(raw))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise RecordError(f"victim record with impossible numbers ({error})") from error
+        incident = self._complete(self.decoder.decode(raw))
         if self._open:
             incident = join(self._open.incident, incident)
         if incident.oom.group:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from . import wire
+from .errors import RecordError
 from .wire import HOOKS, lib
 
 SCHEMA = 1
@@ -248,9 +249,9 @@ class Decoder:
         self._unlimited = ((1 << 63) - 1) // host.page_size  # PAGE_COUNTER_MAX
 
     def decode(self, raw: dict[str, Any]) -> Incident:
-        """``raw``: from `wire.victim`."""
+        """``raw``: from `wire.victim`. Raises `RecordError` for text that is not in the record."""
         host = self.host
-        flags = raw["flags"] or 0
+        flags = raw["flags"]
         boot_ns = raw["header.boot_ns"]
         return Incident(
             time=(boot_ns + host.clock_offset_ns) / NS,
@@ -284,7 +285,7 @@ class Decoder:
         )
 
     def _bytes(self, pages: int | None) -> int | None:
-        return None if pages is None else pages * self.host.page_size
+        return None if pages is None else _possible(pages * self.host.page_size)
 
     def _limit(self, pages: int | None) -> int | None:
         if pages is None or pages >= self._unlimited:
@@ -325,7 +326,7 @@ class Decoder:
             anon_bytes=in_bytes(raw[of + "anon_pages"]),
             file_bytes=in_bytes(raw[of + "file_pages"]),
             shmem_bytes=in_bytes(raw[of + "shmem_pages"]),
-            kernel_stack_bytes=None if stack is None else stack << 10,
+            kernel_stack_bytes=None if stack is None else _possible(stack << 10),
             pagetables_bytes=in_bytes(raw[of + "pagetables_pages"]),
             slab_reclaimable_bytes=raw[of + "slab_reclaimable_bytes"],
             slab_unreclaimable_bytes=raw[of + "slab_unreclaimable_bytes"],
@@ -362,7 +363,7 @@ class Decoder:
             shmem_bytes=in_bytes(raw["process.shmem_pages"]),
         )
         # Summed over threads; with some left out it is no number at all.
-        whole = not (raw["flags"] or 0) & lib.OOMKILL_THREADS_CUT
+        whole = not raw["flags"] & lib.OOMKILL_THREADS_CUT
         return Victim(
             pid=raw["process.pid"],
             tid=raw["process.tid"],
@@ -430,6 +431,11 @@ def _seconds(nanoseconds: int | None) -> float | None:
     return None if nanoseconds is None else nanoseconds / NS
 
 
+def _possible(bytes_: int) -> int | None:
+    """Nothing has more bytes than 64 bits can count: then the number is a wrong one."""
+    return bytes_ if bytes_ < 1 << 64 else None
+
+
 def _less(both: int | None, one: int | None) -> int | None:
     """Of cgroup v1's counter of memory and swap, what is swap; the two are read one by one."""
     return None if both is None or one is None else max(0, both - one)
@@ -445,9 +451,8 @@ def _text(data: bytes) -> str:
 
 
 def _cmdline(raw: dict[str, Any]) -> str | None:
-    start, size = raw["cmdline_offset"], raw["cmdline_size"]
-    data = raw["strings"][start : start + size]
-    return cmdline_text(data, cut=bool((raw["flags"] or 0) & lib.OOMKILL_CMDLINE_CUT))
+    data = _within(raw, "cmdline_offset", "cmdline_size")
+    return cmdline_text(data, cut=bool(raw["flags"] & lib.OOMKILL_CMDLINE_CUT))
 
 
 def cmdline_text(data: bytes, *, cut: bool) -> str | None:
@@ -460,13 +465,22 @@ def cmdline_text(data: bytes, *, cut: bool) -> str | None:
     return quoted(words) + ("…" if cut else "")
 
 
+def _within(raw: dict[str, Any], offset: str, size: str) -> bytes:
+    strings: bytes = raw["strings"]
+    start, length = raw[offset], raw[size]
+    if length and start + length > len(strings):
+        where = f"{offset} {start}, {size} {length}"
+        raise RecordError(f"victim record: {where} in {len(strings)} bytes of text")
+    return strings[start : start + length]
+
+
 def _path(raw: dict[str, Any], memcg: str) -> str | None:
     """The record has a path's names from the leaf up, each ended by a NUL."""
     if raw[memcg + ".id"] is None:
         return None
-    start = raw[memcg + ".path_offset"]
-    names = raw["strings"][start : start + raw[memcg + ".path_size"]].split(b"\0")
-    names.pop()
+    *names, rest = _within(raw, memcg + ".path_offset", memcg + ".path_size").split(b"\0")
+    if rest:
+        raise RecordError(f"victim record: {memcg}'s path has no end")
     path = b"/".join(reversed(names)).decode("utf-8", "backslashreplace")
     if (raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT:
         return "…/" + path

@@ -120,7 +120,7 @@ def is_packaged_object(data: bytes) -> bool:
 
 
 def header(data: bytes) -> dict[str, Any]:
-    """Return a record's header; `RecordError` if it is cut, or of another layout or size."""
+    """Return a record's header; `RecordError` if it is cut, or not as the kernel side writes it."""
     if len(data) < HEADER.size:
         raise RecordError(f"record of {len(data)} bytes: a header alone has {HEADER.size}")
     fields = HEADER.unpack(data)
@@ -128,14 +128,23 @@ def header(data: bytes) -> dict[str, Any]:
         raise RecordError(f"record of layout {fields['layout']}: this is {lib.OOMKILL_LAYOUT}")
     if fields["size"] != len(data):
         raise RecordError(f"record of {len(data)} bytes says it has {fields['size']}")
+    if fields["kind"] not in (lib.OOMKILL_VICTIM, lib.OOMKILL_END):
+        raise RecordError(f"record of kind {fields['kind']}: there is none such")
+    for name in ("sequence", "incident", "boot_ns"):
+        if not fields[name]:  # they begin above 0
+            raise RecordError(f"record has no {name}")
     return fields
 
 
 def victim(data: bytes) -> dict[str, Any]:
-    """Return a victim record's fields, and as ``strings`` the bytes its paths lie in."""
+    """Return a victim record's fields, and as ``strings`` the bytes its paths lie in.
+
+    ``flags`` are 0 where they are unknown.
+    """
     if len(data) < VICTIM.size:
         raise RecordError(f"victim record of {len(data)} bytes: at least {VICTIM.size} expected")
     fields = VICTIM.unpack(data)
+    fields["flags"] = fields["flags"] or 0
     fields["strings"] = data[VICTIM.size :]
     return fields
 
