@@ -23,7 +23,7 @@ from container_oomkill.exporter import Exporter, ExporterSettings
 from container_oomkill.host import read_host
 from container_oomkill.identity import resolve
 from container_oomkill.incident import Decoder, Incident
-from container_oomkill.kernel_kills import read_kernel_kills
+from container_oomkill.kernel_kills import kills_by_cgroup, read_kernel_kills
 from container_oomkill.object_file import read_object
 from container_oomkill.pipeline import Pipeline
 from container_oomkill.probe import Probe, attach
@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, attach(read_object()) as probe:
-        probe.enter_earlier_kills()
+        probe.enter_earlier_kills(kills_by_cgroup())
         hog = compiled(Path(folder))
         record = capture(probe, hog)
         exporter = Exporter(ExporterSettings(), probe, version="bench", render=json_lines.render)

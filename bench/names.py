@@ -71,11 +71,17 @@ def measure(runtime: str, folder: Path, containers: int, rounds: int) -> dict[st
     from container_oomkill.identity.watch import Watcher
 
     none = str(folder / "none")
-    options = {f"{each}_folders": [str(folder / each)] for each in RUNTIMES if each == runtime}
-    options |= {f"{each}_folders": [none] for each in ("crio", *RUNTIMES) if each != runtime}
+    folders = {each: [str(folder / each) if each == runtime else none] for each in RUNTIMES}
 
     def watcher() -> Watcher:
-        return Watcher(default_sources(users=None, **options))
+        sources = default_sources(
+            docker_folders=folders["docker"],
+            containerd_folders=folders["containerd"],
+            crio_folders=[none],
+            podman_folders=folders["podman"],
+            users=None,
+        )
+        return Watcher(sources)
 
     watcher().refresh()
     before = rss()

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from container_oomkill.arguments import parse
+from container_oomkill.arguments import as_given, parse
 from container_oomkill.errors import UsageError
+from container_oomkill.exporter_settings import ExporterSettings
 
 
 def test_defaults() -> None:
@@ -60,6 +65,9 @@ def test_state_folders(command: str) -> None:
         (["probe", "--ring-bytes", "5000"], {}, "5000 is no power of two"),
         (["replay"], {}, "FILE"),
         (["probe"], {"CONTAINER_OOMKILL_OUTPUT": "yaml"}, "invalid choice: 'yaml'"),
+        (["probe"], {"CONTAINER_OOMKILL_OUTPUT": "yaml"}, "CONTAINER_OOMKILL_OUTPUT: "),
+        (["probe"], {"CONTAINER_OOMKILL_RING_BYTES": "5"}, "CONTAINER_OOMKILL_RING_BYTES: 5 is"),
+        (["probe", "--count", "0"], {"CONTAINER_OOMKILL_OUTPUT": "json"}, "argument --count: "),
         (["probe"], {"CONTAINER_OOMKILL_VERBOSE": "perhaps"}, "expected true or false"),
     ],
 )
@@ -76,3 +84,30 @@ def test_command_lines_are_recorded_only_if_asked_for(command: str) -> None:
     assert parse([command], {}).cmdline is False
     assert parse([command, "--cmdline"], {}).cmdline is True
     assert parse([command], {"CONTAINER_OOMKILL_CMDLINE": "true"}).cmdline is True
+
+
+def test_an_error_of_a_later_stage_names_the_variable_as_well() -> None:
+    environ = os.environ | {"CONTAINER_OOMKILL_WEB_TLS_CERT_FILE": "/cert"}
+    command = [sys.executable, "-m", "container_oomkill", "exporter"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    words = "CONTAINER_OOMKILL_WEB_TLS_CERT_FILE needs --web.tls-key-file too"
+    assert (done.returncode, done.stderr) == (2, f"container-oomkill: {words}\n")
+
+
+def test_an_option_is_not_taken_for_one_it_begins_like() -> None:
+    variables = {"--history": "HISTORY"}
+    assert as_given("--history FILE, --history.max-bytes", variables) == (
+        "HISTORY FILE, --history.max-bytes"
+    )
+
+
+def test_the_exporters_settings_are_what_was_given() -> None:
+    assert ExporterSettings.from_args(parse(["exporter"], {})) == ExporterSettings()
+    argv = ["exporter", "--web.listen-address", ":1", "--web.listen-address=:2"]
+    argv += ["--metrics.expiry", "2d", "--history.max-bytes", "65536", "--log-incidents", "off"]
+    assert ExporterSettings.from_args(parse(argv, {})) == ExporterSettings(
+        listen_addresses=(":1", ":2"),
+        expiry_seconds=172800.0,
+        history_max_bytes=65536,
+        log_incidents="off",
+    )

@@ -101,7 +101,7 @@ def flow(data: bytes) -> tuple[list[Incident], list[str]]:
 
 
 @st.composite
-def victims(draw: st.DrawFn, **known: Any) -> bytes:
+def victims(draw: st.DrawFn, /, **known: Any) -> bytes:
     """A victim record: any bytes at all, or a few odd values among noughts, or among unknowns.
 
     The fields that are ``known`` and those of its size and layout are as they should be.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 
 from .errors import UsageError
 
@@ -41,8 +42,10 @@ examples:
 class Parser(argparse.ArgumentParser):
     """Raises instead of printing its usage: an error is one line, with where to read on."""
 
+    variables: Mapping[str, str] = {}  # option -> the variable it was taken from
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}: see `{self.prog} --help`")
+        raise UsageError(as_given(f"{message}: see `{self.prog} --help`", self.variables))
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -61,12 +64,25 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
-    """Return the chosen ``command`` and its options; `UsageError` for what makes no sense."""
+    """Return the chosen ``command`` and its options; `UsageError` for what makes no sense.
+
+    ``variables``, one of the options, is for `as_given`.
+    """
     chosen = argv[0] if argv else ""
     parser, command = build_parser(chosen)
+    variables: dict[str, str] = {}
     if command is not None:
-        argv = [chosen, *_from_environment(command, environ, argv), *argv[1:]]
-    return parser.parse_args(argv)
+        given = _from_environment(command, environ, argv, variables)
+        command.variables = variables
+        argv = [chosen, *given, *argv[1:]]
+    return parser.parse_args(argv, argparse.Namespace(variables=variables))
+
+
+def as_given(message: str, variables: Mapping[str, str]) -> str:
+    """Return a message that names an option with the variable in its place, if it came from one."""
+    for option, variable in variables.items():
+        message = re.sub(rf"(argument )?(-\w/)?{re.escape(option)}(?![\w.-])", variable, message)
+    return message
 
 
 def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
@@ -325,8 +341,10 @@ class Version(argparse.Action):
         parser.exit(0, f"container-oomkill {__version__}, libbpf {libbpf.version()}\n")
 
 
-def _from_environment(parser: Parser, environ: Mapping[str, str], argv: Sequence[str]) -> list[str]:
-    """Return the options that the environment sets and ``argv`` does not."""
+def _from_environment(
+    parser: Parser, environ: Mapping[str, str], argv: Sequence[str], variables: dict[str, str]
+) -> list[str]:
+    """Return the options that the environment sets and ``argv`` does not; note its variables."""
     given = []
     for action in parser._actions:
         option = next((o for o in action.option_strings if o.startswith("--")), None)
@@ -337,6 +355,7 @@ def _from_environment(parser: Parser, environ: Mapping[str, str], argv: Sequence
             continue
         if any(each.partition("=")[0] in action.option_strings for each in argv):
             continue  # would be one more, where an option is repeatable
+        variables[option] = name
         switched = value.lower() in TRUE + FALSE
         if action.nargs == 0 or (action.nargs == "?" and switched):
             if not switched:

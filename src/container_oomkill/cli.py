@@ -11,8 +11,8 @@ import os
 import sys
 
 from . import standard_streams
-from .arguments import parse
-from .errors import Error, StuckError
+from .arguments import as_given, parse
+from .errors import Error, StuckError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         standard_streams.prepare()
         args = parse(sys.argv[1:] if argv is None else argv)
-        return COMMANDS[args.command](args)
+        return _run(args)
     except BrokenPipeError:
         standard_streams.abandon_stdout()  # whoever read it has enough
         return 0
@@ -48,6 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         standard_streams.abandon_stdout()
         words = f"write to standard output: {error.strerror}" if not error.filename else str(error)
         return _complain(Error(words.lower()), 1)
+
+
+def _run(args: Namespace) -> int:
+    try:
+        return COMMANDS[args.command](args)
+    except UsageError as error:
+        raise UsageError(as_given(str(error), args.variables)) from error
 
 
 def _complain(error: Exception, status: int) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # include/uapi/linux/capability.h
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
 LOG_LINES = 3
+COLUMNS = 100
 HOOK_REMEDIES = {
     "fentry": "needs BPF trampolines (x86-64: 5.5, arm64: 6.0) and CAP_BPF, CAP_PERFMON",
     "kprobe": "needs CONFIG_KPROBES and perf_event_open: CAP_PERFMON, on Debian and Ubuntu also "
@@ -273,6 +275,15 @@ def print_json(report: Report, out: TextIO) -> None:
     out.write("\n")
 
 
+def _print(out: TextIO, head: str, words: str) -> None:
+    """Words behind a head, further lines below the first; a path is never broken."""
+    lines = textwrap.wrap(
+        words, COLUMNS - len(head), break_long_words=False, break_on_hyphens=False
+    )
+    for number, line in enumerate(lines or [""]):
+        out.write((" " * len(head) if number else head) + line + "\n")
+
+
 def print_text(report: Report, out: TextIO) -> None:
     """For eyes: a line a finding, what to do below it."""
     out.write(f"kernel {report.kernel} {report.machine}, user {os.geteuid()}\n")
@@ -282,11 +293,11 @@ def print_text(report: Report, out: TextIO) -> None:
         for name, finding in findings.items():
             mark = {True: "yes", False: "NO ", None: "-  "}[finding.ok]
             used = " (in use)" if heading == "hooks" and name == report.hook else ""
-            out.write(f"  {mark} {name:{width}}  {finding.words}{used}\n")
+            _print(out, f"  {mark} {name:{width}}  ", finding.words + used)
             if finding.remedy and not finding.ok:
-                out.write(f"      {'':{width}}  -> {finding.remedy}\n")
+                _print(out, f"      {'':{width}}  -> ", finding.remedy)
             for line in finding.log:
-                out.write(f"      {'':{width}}     {line}\n")
+                _print(out, f"      {'':{width}}     ", line)
     if report.can_attach:
         out.write(f"\na probe can attach here, by {report.hook}\n")
     else:

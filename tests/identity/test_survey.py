@@ -87,3 +87,21 @@ def test_out_of_reach_for_real() -> None:
             assert examined(root)["docker"].ok is False
         finally:
             os.seteuid(user)
+
+
+def test_lines_fit_and_no_path_is_broken() -> None:
+    folder = "/var/lib/" + "long-name/" * 12
+    remedy = (
+        f"where it runs: mount its state read-only, -v {folder}:{folder}:ro, or say where it is"
+    )
+    report = Report(kernel="6.12", machine="x86_64")
+    report.add("runtimes", "containerd", Finding(False, "some words " * 30, remedy, ("log " * 60,)))
+    out = io.StringIO()
+    print_text(report, out)
+    lines = out.getvalue().splitlines()
+    assert any(f"{folder}:{folder}:ro," in line for line in lines)
+    assert all(len(line) <= 100 for line in lines if folder not in line)
+    (first,) = [line for line in lines if "-> " in line]
+    assert lines[lines.index(first) + 1].startswith(" " * (first.index("-> ") + 3))
+    assert out.getvalue().count("some") == 30
+    assert out.getvalue().count("log") == 60

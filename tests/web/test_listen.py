@@ -49,8 +49,15 @@ def test_addresses_are_read_and_written_alike(text: str, address: Address) -> No
     ],
 )
 def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(UsageError, match="listen address"):
+    with pytest.raises(UsageError, match=r"^--web\.listen-address "):
         parse_address(text)
+
+
+def test_a_port_that_is_too_high_is_told_so() -> None:
+    with pytest.raises(
+        UsageError, match=r"^--web\.listen-address :99999: the highest port is 65535$"
+    ):
+        parse_address(":99999")
 
 
 def test_several_at_once_and_all_interfaces(tmp_path: Path) -> None:

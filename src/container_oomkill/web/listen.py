@@ -20,6 +20,7 @@ from ..errors import UsageError
 
 BACKLOG = 512
 UNIX_MODE = 0o660
+PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,21 @@ def parse_address(text: str) -> Address:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path.startswith("/"):
-            raise UsageError(f"listen address {text}: a unix socket needs an absolute path")
+            raise UsageError(f"--web.listen-address {text}: a unix socket needs an absolute path")
         return Address(path=path)
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise UsageError(f"listen address {text}: write an IPv6 address in brackets, [::1]:9262")
+        raise UsageError(
+            f"--web.listen-address {text}: write an IPv6 address in brackets, [::1]:9262"
+        )
     if not host.isascii():
-        raise UsageError(f"listen address {text}: write a host name in ASCII (xn--...)")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port[:9]) > 65535:
-        raise UsageError(f"listen address {text}: expected HOST:PORT, :PORT or unix:/PATH")
+        raise UsageError(f"--web.listen-address {text}: write a host name in ASCII (xn--...)")
+    if not colon or not (port.isascii() and port.isdigit()):
+        raise UsageError(f"--web.listen-address {text}: expected HOST:PORT, :PORT or unix:/PATH")
+    if len(port) > len(str(PORT_MAX)) or int(port) > PORT_MAX:
+        raise UsageError(f"--web.listen-address {text}: the highest port is {PORT_MAX}")
     return Address(host, int(port))
 
 
