@@ -152,53 +152,58 @@ static __always_inline u64 not_negative(s64 count)
 #define FIELD(direct, pointer, field) ((direct) ? (pointer)->field : BPF_CORE_READ(pointer, field))
 
 /* The counters themselves, which is what oom_badness() adds up until v6.18. */
-static __always_inline u64 mm_counter(const struct mm_struct *mm, int member, bool direct)
+static __always_inline void mm_counters(const struct mm_struct *mm, bool direct,
+					s64 pages[RSS_MEMBERS])
 {
 	const struct mm_struct___v510 *old = (const void *)mm;
 	const struct mm_struct___v62 *new = (const void *)mm;
-	s64 count;
+	const void *counter;
+	int i;
 
-	if (bpf_core_type_exists(struct mm_rss_stat))
-		count = FIELD(direct, old, rss_stat.count[member].counter);
-	else
-		count = FIELD(direct, new, rss_stat[member].count);
-	return not_negative(count);
+	if (bpf_core_type_exists(struct mm_rss_stat)) {
+		/* v5.10 allows no direct read: it does not see through the array's typedef. */
+		counter = (const void *)mm + bpf_core_field_offset(old->rss_stat);
+		bpf_probe_read_kernel(pages, RSS_MEMBERS * sizeof(*pages), counter);
+		return;
+	}
+	/* An index that is no constant to clang is not relocated: step by step, then. */
+	counter = (const void *)mm + bpf_core_field_offset(new->rss_stat);
+	counter += bpf_core_field_offset(struct percpu_counter, count);
+	for (i = 0; i < RSS_MEMBERS; i++) {
+		if (direct)
+			pages[i] = *(const s64 *)counter;
+		else
+			bpf_probe_read_kernel(&pages[i], sizeof(pages[i]), counter);
+		counter += bpf_core_type_size(struct percpu_counter);
+	}
 }
 
 /* Fills pages[RSS_*] of one address space; cpus is a constant to the verifier. */
 static __always_inline void mm_rss(const struct mm_struct *mm, u32 cpus, s64 pages[RSS_MEMBERS])
 {
+	const struct mm_struct___v62 *new = (const void *)mm;
+	u64 shares[RSS_MEMBERS] = {};
+	u64 counter, offset;
 	u32 cpu;
 	int i;
 
-	if (bpf_core_type_exists(struct mm_rss_stat)) {
-		const struct mm_struct___v510 *old = (const void *)mm;
+	mm_counters(mm, false, pages);
+	if (bpf_core_type_exists(struct mm_rss_stat))
+		return;
+	counter = (u64)mm + bpf_core_field_offset(new->rss_stat);
+	for (i = 0; i < RSS_MEMBERS; i++) {
+		shares[i] = (u64)BPF_CORE_READ((const struct percpu_counter *)counter, counters);
+		counter += bpf_core_type_size(struct percpu_counter);
+	}
+	for (cpu = 0; cpu < OOMKILL_CPUS_MAX; cpu++) {
+		s32 share;
 
-		for (i = 0; i < RSS_MEMBERS; i++)
-			pages[i] = BPF_CORE_READ(old, rss_stat.count[i].counter);
-	} else {
-		const struct mm_struct___v62 *new = (const void *)mm;
-		u64 counter = (u64)mm + bpf_core_field_offset(new->rss_stat);
-		u64 step = bpf_core_type_size(struct percpu_counter);
-		u64 shares[RSS_MEMBERS] = {};
-
+		if (cpu >= cpus || !percpu_offset(cpu, &offset))
+			break;
 		for (i = 0; i < RSS_MEMBERS; i++) {
-			const struct percpu_counter *pc = (const void *)(counter + i * step);
-
-			pages[i] = BPF_CORE_READ(pc, count);
-			shares[i] = (u64)BPF_CORE_READ(pc, counters);
-		}
-		for (cpu = 0; cpu < OOMKILL_CPUS_MAX; cpu++) {
-			u64 offset;
-			s32 share;
-
-			if (cpu >= cpus || !percpu_offset(cpu, &offset))
-				break;
-			for (i = 0; i < RSS_MEMBERS; i++) {
-				if (!bpf_probe_read_kernel(&share, sizeof(share),
-							   (void *)(shares[i] + offset)))
-					pages[i] += share;
-			}
+			if (!bpf_probe_read_kernel(&share, sizeof(share),
+						   (void *)(shares[i] + offset)))
+				pages[i] += share;
 		}
 	}
 }

@@ -239,10 +239,14 @@ static __always_inline u64 add_state(const struct mem_cgroup *memcg, s64 times)
 	return add_array(vmstats + bpf_core_field_offset(struct memcg_vmstats, state), times);
 }
 
+/* An older verifier looks through this and the next one even where nobody calls them. */
 __noinline u64 add_pending(u64 memcg, s64 times)
 {
-	u64 vmstats = vmstats_address((const struct mem_cgroup *)memcg);
+	u64 vmstats;
 
+	if (!bpf_core_type_exists(struct memcg_vmstats))
+		return 0;
+	vmstats = vmstats_address((const struct mem_cgroup *)memcg);
 	return add_array(vmstats + bpf_core_field_offset(struct memcg_vmstats, state_pending),
 			 times);
 }
@@ -256,9 +260,12 @@ static __always_inline bool cpus_can_be_read(void)
 
 __noinline int add_cpus(u64 memcg)
 {
-	u64 first = (u64)BPF_CORE_READ((const struct mem_cgroup___v61 *)memcg, vmstats_percpu);
+	u64 first;
 	u32 cpu;
 
+	if (!cpus_can_be_read())
+		return 0;
+	first = (u64)BPF_CORE_READ((const struct mem_cgroup___v61 *)memcg, vmstats_percpu);
 	for (cpu = 0; cpu < OOMKILL_CPUS_MAX; cpu++) {
 		u64 offset;
 

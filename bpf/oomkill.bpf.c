@@ -4,7 +4,7 @@
  *
  * The kernel's way through mm/oom_kill.c, and where this program listens:
  *
- *	out_of_memory()
+ *	out_of_memory()				0. nobody looked at yet
  *	  oom_evaluate_task(task, oc)		0. each process it looks at
  *	  oom_kill_process(oc, message)		1. what ran out, and who asked
  *	    __oom_kill_process(victim)		2. SIGKILL is really sent
@@ -55,7 +55,7 @@ const volatile struct oomkill_config config = {};
 
 struct scratch {
 	struct mem_cgroup *domain; /* whose memory.stat is still to be read, else NULL */
-	struct oom_control *scan; /* what the candidates were looked at for, else NULL */
+	struct oom_control *scan; /* what the candidates are looked at for, else NULL */
 	struct task_struct *killed; /* between 2 and 3, else NULL */
 	u64 group_id; /* raw tracepoint alone: the group this incident kills */
 	u64 last_ns; /* raw tracepoint alone: when the last victim was marked */
@@ -63,12 +63,10 @@ struct scratch {
 	u32 used; /* of record.strings */
 	u32 used_by_incident; /* of it, what all victims share */
 	u32 threads; /* of the victim, before SIGKILL made some of them leave */
-	u32 scan_owner; /* thread that looks */
-	u32 scan_chose; /* it has found one it may kill */
 	u32 kept; /* of record.candidates */
 	u32 least; /* the smallest of them, once there is no room for more */
-	u64 least_pages;
-	u64 total_pages; /* of the scan */
+	u32 pad;
+	u64 least_pages; /* how large it is; 0 before */
 	struct oomkill_victim record;
 };
 
@@ -546,12 +544,17 @@ static __always_inline void send_victim(struct scratch *s, struct oomkill_counte
 __noinline int keep_candidate(u64 task_address, u64 size, u64 rss)
 {
 	const struct task_struct *task = (const struct task_struct *)task_address;
+	struct oomkill_counters *c = get_counters();
 	struct scratch *s = get_scratch();
 	struct oomkill_candidate *to;
+	struct oom_control *oc;
 	u32 at, i;
 
-	if (!s)
+	if (!s || !c)
 		return 0;
+	oc = s->scan;
+	if (!s->kept)
+		c->scans++;
 	at = s->kept < OOMKILL_CANDIDATES ? s->kept++ : s->least;
 	barrier_var(at); /* for the verifier: this very register is checked */
 	if (at >= OOMKILL_CANDIDATES)
@@ -562,7 +565,8 @@ __noinline int keep_candidate(u64 task_address, u64 size, u64 rss)
 	to->pid = BPF_CORE_READ(task, tgid);
 	to->oom_score_adj = BPF_CORE_READ(task, signal, oom_score_adj);
 	/* As oom_badness() has it, which may not kill one of OOM_SCORE_ADJ_MIN. */
-	to->points = to->oom_score_adj * (s64)(s->total_pages / 1000) + (s64)size;
+	to->points = to->oom_score_adj * (s64)(BPF_CORE_READ(oc, totalpages) / 1000);
+	to->points += size;
 	if (to->oom_score_adj == -1000)
 		to->points = OOMKILL_UNKNOWN_S64;
 	BPF_CORE_READ_STR_INTO(&to->comm, task, comm);
@@ -611,36 +615,28 @@ static __always_inline u64 address_of(const void *pointer)
 static __always_inline void weigh(struct scratch *s, const struct task_struct *task,
 				  const struct mm_struct *mm, bool direct)
 {
-	u64 rss = mm_counter(mm, RSS_FILE, direct) + mm_counter(mm, RSS_ANON, direct) +
-		  mm_counter(mm, RSS_SHMEM, direct);
-	u64 size = rss + mm_counter(mm, RSS_SWAP, direct);
+	s64 pages[RSS_MEMBERS] = {};
+	u64 rss, size;
 
+	mm_counters(mm, direct, pages);
+	rss = not_negative(pages[RSS_FILE]) + not_negative(pages[RSS_ANON]) +
+	      not_negative(pages[RSS_SHMEM]);
+	size = rss + not_negative(pages[RSS_SWAP]);
 	size += (u64)FIELD(direct, mm, pgtables_bytes.counter) / config.page_size;
-	if (s->kept == OOMKILL_CANDIDATES && size <= s->least_pages)
-		return;
-	keep_candidate(address_of(task), size, rss);
+	if (size > s->least_pages)
+		keep_candidate(address_of(task), size, rss);
 }
 
-/* Whether this call is part of a scan; a new one begins before anything is chosen. */
-static __always_inline bool in_scan(struct scratch *s, struct oom_control *oc)
+static __always_inline int on_out_of_memory(struct oom_control *oc)
 {
-	bool chose = BPF_CORE_READ(oc, chosen_points) != OOMKILL_UNKNOWN_S64; /* LONG_MIN */
-	struct oomkill_counters *c;
+	struct scratch *s = get_scratch();
 
-	if (s->scan == oc && s->scan_owner == current_tid() && (chose || !s->scan_chose)) {
-		s->scan_chose = chose;
-		return true;
-	}
-	c = get_counters();
-	if (chose || !c)
-		return false;
-	c->scans++;
+	if (!s)
+		return 0;
 	s->scan = oc;
-	s->scan_owner = current_tid();
-	s->scan_chose = false;
 	s->kept = 0;
-	s->total_pages = BPF_CORE_READ(oc, totalpages);
-	return true;
+	s->least_pages = 0;
+	return 0;
 }
 
 static __always_inline int on_look(struct task_struct *task, struct oom_control *oc, bool direct)
@@ -648,7 +644,7 @@ static __always_inline int on_look(struct task_struct *task, struct oom_control 
 	struct scratch *s = get_scratch();
 	struct mm_struct *mm;
 
-	if (!s || !in_scan(s, oc))
+	if (!s || s->scan != oc) /* one that began before this program came */
 		return 0;
 	mm = FIELD(direct, task, mm);
 	if (mm) {
@@ -729,7 +725,7 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 	bpf_probe_read_kernel_str(record->message, sizeof(record->message), message);
 	if (!memcg)
 		record->flags |= OOMKILL_NODE_WIDE;
-	if (s->scan == oc && s->scan_owner == s->owner)
+	if (s->scan == oc && s->kept) /* none: it killed who asked, looking at nobody */
 		record->candidates_used = s->kept;
 	s->scan = NULL;
 	fill_incident(s, memcg, BPF_CORE_READ(oc, chosen));
@@ -902,6 +898,12 @@ static __always_inline int on_oom_kill_process_return(void)
 
 /* --- the hooks of the first two rungs ------------------------------------ */
 
+SEC("fentry/out_of_memory")
+int BPF_PROG(fentry_out_of_memory, struct oom_control *oc)
+{
+	return on_out_of_memory(oc);
+}
+
 SEC("fentry/oom_evaluate_task")
 int BPF_PROG(fentry_look, struct task_struct *task, struct oom_control *oc)
 {
@@ -924,6 +926,12 @@ SEC("fexit/oom_kill_process")
 int BPF_PROG(fexit_oom_kill_process)
 {
 	return on_oom_kill_process_return();
+}
+
+SEC("kprobe/out_of_memory")
+int BPF_KPROBE(kprobe_out_of_memory, struct oom_control *oc)
+{
+	return on_out_of_memory(oc);
 }
 
 SEC("kprobe/oom_evaluate_task")

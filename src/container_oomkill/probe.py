@@ -38,8 +38,11 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     ),
     "raw_tracepoint": ("mark_victim",),
 }
-# Sees whom the kernel looks at; a kernel without the function gives all the rest.
-LOOKS: Mapping[str, str] = {"fentry": "fentry_look", "kprobe": "kprobe_look"}
+# See whom the kernel looks at; a kernel without oom_evaluate_task() gives all the rest.
+LOOKS: Mapping[str, tuple[str, ...]] = {
+    "fentry": ("fentry_look", "fentry_out_of_memory"),
+    "kprobe": ("kprobe_look", "kprobe_out_of_memory"),
+}
 # libbpf's words where that function is in no type information, or nowhere to put a breakpoint.
 NO_LOOK = (
     "find kernel BTF type ID of 'oom_evaluate_task'",
@@ -199,7 +202,7 @@ def _attach_rung(
         cmdline=cmdline,
     )
     if hook in LOOKS:
-        programs = (*PROGRAMS[hook], LOOKS[hook])
+        programs = (*PROGRAMS[hook], *LOOKS[hook])
         try:
             return _attach_programs(hook, programs, data, settings, btf, ring_bytes, pins)
         except BpfError as error:
@@ -217,7 +220,7 @@ def _attach_programs(
     ring_bytes: int,
     pins: Pins | None,
 ) -> Probe:
-    looks = LOOKS.get(hook) in programs
+    looks = programs != PROGRAMS[hook]
     checksum = wire.checksum(data, settings, wire.u64(ring_bytes))
     if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
         probe = Probe(hook, found, looks=looks, btf=btf)
