@@ -29,7 +29,7 @@ demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
 	$(Q)$(SUDO) tools/kubernetes-tools.sh
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider $(APART)
-	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick --plain
 
 test-unit: .venv/dev ## Test what needs no root, in seconds
 	$(Q)tools/kubernetes-tools.sh
@@ -49,13 +49,14 @@ test-images: .venv/dev ## Test both images in a Docker of the test's own
 
 test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced; ARCH=arm64: its kernels
 	$(Q)$(if $(ARCH),tools/system-packages.sh $(ARCH)-guests)
-	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix $(if $(ARCH),--arch $(ARCH)) --kernels $(KERNELS)
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix $(if $(ARCH),--arch $(ARCH)) --kernels $(KERNELS) \
+		$(if $(PUBLISH),--publish)
 
 chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory; print the numbers
 	$(Q)$(SUDO) $(PYTHON) -m pytest -q -p no:cacheprovider tests/chaos
-	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 6.12 --rungs fentry --timeout 3600 \
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 6.12 --plain --rungs fentry --timeout 3600 \
 		--tests tests/chaos --out build/chaos/matrix.json
-	$(Q)grep '^    ' build/chaos/vm/6.12/fentry.log
+	$(Q)grep '^    ' build/chaos/vm/6.12/log
 
 lint: .venv/dev ## Check style and types; compile the BPF object for every architecture
 	$(Q).venv/bin/ruff check .

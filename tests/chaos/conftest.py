@@ -17,6 +17,7 @@ from ..kernel.conftest import (  # noqa: F401 - pytest finds them by their names
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_generate_tests,
     stack,
 )
 

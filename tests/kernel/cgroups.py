@@ -12,12 +12,18 @@ from pathlib import Path
 
 V2_ROOT = Path("/sys/fs/cgroup")
 V1_ROOT = Path("/sys/fs/cgroup/memory")
+UNIFIED = V2_ROOT / "unified"  # cgroup v2 beside v1, where a system has both
 MIB = 1 << 20
 
 
 def is_v1() -> bool:
     """Whether the memory controller is on cgroup v1."""
     return (V1_ROOT / "memory.limit_in_bytes").exists()
+
+
+def is_hybrid() -> bool:
+    """Whether cgroup v2 is mounted too, without the memory controller."""
+    return is_v1() and (UNIFIED / "cgroup.procs").exists()
 
 
 class Cgroup:
@@ -41,6 +47,16 @@ class Cgroup:
 
     def limit_bytes(self) -> int:
         return int(self.read("memory.limit_in_bytes" if is_v1() else "memory.max"))
+
+    def peak_bytes(self) -> int:
+        """The most it has ever held; the kernel's own words, or by its limit where it has none.
+
+        memory.peak came with v5.19; before, what reached the limit had the limit as its peak.
+        """
+        for name in ("memory.max_usage_in_bytes", "memory.peak"):
+            if (self.folder / name).exists():
+                return int(self.read(name))
+        return self.limit_bytes()
 
     def share_memory_controller(self) -> None:
         """Let children have limits of their own; cgroup v1 always does."""

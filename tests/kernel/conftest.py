@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,42 +19,73 @@ from container_oomkill import object_file
 from container_oomkill.libbpf.btf import struct_layout
 from container_oomkill.probe import attach
 
-from .cgroups import Cgroup, cgroups, is_v1
+from . import evidence
+from .cgroups import Cgroup, cgroups, is_hybrid, is_v1
+from .judging import assert_agrees, assert_explains
 from .kernel_log import KernelLog
 from .processes import Hog, Recorder
+from .results import Results, hook_of
 
 KERNEL_TYPES = Path("/sys/kernel/btf/vmlinux")
 SOURCE = Path(__file__).with_name("hog.c")
+CAP_SYS_RESOURCE = 24  # include/uapi/linux/capability.h
+SPARE_NODE = Path("/sys/devices/system/node/node3")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--hook", help="the rung to test (default: the best that attaches here)")
+    parser.addoption(
+        "--hook", help="rungs to test, with commas (default: the best that attaches here)"
+    )
+    parser.addoption("--refused", help="rungs that this kernel does not have: see refused")
+    parser.addoption("--results", type=Path, help="file for a line of JSON per test: see results")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(what): what a kernel test asks of the machine")
+    if path := config.getoption("--results"):
+        config.pluginmanager.register(Results(path), "results")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that needs a hook runs once for each; all of one hook's, then the next's."""
+    if "hook" not in metafunc.fixturenames:
+        return
+    if metafunc.module.__name__.endswith(".refused"):
+        hooks = metafunc.config.getoption("--refused").split(",")
+    else:
+        hooks = chosen_hooks(metafunc.config)
+    metafunc.parametrize("hook", hooks, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what this kernel cannot show, and say so: see `lacking`."""
+    results = config.pluginmanager.get_plugin("results")
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    assert reporter is not None
     left_out = []
     for item in items:
-        for marker in item.iter_markers("needs"):
-            if reason := lacking(marker.args[0], config):
-                left_out.append(item)
-                reporter = config.pluginmanager.get_plugin("terminalreporter")
-                assert reporter is not None
-                reporter.write_line(f"left out: {item.name}: {reason}")
-                break
+        if results:
+            results.expect(item)
+        needs = (marker.args[0] for marker in item.iter_markers("needs"))
+        if reason := next(filter(None, (lacking(what, hook_of(item)) for what in needs)), None):
+            left_out.append(item)
+            reporter.write_line(f"left out: {item.name}: {reason}")
+            if results:
+                results.left_out(item, reason)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(what): what a kernel test asks of the machine")
-
-
-def lacking(what: str, config: pytest.Config) -> str | None:
+def lacking(what: str, hook: str | None) -> str | None:
     """Return why this machine or rung does not have it; None if it does."""
+    raw = hook == "raw_tracepoint"
     reasons = {
         "cgroup v2": "the memory controller is on cgroup v1" if is_v1() else None,
+        "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
+        "CAP_SYS_RESOURCE": (
+            None if may_spare() else "without CAP_SYS_RESOURCE oom_score_adj cannot be lowered"
+        ),
         "no emulation": (
             "shown without a guest already; in an emulated one it takes minutes"
             if os.environ.get("CONTAINER_OOMKILL_GUEST")
@@ -63,47 +97,69 @@ def lacking(what: str, config: pytest.Config) -> str | None:
             else "changes settings of the whole kernel, so it runs in a guest only"
         ),
         "a look at the others": (
-            "the raw_tracepoint rung does not see whom the kernel looks at"
-            if chosen_hook(config) == "raw_tracepoint"
-            else None
+            "the raw_tracepoint rung does not see whom the kernel looks at" if raw else None
         ),
+        "nodes": None
+        if SPARE_NODE.exists()
+        else "one memory node only, so none that could run out alone",
+        "oom_control": "the tracepoint does not have the kernel's oom_control" if raw else None,
         "the task": (
             "this kernel's tracepoint gives the raw_tracepoint rung a pid, not the task"
-            if gives_pid_only(config)
+            if raw and gives_pid_only()
             else None
         ),
     }
     return reasons[what]
 
 
-def gives_pid_only(config: pytest.Config) -> bool:
-    """Rung 3 on a kernel whose mark_victim tracepoint has the old signature."""
-    if chosen_hook(config) != "raw_tracepoint":
-        return False
+@functools.cache
+def gives_pid_only() -> bool:
+    """Whether the kernel's mark_victim tracepoint has the old signature."""
     _, fields = struct_layout(KERNEL_TYPES.read_bytes(), "trace_event_raw_mark_victim")
     return "uid" not in fields
 
 
-def chosen_hook(config: pytest.Config) -> str:
-    """Return the rung under test."""
-    if hook := config.getoption("--hook"):
-        return str(hook)
-    with attach(object_file.read_object()) as probe:
-        config.option.hook = probe.hook
-    return probe.hook
+@functools.cache
+def may_spare() -> bool:
+    """Whether a process here may make itself unkillable."""
+    status = Path("/proc/self/status").read_text()
+    effective = int(status.split("CapEff:")[1].split()[0], 16)
+    return bool(effective & 1 << CAP_SYS_RESOURCE)
+
+
+def chosen_hooks(config: pytest.Config) -> list[str]:
+    """Return the rungs under test."""
+    if not config.getoption("--hook"):
+        with attach(object_file.read_object()) as probe:
+            config.option.hook = probe.hook
+    hooks: list[str] = config.getoption("--hook").split(",")
+    return hooks
 
 
 @pytest.fixture(scope="session")
-def hook(pytestconfig: pytest.Config) -> str:
-    return chosen_hook(pytestconfig)
+def hook(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def shown(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep with the test what it has shown of the record's fields."""
+    evidence.collected.clear()
+    yield
+    request.node.user_properties.append(("fields", dict(evidence.collected)))
 
 
 @pytest.fixture(scope="session")
 def hog_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """hog.c, compiled; or as the environment has it, where a guest would compile it each time."""
-    if made := os.environ.get("CONTAINER_OOMKILL_HOG"):
-        return Path(made)
+    """hog.c, compiled; or as the environment has it, where a guest would compile it each time.
+
+    Copied, for a guest's own files are in RAM: before a kill a hog's pages are dropped and read
+    again, which from the host's files takes a second.
+    """
     program = tmp_path_factory.mktemp("hog") / "hog"
+    if made := os.environ.get("CONTAINER_OOMKILL_HOG"):
+        return Path(shutil.copy(made, program))
     command = ["cc", "-O1", "-Wall", "-Werror", "-pthread", str(SOURCE), "-o", str(program)]
     subprocess.run(command, check=True)
     return program
@@ -152,6 +208,23 @@ def recorder(attached_recorder: Recorder) -> Recorder:
     """A recorder that has nothing left to say of the tests before."""
     attached_recorder.skip_to_now()
     return attached_recorder
+
+
+@pytest.fixture
+def judged(
+    recorder: Recorder, kernel_log: KernelLog, fast_count_error_bytes: int
+) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
+    """Take the next record of one kill, hold it against the kernel's log; give it, its victim."""
+
+    def judge(error: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+        record, killed = recorder.record(), kernel_log.killed()
+        (victim,) = record["victims"]
+        assert_agrees(victim, killed, fast_count_error_bytes + error)
+        if kernel_log.report:
+            assert_explains(record, kernel_log.report)
+        return record, victim
+
+    return judge
 
 
 @pytest.fixture

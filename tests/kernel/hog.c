@@ -7,12 +7,17 @@
  *	uid N			its user
  *	cpu N			stay on that CPU
  *	anon MIB, shmem MIB	touch that much memory, page by page
- *	file PATH MIB		write and map a file of that size
+ *	file PATH MIB		map a file of that size and touch it
+ *	write PATH MIB		write a file of that size, and map nothing of it
  *	pipes MIB		fill pipes with that much
  *	tables MIB		page tables of that size, with nothing behind them
+ *	bind N			take memory from that NUMA node only
  *	threads N		start N threads that wait
  *	leave			end this thread; another goes on with the next argument
  *	fork			a child goes on; the parent waits for it
+ *	child MIB		a child touches that much and waits
+ *	sharer			a process with this very memory (CLONE_VM) waits
+ *	times N			N children go on, one after the other; the parent waits for each
  *	ready			print a line
  *	go			wait for a line, or the end, of standard input
  *	wait			wait for a signal
@@ -23,13 +28,16 @@
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,14 +81,36 @@ static void touch(int flags, int fd, long mib)
 		memory[at] = 1;
 }
 
-static void write_file(void)
+static int open_file(void)
 {
 	int fd = open(word(), O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0)
+		err(2, "open");
+	return fd;
+}
+
+static void map_file(void)
+{
+	int fd = open_file();
 	long mib = number();
 
-	if (fd < 0 || ftruncate(fd, mib << 20))
-		err(2, "file");
+	if (ftruncate(fd, mib << 20))
+		err(2, "ftruncate");
 	touch(MAP_SHARED, fd, mib);
+}
+
+static void write_file(void)
+{
+	static const char mebibyte[1 << 20];
+	int fd = open_file();
+	long mib = number();
+
+	count(mib);
+	while (mib--) {
+		if (write(fd, mebibyte, sizeof(mebibyte)) != sizeof(mebibyte))
+			err(2, "write");
+	}
 }
 
 static void fill_pipes(void)
@@ -109,6 +139,14 @@ static void fill_tables(void)
 	madvise((void *)memory, size, MADV_NOHUGEPAGE);
 	for (long at = 0; at < size; at += step)
 		(void)memory[at];
+}
+
+static void bind_to_node(long node)
+{
+	const unsigned long nodes = 1UL << node;
+
+	if (syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 8 * sizeof(nodes)))
+		err(2, "set_mempolicy");
 }
 
 static void write_adj(void)
@@ -157,6 +195,49 @@ static void start_threads(long count, void *(*what)(void *))
 	}
 }
 
+static void start_child(long mib)
+{
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	touch(MAP_PRIVATE | MAP_ANONYMOUS, -1, mib);
+	puts("ready");
+	fflush(stdout);
+	pause();
+	_exit(0);
+}
+
+static int wait_for_end(void *unused)
+{
+	(void)unused;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pause();
+	return 0;
+}
+
+static void start_sharer(void)
+{
+	static char stack[1 << 16] __attribute__((aligned(16)));
+
+	if (clone(wait_for_end, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) < 0)
+		err(2, "clone");
+}
+
+/* Returns in each child; the parent ends here. */
+static void go_on_in_children(long count)
+{
+	while (count--) {
+		const pid_t child = fork();
+
+		if (child < 0)
+			err(2, "fork");
+		if (!child)
+			return;
+		waitpid(child, NULL, 0);
+	}
+	exit(0);
+}
+
 static void *run(void *unused)
 {
 	while (*next) {
@@ -177,11 +258,21 @@ static void *run(void *unused)
 		else if (!strcmp(what, "shmem"))
 			touch(MAP_SHARED | MAP_ANONYMOUS, -1, number());
 		else if (!strcmp(what, "file"))
+			map_file();
+		else if (!strcmp(what, "write"))
 			write_file();
 		else if (!strcmp(what, "pipes"))
 			fill_pipes();
 		else if (!strcmp(what, "tables"))
 			fill_tables();
+		else if (!strcmp(what, "bind"))
+			bind_to_node(number());
+		else if (!strcmp(what, "child"))
+			start_child(number());
+		else if (!strcmp(what, "sharer"))
+			start_sharer();
+		else if (!strcmp(what, "times"))
+			go_on_in_children(number());
 		else if (!strcmp(what, "threads"))
 			start_threads(number(), idle);
 		else if (!strcmp(what, "leave")) {

@@ -14,7 +14,8 @@ KILLED = re.compile(
     r"(?P<message>.*): Killed process (?P<tid>\d+) \((?P<comm>.*)\) "
     r"total-vm:(?P<total_vm>\d+)kB, anon-rss:(?P<anon>\d+)kB, file-rss:(?P<file>\d+)kB, "
     r"shmem-rss:(?P<shmem>\d+)kB, UID:(?P<uid>\d+) pgtables:(?P<pgtables>\d+)kB "
-    r"oom_score_adj:(?P<adj>-?\d+)"
+    r"oom_score_adj:(?P<adj>-?\d+)",
+    re.DOTALL,
 )
 STATS = re.compile(r"Memory cgroup stats for (?P<path>/.*?):?$")
 STAT = re.compile(r"(?P<name>[a-z_]+) (?P<value>\d+)$")
@@ -32,6 +33,24 @@ class Task:
     rss_pages: int
     size_pages: int  # with swap and page tables: what oom_badness() starts from
     adj: int
+
+
+# The parts of a report (dump_header(), mm/oom_kill.c), each a line of its own.
+REPORT = (
+    re.compile(
+        r"(?P<trigger>.*) invoked oom-killer: gfp_mask=(?P<gfp_mask>0x[0-9a-f]+)\S*"
+        r" order=(?P<order>-?\d+),",
+        re.DOTALL,
+    ),
+    re.compile(r"memory: usage (?P<usage>\d+)kB, limit (?P<limit>\d+)kB,"),
+    re.compile(r"swap: usage (?P<swap_usage>\d+)kB, limit (?P<swap_limit>\d+)kB,"),
+    re.compile(
+        r"oom-kill:constraint=CONSTRAINT_(?P<constraint>\w+),nodemask=\S+,cpuset=.*,"
+        r"(?:oom_memcg=(?P<domain>.*)|global_oom),task_memcg=(?P<cgroup>.*),task=.*,pid=\d+,uid=",
+        re.DOTALL,
+    ),
+)
+ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")  # /dev/kmsg writes what is not printable so
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,38 @@ def parse(line: str) -> Killed | None:
     )
 
 
+@dataclass(frozen=True)
+class Report:
+    """What the kernel prints before it kills, ten times in five seconds at most; sizes in bytes."""
+
+    trigger: str
+    gfp_mask: int
+    order: int
+    usage: int | None  # of the cgroup whose limit it was; None: node-wide
+    limit: int | None
+    swap_usage: int | None
+    constraint: str
+    domain: str | None
+    cgroup: str
+
+
+def assemble(lines: dict[str, str]) -> Report:
+    """Return a report of its lines' fields."""
+    kib = {
+        name: int(lines[name]) << 10 if name in lines else None
+        for name in ("usage", "limit", "swap_usage")
+    }
+    return Report(
+        trigger=lines["trigger"],
+        gfp_mask=int(lines["gfp_mask"], 16),
+        order=int(lines["order"]),
+        constraint=lines["constraint"].lower(),
+        domain=lines.get("domain"),
+        cgroup=lines["cgroup"],
+        **kib,
+    )
+
+
 class KernelLog:
     """/dev/kmsg from the moment it was opened."""
 
@@ -78,6 +129,8 @@ class KernelLog:
         self._stat: dict[str, int] = {}
         self.stats: dict[str, dict[str, int]] = {}  # "Memory cgroup stats", last, by path
         self.tasks: dict[int, Task] = {}  # by process
+        self._report: dict[str, str] = {}
+        self.report: Report | None = None  # the last one that is complete
 
     def killed(self, seconds: float = 60) -> Killed:
         """Return the next kill; fails if the kernel logs none in time."""
@@ -98,19 +151,32 @@ class KernelLog:
     def _read(self) -> None:
         while True:
             try:
-                record = os.read(self._fd, 8192).decode("utf-8", "replace")
+                record = os.read(self._fd, 8192)
             except BlockingIOError:
                 return
             except BrokenPipeError:  # overwritten before it was read; go on with what is there
                 continue
-            text = record.split(";", 1)[1].split("\n", 1)[0]
-            for line in text.split(r"\x0a"):
-                self._take(line)
+            text = record.split(b";", 1)[1].split(b"\n", 1)[0]
+            text = ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), text)
+            self._take(text.decode("utf-8", "backslashreplace"))
 
     def _take(self, line: str) -> None:
         if killed := parse(line):
             self._waiting.append(killed)
-        elif found := STATS.match(line):
+            return
+        for stat in line.split("\n"):  # all of them in one record
+            self._take_stat(stat)
+        for part in REPORT:
+            if found := part.match(line):
+                fields = {name: text for name, text in found.groupdict().items() if text}
+                if "trigger" in fields:
+                    self._report, self.report = {}, None
+                self._report |= fields
+                if "constraint" in fields and "trigger" in self._report:
+                    self.report = assemble(self._report)
+
+    def _take_stat(self, line: str) -> None:
+        if found := STATS.match(line):
             self._stat = self.stats[found["path"]] = {}
         elif found := STAT.match(line):
             self._stat[found["name"]] = int(found["value"])

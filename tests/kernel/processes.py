@@ -16,17 +16,29 @@ from pathlib import Path
 from typing import Any, Self
 
 from .cgroups import Cgroup
+from .evidence import recorded
 
 DEADLINE = 120  # seconds; emulated guests are slow
 COMMAND = Path(sysconfig.get_path("scripts")) / "container-oomkill"
 
 
 class Hog:
-    """hog.c, inside a cgroup from before its first page."""
+    """hog.c, inside a cgroup from before its first page.
 
-    def __init__(self, program: Path, cgroup: Cgroup, script: str, *, wrap: Sequence[str] = ()):
+    `script`: its arguments, or a line of them.
+    """
+
+    def __init__(
+        self,
+        program: Path,
+        cgroup: Cgroup,
+        script: str | Sequence[str | bytes | Path],
+        *,
+        wrap: Sequence[str] = (),
+    ) -> None:
+        words = script.split() if isinstance(script, str) else script
         self.process = subprocess.Popen(
-            [*wrap, str(program), *script.split()],
+            [*wrap, str(program), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             preexec_fn=cgroup.enter,
@@ -89,6 +101,7 @@ class Recorder:
             self._unread += read
         line, self._unread = self._unread.split(b"\n", 1)
         record: dict[str, Any] = json.loads(line)
+        recorded(record)
         return record
 
     def skip_to_now(self) -> None:

@@ -51,6 +51,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], status: int, *words: 
         assert word in done.stderr
 
 
+@pytest.mark.needs("no emulation")
 def test_count_ends_it(make_cgroups: MakeCgroups, hog: StartHog, hook: str) -> None:
     (cgroup,) = make_cgroups("/oomkill-count")
     cgroup.limit(32)

@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeout", type=float, default=600, help="seconds per guest")
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--memory", default="1G")
-    parser.add_argument("--cgroup", choices=("v1", "v2"), default="v2")
+    parser.add_argument("--cgroup", choices=("v1", "v2", "hybrid"), default="v2")
     parser.add_argument("--append", action="append", default=[], help="kernel argument; repeatable")
     parser.add_argument("--share", type=Path, help="folder the guest may write (one kernel only)")
     parser.add_argument("command", nargs="*", metavar="-- COMMAND")

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs in the guest as its first command: takes SHARE (a folder shared read-write with the host),
-# KERNEL (its folder in the cache), CGROUP (v1 or v2) and FOLDERs of the host that the root does
-# not hold, gives SHARE/.vm/status, the exit status of SHARE/.vm/command.
+# KERNEL (its folder in the cache), CGROUP (v1, v2 or hybrid: v1 with v2 beside it) and FOLDERs of
+# the host that the root does not hold, gives SHARE/.vm/status, the exit status of
+# SHARE/.vm/command.
 #
 #   1. a new root: the host's / over 9p with a page cache, or that of another architecture,
 #      writable through a RAM overlay
@@ -59,14 +60,16 @@ mounted() {
 mounted /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 mounted /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 mounted /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
-if [ "$cgroup" = v1 ]; then
+if [ "$cgroup" != v2 ]; then
     if ! [ -e /sys/fs/cgroup/memory/memory.limit_in_bytes ]; then
         echo "guest-setup: kernel $release has no cgroup v1 memory controller" >&2
         exit 1
     fi
     echo 1 > /sys/fs/cgroup/memory/memory.use_hierarchy 2> /dev/null || true
-    mkdir -p /sys/fs/cgroup/unified
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+    if [ "$cgroup" = hybrid ]; then
+        mkdir -p /sys/fs/cgroup/unified
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+    fi
 else
     for controller in cpu cpuset pids; do
         echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control 2> /dev/null || true

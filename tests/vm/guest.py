@@ -59,7 +59,7 @@ def run(
     userland: Userland = OURS,
     cpus: int = 2,
     memory: str = "1G",
-    cgroup: Literal["v1", "v2"] = "v2",
+    cgroup: Literal["v1", "v2", "hybrid"] = "v2",
     append: Sequence[str] = (),
     cwd: Path = REPOSITORY,
     environ: Mapping[str, str] | None = None,
@@ -129,7 +129,7 @@ def _vng(
     arguments = [
         *_BOOT_ARGUMENTS,
         f"PATH={GUEST_SHARE}/.vm/bin:/bin:/sbin:/usr/bin:/usr/sbin",
-        *(["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"] if cgroup == "v1" else []),
+        *(["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"] if cgroup != "v2" else []),
         *append,
     ]
     # For guest-setup.sh to mount with a page cache: the root once more, and what it lacks.

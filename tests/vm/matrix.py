@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a choice of kernels, boots each once and runs tests/kernel in it for every rung.
+"""Takes a choice of kernels, boots each in its setups and runs tests/kernel there on every rung.
 
     python -m tests.vm.matrix --kernels quick
     python -m tests.vm.matrix --kernels all --rungs fentry --tests tests/kernel/test_nested.py
 
 Gives one table of scenario x (kernel, rung) and build/matrix.json, with --arch another name; status
-1 when a test failed, a report is missing or no test ran, 2 when the kernels could not be had.
+1 when a test failed, a result is missing or no test ran, 2 when the kernels could not be had.
 """
 
 import argparse
@@ -20,14 +20,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm import guest, packages, table, userland
+from tests.vm import guest, packages, page, table, userland
 from tests.vm.errors import GuestError, VmError
-from tests.vm.report import Matrix, Session, read_session, render
+from tests.vm.report import Matrix, Session, read_sessions, render
 
+ROOT = Path(__file__).parents[2]
 EMULATOR_FAULT = "Oops: int3"
 BOOTS = 4
 REFUSED = "tests/kernel/refused.py"
 RUNGS = ("fentry", "kprobe", "raw_tracepoint")
+# Memory in four nodes, to use up one of them (x86: CONFIG_NUMA_EMU).
+NODES = "numa=fake=4"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,18 @@ class Settings:
     share: Path
     timeout: float
     memory: str
-    cpus: int
+
+
+@dataclass(frozen=True)
+class Boot:
+    """A kernel in a setup."""
+
+    kernel: packages.Kernel
+    setup: table.Setup
+
+    @property
+    def name(self) -> str:
+        return f"{self.kernel.name} {self.setup.name}".strip()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,6 +68,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         kernels = packages.ensure(table.choose(args.kernels, args.arch))
         root = userland.ensure(args.arch)
+        boots = [
+            Boot(kernel, setup)
+            for kernel in kernels
+            for setup in table.setups(kernel.name, kernel.arch)
+            if setup is table.PLAIN or not args.plain
+        ]
     except VmError as error:
         print(f"tests.vm.matrix: {error}", file=sys.stderr)
         return 2
@@ -63,69 +83,71 @@ def main(argv: list[str] | None = None) -> int:
         tests=args.tests,
         rungs=tuple(args.rungs.split(",")),
         userland=root,
-        hog=root.hog or prepare(share),
+        hog=root.hog or prepare(share, args.tests),
         extra=tuple(args.extra),
         share=share,
         timeout=args.timeout,
         memory=args.memory,
-        cpus=args.cpus,
     )
     matrix = Matrix()
     with ThreadPoolExecutor(max_workers=args.jobs) as pool:
-        results = pool.map(lambda kernel: run_kernel(kernel, settings), kernels)
+        results = pool.map(lambda boot: run_boot(boot, settings), boots)
         for facts, sessions in results:
             matrix.kernels.append(facts)
             matrix.sessions += sessions
     matrix.write(out)
+    if args.publish and args.arch == table.NATIVE and not matrix.failed():
+        page.publish(matrix)
     print(f"\n{render(matrix)}")
     return 1 if matrix.failed() else 0
 
 
-def prepare(share: Path) -> str:
+def prepare(share: Path, tests: str) -> str:
     """Do once, and fast, what each emulated guest would do again: compile Python, and the hog."""
-    root = Path(__file__).parents[2]
     for source in ("tests/kernel/hog.c", "tests/chaos/killer.c"):
         program = share / Path(source).stem
         subprocess.run(
-            ["cc", "-O1", "-pthread", str(root / source), "-o", str(program)], check=True
+            ["cc", "-O1", "-pthread", str(ROOT / source), "-o", str(program)], check=True
         )
-    for folder in ("src", "tests"):
-        compileall.compile_dir(root / folder, quiet=2)
+    compileall.compile_dir(ROOT / "src", quiet=2)
+    # pytest compiles tests in a way of its own.
+    collect = [sys.executable, "-m", "pytest", "-q", "--collect-only", "--hook", RUNGS[0], tests]
+    subprocess.run(collect, check=False, cwd=ROOT, stdout=subprocess.DEVNULL)
     return str(share / "hog")
 
 
-def run_kernel(
-    kernel: packages.Kernel, settings: Settings
-) -> tuple[dict[str, object], list[Session]]:
-    """One boot: the guest's facts and a session per rung; a guest that died is in them too."""
-    share = settings.share / kernel.name
+def run_boot(boot: Boot, settings: Settings) -> tuple[dict[str, object], list[Session]]:
+    """The guest's facts and a session per rung; a guest that died is in them too."""
+    kernel = boot.kernel
+    share = settings.share / boot.name.replace(" ", "-")
     shutil.rmtree(share, ignore_errors=True)
     share.mkdir(parents=True)
     facts: dict[str, object] = {
-        "name": kernel.name,
+        "name": boot.name,
+        "why": boot.setup.why or table.choose(kernel.name, kernel.arch)[0].why,
         "release": kernel.release,
         "arch": kernel.arch,
         "packages": kernel.packages,
     }
-    print(f"{kernel.name:<10} {kernel.release}: booting, output in {share}", flush=True)
+    print(f"{boot.name:<10} {kernel.release}: booting, output in {share}", flush=True)
     started = time.monotonic()
     died = ""
     try:
-        result = _booted(kernel, share, settings)
+        result = _booted(boot, share, settings)
         facts |= {"boot_seconds": result.boot_seconds}
         (share / "dmesg").write_text(result.dmesg, encoding="utf-8")
     except GuestError as error:
         died = str(error)
     facts |= {"seconds": round(time.monotonic() - started, 1)}
-    sessions = [_session(kernel.name, rung, share, died) for rung in settings.rungs]
-    for session in sessions:
-        if any(case.outcome == "FAIL" for case in session.cases) or session.trouble:
-            _print_log(share / f"{session.rung}.log", session)
-    print(f"{kernel.name:<10} {kernel.release}: {facts['seconds']} s", flush=True)
+    status = _status(share / "status")
+    sessions = read_sessions(boot.name, settings.rungs, share / "results", status, died)
+    if any(session.trouble for session in sessions) or status:
+        _print_log(share / "log", boot.name)
+    print(f"{boot.name:<10} {kernel.release}: {facts['seconds']} s", flush=True)
     return facts, sessions
 
 
-def _booted(kernel: packages.Kernel, share: Path, settings: Settings) -> guest.GuestResult:
+def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
     """Run the sessions in a guest; again, up to `BOOTS` times, if the emulator broke it.
 
     With two CPUs QEMU's emulation can run into the int3 that the kernel puts in place while it
@@ -134,13 +156,15 @@ def _booted(kernel: packages.Kernel, share: Path, settings: Settings) -> guest.G
 
     def run() -> guest.GuestResult:
         return guest.run(
-            kernel,
-            ["sh", "-c", _script(share, settings, kernel.refused)],
+            boot.kernel,
+            ["sh", "-c", _script(share, settings, boot.kernel.refused)],
             share=share,
             timeout=settings.timeout,
             userland=settings.userland,
-            cpus=settings.cpus,
+            cpus=boot.setup.cpus,
             memory=settings.memory,
+            cgroup=boot.setup.cgroup,
+            append=[NODES],
             environ={
                 "CONTAINER_OOMKILL_GUEST": "1",
                 "CONTAINER_OOMKILL_HOG": settings.hog,
@@ -156,36 +180,34 @@ def _booted(kernel: packages.Kernel, share: Path, settings: Settings) -> guest.G
             console = (share / ".vm" / "console").read_text(encoding="utf-8", errors="replace")
             if EMULATOR_FAULT not in console:
                 raise
-            print(f"{kernel.name:<10} the emulator broke the guest ({EMULATOR_FAULT}): again")
+            print(f"{boot.name:<10} the emulator broke the guest ({EMULATOR_FAULT}): again")
     return run()
 
 
 def _script(share: Path, settings: Settings, refused: Sequence[str]) -> str:
-    """One line per rung; each leaves RUNG.xml, RUNG.log and, when pytest ended, RUNG.status."""
-    lines = []
-    for rung in settings.rungs:
-        tests = REFUSED if rung in refused else settings.tests
-        command = [settings.userland.python, "-m", "pytest", tests, "-p", "no:cacheprovider"]
-        command += ["--hook", rung, f"--junitxml={share}/{rung}.xml", *settings.extra]
-        base = shlex.quote(f"{share}/{rung}")
-        lines.append(f"{shlex.join(command)} > {base}.log 2>&1; echo $? > {base}.status")
-    return "\n".join(lines)
+    """One pytest for all rungs; it leaves results, a log and, when it has ended, its status."""
+    ours = [rung for rung in settings.rungs if rung not in refused]
+    others = [rung for rung in settings.rungs if rung in refused]
+    command = [settings.userland.python, "-m", "pytest", "-p", "no:cacheprovider"]
+    command += [settings.tests, "--hook", ",".join(ours)] if ours else []
+    command += [REFUSED, "--refused", ",".join(others)] if others else []
+    command += [f"--results={share}/results", *settings.extra]
+    log, status = shlex.quote(f"{share}/log"), shlex.quote(f"{share}/status")
+    return f"{shlex.join(command)} > {log} 2>&1; echo $? > {status}"
 
 
-def _session(kernel: str, rung: str, share: Path, died: str) -> Session:
+def _status(path: Path) -> int | None:
+    """What pytest ended with; None: it did not."""
     try:
-        status = int((share / f"{rung}.status").read_text(encoding="utf-8"))
+        return int(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        status = None
-    if status is None and died:
-        return Session(kernel, rung, trouble=died)
-    return read_session(kernel, rung, share / f"{rung}.xml", status)
+        return None
 
 
-def _print_log(log: Path, session: Session) -> None:
-    """What pytest said, for a session that needs looking into."""
+def _print_log(log: Path, name: str) -> None:
+    """What pytest said, for a guest that needs looking into."""
     if log.is_file():
-        print(f"---- {session.kernel} {session.rung}: {log}")
+        print(f"---- {name}: {log}")
         print(log.read_text(encoding="utf-8", errors="replace").rstrip())
         print("----", flush=True)
 
@@ -198,12 +220,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--arch", choices=sorted(table.ARCHES.values()), default=table.NATIVE)
     parser.add_argument("--kernels", default="quick", help="quick, all or names (default: quick)")
     parser.add_argument("--tests", default="tests/kernel", help="what pytest is pointed at")
-    parser.add_argument("--rungs", default=",".join(RUNGS), help="values for --hook, with commas")
+    parser.add_argument("--rungs", default=",".join(RUNGS), help="what to give to --hook")
     parser.add_argument("--out", type=Path, help="default: build/matrix[-ARCH].json")
+    parser.add_argument("--publish", action="store_true", help="make docs/kernels.md of it")
     parser.add_argument("--jobs", type=int, default=1, help="guests at a time (default: 1)")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds per kernel")
     parser.add_argument("--memory", default="1G")
-    parser.add_argument("--cpus", type=int, default=2)
+    parser.add_argument("--plain", action="store_true", help="each kernel in one setup only")
     parser.add_argument("extra", nargs="*", metavar="-- PYTEST-ARGUMENT")
     return parser
 

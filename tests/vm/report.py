@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes pytest's JUnit files of every kernel and rung, gives one table and its closing line.
+"""Takes what tests/kernel says of each test on every kernel and rung, gives one table.
 
-A cell is ok, FAIL, skip, or - where a session knows no such test. What stopped a whole session
-(no report, no test, a guest that died) is a trouble of its own and counts as a failure.
+A cell is ok, FAIL, skip, or - where the kernel or the rung cannot show it, with the reason below.
+What stopped a whole session (no result, no test, a guest that died) is a trouble of its own and
+counts as a failure.
 """
 
 import json
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,24 +14,28 @@ from typing import Literal
 
 # Short heads keep eighteen columns on a screen.
 _SHORT = {"raw_tracepoint": "raw_tp"}
-Outcome = Literal["ok", "FAIL", "skip"]
+Outcome = Literal["ok", "FAIL", "skip", "left out"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One test in one session; `message` is why it failed or was skipped."""
+    """One test in one session; `message` is why it is not ok.
+
+    `fields`: what it has shown of the record's fields (tests/kernel/evidence.py).
+    """
 
     test: str
     outcome: Outcome
     message: str
     seconds: float
+    fields: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Session:
-    """One pytest run: the column (kernel, rung). `trouble` says why it is not to be trusted."""
+    """One rung in one guest: a column. `trouble` says why it is not to be trusted."""
 
-    kernel: str
+    kernel: str  # "6.1", or with its setup: "6.1 hybrid"
     rung: str
     cases: tuple[Case, ...] = ()
     trouble: str = ""
@@ -71,44 +75,40 @@ class Matrix:
         path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
-def read_session(kernel: str, rung: str, xml: Path, status: int | None) -> Session:
-    """One column from its JUnit file and pytest's exit status (None: pytest never ended)."""
-    if status is None:
-        return Session(kernel, rung, trouble="pytest did not run to its end")
+def read_sessions(
+    kernel: str, rungs: Sequence[str], results: Path, status: int | None, died: str = ""
+) -> list[Session]:
+    """The columns of one guest: its lines of JSON, and pytest's status (None: it never ended)."""
     try:
-        root = ET.parse(xml).getroot()
+        lines = results.read_text(encoding="utf-8").splitlines(keepends=True)
     except FileNotFoundError:
-        return Session(kernel, rung, trouble=f"no report {xml.name}; pytest's status {status}")
-    except ET.ParseError as error:
-        return Session(kernel, rung, trouble=f"read report {xml.name}: {error}")
-    cases = tuple(_case(element) for element in root.iter("testcase"))
-    trouble = ""
-    if not cases:
-        trouble = f"no test ran; pytest's status {status}"
-    elif status != (1 if any(case.outcome == "FAIL" for case in cases) else 0):
-        trouble = f"pytest's status {status} does not fit its report"
-    return Session(kernel, rung, cases, trouble)
+        lines = []
+    cases: dict[str, list[Case]] = {rung: [] for rung in rungs}
+    for line in lines:
+        if not line.endswith("\n"):  # the guest died over it
+            break
+        cell = json.loads(line)
+        hook = cell.pop("hook")
+        for rung in [hook] if hook else rungs:
+            cases[rung].append(Case(**cell))
+    trouble = "" if status is not None else died or "pytest did not run to its end"
+    failed = any(case.outcome == "FAIL" for of_rung in cases.values() for case in of_rung)
+    if not trouble and status != (1 if failed else 0):
+        trouble = f"pytest's status {status} does not fit its results"
+    return [
+        Session(kernel, rung, tuple(of_rung), trouble or _nothing_ran(of_rung))
+        for rung, of_rung in cases.items()
+    ]
 
 
-def _case(element: ET.Element) -> Case:
-    # "tests.kernel.test_scenarios" + "test_nested[2]": the folder is the same for every row.
-    file = element.get("classname", "").removeprefix("tests.kernel.").removeprefix("test_")
-    name = element.get("name", "").removeprefix("test_")
-    outcome: Outcome = "ok"
-    message = ""
-    for child in element:
-        if child.tag in ("failure", "error"):
-            outcome = "FAIL"
-            message = child.get("message") or (child.text or "").strip()
-        elif child.tag == "skipped" and outcome == "ok":
-            outcome, message = "skip", child.get("message") or ""
-    test = ".".join(part for part in (file, name) if part)
-    return Case(test, outcome, message, float(element.get("time", "0")))
+def _nothing_ran(cases: Iterable[Case]) -> str:
+    return "" if any(case.outcome != "left out" for case in cases) else "no test ran"
 
 
 def render(matrix: Matrix) -> str:
     """The table, the reasons below it, and `N passed, N failed, N skipped` as the last line."""
     parts = ["\n".join(_table(matrix.sessions))]
+    parts += _left_out(matrix.sessions)
     parts += _reasons("skipped", "skip", matrix.sessions)
     parts += _reasons("FAILED", "FAIL", matrix.sessions)
     if troubles := [s for s in matrix.sessions if s.trouble]:
@@ -119,8 +119,15 @@ def render(matrix: Matrix) -> str:
     return "\n\n".join(parts)
 
 
+def shown_tests(sessions: Sequence[Session]) -> list[str]:
+    """The rows: every test that ran in one session at least, as they came."""
+    cases = [case for session in sessions for case in session.cases]
+    ran = {case.test for case in cases if case.outcome != "left out"}
+    return [test for test in dict.fromkeys(case.test for case in cases) if test in ran]
+
+
 def _table(sessions: Sequence[Session]) -> Iterator[str]:
-    tests = list(dict.fromkeys(case.test for session in sessions for case in session.cases))
+    tests = shown_tests(sessions)
     first = max([len(test) for test in tests] + [len("scenario")])
     kernels = [session.kernel for session in sessions]
     rungs = [_SHORT.get(session.rung, session.rung) for session in sessions]
@@ -128,7 +135,10 @@ def _table(sessions: Sequence[Session]) -> Iterator[str]:
     shown = [name if i == 0 or kernels[i - 1] != name else "" for i, name in enumerate(kernels)]
     yield _line("", first, shown, widths)
     yield _line("scenario", first, rungs, widths)
-    outcomes = [{case.test: case.outcome for case in session.cases} for session in sessions]
+    outcomes = [
+        {case.test: case.outcome for case in session.cases if case.outcome != "left out"}
+        for session in sessions
+    ]
     for test in tests:
         yield _line(test, first, [column.get(test, "-") for column in outcomes], widths)
 
@@ -136,6 +146,34 @@ def _table(sessions: Sequence[Session]) -> Iterator[str]:
 def _line(name: str, first: int, cells: Iterable[str], widths: Iterable[int]) -> str:
     padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
     return "  ".join([name.ljust(first), *padded]).rstrip()
+
+
+def why_left_out(sessions: Sequence[Session]) -> dict[str, dict[str, list[Session]]]:
+    """Reason -> test -> the columns that cannot show it."""
+    reasons: dict[str, dict[str, list[Session]]] = {}
+    for session in sessions:
+        for case in session.cases:
+            if case.outcome == "left out":
+                reasons.setdefault(case.message, {}).setdefault(case.test, []).append(session)
+    return reasons
+
+
+def _left_out(sessions: Sequence[Session]) -> list[str]:
+    """One paragraph: a reason, and the tests it keeps from being shown."""
+    lines = []
+    for reason, tests in why_left_out(sessions).items():
+        lines.append(f"  {reason}:")
+        where: dict[str, list[str]] = {}
+        for test, columns in tests.items():
+            where.setdefault(_columns(columns, sessions), []).append(test)
+        lines += [f"      {columns}: {', '.join(names)}" for columns, names in where.items()]
+    return ["\n".join(["- left out", *lines])] if lines else []
+
+
+def _columns(some: Sequence[Session], every: Sequence[Session]) -> str:
+    if len(some) == len(every):
+        return "everywhere"
+    return ", ".join(f"{session.kernel} {session.rung}" for session in some)
 
 
 def _reasons(title: str, outcome: Outcome, sessions: Sequence[Session]) -> list[str]:

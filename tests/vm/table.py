@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes `kernels.toml` and a choice ("quick", "all", "6.1,7.3"), gives the rows chosen."""
+"""Takes `kernels.toml` and a choice ("quick", "all", "6.1,7.3"), gives the rows chosen.
+
+A kernel is booted plain; some of them in another setup as well.
+"""
 
 import platform
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.vm.errors import TableError
 
@@ -29,6 +32,32 @@ class KernelSpec:
     in_quick: bool = False
     arch: str = "amd64"
     refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One more way to boot a kernel."""
+
+    name: str  # "" is the plain one
+    kernel: str = ""
+    arch: str = "amd64"
+    why: str = ""
+    cgroup: Literal["v1", "v2", "hybrid"] = "v2"
+    cpus: int = 2
+
+
+PLAIN = Setup("")
+
+
+def setups(kernel: str, arch: str, path: Path = TABLE) -> tuple[Setup, ...]:
+    """The plain one and what `path` adds for this kernel."""
+    with path.open("rb") as file:
+        rows = tomllib.load(file)["setup"]
+    try:
+        added = tuple(Setup(**row) for row in rows)
+    except TypeError as error:
+        raise TableError(f"read {path}: setup: {error}") from error
+    return (PLAIN, *(row for row in added if (row.kernel, row.arch) == (kernel, arch)))
 
 
 def load(path: Path = TABLE) -> tuple[KernelSpec, ...]:

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a record and the kernel's log of the same kill, gives their agreement or an assertion."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .evidence import exact, near
+from .kernel_log import Killed, Report
+
+# What each CPU may have charged in advance (MEMCG_CHARGE_BATCH) and give back meanwhile.
+CHARGED_AHEAD = 64 * os.sysconf("SC_PAGE_SIZE") * (os.cpu_count() or 1)
+
+
+def assert_agrees(victim: dict[str, Any], killed: Killed, error: int) -> None:
+    """The victim of a record is the one of the log, in everything the log says."""
+    exact(
+        "victims",
+        victim,
+        tid=killed.tid,
+        command=killed.comm,
+        uid=killed.uid,
+        oom_score_adj=killed.adj,
+        pagetables_bytes=killed.pgtables,
+    )
+    exact("victims.vm", victim["vm"], total_bytes=killed.total_vm)
+    near(
+        "victims.rss",
+        victim["rss"],
+        error,
+        anon_bytes=killed.anon,
+        file_bytes=killed.file,
+        shmem_bytes=killed.shmem,
+    )
+
+
+def assert_explains(record: dict[str, Any], report: Report) -> None:
+    """The record tells of the OOM what the kernel's report before the kill does."""
+    exact("trigger", record["trigger"], command=report.trigger)
+    (victim, *_) = record["victims"]
+    if victim["cgroup"] is not None:  # the raw tracepoint may have had a pid only
+        exact("victims", victim, cgroup=report.cgroup)
+    if record["hook"] != "raw_tracepoint":
+        exact(
+            "oom",
+            record["oom"],
+            constraint=report.constraint,
+            order=report.order,
+            gfp_mask=report.gfp_mask,
+        )
+    if report.domain is None:
+        assert record["domain"] is None
+    elif record["domain"] is not None:
+        assert report.usage is not None
+        exact("domain", record["domain"], cgroup=report.domain, limit_bytes=report.limit)
+        near("domain", record["domain"], CHARGED_AHEAD, usage_bytes=report.usage)
+        if report.swap_usage is not None:
+            near("domain", record["domain"], CHARGED_AHEAD, swap_usage_bytes=report.swap_usage)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the memory was: tmpfs, page cache, the kernel's own, and swap that is full."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .cgroups import MIB, Cgroup
+from .evidence import near
+from .processes import Hog
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
+
+SWAP_MIB = 16
+
+
+def run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def mounted(folder: Path, *arguments: str | Path) -> Iterator[Path]:
+    """A file system of the test's own."""
+    folder.mkdir()
+    run("mount", *arguments, folder)
+    try:
+        yield folder
+    finally:
+        run("umount", folder)
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "tmpfs", "-t", "tmpfs", "-o", "size=128m", "tmpfs") as folder:
+        yield folder
+
+
+@contextmanager
+def ram_disk(mib: int) -> Iterator[Path]:
+    """A block device in compressed RAM (zram)."""
+    run("modprobe", "zram")
+    settings, device = Path("/sys/block/zram0"), Path("/dev/zram0")
+    (settings / "disksize").write_text(f"{mib}M")
+    try:
+        yield device
+    finally:
+        (settings / "reset").write_text("1")
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """Something with a page cache: in a guest the files a test can write are all in a tmpfs."""
+    with ram_disk(64) as device:
+        yield device
+
+
+@pytest.fixture
+def swap() -> Iterator[int]:
+    """The only swap; its size in bytes."""
+    with ram_disk(SWAP_MIB) as device:
+        run("mkswap", device)
+        run("swapon", device)
+        yield SWAP_MIB * MIB
+        run("swapoff", device)
+
+
+def test_a_tmpfs_is_in_nobodys_rss(
+    judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, tmpfs: Path
+) -> None:
+    """The pod's memory-backed volume: charged to the cgroup, mapped by no process."""
+    (cgroup,) = make_cgroups("/oomkill-tmpfs")
+    cgroup.limit(24)
+    assert hog(cgroup, f"name writer write {tmpfs}/volume 64").was_killed()
+    record, victim = judged()
+    rss = victim["rss"]
+    assert rss["anon_bytes"] + rss["file_bytes"] + rss["shmem_bytes"] < 8 * MIB
+    assert record["domain"]["usage_bytes"] == 24 * MIB
+    assert record["scope"] == "container"
+    assert "tmpfs" in record["verdict"]
+
+
+@pytest.mark.needs("guest")
+def test_page_cache_gives_way_first(
+    judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, disk: Path
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-cache")
+    cgroup.limit(24)
+    assert hog(cgroup, f"name cached write {disk} 20 anon 64").was_killed()
+    record, victim = judged()
+    assert victim["rss"]["anon_bytes"] > 16 * MIB
+    assert record["domain"]["usage_bytes"] > 23 * MIB
+
+
+def test_the_kernels_own_memory(judged: Judged, make_cgroups: MakeCgroups, hog: StartHog) -> None:
+    (cgroup,) = make_cgroups("/oomkill-pipes")
+    cgroup.limit(16)
+    assert hog(cgroup, "name plumber pipes 24").was_killed()
+    record, victim = judged()
+    rss = victim["rss"]
+    assert rss["anon_bytes"] + rss["file_bytes"] + rss["shmem_bytes"] < 4 * MIB
+    assert record["domain"]["usage_bytes"] > 15 * MIB
+    assert "kernel" in record["verdict"]
+
+
+@pytest.mark.needs("guest")
+@pytest.mark.needs("cgroup v2")
+def test_swap_is_full(judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, swap: int) -> None:
+    (cgroup,) = make_cgroups("/oomkill-swap")
+    cgroup.limit(16)
+    if (cgroup.folder / "memory.swap.max").exists():  # swap is accounted for
+        cgroup.write("memory.swap.max", "max")
+    assert hog(cgroup, "name swapper anon 64").was_killed()
+    record, victim = judged()
+    near("victims", victim, MIB, swap_bytes=swap)
+    assert victim["rss"]["anon_bytes"] > 12 * MIB
+    assert record["domain"]["limit_bytes"] == 16 * MIB

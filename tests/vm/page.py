@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a matrix run, gives docs/kernels.json (what is kept of it) and docs/kernels.md (the page).
+
+python -m tests.vm.page    # the page again, of the data kept
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.vm.report import Matrix, Session, shown_tests, why_left_out
+
+DOCS = Path(__file__).parents[2] / "docs"
+DATA = DOCS / "kernels.json"
+PAGE = DOCS / "kernels.md"
+# What is known of a field only gets worse: one scenario in which it was not exact is enough.
+LEVELS = ("recorded", "exact", "approximate")
+SIGNS = {"exact": "●", "approximate": "≈", "recorded": "○", None: "-"}
+OUTCOMES = {"ok": "✓", "FAIL": "✗", "skip": "s", None: "-"}
+OF_THE_ROOM = ("schema",)  # says nothing of a kernel
+
+
+def keep(matrix: Matrix) -> dict[str, Any]:
+    """What the page needs of a run: no times, no messages of single tests."""
+    reasons = {
+        reason: {test: [_column(session) for session in columns] for test, columns in tests.items()}
+        for reason, tests in why_left_out(matrix.sessions).items()
+    }
+    tests = shown_tests(matrix.sessions)
+    return {
+        "kernels": [
+            {name: facts[name] for name in ("name", "release", "why")} for facts in matrix.kernels
+        ],
+        "tests": tests,
+        "left_out": {
+            reason: {test: columns for test, columns in of.items() if test in tests}
+            for reason, of in reasons.items()
+        },
+        "columns": [
+            {
+                "kernel": session.kernel,
+                "rung": session.rung,
+                "outcomes": {
+                    case.test: case.outcome for case in session.cases if case.outcome != "left out"
+                },
+                "fields": _fields(session),
+            }
+            for session in matrix.sessions
+        ],
+    }
+
+
+def _column(session: Session) -> str:
+    return f"{session.kernel} {session.rung}"
+
+
+def _fields(session: Session) -> dict[str, list[str]]:
+    """Field -> what is known of it, and the first scenario that showed so."""
+    known: dict[str, list[str]] = {}
+    for case in session.cases:
+        for field, level in case.fields.items():
+            if case.outcome != "ok" or field in OF_THE_ROOM:
+                continue
+            if field not in known or LEVELS.index(level) > LEVELS.index(known[field][0]):
+                known[field] = [level, case.test]
+    return known
+
+
+def render(data: dict[str, Any]) -> str:
+    """The page, Markdown."""
+    return "\n".join(_lines(data)) + "\n"
+
+
+def _lines(data: dict[str, Any]) -> Iterator[str]:
+    kernels = [kernel["name"] for kernel in data["kernels"]]
+    columns = {(column["kernel"], column["rung"]): column for column in data["columns"]}
+    rungs = list(dict.fromkeys(rung for _, rung in columns))
+    yield "<!-- SPDX-License-Identifier: Apache-2.0 -->"
+    yield "<!-- Made by `make test-kernels PUBLISH=1` of its last run; do not edit. -->"
+    yield "# Kernels"
+    yield ""
+    yield "Real kills on real kernels, each hook forced on each, judged by the kernel's own log,"
+    yield "the cgroups' files and /proc. `make test-kernels` runs it all again."
+    yield ""
+    yield from _table(
+        ["kernel", "release", "what it adds"],
+        ([kernel["name"], kernel["release"], kernel["why"]] for kernel in data["kernels"]),
+    )
+    yield "## The record, field by field"
+    yield ""
+    yield "● exact: equal to the kernel's own number. ≈ approximate: it differed, by no more than"
+    yield "what is known to lie between the two (the log's per-CPU shares, a thread's last pages)."
+    yield "○ recorded: not null, and the kernel says it nowhere else. - absent: always null. The"
+    yield "scenario is the one that showed it, on the last kernel that has it."
+    yield ""
+    for rung in rungs:
+        yield f"### {rung}"
+        yield ""
+        fields = [columns[kernel, rung]["fields"] for kernel in kernels]
+        yield from _table(["field", *kernels, "scenario"], _field_rows(fields, columns))
+    yield "## The scenarios"
+    yield ""
+    yield f"In each cell: {', '.join(rungs)}. - is left out, for a reason given below."
+    yield ""
+    yield from _table(
+        ["scenario", *kernels],
+        (
+            [
+                test,
+                *(
+                    " ".join(
+                        OUTCOMES[columns[kernel, rung]["outcomes"].get(test)] for rung in rungs
+                    )
+                    for kernel in kernels
+                ),
+            ]
+            for test in data["tests"]
+        ),
+    )
+    for reason, tests in data["left_out"].items():
+        if tests:
+            yield f"- {reason}: {'; '.join(_where(tests, len(columns)))}"
+
+
+def _field_rows(
+    fields: Sequence[dict[str, list[str]]], columns: dict[Any, dict[str, Any]]
+) -> Iterator[list[str]]:
+    every = dict.fromkeys(field for column in columns.values() for field in column["fields"])
+    for field in every:
+        known = [of_kernel.get(field) for of_kernel in fields]
+        scenario = next((shown[1] for shown in reversed(known) if shown), "")
+        signs = (SIGNS[shown[0] if shown else None] for shown in known)
+        yield [f"`{field}`", *signs, scenario]
+
+
+def _where(tests: dict[str, list[str]], everywhere: int) -> Iterator[str]:
+    """Tests that are left out in the same columns, together."""
+    where: dict[str, list[str]] = {}
+    for test, columns in tests.items():
+        text = "everywhere" if len(columns) == everywhere else ", ".join(columns)
+        where.setdefault(text, []).append(test)
+    for columns_text, names in where.items():
+        yield f"{', '.join(names)} ({columns_text})"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def publish(matrix: Matrix) -> None:
+    """Write both files."""
+    data = keep(matrix)
+    DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(render(data), encoding="utf-8")
+
+
+def main() -> None:
+    """The page of the data kept."""
+    PAGE.write_text(render(json.loads(DATA.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
