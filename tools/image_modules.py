@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes an installed container-oomkill, gives the modules that an image's commands really load.
 
-Our own modules by reading: what a command imports, in a function too, and so on from there; the
-exporter's may stay out of the probe's image. All others by running: what was read is imported, the
+Our own modules by reading: what a command imports, in a function too, and so on from there; what is
+in `APART` has an image of its own. All others by running: what was read is imported, the
 commands that need no kernel are run, and what Python then holds is taken. What nothing of that
 reaches is in `ALSO`. tests/images runs every command in the images.
 """
@@ -21,10 +21,21 @@ from pathlib import Path
 
 PACKAGE = "container_oomkill"
 COMMANDS = {
-    "probe": ("probe", "doctor", "replay"),
-    "exporter": ("probe", "doctor", "replay", "show", "exporter"),
+    "probe": ("probe", "doctor", "replay", "unpin"),
+    "exporter": ("probe", "doctor", "replay", "unpin", "show", "exporter"),
+    "exporter-full": ("probe", "doctor", "replay", "unpin", "show", "exporter"),
 }
-NOT_STARTED = {"exporter": (f"{PACKAGE}.web.auth",)}  # `python -m` of it makes a password's hash
+# Of our own, what an image does not have: it says then which one does.
+API = (f"{PACKAGE}.kubernetes",)  # urllib3, msgspec
+ASKED = (f"{PACKAGE}.identity.engine_socket", f"{PACKAGE}.client")  # http.client and email
+SERVED = (f"{PACKAGE}.exporter", f"{PACKAGE}.waiting", f"{PACKAGE}.web")  # OpenSSL
+KEPT = (f"{PACKAGE}.sinks.history_file",)  # SQLite
+APART = {
+    "probe": (*API, *ASKED, *KEPT, *SERVED),
+    "exporter": (*API, *ASKED, *KEPT),
+    "exporter-full": (),
+}
+HASHED = (f"{PACKAGE}.web.auth",)  # `python -m` of it makes a password's hash
 
 # Loaded by Python itself, by name, at moments that running the commands does not bring about.
 ALSO = (
@@ -45,8 +56,8 @@ WITHOUT = (
     "readline",  # pdb, which pyelftools imports
 )
 
-# Of the extra `kubernetes`: where the image has none of it, neither has it what needs it.
-EXTRA = ("msgspec", "urllib3", "urllib3.exceptions", "yaml")
+# Not installed: a kubeconfig is for those who are outside of a cluster.
+MISSING = ("yaml",)
 
 # One command; what it leaves loaded goes to a file, as the command may do anything to its output.
 RUN = """
@@ -79,8 +90,8 @@ finally:
 
 
 def modules(image: str) -> dict[str, Path]:
-    """Return the files by module name; ``image``: probe or exporter."""
-    needed = _needed(COMMANDS[image], NOT_STARTED.get(image, ()))
+    """Return the files by module name; ``image``: one of `COMMANDS`."""
+    needed = _needed(image)
     recording = str(Path(__file__).with_name("recording.jsonl"))
     runs = [[*command, "--help"] for command in ([], *([each] for each in COMMANDS[image]))]
     runs += [["--version"], ["no-such-command"], ["probe"], ["doctor"], ["doctor", "-o", "json"]]
@@ -91,7 +102,7 @@ def modules(image: str) -> dict[str, Path]:
         file = Path(folder, "found")
         for argv in runs:
             path = sysconfig.get_path("purelib")
-            argument = json.dumps([str(file), path, [*needed, *ALSO], WITHOUT, _missing(), argv])
+            argument = json.dumps([str(file), path, [*needed, *ALSO], WITHOUT, MISSING, argv])
             command = [sys.executable, "-I", "-S", "-c", RUN, argument]
             # How it ends matters not: in a build nothing can attach. What was loaded does.
             subprocess.run(command, capture_output=True, check=False, timeout=60)
@@ -100,21 +111,23 @@ def modules(image: str) -> dict[str, Path]:
     return {name: Path(path) for name, path in sorted(found.items())}
 
 
-def _needed(commands: tuple[str, ...], also: tuple[str, ...]) -> list[str]:
-    """Follow the imports from cli.py, of its functions only the ones that ``commands`` need.
+def _needed(image: str) -> list[str]:
+    """Follow the imports from cli.py, of its commands only the ones that the image has.
 
     Our own modules come first: one of them chooses how much of prometheus_client is imported.
     """
-    others = set(COMMANDS["exporter"]) - set(commands)
+    others = {each for each in COMMANDS["exporter-full"] if each not in COMMANDS[image]}
     own: set[str] = set()
     foreign: set[str] = set()
-    waiting = [f"{PACKAGE}.cli", *also]
+    waiting = [f"{PACKAGE}.cli", *(HASHED if "exporter" in COMMANDS[image] else ())]
     while waiting:
         name = waiting.pop()
         if name.partition(".")[0] != PACKAGE:
             foreign.add(name)
             continue
-        if name in own or (spec := _spec(name)) is None:
+        if name in own or f"{name}.".startswith(tuple(f"{each}." for each in APART[image])):
+            continue
+        if (spec := _spec(name)) is None:
             continue
         own.add(name)
         if "." in name:
@@ -125,11 +138,7 @@ def _needed(commands: tuple[str, ...], also: tuple[str, ...]) -> list[str]:
                 tree.body = [each for each in tree.body if getattr(each, "name", "") not in others]
             package = name if spec.submodule_search_locations else name.rpartition(".")[0]
             waiting += _imports(tree, package)
-    return [*sorted(own), *sorted(foreign - set(_missing()))]
-
-
-def _missing() -> list[str]:
-    return [name for name in EXTRA if _spec(name) is None]
+    return [*sorted(own), *sorted(foreign - set(MISSING))]
 
 
 class _Run(ast.NodeTransformer):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the modules of both images, gives the images' root folders: all files there are in them.
+"""Takes the modules of all images, gives the images' root folders: all files there are in them.
 
     python tools/image_root.py FOLDER
 
-makes FOLDER/probe and FOLDER/exporter, the latter what the exporter's image has beyond the
-probe's. The same sources and packages give the same bytes, names, modes and times.
+makes FOLDER/probe, FOLDER/exporter and FOLDER/exporter-full, each with what that image has beyond
+the one before. The same sources and packages give the same bytes, names, modes and times.
 
 Modules are byte code only, checked against no source, without docstrings: a read-only root could
 not keep byte code that Python makes itself, and start-up would be five times slower.
@@ -32,6 +32,7 @@ MODULE_OF = {
     "cffi": "_cffi_backend",
     "htpy": "htpy",
     "markupsafe": "markupsafe",
+    "msgspec": "msgspec",
     "prometheus-client": "prometheus_client",
     "pyelftools": "elftools",
     "typing_extensions": "typing_extensions",
@@ -48,7 +49,7 @@ try:
     sys.exit(main())
 except ModuleNotFoundError as error:
     print(f"container-oomkill: this image has no {{error.name}}", file=sys.stderr)
-    print("use container-oomkill-exporter, which has everything", file=sys.stderr)
+    print("use container-oomkill-exporter-full, which has everything", file=sys.stderr)
     sys.exit(2)
 """
 USERS = "root:x:0:0:root:/:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n"
@@ -175,8 +176,9 @@ def main(folder: str) -> None:
         probe.write(f"etc/{name}", text)
     exporter = Root(Path(folder) / "exporter", below=probe)
     exporter.copy(CERTIFICATES)
+    full = Root(Path(folder) / "exporter-full", below=exporter)
 
-    for root in (probe, exporter):
+    for root in (probe, exporter, full):
         found = modules(root.folder.name)
         for module, origin in found.items():
             root.module(module, origin)
@@ -198,7 +200,7 @@ def main(folder: str) -> None:
             root.library(path)
         # The bundle is made at installation, so it is no package's file.
         root.papers(*(["ca-certificates"] if root is exporter else []))
-    for root in (probe, exporter):
+    for root in (probe, exporter, full):
         root.settle()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures: an engine with both images in it."""
+"""Fixtures: an engine with the images in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ import pytest
 from .engine import BUILD_SECONDS, REPOSITORY, Docker
 from .engine import docker as start_docker
 
-IMAGES = ("container-oomkill-probe", "container-oomkill-exporter")
+PROBE, EXPORTER, FULL = IMAGES = (
+    "container-oomkill-probe",
+    "container-oomkill-exporter",
+    "container-oomkill-exporter-full",
+)
 
 
 @pytest.fixture(scope="session")

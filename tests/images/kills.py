@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import urllib.request
 
-from .conftest import IMAGES
+from .conftest import EXPORTER
 from .engine import Docker
 
-EXPORTER = IMAGES[1]
 PYTHON = ("--entrypoint", "/usr/bin/python3.13")
 # 8 MiB at a time up to 256, so that a limit that does not hold is no harm.
 HOG = """

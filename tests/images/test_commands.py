@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import IMAGES
+from .conftest import EXPORTER, FULL, IMAGES, PROBE
 from .engine import REPOSITORY, Docker, eventually
 from .kills import PYTHON, get, kill, sample, start_exporter
 
-PROBE, EXPORTER = IMAGES
 RECORDING = (REPOSITORY / "deploy/docker/recording.jsonl").read_text()
 # From exec to attached, the same inside and outside: no engine in between.
 STOPWATCH = """
@@ -38,7 +37,7 @@ os.waitpid(pid, 0)
 print(took if said.startswith(b"attached") else said)
 """
 
-both = pytest.mark.parametrize("image", IMAGES)
+each_image = pytest.mark.parametrize("image", IMAGES)
 
 
 def run(
@@ -50,7 +49,7 @@ def run(
     return done
 
 
-@both
+@each_image
 def test_version_and_help(docker: Docker, image: str) -> None:
     version = run(docker, image, "--version")
     assert "libbpf" in version.stdout + version.stderr
@@ -60,21 +59,21 @@ def test_version_and_help(docker: Docker, image: str) -> None:
         assert "usage: container-oomkill" in done.stdout
 
 
-@both
+@each_image
 def test_wrong_usage_is_one_line(docker: Docker, image: str) -> None:
     done = run(docker, image, "probe", "--no-such-option")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
 
 
-@both
+@each_image
 def test_without_rights_it_says_so(docker: Docker, image: str) -> None:
     done = run(docker, image)
     assert done.returncode == 3
     assert done.stderr.startswith("container-oomkill: ")
 
 
-@both
+@each_image
 def test_doctor(docker: Docker, image: str) -> None:
     without = run(docker, image, "doctor")
     assert without.returncode == 3
@@ -87,7 +86,7 @@ def test_doctor(docker: Docker, image: str) -> None:
     assert report["can_attach"] is True
 
 
-@both
+@each_image
 @pytest.mark.parametrize("form", ["text", "json", "logfmt"])
 def test_replay(docker: Docker, image: str, form: str) -> None:
     done = run(docker, image, "replay", "-o", form, "-", stdin=RECORDING)
@@ -100,16 +99,45 @@ def test_show(docker: Docker) -> None:
     done = run(docker, EXPORTER, "show", "--from", "-", f"{name:x}", stdin=RECORDING)
     assert done.returncode == 0, done.stderr
     assert "shop-hog" in done.stdout
-    asked = run(docker, EXPORTER, "show", "--url", "https://127.0.0.1:1")
+    asked = run(docker, FULL, "show", "--url", "https://127.0.0.1:1")
     assert asked.returncode == 1
     assert "connection refused" in asked.stderr
 
 
-@pytest.mark.parametrize("command", ["exporter", "show"])
-def test_the_probe_s_image_knows_what_it_is_not(docker: Docker, command: str) -> None:
-    done = run(docker, PROBE, command, options=docker.privileges())
-    assert done.returncode == 2
-    assert "use container-oomkill-exporter" in done.stderr
+@pytest.mark.parametrize(
+    ("image", "command"),
+    [
+        (PROBE, ("exporter",)),
+        (PROBE, ("show",)),
+        (EXPORTER, ("exporter", "--history", "/tmp/incidents")),
+        (EXPORTER, ("exporter", "--kubernetes", "--kubernetes-node", "here")),
+    ],
+)
+def test_an_image_knows_what_it_is_not(
+    docker: Docker, image: str, command: tuple[str, ...]
+) -> None:
+    done = run(docker, image, *command, options=docker.privileges())
+    assert done.returncode == 2, done.stderr
+    assert "use container-oomkill-exporter-full" in done.stderr
+
+
+def test_the_full_image_keeps_incidents(docker: Docker) -> None:
+    """In a folder of its own: a kill is there after the exporter has ended and begun anew."""
+    kept = ("exporter", "--history", "/kept/incidents", "--web.listen-address", "127.0.0.1:0")
+    options = (*docker.privileges(), "--network=host", "-v", "oomkill-test-kept:/kept")
+    try:
+        docker.start("oomkill-test-before", *options, FULL, *kept)
+        docker.wait_for("oomkill-test-before", "serving on")
+        kill(docker, "oomkill-test-yesterday")
+        docker.wait_for("oomkill-test-before", "oomkill-test-yesterday")
+        docker("stop", "-t", "5", "oomkill-test-before")
+        docker.start("oomkill-test-after", *options, FULL, *kept)
+        said = docker.wait_for("oomkill-test-after", "serving on")
+        port = int(said.partition("serving on ")[2].split()[0].rpartition(":")[2])
+        assert "oomkill-test-yesterday" in get(port, "/api/v1/incidents")
+    finally:
+        docker.remove_all()
+        docker("volume", "rm", "-f", "oomkill-test-kept")
 
 
 def test_probe_records_a_kill(docker: Docker) -> None:

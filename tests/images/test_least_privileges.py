@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import IMAGES
+from .conftest import IMAGES, PROBE
 from .current import current_docker
 from .engine import Docker, eventually
 from .kills import kill, sample, start_exporter
 
-PROBE, EXPORTER = IMAGES
 KNOWS_BPF = 23  # of Docker's versions, the first
 
 

@@ -180,7 +180,9 @@ def test_the_options_exist() -> None:
 
 def test_ports_paths_and_versions(manifests: list[Manifest]) -> None:
     only = container(manifests)
-    assert only["image"] == f"container-oomkill-exporter:{__version__}"
+    asks = "CONTAINER_OOMKILL_KUBERNETES" in {each["name"] for each in only["env"]}
+    flavour = "-full" if asks else ""  # the client is in that one alone
+    assert only["image"] == f"container-oomkill-exporter{flavour}:{__version__}"
     (port,) = only["ports"]
     assert f":{port['containerPort']}" == LISTEN_ADDRESS
     for probe in ("livenessProbe", "readinessProbe"):
