@@ -165,7 +165,7 @@ def test_pod_security() -> None:
     assert {labels[each] for each in levels} == {"privileged"}
 
 
-def test_the_options_exist() -> None:
+def test_the_options_exist(manifests: list[Manifest]) -> None:
     _, parser = build_parser("exporter")
     assert parser is not None
     known = {
@@ -173,7 +173,7 @@ def test_the_options_exist() -> None:
         for action in parser._actions
         for option in action.option_strings
     }
-    given = {each for each in environment(kustomized("standard")) if each.startswith(PREFIX)}
+    given = {each for each in environment(manifests) if each.startswith(PREFIX)}
     assert given
     assert given <= known
 
