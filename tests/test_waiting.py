@@ -75,6 +75,18 @@ def test_it_stays_not_ready_and_says_why(
     assert errors == f"container-oomkill: {reason}\n"  # the last line: the termination message
 
 
+def test_a_place_for_pins_is_waited_for(tmp_path: Path) -> None:
+    pins = ("--pin", str(tmp_path / "pins"), "--web.listen-address", "127.0.0.1:0")
+    with start("--retry-attach", *pins) as process:
+        assert process.stderr is not None
+        words = process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=SECONDS)
+    assert words.startswith(f"container-oomkill: pin the hooks in {tmp_path}/pins: ")
+    assert words.endswith("; trying again in 5 s\n")
+    assert (process.returncode, errors) == (3, words.replace("; trying again in 5 s", ""))
+
+
 def test_without_the_option_it_ends_at_once(btf: Path) -> None:
     with start("--btf", str(btf)) as process:
         _, errors = process.communicate(timeout=SECONDS)

@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
 
     from .exporter_settings import ExporterSettings
     from .identity.state import Source
@@ -69,7 +68,7 @@ def _say_not_told(incidents: int) -> None:
 
 def probe(args: Namespace) -> int:
     """Attach, print one record per incident until interrupted or ``--count`` are out."""
-    with _pins(args) as pins, _attached(args, pins) as attached:
+    with _attached(args) as attached:
         from . import confine
         from .background import Background
         from .identity import Resolver
@@ -102,7 +101,7 @@ def exporter(args: Namespace) -> int:
 
     settings = ExporterSettings.from_args(args)
     stop = Stop()
-    with _pins(args) as pins, _attached_in_time(args, settings, stop, pins) as attached:
+    with _attached_in_time(args, settings, stop) as attached:
         from contextlib import ExitStack
 
         from . import __version__, confine
@@ -169,44 +168,47 @@ def exporter(args: Namespace) -> int:
     return 0
 
 
-def _pins(args: Namespace) -> AbstractContextManager[Pins | None]:
-    if args.pin is None:
-        from contextlib import nullcontext
-
-        return nullcontext()
-    from .pins import Pins
-
-    return Pins(args.pin or None)
-
-
-def _attached(args: Namespace, pins: Pins | None) -> Probe:
+def _attached(args: Namespace) -> Probe:
     from .confine import spare_from_oom
     from .object_file import read_object
     from .probe import attach
 
     spare_from_oom(args.oom_score_adj)
-    return attach(
-        read_object(args.object),
-        hook=args.hook,
-        btf=args.btf,
-        ring_bytes=args.ring_bytes,
-        cmdline=args.cmdline,
-        debug=args.verbose,
-        pins=pins,
-    )
-
-
-def _attached_in_time(
-    args: Namespace, settings: ExporterSettings, stop: Stop, pins: Pins | None
-) -> Probe:
+    data = read_object(args.object)
+    pins = _pins(args)
     try:
-        return _attached(args, pins)
+        return attach(
+            data,
+            hook=args.hook,
+            btf=args.btf,
+            ring_bytes=args.ring_bytes,
+            cmdline=args.cmdline,
+            debug=args.verbose,
+            pins=pins,
+        )
+    except BaseException:
+        if pins is not None:
+            pins.close()  # or we would hold them against our own next try
+        raise
+
+
+def _pins(args: Namespace) -> Pins | None:
+    if args.pin is None:
+        return None
+    from .pins import Pins
+
+    return Pins(args.pin or None)
+
+
+def _attached_in_time(args: Namespace, settings: ExporterSettings, stop: Stop) -> Probe:
+    try:
+        return _attached(args)
     except Error as error:
         if not args.retry_attach:
             raise
         from .waiting import attach_in_time
 
-        return attach_in_time(lambda: _attached(args, pins), error, settings, stop)
+        return attach_in_time(lambda: _attached(args), error, settings, stop)
 
 
 def _complete(args: Namespace) -> Callable[[Incident], Incident]:

@@ -174,10 +174,11 @@ class Pipeline:
             self._given.append((incident.sequence, 0, position))
         self._release()
 
-    def _release(self) -> None:
+    def _release(self, *, ring_ends: bool = False) -> None:
         """Enter what every sink has into the account, then give it back to the kernel.
 
         Of what a slow sink has not written, half the ring is kept: the rest is for new records.
+        ``ring_ends``: nothing is kept, as this ring is to go.
         """
         waiting = [number for each in self._slow if (number := each.oldest()) is not None]
         oldest = min(waiting, default=None)
@@ -185,7 +186,7 @@ class Pipeline:
         while self._given:
             number, kills, position = self._given[0]
             room = self._keep or ring.kept() <= ring.size // 2
-            if oldest is not None and number >= oldest and room:
+            if oldest is not None and number >= oldest and room and not ring_ends:
                 return
             self._given.popleft()
             if kills:
@@ -220,8 +221,12 @@ class Pipeline:
         return self._deliver_all(self._completed()) and self._deliver_all(self._assembler.flush())
 
     def _go_over(self, newer: Source) -> None:
-        """Skip in the newer ring what the older one had as well, and count on from there."""
+        """Skip in the newer ring what the older one had as well, and count on from there.
+
+        What a slow sink has not written by now is in its queue alone.
+        """
         self._settle()
+        self._release(ring_ends=True)
         first, last = self._account.incident, None
         self._read_from(newer, first=0)
         for incident, position in (*self._completed(), *self._assembler.flush()):

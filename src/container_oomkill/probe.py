@@ -77,6 +77,7 @@ class Probe(Closing):
         self._attached_at = time.time()
         self.older: Sequence[Generation] = ()  # of other versions, to be read before this one
         self.given_up = 0  # records of another layout, left there by another version
+        self._pins: Pins | None = None
         self.kills_before: int | None = None  # by the kernel's count, told before this start
         self.refused: dict[str, BpfError] = {}
         self._btf = btf
@@ -136,6 +137,12 @@ class Probe(Closing):
         """Return the bytes that wait in the ring, and its size."""
         return self._ring.unread(), self._ring.size
 
+    def take_up(self, pins: Pins, kills: int | None) -> None:
+        """Go on from what is pinned beside this; ``pins`` are closed with it."""
+        self._pins = pins
+        self.older, self.given_up = pins.older(self.number, self._ring, kills)
+        self.account = pins.account
+
     def close(self) -> None:
         """Detach every program that is not pinned, then free the maps."""
         self._attached = False
@@ -143,6 +150,8 @@ class Probe(Closing):
             self._links.pop().close()
         for each in (self._ring, self._counters, *self.older, self._maps):
             each.close()
+        if self._pins is not None:
+            self._pins.close()
 
 
 def attach(
@@ -158,7 +167,7 @@ def attach(
     """Climb down the rungs to the first that attaches; ``hook`` forces one.
 
     ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it
-    stays attached, and what is pinned already is taken up again.
+    stays attached, and what is pinned already is taken up again; they are closed with the probe.
 
     Raises `UnsupportedError` with each rung's reason when none attaches.
     """
@@ -174,11 +183,13 @@ def attach(
             refused[rung] = error
             continue
         probe.refused = refused
-        if pins is None:
-            probe.account.kills = kills
-        else:
-            probe.older, probe.given_up = pins.older(probe.number, probe.ring, kills)
-            probe.account = pins.account
+        probe.account.kills = kills
+        if pins is not None:
+            try:
+                probe.take_up(pins, kills)
+            except BaseException:
+                probe.close()
+                raise
         probe.kills_before = probe.account.kills
         return probe
     reasons = "; ".join(f"{rung}: {error}" for rung, error in refused.items())

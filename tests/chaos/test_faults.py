@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from container_oomkill import object_file
+
 from ..exporter_process import running
 from ..kernel.cgroups import Cgroup
 from ..kernel.processes import COMMAND, DEADLINE, Hog, Recorder
@@ -128,6 +130,37 @@ def test_a_log_that_nobody_reads(hook: str, kill: Callable[[int], list[int]], sa
     assert written + lost == kills
 
 
+def test_an_upgrade_while_nobody_reads_the_log(
+    hook: str, pins: Path, kill: Callable[[int], list[int]], tmp_path: Path, say: Say
+) -> None:
+    """The older ring does not wait for the log: that has its queue. The numbers go on."""
+    before, after = 100, 20  # more than a pipe holds
+    with Recorder(hook, "--pin", str(pins)) as recorder:
+        recorder.process.kill()
+    killed = kill(before)
+    another = tmp_path / "another.bpf.o"
+    another.write_bytes(object_file.read_object() + b"\0")
+    options = ("--pin", str(pins), "--object", str(another), "--log-incidents", "json")
+    with start(hook, *options) as process:
+        try:
+            assert process.stderr is not None
+            assert process.stdout is not None
+            exporter = Exporter(process, process.stderr.readline().split()[-1])
+            wait_for(lambda: len(list(pins.iterdir())) == 2)  # the account and one generation
+            killed += kill(after)
+            records = [json.loads(process.stdout.readline()) for _ in killed]
+            wait_for(lambda: exporter.value('container_oomkill_queue_length{queue="log"}') == 0)
+            assert exporter.value("container_oomkill_unaccounted") == 0
+        finally:
+            process.kill()
+    with Recorder(hook, "--pin", str(pins), "--object", str(another)) as recorder:
+        killed += kill(1)
+        records.append(recorder.record())
+    assert [victim(each) for each in records] == killed
+    assert [each["sequence"] for each in records] == list(range(1, len(killed) + 1))
+    say(f"upgrade with an unread log: {len(killed)} kills, each once in it, numbered on")
+
+
 def test_without_proc(hook: str, kill: Callable[[int], list[int]], say: Say) -> None:
     """Kills are recorded all the same; what only /proc tells is unknown."""
     wrap = ["unshare", "--mount", "sh", "-c", 'umount -l /proc; exec "$@"', "sh"]
@@ -207,6 +240,7 @@ def test_the_node_runs_out(hook: str, hog_program: Path, say: Say) -> None:
     say(f"node-wide OOM of {total} MiB: the exporter lives, {len(incidents)} records")
 
 
+@pytest.mark.needs("no emulation")
 def test_memory_stays(say: Say) -> None:
     """Incidents of ever new containers push the oldest out; nothing grows."""
     few, many = 1_000, 100_000
