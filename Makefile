@@ -13,7 +13,7 @@ SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/con
 # These need container engines, a browser or much time, and have targets of their own.
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos
 
-.PHONY: help run demo build wheel clean bench chaos lint format image push up down \
+.PHONY: help run demo build wheel clean bench bench-scale chaos lint format image push up down \
 	test test-unit test-browser test-runtimes test-images test-kernels
 
 help: ## Show this list
@@ -90,11 +90,11 @@ up: ## Start exporter, Prometheus, Grafana and a hog: http://localhost:3000
 down: ## Stop them
 	$(Q)docker compose down --volumes
 
-bench: wheel ## Measure, beside what people would use instead
-	$(Q)$(SUDO) $(PYTHON) -m bench
-	$(Q)$(SUDO) $(PYTHON) -m bench.flow
-	$(Q)$(SUDO) $(PYTHON) -m bench.names
-	$(Q)$(SUDO) $(PYTHON) -m bench.exporter
+bench: wheel ## Measure beside what people would use instead, write docs/benchmarks.*; QUICK=1: fewer rounds
+	$(Q)tools/system-packages.sh bench
+	$(Q)$(SUDO) $(PYTHON) -m bench $(if $(QUICK),--quick)
+
+bench-scale: .venv/dev ## Measure what many nodes cost a Prometheus
 	$(Q)$(PYTHON) -m bench.scale
 
 clean: ## Remove what was built here, images and containers too

@@ -1,73 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boots one kernel, measures every tool in it in turn, prints medians and ratios.
+"""Measures every tool in a guest and our own speed outside, writes docs/benchmarks.*.
 
-    python -m bench [--kernel 6.12] [--rounds 7]
+    python -m bench [--kernel 6.12] [--quick]
 
-Absolute times are those of an emulated guest and mean little; the ratios are what counts.
+Some ten minutes with nothing else running, of which the guest takes most; --quick, the half.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
-import statistics
+import os
+import platform
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from tests.vm import guest, packages, table
 from tests.vm.errors import VmError
+from tests.vm.guest import end_with_us
 
-from .install import install
-from .peers import fetch_libbpf_tools
+from . import growth, guest, report
 
-SHARE = Path("build/bench")
-FLOOR = "libbpf-tools oomkill"
-GOALS = {"attached": 1.5, "pss": 11.0}
+CONTAINERS = (1, 10, 100, 500, 1000, 10_000)
+FULL = guest.Effort()
+QUICK = guest.Effort(rounds=3, kills=10)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--kernel", default="6.12", help="a name in tests/vm/kernels.toml")
-    parser.add_argument("--rounds", type=int, default=7, help="counted rounds, after a warm-up")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
     args = parser.parse_args()
-    SHARE.mkdir(parents=True, exist_ok=True)
-    result = SHARE / "startup.json"
+    end_with_us()
+    measured: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": machine(),
+    }
     try:
-        (kernel,) = packages.ensure(table.choose(args.kernel))
-        peer = fetch_libbpf_tools()
-        python = install(SHARE / "venv")
-        command = [str(python), "-m", "bench.startup", str(result.resolve()), str(args.rounds)]
-        ended = guest.run(
-            kernel, [*command, *([str(peer)] if peer else [])], share=SHARE, timeout=1800
-        )
+        say("our own speed")
+        measured["flow"] = flow()
+        say("growth")
+        measured["growth"] = [growth.measure(containers) for containers in CONTAINERS]
+        say(f"every tool, in a guest with kernel {args.kernel}")
+        measured["guest"] = guest.measure(args.kernel, QUICK if args.quick else FULL)
     except VmError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    if ended.returncode:
-        print(ended.output, file=sys.stderr)
-        return 1
-    show(kernel.release, json.loads(result.read_text()), missing=not peer)
+    report.write(measured)
+    print(report.page(measured))
+    say(f"written: {report.PAGE}, {report.NUMBERS}, {report.PICTURE}")
     return 0
 
 
-def show(release: str, measured: dict[str, dict[str, list[float]]], *, missing: bool) -> None:
-    """Print a row for each tool; ratios to the floor, the C tool on the same kernel."""
-    print(f"\nkernel {release}, emulated, 2 CPUs; medians of {rounds(measured)} rounds\n")
-    print(f"{'':30} {'exec to attached':>24}   {'Pss once attached':>17}")
-    floor = statistics.median(measured[FLOOR]["seconds"]) if FLOOR in measured else None
-    for tool, figures in measured.items():
-        seconds = statistics.median(figures["seconds"])
-        ratio = f"{seconds / floor:5.2f} x" if floor else "      -"
-        spread = f"[{min(figures['seconds']):.2f}-{max(figures['seconds']):.2f}]"
-        pss = f"{statistics.median(figures['pss_mib']):8.1f} MiB" if figures["pss_mib"] else ""
-        print(f"{tool:30} {seconds:6.2f} s {spread:12} {ratio}   {pss:>17}")
-    if missing:
-        print(f"{FLOOR:30} missing: no package of it could be had here")
-    print(f"\ngoals: attached <= {GOALS['attached']} x, Pss <= {GOALS['pss']:.0f} MiB")
+def say(words: str) -> None:
+    print(f"bench: {words}", file=sys.stderr, flush=True)
 
 
-def rounds(measured: dict[str, dict[str, list[float]]]) -> int:
-    return min(len(figures["seconds"]) for figures in measured.values())
+def machine() -> dict[str, Any]:
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "cpus": os.cpu_count(),
+        "cpu": models[0] if models else platform.machine(),
+        "kernel": platform.release().partition("-")[0],
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def flow() -> dict[str, Any]:
+    """In a process of its own: the probe is attached in it."""
+    command = [sys.executable, "-m", "bench.flow", "--json"]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    figures: dict[str, Any] = json.loads(output)
+    return figures
 
 
 if __name__ == "__main__":

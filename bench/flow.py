@@ -10,12 +10,14 @@ kernel's time stamp to the moment the incident is on /metrics.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from container_oomkill import diagnosis
 from container_oomkill.assembly import Assembler
@@ -40,19 +42,34 @@ GOALS = "goals: 20,000 incidents/s; p50 <= 1 ms, p99 <= 10 ms on an idle machine
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.flow", description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--json", action="store_true", help="the numbers alone")
     args = parser.parse_args()
+    figures = measure(args.kills)
+    if args.json:
+        print(json.dumps(figures))
+        return 0
+    late = sorted(figures["latency_ms"])
+    print(f"\nfrom the ring to the metrics, hook {figures['hook']}\n")
+    print(f"{'ring to metrics':34} {figures['incidents_per_second']:8,.0f} incidents/s")
+    print(f"{'kernel to metrics, p50':34} {statistics.median(late):8.2f} ms")
+    p99 = late[int(len(late) * 0.99)]
+    print(f"{'kernel to metrics, p99':34} {p99:8.2f} ms   of {len(late)} kills\n{GOALS}")
+    return 0
+
+
+def measure(kills: int) -> dict[str, Any]:
+    """Incidents a second, and the milliseconds that each of so many kills took."""
     with tempfile.TemporaryDirectory() as folder, attach(read_object()) as probe:
         probe.enter_earlier_kills(kills_by_cgroup())
         hog = compiled(Path(folder))
         record = capture(probe, hog)
         exporter = Exporter(ExporterSettings(), probe, version="bench", render=json_lines.render)
-        print(f"\nfrom the ring to the metrics, hook {probe.hook}, record of {len(record)} bytes\n")
-        print(f"{'ring to metrics':34} {rate(record, exporter):8,.0f} incidents/s")
-        late = latencies(probe, exporter, hog, args.kills)
-        p99 = late[int(len(late) * 0.99)]
-        print(f"{'kernel to metrics, p50':34} {statistics.median(late) * 1e3:8.2f} ms")
-        print(f"{'kernel to metrics, p99':34} {p99 * 1e3:8.2f} ms   of {len(late)} kills\n{GOALS}")
-    return 0
+        return {
+            "hook": probe.hook,
+            "record_bytes": len(record),
+            "incidents_per_second": rate(record, exporter),
+            "latency_ms": [each * 1e3 for each in latencies(probe, exporter, hog, kills)],
+        }
 
 
 def compiled(folder: Path) -> Path:

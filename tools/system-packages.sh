@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Takes what is to be done (build, test, runtimes, browser; arm64-guests, amd64-guests on a machine of
+# Takes what is to be done (build, test, bench, runtimes, browser; arm64-guests, amd64-guests on a machine of
 # the other architecture), installs the Debian or Ubuntu packages still missing for it.
 set -eu
 
@@ -16,6 +16,7 @@ case "${1-}" in
 build) wanted=$build ;;
 test) wanted=$test ;;
 browser) wanted=$browser ;;
+bench) wanted="$test bpftrace bpfcc-tools" ;;
 runtimes)
 	wanted=
 	for each in $runtimes; do
@@ -29,7 +30,7 @@ runtimes)
 	;;
 arm64-guests) wanted="qemu-system-arm qemu-user-static" ;;
 amd64-guests) wanted="qemu-system-x86 qemu-user-static" ;;
-*) echo "usage: $0 build|test|runtimes|browser|ARCHITECTURE-guests" >&2; exit 2 ;;
+*) echo "usage: $0 build|test|bench|runtimes|browser|ARCHITECTURE-guests" >&2; exit 2 ;;
 esac
 
 # Packages of daemons start them: not those that the tests start for themselves.

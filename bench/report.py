@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes docs/benchmarks.json, gives docs/benchmarks.md and its picture.
+
+python -m bench.report
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .peers import FLOOR
+
+DOCS = Path(__file__).parents[1] / "docs"
+NUMBERS = DOCS / "benchmarks.json"
+PAGE = DOCS / "benchmarks.md"
+PICTURE = DOCS / "images" / "benchmarks.svg"
+REMARKS = Path(__file__).with_name("remarks.md")
+PROBE, EXPORTER = "probe, fentry", "exporter, fentry"
+MIB = 1 << 20
+
+Tools = dict[str, dict[str, Any]]
+
+
+def page(measured: dict[str, Any]) -> str:
+    """The whole of docs/benchmarks.md."""
+    guest, tools = measured["guest"], measured["guest"]["tools"]
+    effort = guest["effort"]
+    worked = {name: tool for name, tool in tools.items() if "says" in tool}
+    parts = [
+        "<!-- SPDX-License-Identifier: Apache-2.0 -->",
+        "<!-- Made by `python -m bench.report` from benchmarks.json and bench/remarks.md. -->",
+        "# Benchmarks",
+        (
+            "`make bench` measures again, on your machine, and writes this page and its numbers,"
+            " [benchmarks.json](benchmarks.json)."
+        ),
+        (
+            f"Measured {measured['date']} on {measured['machine']['cpus']} CPUs"
+            f" ({measured['machine']['cpu']}), Linux {measured['machine']['kernel']}, Python"
+            f" {measured['machine']['python']}; load when it began"
+            f" {measured['machine']['load']:.1f}. Medians; in brackets the least and the most."
+        ),
+        "## Beside other tools",
+        (
+            f"One guest, kernel {guest['kernel']}, 2 CPUs, **emulated: take the ratios, not the"
+            f" times.** {effort['rounds']} rounds, each tool in turn, after one that is not counted"
+            " (bcc: 2 rounds)."
+        ),
+        f"![exec to attached, and memory, by tool](images/{PICTURE.name})",
+        starts(tools),
+        (
+            "Attached: it has said so; bpftrace and bcc, which speak before they are, and"
+            " libbpf-tools: their kprobe is in the kernel's list. Disk: the packages of Debian with all"
+            " they depend on, libc included; bcc's with the headers of one kernel; ours with Debian's"
+            " Python."
+        ),
+        "## What they do once attached",
+        works(worked),
+        (
+            "Idle: 10 s in which nothing happens. Latency: from the kernel's first word of a kill in"
+            f" its log to the tool's own words, {effort['kills']} kills. Kernel time: of the tool's BPF"
+            " programs, for one kill (`bpf_stats`). The storm: as fast as the kernel kills in a cgroup"
+            " of 4 MiB. The group: four processes with `memory.oom.group`."
+        ),
+        "## What they say of a kill",
+        says(worked),
+        (
+            "Yes: the number that the kernel's log has (the limit: that of the cgroup) is in the tool's"
+            " output, in bytes, KiB or pages; the container: its id. What the peers print as pages is"
+            " that limit."
+        ),
+        "## Not here",
+        table(("tool", "why"), sorted(guest["missing"].items())),
+        "## Our own speed",
+        "On the machine itself, not emulated.",
+        own(measured["flow"], measured["growth"]),
+        "## Growth",
+        growth(measured["growth"]),
+        REMARKS.read_text().split("-->", 1)[1].strip(),
+        "## Goals",
+        goals(measured),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def starts(tools: Tools) -> str:
+    floor = statistics.median(tools[FLOOR]["seconds"]) if FLOOR in tools else None
+    rows = []
+    for name, tool in by_start(tools):
+        taken = statistics.median(tool["seconds"])
+        ratio = f"{taken / floor:.1f} x" if floor else ""
+        pss, rss = (statistics.median(tool[key]) for key in ("pss_mib", "rss_mib"))
+        disk = f"{tool['disk_bytes'] / MIB:.0f} MiB"
+        rows.append(
+            (name, spread(tool["seconds"], "s", 2), ratio, f"{pss:.1f}", f"{rss:.1f}", disk)
+        )
+    return table(("", "exec to attached", "", "Pss, MiB", "Rss, MiB", "disk"), rows)
+
+
+def works(tools: Tools) -> str:
+    heads = (
+        "",
+        "idle CPU, jiffies",
+        "wake-ups",
+        "kill to output",
+        "kernel time of a kill",
+        "seen of a storm",
+        "of a group",
+    )
+    rows = []
+    for name, tool in by_start(tools):
+        cost = tool.get("kernel_us_per_kill")
+        rows.append(
+            (
+                name,
+                str(tool["idle_jiffies"]),
+                str(tool["idle_wakeups"]),
+                spread(tool["latency_ms"], "ms", 1),
+                "not told" if cost is None else f"{cost:.0f} us",
+                f"{tool['storm_seen']} of {tool['storm_killed']}",
+                f"{tool['group_seen']} of {tool['group_killed']}",
+            )
+        )
+    return table(heads, rows)
+
+
+def says(tools: Tools) -> str:
+    facts = ("victim", "anon", "limit", "container")
+    rows = [
+        (name, *("yes" if tool["says"][fact] else "**no**" for fact in facts))
+        for name, tool in by_start(tools)
+    ]
+    return table(("", "the victim", "its anonymous memory", "the limit", "the container"), rows)
+
+
+def own(flow: dict[str, Any], grown: list[dict[str, Any]]) -> str:
+    many = next(each for each in grown if each["containers"] == 500)
+    late = flow["latency_ms"]
+    rows = [
+        ("incidents from the ring to the metrics", f"{flow['incidents_per_second']:,.0f} a second"),
+        ("kill to served, p50", f"{statistics.median(late):.2f} ms"),
+        ("kill to served, p99", f"{percentile(late, 99):.2f} ms, of {len(late)} kills"),
+        ("scrape, 500 killed containers", spread(many["scrape_ms"], "ms", 1)),
+        ("Pss of the exporter, idle", f"{many['idle_pss_mib']:.1f} MiB"),
+        ("Pss of the exporter, 500 killed containers", f"{many['pss_mib']:.1f} MiB"),
+    ]
+    return table(("", f"hook {flow['hook']}"), rows)
+
+
+def growth(grown: list[dict[str, Any]]) -> str:
+    rows = [
+        (
+            f"{each['containers']:,}",
+            f"{each['pss_mib']:.1f}",
+            f"{statistics.median(each['scrape_ms']):.1f}",
+            f"{each['scrape_bytes']:,}",
+            f"{each['sink_us']:.0f}",
+            f"{each['names']['learn_us']:.0f}",
+            f"{each['names']['memory_kib']:,.0f}",
+            f"{each['names']['known_us']:.1f}",
+        )
+        for each in grown
+    ]
+    heads = (
+        "containers, all killed",
+        "Pss, MiB",
+        "scrape, ms",
+        "its bytes",
+        "taking a kill, us",
+        "learning a start, us",
+        "names, KiB",
+        "naming a kill, us",
+    )
+    return table(heads, rows)
+
+
+def goals(measured: dict[str, Any]) -> str:
+    """Each with the number measured, met or missed."""
+    tools = measured["guest"]["tools"]
+    probe, exporter = tools[PROBE], tools[EXPORTER]
+    flow, grown = measured["flow"], measured["growth"]
+    many = next(each for each in grown if each["containers"] == 500)
+    checks: list[tuple[str, float, float, str]] = [
+        ("Pss of the exporter, idle, MiB", many["idle_pss_mib"], 20, ".1f"),
+        ("Pss of the exporter, 500 killed containers, MiB", many["pss_mib"], 25, ".1f"),
+        ("Pss of the probe, in the guest, MiB", statistics.median(probe["pss_mib"]), 13, ".1f"),
+        ("idle CPU of the probe, jiffies in 10 s", probe["idle_jiffies"], 0, "d"),
+        ("idle CPU of the exporter, jiffies in 10 s", exporter["idle_jiffies"], 0, "d"),
+        ("wake-ups of the exporter in 10 s", exporter["idle_wakeups"], 10, "d"),
+        ("kill to served, p50, ms", statistics.median(flow["latency_ms"]), 1, ".2f"),
+        ("kill to served, p99, ms", percentile(flow["latency_ms"], 99), 10, ".2f"),
+        ("missed in a storm, probe", probe["storm_killed"] - probe["storm_seen"], 0, "d"),
+        ("missed in a storm, exporter", exporter["storm_killed"] - exporter["storm_seen"], 0, "d"),
+    ]
+    if FLOOR in tools:
+        floor = statistics.median(tools[FLOOR]["seconds"])
+        ratio = statistics.median(probe["seconds"]) / floor
+        checks.insert(0, ("exec to attached, probe, x the floor", ratio, 1.5, ".2f"))
+    rows = [
+        (name, f"<= {goal:g}", format(found, how), "met" if found <= goal else "**missed**")
+        for name, found, goal, how in checks
+    ]
+    rate = flow["incidents_per_second"]
+    rows.append(
+        (
+            "incidents a second, ring to metrics",
+            ">= 20,000",
+            f"{rate:,.0f}",
+            "met" if rate >= 20_000 else "**missed**",
+        )
+    )
+    return table(("", "goal", "measured", ""), rows)
+
+
+def by_start(tools: Tools) -> list[tuple[str, dict[str, Any]]]:
+    return sorted(tools.items(), key=lambda item: statistics.median(item[1]["seconds"]))
+
+
+def spread(values: Sequence[float], unit: str, digits: int) -> str:
+    least, most = min(values), max(values)
+    middle = statistics.median(values)
+    return f"{middle:.{digits}f} {unit} [{least:.{digits}f}-{most:.{digits}f}]"
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    return sorted(values)[min(len(values) * percent // 100, len(values) - 1)]
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def picture(measured: dict[str, Any]) -> str:
+    """Bars of time to attached and of memory, each scaled to its own longest; SVG."""
+    tools = by_start(measured["guest"]["tools"])
+    panels = (("exec to attached, s", "seconds", 2), ("Pss once attached, MiB", "pss_mib", 0))
+    row, left, bar, gap = 24, 190, 300, 80
+    width, height = left + len(panels) * (bar + gap), 50 + row * len(tools)
+    parts = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+            ' font-family="sans-serif" font-size="13">'
+        ),
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+    ]
+    for number, (name, _) in enumerate(tools):
+        y = 50 + row * number
+        parts.append(f'<text x="{left - 10}" y="{y + 13}" text-anchor="end">{name}</text>')
+    for panel, (title, key, digits) in enumerate(panels):
+        x = left + panel * (bar + gap)
+        middles = [statistics.median(tool[key]) for _, tool in tools]
+        parts.append(f'<text x="{x}" y="30" font-weight="bold">{title}</text>')
+        for number, ((name, _), middle) in enumerate(zip(tools, middles, strict=True)):
+            y, length = 50 + row * number, max(1.0, bar * middle / max(middles))
+            fill = "#1f6feb" if name.startswith(("probe", "exporter")) else "#8c959f"
+            parts += [
+                f'<rect x="{x}" y="{y}" width="{length:.1f}" height="{row - 8}" fill="{fill}"/>',
+                f'<text x="{x + length + 6:.1f}" y="{y + 13}">{middle:.{digits}f}</text>',
+            ]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def write(measured: dict[str, Any]) -> None:
+    NUMBERS.write_text(json.dumps(measured, indent=1) + "\n")
+    PAGE.write_text(page(measured))
+    PICTURE.write_text(picture(measured))
+
+
+if __name__ == "__main__":
+    write(json.loads(NUMBERS.read_text()))

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/benchmarks.md says what docs/benchmarks.json has."""
+
+from __future__ import annotations
+
+import json
+
+from bench import report
+
+
+def test_the_page_is_what_the_generator_makes_of_the_numbers() -> None:
+    measured = json.loads(report.NUMBERS.read_text())
+    assert report.PAGE.read_text() == report.page(measured)
+    assert report.PICTURE.read_text() == report.picture(measured)
