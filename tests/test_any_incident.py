@@ -21,7 +21,6 @@ from container_oomkill.incident import (
     Stat,
     Trigger,
     Victim,
-    incident_id,
 )
 from container_oomkill.show import show_incidents
 from container_oomkill.sinks import open_sink
@@ -89,7 +88,7 @@ def test_it_is_explained_and_shown(given_one: Incident) -> None:
     for output in ("text", "json", "logfmt"):
         open_sink(output, io.StringIO())(shown)
     stream = io.StringIO()
-    show_incidents([shown], stream, wanted=incident_id(shown), colour="never")
+    show_incidents([shown], stream, wanted=shown.id, colour="never")
     show_incidents([shown], stream, wanted=None, colour="never")
     assert all(line.isprintable() for line in stream.getvalue().splitlines())
     sizes = parts(find_place(shown))

@@ -32,7 +32,6 @@ from container_oomkill.incident import (
     Stat,
     Trigger,
     Victim,
-    incident_id,
 )
 from container_oomkill.show import find, show_incidents
 from container_oomkill.sinks import json_lines
@@ -63,7 +62,7 @@ def shown(*incidents: Incident, wanted: str | None = None, encoding: str = "utf-
 
 
 def one(given: Incident, **options: Any) -> str:
-    return shown(given, wanted=incident_id(given), **options)
+    return shown(given, wanted=given.id, **options)
 
 
 def run(*arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
@@ -382,7 +381,7 @@ def test_an_answer_is_read_as_the_exporter_writes_it() -> None:
 def test_a_command_line_is_shown_whole_and_harmless() -> None:
     words = [f"--option={number}" for number in range(60)]
     given = incident(victims=(victim(cmdline="app '\x1b[2J' " + " ".join(words)),))
-    text = shown(given, wanted=incident_id(given))
+    text = shown(given, wanted=given.id)
     assert "cmdline  app '\\x1b[2J' --option=0" in text
     assert [word for word in text.split() if word.startswith("--option=")] == words
-    assert "cmdline" not in shown(incident(), wanted=incident_id(incident()))
+    assert "cmdline" not in shown(incident(), wanted=incident().id)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from container_oomkill import wire
 from container_oomkill.account import Account
 from container_oomkill.exporter import Exporter
-from container_oomkill.incident import Incident, incident_id
+from container_oomkill.incident import Incident
 from container_oomkill.pipeline import Pipeline
 from container_oomkill.probe import Probe
 from container_oomkill.show import show_incidents
@@ -154,7 +154,7 @@ def test_what_is_shown_is_harmless_and_read_back_alike(data: bytes) -> None:
             stream = io.StringIO()
             open_sink(output, stream)(incident)
             harmless(stream.getvalue(), 100 if output == "text" else None)
-        for wanted in (None, incident_id(incident)):
+        for wanted in (None, incident.id):
             stream = io.StringIO()
             show_incidents([incident], stream, wanted=wanted, colour="never")
             harmless(stream.getvalue(), None)

@@ -220,22 +220,17 @@ class Incident:
 
     @property
     def id(self) -> str:
-        """Its name in links: no two incidents share it, those of an earlier boot included."""
-        return f"{self.boot_ns}-{self.sequence}"
+        """Its permanent name: when it was, since boot, and its number: ``1dcd6500-3``.
+
+        From what no later stage, no restart and no setting of the clock changes. Two boots of one
+        node would have to kill at the same nanosecond after their start to share one.
+        """
+        return f"{self.boot_ns:x}-{self.sequence}"
 
     def changed(self, **fields: Any) -> Incident:
         """Return a copy with other fields; dataclasses.replace, but for every kill's way."""
         values = {name: getattr(self, name) for name in _INCIDENT_FIELDS}
         return Incident(**(values | fields))
-
-
-def incident_id(incident: Incident) -> str:
-    """Return its permanent name: when it was, since boot, and its number: ``1dcd6500-3``.
-
-    From what no later stage, no restart and no setting of the clock changes. Two boots of one node
-    would have to kill at the same nanosecond after their start to share one.
-    """
-    return f"{incident.boot_ns:x}-{incident.sequence}"
 
 
 _INCIDENT_FIELDS = tuple(field.name for field in fields(Incident))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from .errors import UsageError
-from .incident import Incident, incident_id
+from .incident import Incident
 from .sinks.bar import BLOCKS
 from .sinks.picture import Picture
 from .sinks.text import wants_colour
@@ -71,7 +71,7 @@ def find(incidents: Sequence[Incident], wanted: str) -> Incident:
     found = {
         name: incident
         for incident in incidents
-        if wanted and (name := incident_id(incident)).startswith(wanted)
+        if wanted and (name := incident.id).startswith(wanted)
     }
     if wanted in found:
         return found[wanted]

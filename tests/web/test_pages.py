@@ -81,13 +81,13 @@ def test_an_incident_is_shown_newest_first(exporter: Exporter) -> None:
     assert shown.text.index("newer") < shown.text.index("older")
     assert "the second one" in shown.text
     assert "own limit 128.0 MiB" in shown.text
-    assert f"/incidents/{BOOT_NS + 2}-2" in shown.links
+    assert f"/incidents/{BOOT_NS + 2:x}-2" in shown.links
 
 
 def test_the_probes_health_is_on_every_page(exporter: Exporter) -> None:
     exporter.sink(now())
     exporter.lost("log")
-    for path in ("/", f"/incidents/{BOOT_NS + 1}-1", "/docs/verdicts.md", "/incidents/0-0"):
+    for path in ("/", f"/incidents/{BOOT_NS + 1:x}-1", "/docs/verdicts.md", "/incidents/0-0"):
         answer = ask(exporter.addresses[0], get(path))
         shown = Text(answer.body.decode()).text
         assert "hook fentry" in shown
@@ -104,7 +104,7 @@ def test_not_watching_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/incidents", f"/incidents/{BOOT_NS + 1}-1", "/docs/verdicts.md"]
+    "path", ["/", "/incidents", f"/incidents/{BOOT_NS + 1:x}-1", "/docs/verdicts.md"]
 )
 def test_nothing_is_inline_nor_from_elsewhere(exporter: Exporter, path: str) -> None:
     exporter.sink(now())
@@ -130,7 +130,7 @@ def test_every_link_leads_somewhere(exporter: Exporter) -> None:
         if answer.headers["content-type"].startswith("text/html"):
             links = (link.partition("#")[0] for link in Text(answer.body.decode()).links)
             waiting |= {link for link in links if link} - seen
-    assert {"/metrics", "/docs/verdicts.md", f"/incidents/{BOOT_NS + 1}-1.json"} <= seen
+    assert {"/metrics", "/docs/verdicts.md", f"/incidents/{BOOT_NS + 1:x}-1.json"} <= seen
 
 
 class TestFilters:
@@ -162,7 +162,7 @@ class TestFilters:
     ) -> None:
         shown = page(filled, "/" + query)
         links = [link for link in shown.links if link.startswith("/incidents/")]
-        assert links == [f"/incidents/{BOOT_NS + each}-{each}" for each in sequences]
+        assert links == [f"/incidents/{BOOT_NS + each:x}-{each}" for each in sequences]
         if not sequences:
             assert "No incident matches." in shown.text
 
@@ -179,14 +179,14 @@ class TestFilters:
             assert "page 1 of 3" in first.text
             assert "/?namespace=shop&page=2" in first.links
             last = page(exporter, "/?namespace=shop&page=3")
-            assert f"/incidents/{BOOT_NS + 1}-1" in last.links
+            assert f"/incidents/{BOOT_NS + 1:x}-1" in last.links
             assert "There is no page 4." in page(exporter, "/?page=4").text
 
 
 class TestIncident:
     def shown(self, exporter: Exporter, **changes: Any) -> str:
         exporter.sink(now(**changes))
-        return page(exporter, f"/incidents/{BOOT_NS + 1}-1").text
+        return page(exporter, f"/incidents/{BOOT_NS + 1:x}-1").text
 
     def test_verdict_and_who(self, exporter: Exporter) -> None:
         shown = self.shown(exporter, verdict="its own limit (128.0 MiB): all of it")
@@ -252,7 +252,7 @@ class TestIncident:
 
     def test_next_steps_lead_to_the_documentation(self, exporter: Exporter) -> None:
         exporter.sink(now(scope="container"))
-        shown = page(exporter, f"/incidents/{BOOT_NS + 1}-1")
+        shown = page(exporter, f"/incidents/{BOOT_NS + 1:x}-1")
         links = [link for link in shown.links if link.startswith("/docs/")]
         assert links
         answer = ask(exporter.addresses[0], get("/docs/verdicts.md")).body.decode()
@@ -261,7 +261,7 @@ class TestIncident:
 
     def test_raw_record(self, exporter: Exporter) -> None:
         exporter.sink(now())
-        path = f"/incidents/{BOOT_NS + 1}-1.json"
+        path = f"/incidents/{BOOT_NS + 1:x}-1.json"
         answer = ask(exporter.addresses[0], get(path))
         assert answer.headers["content-type"] == "application/json; charset=utf-8"
         assert answer.json()["sequence"] == 1

@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ..errors import Error, RecordError, UsageError
-from ..incident import Incident, incident_id
+from ..incident import Incident
 from .history_repair import Content, DamagedError, classify, rescue
 from .json_lines import render
 from .record import from_object
@@ -117,7 +117,7 @@ class HistoryFile:
     def __call__(self, incident: Incident) -> None:
         """Write it, and let the oldest go where there are too many."""
         try:
-            self._write(incident_id(incident), render(incident).encode())
+            self._write(incident.id, render(incident).encode())
         except sqlite3.Error as error:
             self._on_lost()
             if not self._failing:

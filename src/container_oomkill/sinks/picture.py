@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from ..diagnosis import next_steps
-from ..incident import Candidate, Incident, Stat, Victim, incident_id
+from ..incident import Candidate, Incident, Stat, Victim
 from ..units import duration, in_mib, size
 from .bar import BLOCKS, FREE, PLAIN, Place, cells, find_place, parts
 from .printable import ELLIPSIS, printable, shorten, width, wrap
@@ -44,7 +44,7 @@ class Picture:
     def one(self, incident: Incident) -> Iterator[str]:
         """Give the lines of one incident."""
         yield self._in(BOLD_RED, "OOM") + "  " + self._in(BOLD, self._title(incident))
-        facts = (f"id {incident_id(incident)}", f"node {incident.node}", f"by {incident.hook}")
+        facts = (f"id {incident.id}", f"node {incident.node}", f"by {incident.hook}")
         yield from self._lines(_when(incident), "  ".join(map(printable, facts)))
         if incident.verdict:
             yield ""
@@ -215,7 +215,7 @@ def _spared(candidate: Candidate) -> tuple[str, ...]:
 def _listed(incident: Incident) -> tuple[str, ...]:
     limit = None if incident.domain is None else incident.domain.limit_bytes
     return (
-        incident_id(incident),
+        incident.id,
         _when(incident),
         shorten(printable(display_name(incident)), 40),
         printable(incident.scope or ""),

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..errors import RecordError
-from ..incident import SCHEMA, Incident, incident_id
+from ..incident import SCHEMA, Incident
 
 TIMES = {"time", "started_at"}
 # What the kernel can say at all: signed and unsigned 64 bits. Beyond, arithmetic fails.
@@ -25,7 +25,7 @@ NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or f
 
 def to_object(incident: Incident) -> dict[str, Any]:
     """Return the record; json.dumps takes it as it is."""
-    return {"schema": SCHEMA, "id": incident_id(incident), **_plain(incident)}
+    return {"schema": SCHEMA, "id": incident.id, **_plain(incident)}
 
 
 def _plain(value: Any) -> Any:
