@@ -58,8 +58,10 @@ def _another_was_larger(incident: Incident) -> str | None:
         return None
     bytes_, other = max(larger, key=lambda each: each[0])
     who = other.command or "another process"
+    if other.pid is not None:
+        who += f" [{other.pid}]"
     return (
-        f"{who} [{other.pid}] held more ({size(bytes_)} against {size(held)}) and was spared for "
+        f"{who} held more ({size(bytes_)} against {size(held)}) and was spared for "
         f"its oom_score_adj of {other.oom_score_adj}, against {adj}"
     )
 
