@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes a matrix run, gives docs/kernels.json (what is kept of it) and docs/kernels.md (the page).
 
+Kernels that were not in the run keep what their last one showed.
+
 python -m tests.vm.page    # the page again, of the data kept
 """
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.vm import table
 from tests.vm.report import Matrix, Session, shown_tests, why_left_out
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -28,9 +32,11 @@ def keep(matrix: Matrix) -> dict[str, Any]:
         for reason, tests in why_left_out(matrix.sessions).items()
     }
     tests = shown_tests(matrix.sessions)
+    today = datetime.now(UTC).date().isoformat()
     return {
         "kernels": [
-            {name: facts[name] for name in ("name", "release", "why")} for facts in matrix.kernels
+            {name: facts[name] for name in ("name", "release", "why")} | {"shown": today}
+            for facts in matrix.kernels
         ],
         "tests": tests,
         "left_out": {
@@ -49,6 +55,32 @@ def keep(matrix: Matrix) -> dict[str, Any]:
             for session in matrix.sessions
         ],
     }
+
+
+def join(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What was kept, with the kernels of a new run in place of what they had."""
+    anew = {kernel["name"] for kernel in new["kernels"]}
+    old = [column for column in kept["columns"] if column["kernel"] not in anew]
+    still = {f"{column['kernel']} {column['rung']}" for column in old}
+    left_out = {reason: dict(tests) for reason, tests in new["left_out"].items()}
+    for reason, tests in kept["left_out"].items():
+        of_reason = left_out.setdefault(reason, {})
+        for test, columns in tests.items():
+            if mine := [column for column in columns if column in still]:
+                of_reason[test] = mine + of_reason.get(test, [])
+    kernels = [kernel for kernel in kept["kernels"] if kernel["name"] not in anew]
+    return {
+        "kernels": sorted(kernels + new["kernels"], key=lambda kernel: _place(kernel["name"])),
+        "tests": list(dict.fromkeys(new["tests"] + kept["tests"])),
+        "left_out": left_out,
+        "columns": sorted(old + new["columns"], key=lambda column: _place(column["kernel"])),
+    }
+
+
+def _place(name: str) -> tuple[int, str]:
+    """In the order of the table, a kernel's setups after the plain one."""
+    names = [kernel.name for kernel in table.load()]
+    return (names.index(name.split()[0]), name)
 
 
 def _column(session: Session) -> str:
@@ -77,16 +109,22 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     columns = {(column["kernel"], column["rung"]): column for column in data["columns"]}
     rungs = list(dict.fromkeys(rung for _, rung in columns))
     yield "<!-- SPDX-License-Identifier: Apache-2.0 -->"
-    yield "<!-- Made by `make test-kernels PUBLISH=1` of its last run; do not edit. -->"
+    yield "<!-- Made by `make test-kernels PUBLISH=1` of what it ran; do not edit. -->"
     yield "# Kernels"
     yield ""
     yield "Real kills on real kernels, each hook forced on each, judged by the kernel's own log,"
     yield "the cgroups' files and /proc. `make test-kernels` runs it all again."
     yield ""
     yield from _table(
-        ["kernel", "release", "what it adds"],
-        ([kernel["name"], kernel["release"], kernel["why"]] for kernel in data["kernels"]),
+        ["kernel", "release", "last shown", "what it adds"],
+        (
+            [kernel["name"], kernel["release"], kernel["shown"], kernel["why"]]
+            for kernel in data["kernels"]
+        ),
     )
+    if missing := [name for name in _wanted() if name not in kernels]:
+        yield f"In the table of kernels, and not shown with this record yet: {', '.join(missing)}."
+        yield ""
     yield "## The record, field by field"
     yield ""
     yield "● exact: equal to the kernel's own number. ≈ approximate: it differed, by no more than"
@@ -123,6 +161,15 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             yield f"- {reason}: {'; '.join(_where(tests, len(columns)))}"
 
 
+def _wanted() -> Iterator[str]:
+    for kernel in table.load():
+        if kernel.arch == table.NATIVE:
+            yield from (
+                f"{kernel.name} {setup.name}".strip()
+                for setup in table.setups(kernel.name, kernel.arch)
+            )
+
+
 def _field_rows(
     fields: Sequence[dict[str, list[str]]], columns: dict[Any, dict[str, Any]]
 ) -> Iterator[list[str]]:
@@ -155,6 +202,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 def publish(matrix: Matrix) -> None:
     """Write both files."""
     data = keep(matrix)
+    if DATA.exists():
+        data = join(json.loads(DATA.read_text(encoding="utf-8")), data)
     DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(render(data), encoding="utf-8")
 
