@@ -54,24 +54,24 @@ def page(measured: dict[str, Any]) -> str:
         starts(tools),
         (
             "Attached: it has said so; bpftrace and bcc, which speak before they are, and"
-            " libbpf-tools: their kprobe is in the kernel's list. Disk: the packages of Debian with all"
-            " they depend on, libc included; bcc's with the headers of one kernel; ours with Debian's"
-            " Python."
+            " libbpf-tools: their kprobe is in the kernel's list. Disk: the packages of Debian with"
+            " all they depend on, libc included; bcc's with the headers of one kernel; ours with"
+            " Debian's Python."
         ),
         "## What they do once attached",
         works(worked),
         (
-            "Idle: 10 s in which nothing happens. Latency: from the kernel's first word of a kill in"
-            f" its log to the tool's own words, {effort['kills']} kills. Kernel time: of the tool's BPF"
-            " programs, for one kill (`bpf_stats`). The storm: as fast as the kernel kills in a cgroup"
-            " of 4 MiB. The group: four processes with `memory.oom.group`."
+            "Idle: 10 s in which nothing happens. Latency: from the kernel's first word of a kill"
+            f" in its log to the tool's own words, {effort['kills']} kills. Kernel time: of the"
+            " tool's BPF programs, for one kill (`bpf_stats`). The storm: as fast as the kernel"
+            " kills in a cgroup of 4 MiB. The group: four processes with `memory.oom.group`."
         ),
         "## What they say of a kill",
         says(worked),
         (
-            "Yes: the number that the kernel's log has (the limit: that of the cgroup) is in the tool's"
-            " output, in bytes, KiB or pages; the container: its id. What the peers print as pages is"
-            " that limit."
+            "Yes: the number that the kernel's log has (the limit: that of the cgroup) is in the"
+            " tool's output, in bytes, KiB or pages; the container: its id. What the peers print as"
+            " pages is that limit."
         ),
         "## Not here",
         table(("tool", "why"), sorted(guest["missing"].items())),
