@@ -52,7 +52,7 @@ def measure(name: str, effort: Effort) -> dict[str, Any]:
     found, headers = peers.find(spec, kernel)
     python = install(SHARE / "venv")
     ours = (peers.closure_bytes("python3"), _size(python.parent.parent / "lib"))
-    tools = [
+    tools: list[dict[str, object]] = [
         {"name": peer.name, "argv": peer.argv, "sign": None, "slow": peer.slow, "works": True}
         for peer in found
         if not peer.missing

@@ -199,7 +199,7 @@ def storm(tool: Tool, cgroup: Cgroup, killer: Path, kills: int) -> int:
     """Of kills as fast as the kernel makes them, how many the tool tells of."""
     cgroup.limit(STORM_MIB)
     since = tool.mark()
-    command = [killer, f"{cgroup.folder}/cgroup.procs", str(kills)]
+    command = [str(killer), f"{cgroup.folder}/cgroup.procs", str(kills)]
     pids = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     assert len(pids) == kills
     return tool.names(pids, since, 20)
