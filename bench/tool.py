@@ -34,7 +34,7 @@ class Tool:
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
             os.execv(argv[0], argv)
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
             if sign is None:
