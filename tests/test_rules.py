@@ -129,6 +129,10 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         ": 50 % (64.0 MiB) is the kernel's own memory",
     ),
     "sockets": ({"domain": held(sock_bytes=96 * MIB)}, ": 75 % (96.0 MiB) is socket buffers"),
+    "not-told-apart": (
+        {"domain": held(anon_bytes=32 * MIB, file_bytes=32 * MIB, kernel_bytes=None)},
+        ": 50 % (64.0 MiB) is neither anonymous memory nor page cache, so it is apparently",
+    ),
     "little": (
         {
             "domain": Domain(cgroup=f"{POD}/{ID}", limit_bytes=128 * MIB, usage_bytes=128 * MIB),
@@ -201,6 +205,8 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("page-cache", {"domain": held(shmem_bytes=None, file_bytes=84 * MIB)}),
     ("slab", {"domain": held(slab_reclaimable_bytes=None, slab_unreclaimable_bytes=99 * MIB)}),
     ("kernel-memory", {"domain": held(kernel_bytes=64 * MIB, pagetables_bytes=40 * MIB)}),
+    ("not-told-apart", {"domain": held(anon_bytes=0, file_bytes=0, kernel_bytes=0)}),
+    ("not-told-apart", {"domain": held(anon_bytes=None, file_bytes=0, kernel_bytes=None)}),
     ("little", {"victims": (one(rss=rss(2)),)}),  # memory.stat says where it was
     ("limit-lowered", {"domain": replace(held(), usage_bytes=129 * MIB)}),
     ("another-was-larger", {"candidates": None}),

@@ -121,6 +121,28 @@ def _kernel(incident: Incident) -> str | None:
     return None if any(rule.says(incident) for rule in KERNEL_PARTS) else KERNEL.says(incident)
 
 
+def _untold(incident: Incident) -> int | None:
+    """What is left of the usage where memory.stat does not count the kernel's own memory."""
+    stat, usage = _stat(incident), _usage(incident)
+    if stat is None or stat.kernel_bytes is not None or usage is None:
+        return None
+    told = total((stat.anon_bytes, stat.file_bytes))
+    return None if told is None else max(0, usage - told - (stat.sock_bytes or 0))
+
+
+def _not_told_apart(incident: Incident) -> str | None:
+    rest = _untold(incident)
+    share = percent(rest, _usage(incident))
+    if rest is None or share is None or share < NOTABLE_PERCENT:
+        return None
+    if any(rule.says(incident) for rule in KERNEL_PARTS):
+        return None
+    return (
+        f"{_about(incident)}{share} % ({size(rest)}) is neither anonymous memory nor page cache, "
+        "so it is apparently the kernel's own"
+    )
+
+
 def _little(incident: Incident) -> str | None:
     """All that is known without memory.stat: it was not those that died."""
     usage = _usage(incident)
@@ -201,6 +223,13 @@ PLACES = (
         "socket buffers",
         lambda stat: stat.sock_bytes,
         "Look at ss -tmn in its network namespace: peers that read slowly, or many connections.",
+    ),
+    Rule(
+        "not-told-apart",
+        _not_told_apart,
+        "This kernel does not count it in memory.stat: look at slabtop, and at pipes, page tables "
+        "and BPF maps.",
+        _untold,
     ),
     Rule("little", _little, "Look at memory.stat of the cgroup whose limit it was."),
 )
