@@ -37,6 +37,8 @@ if not is_v1():
 # (MEMCG_CHARGE_BATCH): from v5.18 the kernel brings them up to date only if that many changed.
 BATCH_BYTES = 64 * (os.cpu_count() or 1) * os.sysconf("SC_PAGE_SIZE")
 BEHIND_BYTES = BATCH_BYTES if VERSION >= (5, 18) else 0
+# Before 5.19 the record lacks what each CPU still keeps to itself, and says so.
+LACKING_BYTES = BATCH_BYTES if VERSION < (5, 19) else 0
 
 
 def assert_agrees(stat: dict[str, Any], logged: dict[str, int]) -> None:
@@ -91,7 +93,7 @@ def test_own_memory(
     assert abs(stat["anon_bytes"] - record["victims"][0]["rss"]["anon_bytes"]) <= BATCH_BYTES
     assert killed.tid == record["victims"][0]["tid"]
     if stat[f"{kind}_bytes"] is not None:
-        assert stat[f"{kind}_bytes"] >= mib * MIB
+        assert stat[f"{kind}_bytes"] >= mib * MIB - LACKING_BYTES
 
 
 @pytest.mark.needs("the task")
@@ -111,8 +113,8 @@ def test_pod_of_two(
     assert_adds_up(record)
     for kind, others in ("anon", 4), ("shmem", 6):
         rest = stat[f"{kind}_bytes"] - victims[f"{kind}_bytes"]
-        assert others * MIB <= rest <= (others + 1) * MIB
-    assert victims["shmem_bytes"] >= 2 * MIB
+        assert others * MIB - LACKING_BYTES <= rest <= (others + 1) * MIB + LACKING_BYTES
+    assert victims["shmem_bytes"] >= 2 * MIB - LACKING_BYTES
 
 
 @pytest.mark.needs("the task")
