@@ -13,6 +13,7 @@
  *	tables MIB		page tables of that size, with nothing behind them
  *	bind N			take memory from that NUMA node only
  *	threads N		start N threads that wait
+ *	children N		start N processes that wait, and end with this one
  *	leave			end this thread; another goes on with the next argument
  *	fork			a child goes on; the parent waits for it
  *	child MIB		a child touches that much and waits
@@ -238,6 +239,20 @@ static void go_on_in_children(long count)
 	exit(0);
 }
 
+static void start_children(long count)
+{
+	while (count--) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			err(2, "fork");
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			idle(NULL);
+		}
+	}
+}
+
 static void *run(void *unused)
 {
 	while (*next) {
@@ -275,6 +290,8 @@ static void *run(void *unused)
 			go_on_in_children(number());
 		else if (!strcmp(what, "threads"))
 			start_threads(number(), idle);
+		else if (!strcmp(what, "children"))
+			start_children(number());
 		else if (!strcmp(what, "leave")) {
 			start_threads(1, run);
 			pthread_exit(NULL);
