@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from container_oomkill.incident import Incident
+from container_oomkill.sinks import queued
 from container_oomkill.sinks.queued import Queued
 
 from .incidents import incident
@@ -40,6 +41,23 @@ def test_what_does_not_fit_is_counted_and_nobody_waits() -> None:
     assert len(lost) == 6
     read.set()
     sink.close()
+
+
+def test_what_is_not_written_at_the_end_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queued, "PATIENCE_SECONDS", 0.01)
+    read = threading.Event()
+
+    def blocked(_: Incident) -> None:
+        read.wait()
+
+    sink = Queued(blocked, lambda: pytest.fail("lost"), size=5)
+    for number in range(3):
+        sink(incident(number))
+    sink.close()
+    read.set()
+    assert capsys.readouterr().err == "container-oomkill: 3 incidents were not written to the log\n"
 
 
 def test_a_broken_log_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ class Background:
         self.asked: list[Asked] = []
         self.stores: list[Store] = []
         self.sinks: list[Callable[[Incident], None]] = []
+        self.queues: dict[str, tuple[Callable[[], int], int]] = {}  # what waits, of how many
         self.watch_up: Callable[[], bool | None] = lambda: None
         self._closing = ExitStack()
         if args.state_docker_socket:
@@ -57,6 +58,7 @@ class Background:
             name = args.kubernetes_node or read_host(args.node).node
             events = Events(api, name, read_boot_id(), on_lost)
             self.sinks.append(self._closing.enter_context(events))
+            self.queues["kubernetes_event"] = events.depth, events.size
 
     def __enter__(self) -> Background:
         return self

@@ -142,13 +142,15 @@ def exporter(args: Namespace) -> int:
             background = closing.enter_context(Background(args, serving.event_lost))
             serving.follow(names.store, *background.stores)
             serving.metrics.watch_up = background.watch_up
+            for name, (depth, size) in background.queues.items():
+                serving.show_queue(name, depth, size)
             resolver = Resolver(names, background.asked)
             serving.earlier(((path, kills) for path, _, kills in earlier), resolver)
             if settings.log_incidents != "off":
                 written = open_sink(settings.log_incidents, sys.stdout)
                 log = Queued(written, lambda: serving.lost("log"), size=settings.log_queue)
                 closing.callback(log.close)
-                serving.log_to(log.depth)
+                serving.show_queue("log", log.depth, settings.log_queue)
                 slow.append(log)
             pipeline = Pipeline(
                 attached,

@@ -75,7 +75,7 @@ class Exporter(Closing):
         self._announced = False
         self._beat_at = monotonic()
         self.beat_seconds = min(BEAT_SECONDS, self._notifier.watchdog_seconds or BEAT_SECONDS)
-        self._log: Callable[[], int] | None = None
+        self._queued: dict[str, tuple[Callable[[], int], int]] = {}
         self.metrics = Metrics(
             status,
             version=version,
@@ -104,15 +104,13 @@ class Exporter(Closing):
         """Count records that could not be delivered."""
         self.metrics.lost(reason, records)
 
-    def log_to(self, depth: Callable[[], int]) -> None:
-        """Show how many incidents wait for the log."""
-        self._log = depth
+    def show_queue(self, name: str, depth: Callable[[], int], size: int) -> None:
+        """Show how much waits in a queue that holds ``size``."""
+        self._queued[name] = depth, size
 
     def _queues(self) -> dict[str, tuple[int, int]]:
-        queues = {"ring": self._status.ring_use()}
-        if self._log is not None:
-            queues["log"] = self._log(), self.settings.log_queue
-        return queues
+        others = {name: (depth(), size) for name, (depth, size) in self._queued.items()}
+        return {"ring": self._status.ring_use(), **others}
 
     def earlier(self, kills: Iterable[tuple[str, int]], resolve: Resolver) -> None:
         """Show the kills that cgroups count from before the start; each by its path."""
@@ -155,7 +153,10 @@ class Exporter(Closing):
             return None
         for incident in file.load():
             self.history(incident)
-        return Queued(file, lost, name="history", size=settings.log_queue, at_end=file.close)
+        size = settings.log_queue
+        kept = Queued(file, lost, name="history", size=size, at_end=file.close)
+        self.show_queue("history", kept.depth, size)
+        return kept
 
     def follow(self, *names: Store) -> None:
         """Show the counters of every container that ``names`` know, at 0 from its start on."""

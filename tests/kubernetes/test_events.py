@@ -214,6 +214,16 @@ def test_while_the_api_is_down_kills_wait_bounded_and_hold_nobody_up(started: St
     assert [each["count"] for each in found] == [100, 100]
 
 
+def test_what_is_left_at_the_end_is_counted(started: Started) -> None:
+    events = started.events(burst=2)
+    for number in range(1, 6):
+        events(kill(number, f"app-{number}"))
+    eventually(lambda: events.depth() == 3)
+    events.close()
+    events.close()
+    assert started.lost == [3]
+
+
 def test_a_storm_spends_no_more_requests_than_it_may(started: Started) -> None:
     events = started.events(burst=3)
     for number in range(1, 200):

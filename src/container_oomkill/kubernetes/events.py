@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes incidents, gives Events on the victims' pods: what `kubectl describe pod` then shows.
 
-Nothing here holds a record up. What is to be said of one container waits as one entry, however
-often it is killed meanwhile; entries are bounded, and a token bucket spares the API. An Event's
-name comes from the node's boot and the kernel's clock, so that none is made twice.
+Nothing here holds a record up, and no record stays in the ring for it: an API may be away for
+hours, and Events are a copy of what metrics and log have. What is to be said of one container waits
+as one entry, however often it is killed meanwhile; entries are bounded, and a token bucket spares
+the API. An Event's name comes from the node's boot and the kernel's clock, so that none is made
+twice.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ class Events:
         self._boot = boot_id.partition("-")[0]
         self._on_lost = on_lost
         self._backoff = backoff or Backoff()
-        self._size = size
+        self.size = size
         self._log = log or _log
         self._said: str | None = None
         self._clock = clock
@@ -114,7 +116,7 @@ class Events:
             if (waiting := self._waiting.get(key)) is not None:
                 waiting.count += 1
                 waiting.last, waiting.message = incident.time, message
-            elif len(self._waiting) >= self._size:
+            elif len(self._waiting) >= self.size:
                 self._on_lost(1)
                 return
             else:
@@ -128,13 +130,23 @@ class Events:
                 )
             self._changed.notify()
 
+    def depth(self) -> int:
+        """Return how many containers have kills that no Event tells of yet."""
+        return len(self._waiting)
+
     def close(self) -> None:
-        """Wait a moment for what is left to be told."""
+        """Wait a moment for what is left to be told; the rest is given up, and counted."""
         with self._changed:
+            if self._ending:
+                return
             self._ending = True
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(PATIENCE_SECONDS)
+        with self._changed:
+            left = sum(each.count for each in self._waiting.values())
+        if left:
+            self._on_lost(left)
 
     def _run(self) -> None:
         while True:
@@ -156,6 +168,8 @@ class Events:
                 self._tell(key, waiting, count, message, last)
             except ApiError as error:
                 self._failed(key, waiting, count, error)
+                if self._ending:
+                    return
             else:
                 self._said = None
                 self._backoff.reset()
@@ -194,7 +208,7 @@ class Events:
                 self._api.patch(f"{path}/{waiting.name}", change)
         self._told[key] = Told(waiting.name, count, self._clock())
         self._told.move_to_end(key)
-        if len(self._told) > self._size:
+        if len(self._told) > self.size:
             self._told.popitem(last=False)
 
     def _event(
@@ -245,8 +259,6 @@ class Events:
             self._waiting.move_to_end(key)
             while not self._ending and (left := until - self._clock()) > 0:
                 self._changed.wait(left)
-            if self._ending:
-                self._waiting.clear()
 
     def _say(self, words: str) -> None:
         """Log what is wrong, once for as long as it is."""

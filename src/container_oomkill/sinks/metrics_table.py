@@ -344,7 +344,8 @@ ITSELF = (
     Row(
         "queue_length",
         "gauge",
-        "What waits in a queue: bytes of the ring buffer, incidents for the log.",
+        "What waits in a queue: bytes of the ring buffer, incidents for the log and the history, "
+        "containers for Kubernetes Events.",
         ("queue",),
         of_itself=lambda facts: [((name,), now) for name, (now, _) in sorted(facts.queues.items())],
     ),

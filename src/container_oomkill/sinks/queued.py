@@ -35,6 +35,7 @@ class Queued:
     ) -> None:
         self._sink = sink
         self._on_lost = on_lost
+        self._name = name
         self._at_end = at_end
         self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
         self._numbers: deque[int] = deque()  # of those waiting and the one being written
@@ -65,12 +66,16 @@ class Queued:
         return len(self._numbers)
 
     def close(self) -> None:
-        """Wait a moment for what is left to be written."""
+        """Wait a moment for what is left to be written; say what is not by then."""
         try:
             self._waiting.put(None, timeout=PATIENCE_SECONDS)
         except queue.Full:
-            return
-        self._thread.join(PATIENCE_SECONDS)
+            pass
+        else:
+            self._thread.join(PATIENCE_SECONDS)
+        if left := self.depth():
+            words = f"container-oomkill: {left} incidents were not written to the {self._name}"
+            print(words, file=sys.stderr)  # noqa: T201 - the user's line
 
     def _run(self) -> None:
         while (incident := self._waiting.get()) is not None:
