@@ -56,7 +56,7 @@ chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory
 	$(Q)$(SUDO) $(PYTHON) -m pytest -q -p no:cacheprovider tests/chaos
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 6.12 --plain --rungs fentry --timeout 3600 \
 		--tests tests/chaos --out build/chaos/matrix.json
-	$(Q)grep '^    ' build/chaos/vm/6.12/log
+	$(Q)sed -n '/^=.* numbers =/,/^=.* passed/p' build/chaos/vm/6.12/log
 
 lint: .venv/dev ## Check style and types; compile the BPF object for every architecture
 	$(Q).venv/bin/ruff check .

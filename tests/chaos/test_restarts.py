@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -24,8 +23,6 @@ from ..kernel.test_exporter import Exporter
 from ..prometheus.server import wait_for
 from .killing import Killing
 
-KILLS = int(os.environ.get("CHAOS_KILLS", "2000"))
-RESTARTS = int(os.environ.get("CHAOS_RESTARTS", "20"))
 Say = Callable[[str], None]
 MakeCgroups = Callable[..., list[Cgroup]]
 
@@ -66,8 +63,15 @@ class Exporters:
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["same version", "with an upgrade"])
 def test_killed_again_and_again(
-    hook: str, pins: Path, make_cgroups: MakeCgroups, tmp_path: Path, say: Say, upgrade: bool
+    hook: str,
+    pins: Path,
+    make_cgroups: MakeCgroups,
+    tmp_path: Path,
+    say: Say,
+    upgrade: bool,
+    pytestconfig: pytest.Config,
 ) -> None:
+    kills, restarts = pytestconfig.getoption("--kills"), pytestconfig.getoption("--restarts")
     (cgroup,) = make_cgroups("/oomkill-chaos")
     another = tmp_path / "another.bpf.o"
     another.write_bytes(object_file.read_object() + b"\0")
@@ -76,13 +80,13 @@ def test_killed_again_and_again(
     chance = random.Random(seed)
     before = read_kernel_kills()
     exporter = exporters.start()
-    killing = Killing(tmp_path, cgroup, KILLS)
-    for number in range(RESTARTS):
+    killing = Killing(tmp_path, cgroup, kills)
+    for number in range(restarts):
         time.sleep(chance.random())
         exporter.process.kill()
         exporter.process.communicate()
         time.sleep(chance.random())
-        newer = upgrade and number >= RESTARTS // 2
+        newer = upgrade and number >= restarts // 2
         exporter = exporters.start(*(["--object", str(another)] if newer else []))
     still_going = killing.going()
     killed = killing.pids()
@@ -102,7 +106,7 @@ def test_killed_again_and_again(
     missing = len(killed) - len(numbers)
     after = read_kernel_kills()
     say(
-        f"{'upgrade' if upgrade else 'restarts'}: {len(killed)} kills, {RESTARTS} SIGKILLs"
+        f"{'upgrade' if upgrade else 'restarts'}: {len(killed)} kills, {restarts} SIGKILLs"
         f"{'' if still_going else ' (the last ones after the kills)'}: {missing} missing, "
         f"{repeats} repeated under their own number, {lost:.0f} lost, unaccounted 0 (seed {seed})"
     )
