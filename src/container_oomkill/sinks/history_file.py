@@ -65,7 +65,10 @@ class HistoryFile:
             self._database = self._open()
         except OSError as error:
             kind = Error if error.errno in DISK_ERRORS else UsageError
-            raise kind(f"open the history {path}: {error.strerror}") from error
+            words = error.strerror or ""
+            if error.errno == errno.EACCES:
+                words += f": give the folder to user {os.geteuid()}: rights to others' are dropped"
+            raise kind(f"open the history {path}: {words}") from error
         except sqlite3.Error as error:
             kind = Error if _code(error) in DISK_CODES else UsageError
             raise kind(f"open the history {path}: {_words(error)}") from error
