@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is told to stop and is slow to end is not taken for one that nobody reads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+STOPPED = """
+import os, signal, sys, time
+from container_oomkill import stop
+from container_oomkill.errors import StuckError
+stop.PATIENCE_SECONDS = 0.05
+stop.Stop().on_signals()
+os.kill(os.getpid(), signal.SIGTERM)
+try:
+    {then}
+except StuckError:
+    sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "status"),
+    [("time.sleep(0.3)", 0), ("os.write(1, bytes(1 << 20))", 1)],
+    ids=["slow", "stuck"],
+)
+def test_only_a_write_is_ended(then: str, status: int) -> None:
+    unread, stdout = os.pipe()
+    command = [sys.executable, "-c", STOPPED.format(then=then)]
+    with subprocess.Popen(command, stdout=stdout) as process:
+        os.close(stdout)
+        assert process.wait(20) == status
+    os.close(unread)
