@@ -26,7 +26,7 @@ CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, 
 LOG_LINES = 3
 COLUMNS = 100
 HOOK_REMEDIES = {
-    "fentry": "needs BPF trampolines (x86-64: 5.5, arm64: 6.0) and CAP_BPF, CAP_PERFMON",
+    "fentry": "needs BPF trampolines (x86-64: 5.5, arm64: 6.4) and CAP_BPF, CAP_PERFMON",
     "kprobe": "needs CONFIG_KPROBES and perf_event_open: CAP_PERFMON, on Debian and Ubuntu also "
     "perf_event_paranoid below 3, or CAP_SYS_ADMIN",
     "raw_tracepoint": "needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN",
