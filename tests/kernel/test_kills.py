@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from .cgroups import MIB, Cgroup
-from .evidence import exact
-from .judging import assert_agrees, assert_explains
+from .evidence import exact, near
+from .judging import CHARGED_AHEAD, assert_agrees, assert_explains
 from .kernel_log import KernelLog
 from .processes import Hog, Recorder
 
@@ -56,7 +56,9 @@ def test_own_limit(
     domain = record["domain"]
     exact("domain", domain, cgroup=cgroup.path, cgroup_id=cgroup.id())
     exact("domain", domain, limit_bytes=cgroup.limit_bytes(), peak_bytes=cgroup.peak_bytes())
-    assert domain["usage_bytes"] == domain["limit_bytes"] == 32 * MIB
+    # Until the mark, where this rung looks, a CPU may give back what it had charged in advance.
+    given_back = CHARGED_AHEAD if hook == "raw_tracepoint" else 0
+    near("domain", domain, given_back, usage_bytes=32 * MIB)
     assert record["scope"] == "container"
     exact("", record, hook=hook, kernel=platform.release(), node=platform.node())
     exact("trigger", record["trigger"], pid=pid, tid=pid, cgroup=cgroup.path)
