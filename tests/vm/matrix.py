@@ -96,8 +96,8 @@ def main(argv: list[str] | None = None) -> int:
             matrix.kernels.append(facts)
             matrix.sessions += sessions
     matrix.write(out)
-    if args.publish and args.arch == table.NATIVE and not matrix.failed():
-        page.publish(matrix)
+    if args.publish and not matrix.failed():
+        page.publish(matrix, args.arch)
     print(f"\n{render(matrix)}")
     return 1 if matrix.failed() else 0
 
@@ -222,7 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tests", default="tests/kernel", help="what pytest is pointed at")
     parser.add_argument("--rungs", default=",".join(RUNGS), help="what to give to --hook")
     parser.add_argument("--out", type=Path, help="default: build/matrix[-ARCH].json")
-    parser.add_argument("--publish", action="store_true", help="make docs/kernels.md of it")
+    parser.add_argument("--publish", action="store_true", help="make docs/kernels[-ARCH].md of it")
     parser.add_argument("--jobs", type=int, default=1, help="guests at a time (default: 1)")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds per kernel")
     parser.add_argument("--memory", default="1G")

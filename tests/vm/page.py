@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes a matrix run, gives docs/kernels.json (what is kept of it) and docs/kernels.md (the page).
 
-Kernels that were not in the run keep what their last one showed.
+Kernels that were not in the run keep what their last one showed. arm64's are
+docs/kernels-arm64.json and docs/kernels-arm64.md.
 
-python -m tests.vm.page    # the page again, of the data kept
+python -m tests.vm.page    # the pages again, of the data kept
 """
 
 import json
@@ -16,8 +17,7 @@ from tests.vm import table
 from tests.vm.report import Matrix, Session, shown_tests, why_left_out
 
 DOCS = Path(__file__).parents[2] / "docs"
-DATA = DOCS / "kernels.json"
-PAGE = DOCS / "kernels.md"
+MACHINES = {"amd64": "x86-64", "arm64": "arm64"}
 # What is known of a field only gets worse: one scenario in which it was not exact is enough.
 LEVELS = ("recorded", "exact", "approximate")
 SIGNS = {"exact": "●", "approximate": "≈", "recorded": "○", None: "-"}
@@ -99,21 +99,27 @@ def _fields(session: Session) -> dict[str, list[str]]:
     return known
 
 
-def render(data: dict[str, Any]) -> str:
+def data_file(arch: str) -> Path:
+    """Where an architecture's data are kept; the page is beside them, a .md."""
+    return DOCS / ("kernels.json" if arch == "amd64" else f"kernels-{arch}.json")
+
+
+def render(data: dict[str, Any], arch: str) -> str:
     """The page, Markdown."""
-    return "\n".join(_lines(data)) + "\n"
+    return "\n".join(_lines(data, arch)) + "\n"
 
 
-def _lines(data: dict[str, Any]) -> Iterator[str]:
+def _lines(data: dict[str, Any], arch: str) -> Iterator[str]:
+    command = f"make test-kernels{'' if arch == 'amd64' else f' ARCH={arch}'}"
     kernels = [kernel["name"] for kernel in data["kernels"]]
     columns = {(column["kernel"], column["rung"]): column for column in data["columns"]}
     rungs = list(dict.fromkeys(rung for _, rung in columns))
     yield "<!-- SPDX-License-Identifier: Apache-2.0 -->"
-    yield "<!-- Made by `make test-kernels PUBLISH=1` of what it ran; do not edit. -->"
-    yield "# Kernels"
+    yield f"<!-- Made by `{command} PUBLISH=1` of what it ran; do not edit. -->"
+    yield f"# Kernels, {MACHINES[arch]}"
     yield ""
     yield "Real kills on real kernels, each hook forced on each, judged by the kernel's own log,"
-    yield "the cgroups' files and /proc. `make test-kernels` runs it all again."
+    yield f"the cgroups' files and /proc. `{command}` runs it all again."
     yield ""
     yield from _table(
         ["kernel", "release", "last shown", "what it adds"],
@@ -122,7 +128,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             for kernel in data["kernels"]
         ),
     )
-    if missing := [name for name in _wanted() if name not in kernels]:
+    if missing := [name for name in _wanted(arch) if name not in kernels]:
         yield f"In the table of kernels, and not shown with this record yet: {', '.join(missing)}."
         yield ""
     yield "## The record, field by field"
@@ -161,9 +167,9 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             yield f"- {reason}: {'; '.join(_where(tests, len(columns)))}"
 
 
-def _wanted() -> Iterator[str]:
+def _wanted(arch: str) -> Iterator[str]:
     for kernel in table.load():
-        if kernel.arch == table.NATIVE:
+        if kernel.arch == arch:
             yield from (
                 f"{kernel.name} {setup.name}".strip()
                 for setup in table.setups(kernel.name, kernel.arch)
@@ -199,18 +205,26 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield ""
 
 
-def publish(matrix: Matrix) -> None:
+def publish(matrix: Matrix, arch: str) -> None:
     """Write both files."""
     data = keep(matrix)
-    if DATA.exists():
-        data = join(json.loads(DATA.read_text(encoding="utf-8")), data)
-    DATA.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    PAGE.write_text(render(data), encoding="utf-8")
+    kept = data_file(arch)
+    if kept.exists():
+        data = join(json.loads(kept.read_text(encoding="utf-8")), data)
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    kept.write_text(text, encoding="utf-8")
+    _write_page(data, arch)
+
+
+def _write_page(data: dict[str, Any], arch: str) -> None:
+    data_file(arch).with_suffix(".md").write_text(render(data, arch), encoding="utf-8")
 
 
 def main() -> None:
-    """The page of the data kept."""
-    PAGE.write_text(render(json.loads(DATA.read_text(encoding="utf-8"))), encoding="utf-8")
+    """The pages of the data kept."""
+    for arch in MACHINES:
+        if (kept := data_file(arch)).exists():
+            _write_page(json.loads(kept.read_text(encoding="utf-8")), arch)
 
 
 if __name__ == "__main__":
