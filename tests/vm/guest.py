@@ -136,9 +136,13 @@ def _vng(
     folders = [] if userland.is_ours else [REPOSITORY, kernel.root]
     exports = {"vmroot": userland.root} | {f"vm{i}": path for i, path in enumerate(folders)}
     options = [
-        f"-fsdev local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap "
-        f"-device virtio-9p-pci,fsdev={tag},mount_tag={tag}"
-        for tag, path in exports.items()
+        # With a thread for each CPU one may meet the int3 that another is patching code with.
+        "-accel tcg,thread=single",
+        *(
+            f"-fsdev local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap "
+            f"-device virtio-9p-pci,fsdev={tag},mount_tag={tag}"
+            for tag, path in exports.items()
+        ),
     ]
     foreign = []
     if not userland.is_ours:
