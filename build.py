@@ -10,7 +10,7 @@ this folder that name is this file).
 What it makes, beside the sources:
   src/container_oomkill/oomkill.bpf.o    bpf/ compiled, without DWARF
   container_oomkill._wire                bpf/oomkill.h as the C compiler lays it out
-  container_oomkill.libbpf._libbpf       libbpf and shim.c
+  container_oomkill.libbpf._libbpf       libbpf, shim.c and core_types.c
   container_oomkill._confine             confine.c, for giving up rights
   container_oomkill.identity._inotify    inotify, which Python itself does not have
 """
@@ -113,7 +113,7 @@ def libbpf_ffi() -> FFI:
     ffi.cdef((folder / "cdef.h").read_text())
     ffi.set_source(
         "container_oomkill.libbpf._libbpf",
-        (folder / "shim.c").read_text(),
+        "".join((folder / name).read_text() for name in ("shim.c", "core_types.c")),
         libraries=["bpf"],
         extra_compile_args=["-Wall", "-Werror"],
         py_limited_api=True,

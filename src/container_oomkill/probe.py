@@ -20,6 +20,7 @@ from .closing import Closing
 from .errors import BpfError, UnsupportedError, UsageError
 from .kernel_kills import read_kernel_kills
 from .libbpf.btf import struct_layout
+from .libbpf.core_types import KERNEL_TYPES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ NO_LOOK = (
     "create kprobe 'oom_evaluate_task",
 )
 HOOK_NUMBERS = {name: number for number, name in wire.HOOKS.items()}
-KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
 RING_BYTES = 1 << 20
 # A full cgroup is this close to its limit, in pages per CPU: what each CPU may have taken out of
 # the counter in advance (MEMCG_CHARGE_BATCH in mm/memcontrol.c).

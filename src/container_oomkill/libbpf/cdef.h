@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is used of libbpf (1.1 and newer) and of shim.c, for cffi. "..." is
+ * What is used of libbpf (1.1 and newer), of shim.c and core_types.c, for cffi. "..." is
  * filled in by the C compiler from libbpf's own headers.
  */
 
@@ -19,6 +19,7 @@ struct bpf_object_open_opts {
 
 struct bpf_object *bpf_object__open_mem(const void *obj_buf, size_t obj_buf_sz,
 					const struct bpf_object_open_opts *opts);
+struct btf *bpf_object__btf(const struct bpf_object *obj);
 int bpf_object__load(struct bpf_object *obj);
 void bpf_object__close(struct bpf_object *obj);
 
@@ -95,6 +96,7 @@ uint32_t btf_member_bit_offset(const struct btf_type *t, uint32_t member_idx);
 void shim_capture_log(bool debug);
 size_t shim_take_log(char *to, size_t size);
 void shim_trim_heap(void);
+void shim_free(void *memory);
 
 struct shim_ring {
 	size_t size;
@@ -108,3 +110,8 @@ unsigned long shim_ring_end(const struct shim_ring *ring);
 int shim_ring_next(const struct shim_ring *ring, unsigned long *position, const void **record,
 		   uint32_t *size);
 void shim_ring_release(struct shim_ring *ring, unsigned long position);
+
+/* core_types.c */
+
+int shim_core_types(const void *kernel, uint32_t kernel_size, const struct btf *object,
+		    void **subset, uint32_t *size);

@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 
 from ..closing import Closing
+from ..errors import BpfError
 from ._libbpf import ffi, lib
+from .core_types import CoreTypes, core_types
 from .status import check, check_pointer
 
 TYPE_CHECKING = False
@@ -70,9 +72,10 @@ class LoadedObject(Closing):
 class OpenObject(Closing):
     """An object libbpf has parsed and the kernel has not seen: the time for settings."""
 
-    def __init__(self, obj: Any, data: bytes) -> None:
+    def __init__(self, obj: Any, data: bytes, types: CoreTypes | None) -> None:
         self._obj = obj
         self._data = data
+        self._types = types
 
     def choose(self, programs: Iterable[str]) -> None:
         """Load these programs only; the others stay out of the kernel."""
@@ -98,6 +101,8 @@ class OpenObject(Closing):
 
     def load(self) -> LoadedObject:
         """Hand the object to the kernel; `BpfError` with the verifier's log if refused."""
+        if self._types is not None:
+            self._types.fill(self._obj)
         check(lib.bpf_object__load(self._obj), "load the BPF object")
         lib.shim_trim_heap()
         loaded = LoadedObject(self._obj, self._data)
@@ -108,6 +113,8 @@ class OpenObject(Closing):
         if self._obj is not None:
             lib.bpf_object__close(self._obj)
             self._obj = None
+        if self._types is not None:
+            self._types.close()
 
 
 def open_object(data: bytes, name: str, *, btf: str | None = None) -> OpenObject:
@@ -116,11 +123,18 @@ def open_object(data: bytes, name: str, *, btf: str | None = None) -> OpenObject
     options.sz = ffi.sizeof("struct bpf_object_open_opts")
     object_name = ffi.new("char[]", name.encode())
     options.object_name = object_name
-    if btf is not None:
-        btf_path = ffi.new("char[]", btf.encode())
+    types = core_types(btf)
+    path = btf if types is None else types.path
+    if path is not None:
+        btf_path = ffi.new("char[]", path.encode())
         options.btf_custom_path = btf_path
     obj = lib.bpf_object__open_mem(ffi.from_buffer(data), len(data), options)
-    return OpenObject(check_pointer(obj, "open the BPF object"), data)
+    try:
+        return OpenObject(check_pointer(obj, "open the BPF object"), data, types)
+    except BpfError:
+        if types is not None:
+            types.close()
+        raise
 
 
 def _program(obj: Any, name: str) -> Any:

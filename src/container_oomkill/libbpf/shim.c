@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -67,6 +68,11 @@ static size_t shim_take_log(char *to, size_t size)
 static void shim_trim_heap(void)
 {
 	malloc_trim(0);
+}
+
+static void shim_free(void *memory)
+{
+	free(memory);
 }
 
 /* --- the ring buffer ------------------------------------------------------ */

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the file with a kernel's types, gives libbpf the few of them that an object names.
+
+libbpf looks through all of a kernel's types once for each type of the object, and takes three
+quarters of the time to attach for it: see core_types.c. It reads types from a file when the object
+is loaded, so they are put into one that is in memory only.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..closing import Closing
+from ._libbpf import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
+
+
+class CoreTypes(Closing):
+    """A file in memory; `path` is for libbpf, `fill` for between opening and loading."""
+
+    def __init__(self, data: bytes, file: int) -> None:
+        self._data = data
+        self._file = file
+        self.path = _path(file)
+
+    def fill(self, obj: Any) -> None:
+        """Write the types there that an opened object names; where that fails, all of them."""
+        own = lib.bpf_object__btf(obj)
+        few = None if own == ffi.NULL else named(self._data, own)
+        _write(self._file, few or self._data)
+        self._data = b""
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def core_types(btf: str | None) -> CoreTypes | None:
+    """Read a kernel's types, by default the running one's; None where libbpf has to do it."""
+    try:
+        with open(btf or KERNEL_TYPES, "rb") as source:
+            data = source.read()
+        file = os.memfd_create("core-types")
+    except OSError:
+        return None  # libbpf's words for it are better
+    if os.path.exists(_path(file)):
+        return CoreTypes(data, file)
+    os.close(file)  # without /proc a file in memory has no name
+    return None
+
+
+def named(kernel: bytes, own: Any) -> bytes | None:
+    """Return those of a kernel's types that have a name among an object's, as BTF of their own.
+
+    With them comes what lies in them by value. None: these types cannot be read.
+    """
+    subset, size = ffi.new("void **"), ffi.new("uint32_t *")
+    if lib.shim_core_types(ffi.from_buffer(kernel), len(kernel), own, subset, size):
+        return None
+    try:
+        return bytes(ffi.buffer(subset[0], size[0]))
+    finally:
+        lib.shim_free(subset[0])
+
+
+def _path(file: int) -> str:
+    return f"/proc/self/fd/{file}"
+
+
+def _write(file: int, data: Any) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]
