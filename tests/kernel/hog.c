@@ -19,6 +19,7 @@
  *	child MIB		a child touches that much and waits
  *	sharer			a process with this very memory (CLONE_VM) waits
  *	times N			N children go on, one after the other; the parent waits for each
+ *	lock			keep what there is of memory now, even from the OOM reaper
  *	ready			print a line
  *	go			wait for a line, or the end, of standard input
  *	wait			wait for a signal
@@ -300,6 +301,9 @@ static void *run(void *unused)
 				wait(NULL);
 				exit(0);
 			}
+		} else if (!strcmp(what, "lock")) {
+			if (mlockall(MCL_CURRENT))
+				err(2, "mlockall");
 		} else if (!strcmp(what, "ready")) {
 			puts("ready");
 			fflush(stdout);

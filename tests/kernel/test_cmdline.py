@@ -75,7 +75,7 @@ def test_another_victim_than_the_one_that_asked(
 ) -> None:
     (cgroup,) = make_cgroups("/oomkill-cmdline")
     cgroup.limit(32)
-    script = "name big adj 1000 anon 20 ready wait"
+    script = "name big adj 1000 lock anon 20 ready wait"  # or the OOM reaper may be faster
     big = hog(cgroup, script).ready()
     held = HeldAtItsEnd(big.pid)
     hog(cgroup, "name small anon 16 ready wait")
