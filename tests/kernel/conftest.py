@@ -204,9 +204,18 @@ def attached_recorder(hook: str) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def recorder(attached_recorder: Recorder) -> Recorder:
-    """A recorder that has nothing left to say of the tests before."""
-    attached_recorder.skip_to_now()
+def recorder(attached_recorder: Recorder, hog_program: Path) -> Recorder:
+    """A recorder that has nothing left to say of the tests before.
+
+    A kill of its own comes behind all of theirs, in the ring as in the kernel's log: the hog, which
+    asks itself, ends only once its line is written.
+    """
+    with cgroups("/oomkill-before") as (cgroup,):
+        cgroup.limit(2)
+        last = Hog(hog_program, cgroup, "anon 4")
+        assert last.was_killed()
+        last.close()
+    attached_recorder.skip_past(last.pid)
     return attached_recorder
 
 

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from container_oomkill.kernel_kills import read_kernel_kills
+
 from .cgroups import Cgroup
 from .evidence import recorded
 
@@ -85,32 +87,48 @@ class Recorder:
         assert self.process.stderr is not None
         self._selector.register(self.process.stdout, selectors.EVENT_READ)
         self._unread = b""
+        self._kills = 0  # told, as the kernel counts them
         attached = self.process.stderr.readline()
         assert attached == f"attached by {hook}\n".encode(), (
             attached + self.process.stderr.read()
         ).decode()
+        self._kills_before = read_kernel_kills()
 
     def record(self) -> dict[str, Any]:
         """Return the next record; fails if none comes in time."""
+        record = self._next()
+        recorded(record)
+        return record
+
+    def skip_past(self, tid: int) -> None:
+        """Drop every record up to that of this victim, killed behind all that is to be dropped.
+
+        What waits in the pipe is not all of it: a recorder that nobody reads fills the pipe, and
+        has the rest still in its ring.
+        """
+        while self._next()["victims"][0]["tid"] != tid:
+            pass
+
+    def _next(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         deadline = time.monotonic() + DEADLINE
         while b"\n" not in self._unread:
-            assert self._selector.select(deadline - time.monotonic()), "no record came"
+            assert self._selector.select(deadline - time.monotonic()), self._none_came()
             read = os.read(self.process.stdout.fileno(), 65536)
             assert read, "the recorder ended: " + self.errors()
             self._unread += read
         line, self._unread = self._unread.split(b"\n", 1)
         record: dict[str, Any] = json.loads(line)
-        recorded(record)
+        self._kills += len(record["victims"]) + bool(record["oom"]["group"])
         return record
 
-    def skip_to_now(self) -> None:
-        """Drop what a failed test left unread."""
-        assert self.process.stdout is not None
-        while self._selector.select(0):
-            if not os.read(self.process.stdout.fileno(), 65536):
-                break
-        self._unread = b""
+    def _none_came(self) -> str:
+        """Whether a kill is missing, or was none: by the kernel's own count, since it attached."""
+        kills, before = read_kernel_kills(), self._kills_before
+        assert kills is not None
+        assert before is not None
+        told = f"of {kills - before} kills by the kernel's count it told {self._kills}"
+        return f"no record came: {told}"
 
     def errors(self) -> str:
         assert self.process.stderr is not None
