@@ -94,7 +94,8 @@ struct {
 
 /*
  * Raw tracepoint alone: OOM kills counted by each memory cgroup when last seen,
- * by kernfs id. The loader enters those above 0 from before its time.
+ * by kernfs id. The loader enters those above 0 from before its time, and with
+ * them OOMKILL_ENTERED.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -823,7 +824,8 @@ static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_coun
 {
 	struct task_struct *task = (struct task_struct *)arg;
 	struct mem_cgroup *memcg, *domain;
-	u64 id, kills, *seen, now, group;
+	u64 id, kills, *seen, before, now, group;
+	bool unsure = true;
 
 	if (!mark_victim_has_task()) {
 		if ((u32)arg != current_tid()) {
@@ -837,7 +839,10 @@ static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_coun
 		id = memcg_id(memcg);
 		kills = memcg_oom_kills(memcg);
 		seen = bpf_map_lookup_elem(&kills_seen, &id);
-		if (kills == (seen ? *seen : 0)) {
+		before = seen ? *seen : 0;
+		/* Read by the loader between the kernel's counting and this mark, perhaps. */
+		unsure = kills == (before & ~OOMKILL_ENTERED);
+		if (kills == before) {
 			c->marks++;
 			return;
 		}
@@ -852,12 +857,13 @@ static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_coun
 	    now - s->last_ns > GROUP_GAP_NS) {
 		begin_incident(s, c);
 		s->record.flags |= OOMKILL_INFERRED;
-		if (!memcg)
-			s->record.flags |= OOMKILL_KILL_UNSURE;
 		if (!domain)
 			s->record.flags |= OOMKILL_NODE_WIDE;
 		fill_incident(s, domain, task);
 	}
+	s->record.flags &= ~OOMKILL_KILL_UNSURE;
+	if (unsure)
+		s->record.flags |= OOMKILL_KILL_UNSURE;
 	s->last_ns = now;
 	fill_stats(s, task);
 	send_kill(s, c, task, marked_tid(arg));

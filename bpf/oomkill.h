@@ -34,6 +34,9 @@
 /* Of the processes the kernel looked at, how many are kept. */
 #define OOMKILL_CANDIDATES 12
 
+/* In the map "kills_seen": a count from before the program's time, as the loader read it. */
+#define OOMKILL_ENTERED 0x8000000000000000
+
 enum oomkill_kind {
 	OOMKILL_VICTIM = 1, /* struct oomkill_victim: one process was killed */
 	OOMKILL_END = 2, /* struct oomkill_header: the incident has no more victims */

@@ -109,6 +109,16 @@ def test_an_unsure_mark_counts_if_the_kernel_counted_one_more() -> None:
     assert bench.take(alone(5, 51, unsure)) == [([51], 5)]
 
 
+def test_the_kernel_counts_the_chosen_one_of_a_group_twice() -> None:
+    bench = Bench()
+    bench.take(member(1, 11))
+    bench.take(member(1, 12))
+    bench.kills = 10 + 3
+    assert bench.take(alone(2, 21, lib.OOMKILL_KILL_UNSURE)) == [([11, 12], 2)]
+    bench.kills += 1
+    assert bench.take(alone(3, 31, lib.OOMKILL_KILL_UNSURE)) == [([31], 4)]
+
+
 def test_a_broken_record_does_not_lose_the_open_incident() -> None:
     bench = Bench()
     bench.take(member(1, 11))

@@ -75,7 +75,8 @@ class Assembler:
         raw = wire.victim(data)
         if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
             return
-        self._kills += 1
+        # Of a group the kernel counts the chosen process twice.
+        self._kills += 1 + bool(raw["flags"] & lib.OOMKILL_GROUP and not self._open)
         raw["header.incident"] += self._first
         incident = self._complete(self.decoder.decode(raw))
         if self._open:

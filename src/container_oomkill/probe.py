@@ -123,11 +123,14 @@ class Probe(Closing):
     def enter_earlier_kills(self, counted: Iterable[tuple[str, int, int]]) -> None:
         """Tell the raw tracepoint which cgroups had kills before it came, by `kills_by_cgroup`.
 
-        It knows a kill from a mere mark by the cgroup's own count of kills having grown.
+        It knows a kill from a mere mark by the cgroup's own count of kills having grown. One may
+        have been counted and not yet marked when the count was read, so these say where they are
+        from: a first mark that finds the very same number is sent as one that may be a kill.
         """
         if self.hook == "raw_tracepoint" and isinstance(self._maps, libbpf.LoadedObject):
             for _, cgroup_id, kills in counted:
-                self._maps.write_new("kills_seen", wire.u64(cgroup_id), wire.u64(kills))
+                entered = wire.u64(kills | wire.lib.OOMKILL_ENTERED)
+                self._maps.write_new("kills_seen", wire.u64(cgroup_id), entered)
 
     def counters(self) -> dict[str, int]:
         """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""

@@ -13,6 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from container_oomkill import object_file
+from container_oomkill.assembly import Assembler
+from container_oomkill.host import read_host
+from container_oomkill.incident import Decoder
+from container_oomkill.kernel_kills import read_kernel_kills
+from container_oomkill.probe import attach
+
 from .cgroups import MIB, Cgroup
 from .kernel_log import KernelLog
 from .processes import DEADLINE, Hog, Recorder
@@ -69,6 +76,29 @@ def test_two_groups_are_two_incidents(
         sequences.append(record["sequence"])
         assert {victim["pid"] for victim in record["victims"]} == {small.pid, big.pid}
     assert sequences[1] == sequences[0] + 1
+
+
+def test_a_kill_the_kernel_had_counted_when_the_loader_looked(
+    hook: str, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """Between the kernel's count and its mark; what counts kills knows one from a mark by that."""
+    (cgroup,) = make_cgroups("/oomkill-counted")
+    cgroup.limit(16)
+    with attach(object_file.read_object(), hook=hook) as probe:
+        host = read_host(None)
+        told = Assembler(Decoder(host), time.monotonic, read_kernel_kills, probe.kills_before)
+        probe.enter_earlier_kills([(cgroup.path, cgroup.id(), 1)])
+        killed = []
+        for _ in range(2):
+            killed.append(hog(cgroup, "anon 32"))
+            assert killed[-1].was_killed()
+        incidents = [
+            incident
+            for data, position in probe.ring.read()
+            for incident, _ in told.take(data, position)
+            if incident.victims[0].cgroup == cgroup.path
+        ]
+    assert [incident.victims[0].pid for incident in incidents] == [each.pid for each in killed]
 
 
 @pytest.fixture
