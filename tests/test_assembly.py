@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from container_oomkill.assembly import QUIET_SECONDS, Assembler
+from container_oomkill.assembly import NO_END_SECONDS, QUIET_SECONDS, Assembler
 from container_oomkill.errors import RecordError
 from container_oomkill.incident import Decoder, Host, Incident
 from container_oomkill.wire import lib
@@ -45,8 +45,8 @@ def show(completed: object) -> list[tuple[list[int | None], int]]:
     return [([victim.pid for victim in incident.victims], at) for incident, at in whole]
 
 
-def member(incident: int, pid: int) -> bytes:
-    head = {"incident": incident}
+def member(incident: int, pid: int, hook: int = lib.OOMKILL_HOOK_FENTRY) -> bytes:
+    head = {"incident": incident, "hook": hook}
     return records.victim(head=head, flags=lib.OOMKILL_GROUP, process__pid=pid, points=9)
 
 
@@ -83,18 +83,40 @@ def test_a_group_whose_end_mark_was_lost_is_whole_when_the_next_incident_begins(
     assert bench.take(alone(2, 21)) == [([11, 12], 2), ([21], 3)]
 
 
-def test_a_group_without_an_end_mark_is_whole_when_nothing_more_comes() -> None:
+@pytest.mark.parametrize(
+    ("hook", "seconds"),
+    [
+        (lib.OOMKILL_HOOK_FENTRY, NO_END_SECONDS),
+        (lib.OOMKILL_HOOK_KPROBE, NO_END_SECONDS),
+        (lib.OOMKILL_HOOK_RAW_TRACEPOINT, QUIET_SECONDS),
+    ],
+)
+def test_a_group_without_an_end_mark_is_whole_when_nothing_more_comes(
+    hook: int, seconds: float
+) -> None:
     bench = Bench()
-    bench.take(member(1, 11))
-    bench.clock.now += QUIET_SECONDS / 2
-    bench.take(member(1, 12))
-    bench.clock.now += QUIET_SECONDS * 0.9
+    bench.take(member(1, 11, hook))
+    bench.clock.now += seconds / 2
+    bench.take(member(1, 12, hook))
+    bench.clock.now += seconds * 0.9
     assert bench.overdue() == []
-    assert bench.assembler.seconds_left() == pytest.approx(QUIET_SECONDS * 0.1)
-    bench.clock.now += QUIET_SECONDS
+    assert bench.assembler.seconds_left() == pytest.approx(seconds * 0.1)
+    bench.clock.now += seconds
     assert bench.assembler.seconds_left() == 0
     assert bench.overdue() == [([11, 12], 2)]
     assert bench.overdue() == []
+
+
+def test_a_victim_that_comes_after_all_is_said_to_be_lost() -> None:
+    """Whoever goes on from the account takes its incident for one that was delivered."""
+    bench = Bench()
+    bench.take(member(1, 11))
+    bench.clock.now += NO_END_SECONDS
+    assert bench.overdue() == [([11], 1)]
+    with pytest.raises(RecordError, match="incident 1, which was told without it"):
+        bench.take(member(1, 12))
+    assert bench.take(records.end(incident=1)) == []
+    assert bench.take(alone(2, 21)) == [([21], 4)]
 
 
 def test_an_unsure_mark_counts_if_the_kernel_counted_one_more() -> None:
@@ -125,3 +147,14 @@ def test_a_broken_record_does_not_lose_the_open_incident() -> None:
     with pytest.raises(RecordError):
         bench.take(b"broken")
     assert bench.take(records.end(incident=1)) == [([11], 3)]
+
+
+def test_a_broken_record_is_not_a_gap_as_well() -> None:
+    bench = Bench()
+    bench.take(records.victim(head={"sequence": 1}))
+    with pytest.raises(RecordError):
+        bench.take(b"broken")
+    bench.take(records.victim(head={"sequence": 3, "incident": 2}))
+    assert bench.assembler.missing == 0
+    bench.take(records.victim(head={"sequence": 5, "incident": 3}))
+    assert bench.assembler.missing == 1

@@ -3,7 +3,8 @@
 
 Almost every incident has one victim and is whole at once. With memory.oom.group more follow, up to
 the kernel's end mark. Where no end mark comes (raw tracepoint alone, or one that was lost), the
-incident is whole when the next one begins or nothing more came for a while.
+incident is whole when the next one begins or nothing more came for a while: where one should come,
+for longer than a kernel takes between two victims, even one whose trigger has its CPU throttled.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from . import wire
+from .errors import RecordError
 from .incident import Decoder, Incident, join
 from .wire import lib
 
 # Longer than the kernel side's own limit between two victims of a group, GROUP_GAP_NS.
 QUIET_SECONDS = 0.6
+NO_END_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -55,13 +58,19 @@ class Assembler:
         self._sequence: int | None = None
         self.missing = 0  # records that the numbers skip
         self._open: _Open | None = None
+        self._overdue: int | None = None  # the incident that was last given up waiting for
 
     def take(self, data: bytes, position: int) -> Iterator[tuple[Incident, int]]:
         """Yield the incidents this record completes, with the position to release up to.
 
         Raises `RecordError` for a record that makes no sense.
         """
-        header = wire.header(data)
+        try:
+            header = wire.header(data)
+        except RecordError:
+            if self._sequence is not None:
+                self._sequence += 1  # it had the next one: that is no gap as well
+            raise
         if self._sequence is not None:
             self.missing += max(0, header["sequence"] - self._sequence - 1)
         self._sequence = header["sequence"]
@@ -72,6 +81,8 @@ class Assembler:
                 self._open.release = position
                 yield self._close()
             return
+        if header["incident"] == self._overdue:
+            raise RecordError(f"victim of incident {self._overdue}, which was told without it")
         raw = wire.victim(data)
         if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
             return
@@ -82,7 +93,8 @@ class Assembler:
         if self._open:
             incident = join(self._open.incident, incident)
         if incident.oom.group:
-            deadline = self._clock() + QUIET_SECONDS
+            alone = header["hook"] == lib.OOMKILL_HOOK_RAW_TRACEPOINT
+            deadline = self._clock() + (QUIET_SECONDS if alone else NO_END_SECONDS)
             self._open = _Open(incident, header["incident"], position, deadline)
         else:
             yield incident, position
@@ -90,6 +102,7 @@ class Assembler:
     def overdue(self) -> Iterator[tuple[Incident, int]]:
         """Yield the open incident if nothing more came for it."""
         if self._open and self._clock() >= self._open.deadline:
+            self._overdue = self._open.number
             yield self._close()
 
     def flush(self) -> Iterator[tuple[Incident, int]]:
