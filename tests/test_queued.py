@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import errno
+import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -74,3 +76,30 @@ def test_a_broken_log_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert sink.oldest() is None
     errors = capsys.readouterr().err
     assert errors.count("no longer logged: No space left on device") == 1
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_log_that_breaks_while_it_is_full_and_given_more() -> None:
+    def full(_: Incident) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    given = incident(1)
+    for _ in range(500):
+        lost: list[None] = []
+        sink = Queued(full, lambda lost=lost: lost.append(None), size=1)  # type: ignore[misc]
+        for _ in range(40):
+            sink(given)
+        while sink.depth():
+            pass
+        sink.close()  # at once: nobody takes what still waits
+        assert len(lost) == 40
+        assert sink.oldest() is None

@@ -40,19 +40,24 @@ class Queued:
         self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
         self._numbers: deque[int] = deque()  # of those waiting and the one being written
         self._broken = False
+        self._lock = threading.Lock()  # what is above changes together
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def __call__(self, incident: Incident) -> None:
-        if self._broken:
+        if not self._taken(incident):
             self._on_lost()
-            return
-        self._numbers.append(incident.sequence)
-        try:
-            self._waiting.put_nowait(incident)
-        except queue.Full:
-            self._numbers.pop()
-            self._on_lost()
+
+    def _taken(self, incident: Incident) -> bool:
+        with self._lock:
+            if self._broken:
+                return False
+            try:
+                self._waiting.put_nowait(incident)
+            except queue.Full:
+                return False
+            self._numbers.append(incident.sequence)
+            return True
 
     def oldest(self) -> int | None:
         """Return the number of the oldest incident that is not written yet; None: all are."""
@@ -68,7 +73,8 @@ class Queued:
     def close(self) -> None:
         """Wait a moment for what is left to be written; say what is not by then."""
         try:
-            self._waiting.put(None, timeout=PATIENCE_SECONDS)
+            if not self._broken:  # else nobody would take it
+                self._waiting.put(None, timeout=PATIENCE_SECONDS)
         except queue.Full:
             pass
         else:
@@ -82,12 +88,15 @@ class Queued:
             try:
                 self._sink(incident)
             except OSError as error:
-                self._broken = True
+                with self._lock:
+                    self._broken = True
+                    left = len(self._numbers)
+                    self._numbers.clear()
                 words = f"container-oomkill: incidents are no longer logged: {error.strerror}"
                 print(words, file=sys.stderr)  # noqa: T201 - the user's line
-                for _ in range(len(self._numbers)):
-                    self._numbers.popleft()
+                for _ in range(left):
                     self._on_lost()
                 return
-            self._numbers.popleft()
+            with self._lock:
+                self._numbers.popleft()
         self._at_end()
