@@ -14,6 +14,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 
 #if defined(__x86_64__)
@@ -65,6 +66,7 @@ static const int denied[] = {
 	SYS_pivot_root,
 	SYS_chroot,
 	SYS_fsopen, /* other views */
+	SYS_fsmount,
 	SYS_move_mount,
 	SYS_open_tree,
 	SYS_setns,
@@ -75,6 +77,7 @@ static const int denied[] = {
 	SYS_finit_module,
 	SYS_delete_module,
 	SYS_kexec_load, /* the kernel's */
+	SYS_kexec_file_load,
 	SYS_reboot,
 	SYS_swapon,
 	SYS_swapoff,
@@ -82,6 +85,8 @@ static const int denied[] = {
 	SYS_syslog,
 	SYS_settimeofday,
 	SYS_clock_settime,
+	SYS_adjtimex,
+	SYS_clock_adjtime,
 	SYS_sethostname,
 	SYS_setdomainname,
 	SYS_keyctl,
@@ -93,23 +98,40 @@ static const int denied[] = {
 
 #define DENIED (sizeof(denied) / sizeof(denied[0]))
 
+/*
+ * clone() starts threads, and would start a process with every capability in a
+ * user namespace of its own. Of clone3() a filter does not see the flags: the C
+ * library takes ENOSYS for an older kernel, and goes back to clone().
+ */
+#define NAMESPACES                                                                                 \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+	 CLONE_NEWPID | CLONE_NEWNET)
+#define LAST (DENIED + 10)
+
 static int confine_system_calls(void)
 {
 #ifdef NATIVE
-	struct sock_filter code[DENIED + 6];
+	struct sock_filter code[LAST + 1];
 	struct sock_fprog program = { .filter = code };
 	size_t at = 0;
 
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 						  offsetof(struct seccomp_data, arch));
-	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 0, DENIED + 3);
+	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 0, LAST - 2);
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 						  offsetof(struct seccomp_data, nr));
 	code[at++] =
-		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FOREIGN_ABI, DENIED + 1, 0);
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FOREIGN_ABI, LAST - 4, 0);
 	for (size_t i = 0; i < DENIED; i++)
 		code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied[i],
-							  DENIED - i, 0);
+							  LAST - 5 - i, 0);
+	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
+	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 2);
+	/* The flags are its first argument, whose lower half comes first. */
+	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						  offsetof(struct seccomp_data, args));
+	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, 1, 0);
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
 	program.len = at;

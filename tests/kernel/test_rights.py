@@ -76,9 +76,33 @@ import ctypes, errno, os
 from container_oomkill import confine
 confine.process()
 libc = ctypes.CDLL(None, use_errno=True)
-for number in (321, 298, 59, 322, 101, 310, 165, 308, 272, 175, 246, 425):
+for number in (
+    321, 298, 59, 322, 101, 310, 165, 308, 272, 432, 175, 246, 320, 305, 159, 425
+):
     libc.syscall(number, -1, 0, 0, 0, 0, 0)
     assert ctypes.get_errno() == errno.EPERM, number
 assert os.getpid() == libc.syscall(39)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers below are x86-64's")
+def test_no_way_into_a_namespace_of_its_own() -> None:
+    """There a process would have every capability again; threads are still to be had."""
+    script = """
+import ctypes, errno, os, signal, threading
+from container_oomkill import confine
+confine.process()
+libc = ctypes.CDLL(None, use_errno=True)
+for kind in (17, 25, 26, 27, 28, 29, 30):  # CLONE_NEW*, as bits
+    child = libc.syscall(56, 1 << kind | signal.SIGCHLD, 0, 0, 0, 0)
+    if child == 0:
+        os._exit(0)
+    assert (child, ctypes.get_errno()) == (-1, errno.EPERM), kind
+libc.syscall(435, 0, 0)
+assert ctypes.get_errno() == errno.ENOSYS
+ran = threading.Event()
+threading.Thread(target=ran.set).start()
+assert ran.wait(60)
 """
     subprocess.run([sys.executable, "-c", script], check=True)
