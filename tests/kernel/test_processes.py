@@ -118,8 +118,8 @@ def test_a_storm(
     for cgroup in sides:
         # What the kernel itself keeps of the dead for a while counts as well, 1.3 MiB of it at this
         # speed. In a smaller cgroup that leaves fork() nothing, with the parent alone to be killed.
-        cgroup.limit(8)
-    started = [hog(cgroup, f"times {KILLS // 2} adj 1000 anon 16") for cgroup in sides]
+        cgroup.limit(4)
+    started = [hog(cgroup, f"times {KILLS // 2} adj 1000 anon 8") for cgroup in sides]
     records, killed = [], []
     for _ in range(KILLS):  # the log is short: read as it comes
         records.append(recorder.record())
