@@ -247,6 +247,17 @@ class TestIncident:
         assert "And 10 more: the raw record has them." in shown
         assert "nginx pid 9 3.0 MiB 0 800" in shown
 
+    def test_a_pid_is_no_amount(self, exporter: Exporter) -> None:
+        victims = (victim(pid_in_container=14406, uid=100999),)
+        shown = self.shown(exporter, victims=victims)
+        assert "pid in its container 14406 " in shown
+        assert "user id 100999 " in shown
+
+    @pytest.mark.parametrize("order", [-(1 << 63), -5, 64, (1 << 31) - 1, (1 << 64) - 1])
+    def test_an_impossible_order_is_shown_as_it_is(self, exporter: Exporter, order: int) -> None:
+        shown = self.shown(exporter, oom=replace(incident().oom, order=order))
+        assert f"pages asked for order {order} " in shown
+
     def test_inferred_is_said(self, exporter: Exporter) -> None:
         assert "Inferred:" in self.shown(exporter, inferred=True)
 

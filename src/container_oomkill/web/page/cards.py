@@ -19,6 +19,7 @@ VICTIMS_MAX = 50  # rows; a group may have thousands
 PATH_COLUMNS = 72
 CMDLINE_COLUMNS = 300
 SYSRQ_ORDER = -1
+ORDER_MAX = 63  # above any kernel's MAX_PAGE_ORDER
 
 Facts = Iterable[tuple[str, "h.Node"]]
 
@@ -54,9 +55,9 @@ def victim(incident: Incident) -> h.Element:
         [
             ("process", task(victim.command, victim.pid)),
             *_command_line(victim),
-            ("pid in its container", number(victim.pid_in_container)),
+            ("pid in its container", _pid(victim.pid_in_container)),
             ("started by", task(victim.parent_command, victim.ppid)),
-            ("user id", unknown() if victim.uid is None else str(victim.uid)),
+            ("user id", _pid(victim.uid)),
             (
                 "lived",
                 unknown() if victim.uptime_seconds is None else duration(victim.uptime_seconds),
@@ -77,6 +78,11 @@ def victim(incident: Incident) -> h.Element:
     )
 
 
+def _pid(pid: int | None) -> h.Node:
+    """A name, not an amount: no thousands apart."""
+    return unknown() if pid is None else str(pid)
+
+
 def _command_line(victim: Victim) -> Facts:
     """Only where it was asked for, and could be read."""
     return [("command line", name(victim.cmdline, CMDLINE_COLUMNS))] if victim.cmdline else []
@@ -92,12 +98,19 @@ def trigger(incident: Incident) -> h.Element:
         "Who asked for memory",
         [
             ("process", [task(trigger.command, trigger.pid), ", the one killed" if same else None]),
-            ("pages asked for", unknown() if oom.order is None else number(1 << oom.order)),
+            ("pages asked for", _pages(oom.order)),
             ("gfp mask", unknown() if oom.gfp_mask is None else f"{oom.gfp_mask:#x}"),
             ("cgroup", name(trigger.cgroup, PATH_COLUMNS)),
             ("container", _asker(incident, trigger)),
         ],
     )
+
+
+def _pages(order: int | None) -> h.Node:
+    """2 to its power; of an order no kernel has, the order: its power may have any size."""
+    if order is None:
+        return unknown()
+    return number(1 << order) if 0 <= order <= ORDER_MAX else f"order {order}"
 
 
 def _asker(incident: Incident, trigger: Trigger) -> h.Node:
