@@ -23,6 +23,28 @@ def test_metrics(exporter: Exporter) -> None:
     assert b"process_resident_memory_bytes" in answer.body
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/"])
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True),
+        ("deflate, GZIP;q=0.5", True),
+        ("gzip ; q=0.001", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, identity", False),
+        ("identity, gzip ;q = 0.0", False),
+        ("x-gzip, br", False),
+        ("", False),
+    ],
+)
+def test_gzip_is_for_who_takes_it(
+    exporter: Exporter, path: str, accepted: str, packed: bool
+) -> None:
+    answer = ask(exporter.addresses[0], get(path, f"Accept-Encoding: {accepted}"))
+    assert ("content-encoding" in answer.headers) is packed
+    assert answer.body.startswith(b"\x1f\x8b") is packed
+
+
 def test_openmetrics_and_gzip_by_negotiation(exporter: Exporter) -> None:
     exporter.sink(incident())
     accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5"

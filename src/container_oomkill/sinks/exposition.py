@@ -24,12 +24,12 @@ from .prometheus import (
     choose_encoder,
     generate_latest,
     go_float,
-    gzip_accepted,
 )
 
 OPENMETRICS = "application/openmetrics-text"
 END = b"# EOF\n"
 ESCAPING = re.compile(r";\s*escaping=(dots|values)")
+NO_WEIGHT = re.compile(r"q=0(\.0*)?")
 LINES_A_PIECE = 250
 VALUE_MAX = 256  # characters of a label's value
 
@@ -154,6 +154,15 @@ def _pieces(families: Iterable[Family], accept: str) -> Iterator[bytes]:
             yield piece.encode()
     if openmetrics:
         yield END
+
+
+def gzip_accepted(accept_encoding: str) -> bool:
+    """Whether the client takes gzip; with ``q=0`` it says that it does not (RFC 9110, 12.4.2)."""
+    for each in accept_encoding.lower().split(","):
+        coding, *parameters = (part.replace(" ", "") for part in each.split(";"))
+        if coding == "gzip":
+            return not any(NO_WEIGHT.fullmatch(parameter) for parameter in parameters)
+    return False
 
 
 def gzip(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -60,7 +60,7 @@ def _import() -> None:
 _import()
 
 from prometheus_client import ProcessCollector, generate_latest  # noqa: E402
-from prometheus_client.exposition import choose_encoder, gzip_accepted  # noqa: E402
+from prometheus_client.exposition import choose_encoder  # noqa: E402
 from prometheus_client.metrics_core import Metric  # noqa: E402
 from prometheus_client.registry import Collector  # noqa: E402
 from prometheus_client.samples import Sample  # noqa: E402
@@ -78,5 +78,4 @@ __all__ = [
     "choose_encoder",
     "generate_latest",
     "go_float",
-    "gzip_accepted",
 ]

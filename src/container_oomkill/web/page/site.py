@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ...sinks.exposition import gzip
-from ...sinks.prometheus import gzip_accepted
+from ...sinks.exposition import gzip, gzip_accepted
 from ..request import Request
 from ..response import EVENTS, HTML, JSON, Response, text
 from .assets import Assets
