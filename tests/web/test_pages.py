@@ -204,6 +204,21 @@ class TestIncident:
         assert "not told apart 8.0 MiB 6 %" in shown
         assert "Approximate: cgroups below had not handed up all of their numbers." in shown
 
+    @pytest.mark.parametrize("kernel_bytes", [10 * MIB, None])  # before 5.18 of unknown size
+    def test_sockets_are_told_apart_from_the_kernels_own(
+        self, exporter: Exporter, kernel_bytes: int | None
+    ) -> None:
+        domain = incident().domain
+        assert domain is not None
+        slab, sock = 10 * MIB, 58 * MIB
+        stat = replace(
+            STAT, kernel_bytes=kernel_bytes, slab_unreclaimable_bytes=slab, sock_bytes=sock
+        )
+        shown = self.shown(exporter, domain=replace(domain, stat=stat))
+        assert "kernel 10.0 MiB 8 % " in shown
+        assert "socket buffers 58.0 MiB 45 % " in shown
+        assert "not told apart" not in shown
+
     def test_where_the_memory_was_by_the_victims(self, exporter: Exporter) -> None:
         domain = incident().domain
         assert domain is not None

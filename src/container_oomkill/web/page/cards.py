@@ -39,12 +39,17 @@ def domain(incident: Incident) -> h.Element:
         ("swappiness", number(domain.swappiness)),
         ("capacity", amount(incident.oom.total_bytes)),
     ]
-    return _card("domain", "The limit that was reached", [*facts, *_kernel(domain.stat)])
+    return _card("domain", "The limit that was reached", [*facts, *_in_stat(domain.stat)])
 
 
-def _kernel(stat: Stat | None) -> Facts:
-    parts = memory.in_kernel(stat) if stat else []
-    return [(f"kernel: {what}", amount(bytes_)) for what, bytes_ in parts]
+def _in_stat(stat: Stat | None) -> Facts:
+    """What the bar has as one, and what it may have none of."""
+    if stat is None:
+        return
+    for what, bytes_ in memory.in_kernel(stat):
+        yield f"kernel: {what}", amount(bytes_)
+    if stat.sock_bytes is not None:
+        yield "socket buffers", amount(stat.sock_bytes)
 
 
 def victim(incident: Incident) -> h.Element:

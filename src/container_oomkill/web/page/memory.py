@@ -19,6 +19,7 @@ KINDS = {
     "shmem": "shared memory, tmpfs",
     "file": "page cache",
     "kernel": "kernel",
+    "sockets": "socket buffers",
     "tables": "page tables",
     "rest": "not told apart",
 }
@@ -27,7 +28,6 @@ IN_KERNEL = {
     "pagetables_bytes": "page tables",
     "slab_reclaimable_bytes": "slab, reclaimable",
     "slab_unreclaimable_bytes": "slab, unreclaimable",
-    "sock_bytes": "sockets",
 }
 
 
@@ -99,6 +99,7 @@ def _of_stat(stat: Stat, usage: int | None, limit: int | None) -> Breakdown | No
         "shmem": shmem,
         "file": None if stat.file_bytes is None else max(0, stat.file_bytes - (shmem or 0)),
         "kernel": _kernel(stat),
+        "sockets": stat.sock_bytes,  # which `kernel` of memory.stat leaves out
     }
     parts = [Part(kind, bytes_) for kind, bytes_ in sizes.items() if bytes_ is not None]
     if not parts:
