@@ -14,6 +14,7 @@ import pytest
 
 from container_oomkill.exporter import Exporter
 from container_oomkill.incident import Candidate, Container, Incident, Stat, Trigger, Victim
+from container_oomkill.sinks.text import UNRESOLVED
 
 from ..incidents import BOOT_NS, MIB, container, incident, victim
 from .client import ask, get, make_exporter
@@ -191,7 +192,23 @@ class TestIncident:
     def test_verdict_and_who(self, exporter: Exporter) -> None:
         shown = self.shown(exporter, verdict="its own limit (128.0 MiB): all of it")
         assert "Its own limit (128.0 MiB): all of it" in shown
-        assert "Container app , pod cart-7d9f4 , namespace shop , image registry/cart:1.2" in shown
+        who = "in container app , pod cart-7d9f4 , namespace shop , image registry/cart:1.2"
+        assert f"Killed: python3 pid 4711, {who}" in shown
+
+    def test_killed_is_named_where_the_verdict_names_nobody(self, exporter: Exporter) -> None:
+        shown = self.shown(
+            exporter,
+            verdict="its own limit (16.0 MiB): 99 % (15.9 MiB) is the kernel's own memory",
+            victims=(victim(command="piper", pid=7, cgroup="/apart"), victim(pid=8)),
+            container=Container(),
+        )
+        assert "Killed: piper pid 7 and 1 other, in no container that is known, in /apart" in shown
+
+    @pytest.mark.parametrize("reason", UNRESOLVED)
+    def test_why_a_container_has_no_name(self, exporter: Exporter, reason: str) -> None:
+        shown = self.shown(exporter, container=container(None, unresolved=reason))
+        assert f"its name is unknown: {UNRESOLVED[reason]}" in shown
+        assert f"unknown: {reason}" not in shown
 
     def test_where_the_memory_was_by_memory_stat(self, exporter: Exporter) -> None:
         domain = incident().domain

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...diagnosis import next_steps
+from ...sinks.text import UNRESOLVED
 from . import cards, memory
 from .bar import explained
 from .filters import named
 from .frame import Around, page
-from .words import ago, moment, name, plain, scope, unknown
+from .words import ago, moment, name, pid, plain, plural, scope, unknown
 
 if TYPE_CHECKING:
     from ...incident import Incident
@@ -62,11 +63,16 @@ def _verdict(incident: Incident) -> h.Node:
 
 
 def _who(incident: Incident) -> Iterator[h.Node]:
+    """What was killed and where: a verdict of the kernel's own memory names nobody."""
+    victim, others = incident.victims[0], len(incident.victims) - 1
+    yield ["Killed: ", h.span(".strong")[name(victim.command)], f" {pid(victim.pid)}"]
+    if others:
+        yield f" and {plural(others, 'other')}"
     container = incident.container
     if container.id is None and container.name is None:
-        yield ["A process in no container that is known, in ", name(incident.victims[0].cgroup)]
+        yield [", in no container that is known, in ", name(victim.cgroup)]
         return
-    yield ["Container ", h.span(".strong")[name(named(incident)["container"])]]
+    yield [", in container ", h.span(".strong")[name(named(incident)["container"])]]
     for what, text in (
         ("pod", container.pod),
         ("namespace", container.namespace),
@@ -76,8 +82,8 @@ def _who(incident: Incident) -> Iterator[h.Node]:
     ):
         if text:
             yield [f", {what} ", name(text, PATH_COLUMNS)]
-    if container.unresolved:
-        yield [", its name is unknown: ", name(container.unresolved)]
+    if (reason := container.unresolved) is not None:
+        yield [", its name is unknown: ", name(UNRESOLVED.get(reason, reason), PATH_COLUMNS)]
 
 
 def _memory(incident: Incident) -> h.Element:

@@ -79,7 +79,9 @@ def _filters(incidents: Sequence[Incident], wanted: Filter, around: Around) -> h
             h.select("#scope", name="scope")[
                 h.option(value="", selected=not wanted.scope)["any"],
                 (
-                    h.option(value=key, selected=key == wanted.scope)[f"{word} ({key})"]
+                    h.option(value=key, selected=key == wanted.scope)[
+                        word if word == key else f"{word} ({key})"
+                    ]
                     for key, (_, word) in SCOPES.items()
                 ),
             ],

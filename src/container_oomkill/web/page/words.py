@@ -94,5 +94,9 @@ def container_name(incident: Incident) -> str | None:
     return container.name or short_id(container) or incident.victims[0].cgroup
 
 
-def task(command: str | None, pid: int | None) -> h.Node:
-    return [name(command), h.span(".pid")[" ", "pid ", UNKNOWN if pid is None else str(pid)]]
+def pid(number_: int | None) -> str:
+    return f"pid {UNKNOWN if number_ is None else number_}"
+
+
+def task(command: str | None, number_: int | None) -> h.Node:
+    return [name(command), h.span(".pid")[" ", pid(number_)]]
