@@ -177,7 +177,6 @@ def attach(
     if btf is not None and not os.access(btf, os.R_OK):
         raise UsageError(f"read the kernel's types from {btf}: no such file, or not readable")
     libbpf.capture_log(debug=debug)
-    kills = read_kernel_kills()  # none of them ours
     refused: dict[str, BpfError] = {}
     for rung in PROGRAMS if hook is None else (hook,):
         try:
@@ -186,10 +185,9 @@ def attach(
             refused[rung] = error
             continue
         probe.refused = refused
-        probe.account.kills = kills
         if pins is not None:
             try:
-                probe.take_up(pins, kills)
+                probe.take_up(pins, probe.account.kills)
             except BaseException:
                 probe.close()
                 raise
@@ -240,6 +238,7 @@ def _attach_programs(
         probe = Probe(hook, found, looks=looks, btf=btf)
         probe._attached_at = found.attached_at()
         probe.number = found.number
+        probe.account.kills = read_kernel_kills()
         return probe
     with libbpf.open_object(data, "oomkill", btf=btf) as opened:
         opened.choose(programs)
@@ -250,6 +249,8 @@ def _attach_programs(
         loaded = opened.load()
     links: list[libbpf.Link] = []
     number = 0
+    # None of them ours. As late as can be: the verifier's work, rung by rung, may take seconds.
+    kills = read_kernel_kills()
     try:
         links.extend(map(loaded.attach, programs))
         if pins is not None:
@@ -261,4 +262,5 @@ def _attach_programs(
         loaded.close()
         raise
     probe.number = number
+    probe.account.kills = kills
     return probe

@@ -18,6 +18,11 @@ from typing import Any
 
 import pytest
 
+from container_oomkill.kernel_kills import read_kernel_kills
+from container_oomkill.libbpf.object import LoadedObject, OpenObject
+from container_oomkill.object_file import read_object
+from container_oomkill.probe import attach
+
 from ..prometheus.server import prometheus, wait_for
 from .cgroups import MIB, Cgroup
 from .kernel_log import KernelLog
@@ -134,6 +139,25 @@ def test_what_it_serves(
     assert exporter.process.returncode == 0
     assert errors == ""
     assert "OOM  /oomkill-served  limit 32.0 MiB reached" in out
+
+
+def test_a_kill_while_it_is_being_loaded_is_none_that_it_missed(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-before")
+    cgroup.limit(32)
+    load = OpenObject.load
+
+    def kill_and_load(opened: OpenObject) -> LoadedObject:
+        assert hog(cgroup, "anon 64").was_killed()
+        return load(opened)
+
+    monkeypatch.setattr(OpenObject, "load", kill_and_load)
+    before = read_kernel_kills()
+    with attach(read_object(), hook=hook) as probe:
+        assert before is not None
+        assert probe.kills_before is not None
+        assert probe.kills_before > before
 
 
 def test_a_kill_is_remembered_past_sigkill(
