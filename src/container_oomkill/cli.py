@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from . import standard_streams
 from .arguments import as_given, parse
@@ -101,6 +102,7 @@ def exporter(args: Namespace) -> int:
 
     settings = ExporterSettings.from_args(args)
     stop = Stop()
+    started = time.time()
     with _attached_in_time(args, settings, stop) as attached:
         from contextlib import ExitStack
 
@@ -125,6 +127,8 @@ def exporter(args: Namespace) -> int:
                 render=json_lines.render,
                 node=args.node,
                 kernel_kills_before=attached.kills_before,
+                # What pinned hooks told an earlier process is not on this one's pages.
+                watched_since=max(started, attached.attached_at()),
             ) as serving,
         ):
             slow: list[Queued] = []

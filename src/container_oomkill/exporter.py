@@ -51,13 +51,15 @@ class Exporter(Closing):
         node: str | None = None,
         kernel_kills: Callable[[], int | None] = read_kernel_kills,
         kernel_kills_before: int | None = None,
+        watched_since: float | None = None,
         notifier: Notifier | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """``render``: an incident as one JSON object; ``node``: default: the host's name.
 
-        ``kernel_kills_before``: what ``kernel_kills`` gave right before attaching.
+        ``kernel_kills_before``: what ``kernel_kills`` gave right before attaching;
+        ``watched_since``: from when on a kill is shown here, seconds since the epoch; default: now.
         """
         from .notify import Notifier
         from .sinks.history import History
@@ -67,7 +69,7 @@ class Exporter(Closing):
         self._status = status
         self._node = node or os.uname().nodename
         self._wall = wall
-        self._watched_since = wall()
+        self._watched_since = wall() if watched_since is None else watched_since
         self._render = render
         self._notifier = notifier or Notifier()
         self._monotonic = monotonic

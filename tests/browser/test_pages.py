@@ -107,7 +107,7 @@ def test_filter_by_form(browser: Browser, filled: Exporter, scripts: bool) -> No
         page.fill("#namespace", "db")
         page.click("button[type=submit]")
         assert page.locator(".incidents > li").count() == 1
-        expect(page.locator("#headline")).to_have_text("1 OOM kill that match in the last 24 hours")
+        expect(page.locator("#headline")).to_have_text("1 matching OOM kill in the last 24 hours")
         assert page.input_value("#namespace") == "db"
         page.click("text=Clear")
         page.select_option("#scope", "pod")

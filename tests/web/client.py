@@ -28,7 +28,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def make_exporter(**settings: Any) -> Exporter:
+def make_exporter(*, watched_since: float | None = None, **settings: Any) -> Exporter:
     """On a free port of the loopback interface unless told otherwise; not started."""
     values: dict[str, Any] = {"listen_addresses": ("127.0.0.1:0",)}
     return Exporter(
@@ -36,6 +36,7 @@ def make_exporter(**settings: Any) -> Exporter:
         FakeProbe(),
         version="1.2.3",
         render=lambda incident: json.dumps(asdict(incident)),
+        watched_since=watched_since,
     )
 
 

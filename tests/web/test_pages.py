@@ -7,6 +7,7 @@ import gzip
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -72,6 +73,64 @@ def test_nothing_yet(exporter: Exporter) -> None:
     assert "No OOM kill in the last 24 hours" in shown
     assert "Watched since" in shown
     assert "not before" in shown
+
+
+def test_nothing_yet_is_not_said_to_be_all_where_some_may_be_missing(exporter: Exporter) -> None:
+    assert "The kernel has killed nothing for want of memory" in page(exporter).text
+    exporter.lost("log")
+    shown = page(exporter).text
+    assert "No OOM kill is known of in the last 24 hours" in shown
+    assert "Nothing was recorded since this exporter started" in shown
+    assert "has killed nothing" not in shown
+
+
+def test_what_had_to_go_is_not_taken_for_nothing() -> None:
+    with make_exporter(max_incidents=3) as exporter:
+        exporter.start()
+        for number in range(1, 4):
+            exporter.sink(now(number, age=3600 - number))
+        assert "3 OOM kills in the last 24 hours" in page(exporter).text
+        assert "At least" not in page(exporter).text
+        exporter.sink(now(4))
+        exporter.sink(now(5))
+        body = ask(exporter.addresses[0], get("/")).body.decode()
+        assert "At least 3 OOM kills in the last 24 hours" in Text(body).text
+        assert "Only the latest are kept (--web.max-incidents), from " in Text(body).text
+        assert "At least 3 matching OOM kills" in page(exporter, "/?scope=container").text
+
+
+def test_before_what_is_kept_the_day_is_grey() -> None:
+    with make_exporter(max_incidents=3, watched_since=time.time() - 2 * 86400) as exporter:
+        exporter.start()
+        exporter.sink(now(1, age=80000))
+        assert "unwatched" not in ask(exporter.addresses[0], get("/")).body.decode()
+        for number in range(2, 5):
+            exporter.sink(now(number, age=3600 - number))
+        body = ask(exporter.addresses[0], get("/")).body.decode()
+        assert "<title>no longer kept</title>" in body
+        assert "No longer kept before " in body
+        width = float(body.partition('class="unwatched" width="')[2].partition('"')[0])
+        assert 900 < width < 960  # all but the last hour
+
+
+def test_what_went_more_than_a_day_ago_is_no_matter() -> None:
+    with make_exporter(max_incidents=2) as exporter:
+        exporter.start()
+        for number, age in ((1, 300_000), (2, 200_000), (3, 60)):
+            exporter.sink(now(number, age=age))
+        shown = page(exporter).text
+        assert "1 OOM kill in the last 24 hours" in shown
+        assert "At least" not in shown
+        assert "Only the latest" not in shown
+
+
+def test_watched_since_attaching_not_since_serving() -> None:
+    attached = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    with make_exporter(watched_since=attached.timestamp()) as exporter:
+        exporter.start()
+        assert (
+            f"Watched since {attached:%Y-%m-%d %H:%M:%S} UTC , not before." in page(exporter).text
+        )
 
 
 def test_an_incident_is_shown_newest_first(exporter: Exporter) -> None:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_a_renewed_certificate_is_taken_up(
     ],
 )
 def test_files_that_do_not_do(certificates: Path, settings: dict[str, str], message: str) -> None:
-    paths = {name: str(certificates / file) for name, file in settings.items()}
+    paths: dict[str, Any] = {name: str(certificates / file) for name, file in settings.items()}
     with pytest.raises(UsageError, match=message) as raised:
         make_exporter(**paths).start()
     assert "\n" not in str(raised.value)

@@ -101,6 +101,7 @@ class History:
         self._victims = 0
         self._incidents: deque[Incident] = deque()
         self._keys: set[tuple[int, int]] = set()
+        self._dropped = False
         self._lock = threading.Lock()
 
     def __call__(self, incident: Incident) -> None:
@@ -113,6 +114,7 @@ class History:
             while len(self._incidents) > self._max_incidents or (
                 self._victims > self._max_victims and len(self._incidents) > 1
             ):
+                self._dropped = True
                 dropped = self._incidents.popleft()
                 self._keys.discard(_key(dropped))
                 self._victims -= len(dropped.victims)
@@ -121,6 +123,11 @@ class History:
         """Return all of them as they are now."""
         with self._lock:
             return list(reversed(self._incidents))
+
+    def kept_since(self) -> float | None:
+        """When the oldest that is kept was, where older ones had to go; None: none had to."""
+        with self._lock:
+            return self._incidents[0].time if self._dropped else None
 
     def newest(self) -> Incident | None:
         with self._lock:

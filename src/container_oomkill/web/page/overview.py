@@ -37,16 +37,21 @@ def overview(
         "OOM kills - container-oomkill",
         [
             h.section("#day", data_live=True, aria_labelledby="headline")[
-                h.h1("#headline")[_headline(day, wanted)],
+                h.h1("#headline")[_headline(day, wanted, around)],
                 h.p(".lead")[_lead(day, around)],
-                timeline(day, now=around.now, watched_since=around.watched_since),
+                timeline(
+                    day,
+                    now=around.now,
+                    watched_since=around.watched_since,
+                    kept_since=around.kept_since,
+                ),
             ],
             _filters(incidents, wanted, around),
             h.section("#incidents", data_live=True, aria_labelledby="list")[
                 h.h2("#list")[_count(len(found), len(incidents), wanted)],
                 h.ol(".incidents")[(_row(incident, around) for incident in shown)]
                 if shown
-                else h.p(".nothing")[_nothing(number, found, wanted)],
+                else h.p(".nothing")[_nothing(number, found, wanted, around)],
                 _pages(number, len(found), wanted, around),
             ],
         ],
@@ -54,16 +59,34 @@ def overview(
     )
 
 
-def _headline(day: Sequence[Incident], wanted: Filter) -> str:
+def _headline(day: Sequence[Incident], wanted: Filter, around: Around) -> str:
     kills = sum(len(incident.victims) for incident in day)
-    matching = " that match" if wanted != Filter() else ""
-    counted = plural(kills, "OOM kill") if kills else "No OOM kill"
-    return f"{counted}{matching} in the last 24 hours"
+    thing = "OOM kill" if wanted == Filter() else "matching OOM kill"
+    if not kills:
+        known = "" if _sees_all(around) else " is known of"
+        return f"No {thing}{known} in the last 24 hours"
+    least = "At least " if _let_go(around) else ""
+    return f"{least}{plural(kills, thing)} in the last 24 hours"
+
+
+def _let_go(around: Around) -> bool:
+    """Whether incidents of the last day may have had to go."""
+    return around.kept_since is not None and around.now - around.kept_since < DAY_SECONDS
+
+
+def _sees_all(around: Around) -> bool:
+    """Whether what is not here did not happen, since this exporter watches."""
+    facts = around.facts
+    lost = facts.unaccounted or any(facts.lost.values())
+    return around.not_ready is None and not lost and not _let_go(around)
 
 
 def _lead(day: Sequence[Incident], around: Around) -> Iterator[h.Node]:
     if day:
         yield f"{plural(len(day), 'incident')}, the last one {ago(around.now - day[0].time)}. "
+    if around.kept_since is not None and _let_go(around):
+        yield ["Only the latest are kept (--web.max-incidents), from ", moment(around.kept_since)]
+        yield " on. "
     if around.now - around.watched_since < DAY_SECONDS:
         yield ["Watched since ", moment(around.watched_since), ", not before."]
 
@@ -119,11 +142,15 @@ def _count(found: int, all_: int, wanted: Filter) -> str:
     return f"{found} of {plural(all_, 'incident')}"
 
 
-def _nothing(number: int, found: Sequence[Incident], wanted: Filter) -> str:
+def _nothing(number: int, found: Sequence[Incident], wanted: Filter, around: Around) -> str:
     if found:
         return f"There is no page {number}."
     if wanted != Filter():
         return "No incident matches."
+    if not _sees_all(around):
+        return (
+            "Nothing was recorded since this exporter started; see above what it may have missed."
+        )
     return "The kernel has killed nothing for want of memory since this exporter started."
 
 

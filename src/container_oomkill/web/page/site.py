@@ -118,6 +118,7 @@ class Site:
             facts=self._facts(),
             not_ready=self._not_ready(),
             watched_since=self._watched_since,
+            kept_since=self._history.kept_since(),
             now=self._wall(),
             newest=self._newest(),
         )

@@ -25,23 +25,29 @@ LEAST = 8  # height of one incident beside a thousand
 AXIS_HOURS = (24, 18, 12, 6)
 
 
-def timeline(incidents: Iterable[Incident], *, now: float, watched_since: float) -> h.Element:
-    """Draw the last 24 hours up to ``now``; what was before ``watched_since`` nobody saw."""
+def timeline(
+    incidents: Iterable[Incident], *, now: float, watched_since: float, kept_since: float | None
+) -> h.Element:
+    """Draw the last 24 hours up to ``now``.
+
+    What was before ``watched_since`` nobody saw; of what was before ``kept_since`` some is gone.
+    """
     first = int(now // SLOT_SECONDS) - SLOTS + 1
     counts = Counter(int(incident.time // SLOT_SECONDS) - first for incident in incidents)
     counts = Counter({slot: counts[slot] for slot in range(SLOTS) if counts[slot]})
+    why = "not watched: before this exporter started"
+    if kept_since is not None and kept_since > watched_since:
+        watched_since, why = kept_since, "no longer kept"
     unseen = min(max(watched_since / SLOT_SECONDS - first, 0.0), SLOTS) * STEP
     return h.figure(".timeline")[
         h.figcaption(".unseen")["Incidents per half hour, the last 24 hours"],
         h.svg(
             {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "preserveAspectRatio": "none"},
             role="img",
-            aria_label=_in_words(counts, first, unseen),
+            aria_label=_in_words(counts, first, unseen, why.partition(":")[0].capitalize()),
         )[
             unseen > 0
-            and h.rect(".unwatched", width=f"{unseen:.0f}", height=str(HEIGHT))[
-                h.title["not watched: before this exporter started"]
-            ],
+            and h.rect(".unwatched", width=f"{unseen:.0f}", height=str(HEIGHT))[h.title[why]],
             h.line(".base", x1="0", x2=str(WIDTH), y1=str(HEIGHT), y2=str(HEIGHT)),
             _columns(counts, first),
         ],
@@ -63,10 +69,10 @@ def _columns(counts: Counter[int], first: int) -> Iterator[h.Node]:
         )[h.title[f"{_clock(first + slot)} UTC: {plural(count, 'incident')}"]]
 
 
-def _in_words(counts: Counter[int], first: int, unseen: float) -> str:
+def _in_words(counts: Counter[int], first: int, unseen: float, why: str) -> str:
     listed = ", ".join(f"{_clock(first + slot)} {count}" for slot, count in sorted(counts.items()))
-    words = f"Incidents per half hour from, UTC: {listed}" if listed else "No incident"
-    return f"{words}. Not watched before {_clock(first + unseen / STEP)}" if unseen else words
+    words = f"Incidents by half hour, UTC: {listed}" if listed else "No incident"
+    return f"{words}. {why} before {_clock(first + unseen / STEP)}" if unseen else words
 
 
 def _clock(slot: float) -> str:
