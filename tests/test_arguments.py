@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -58,11 +60,16 @@ def test_state_folders(command: str) -> None:
         ([], {}, "COMMAND"),
         (["prob"], {}, "invalid choice: 'prob'"),
         (["probe", "--cout", "1"], {}, "unrecognized arguments: --cout"),
-        (["probe", "--count", "0"], {}, "--count: invalid whole number above 0 value: '0'"),
+        (["probe", "--count", "0"], {}, "--count: expected a whole number above 0, found '0'"),
         (["probe", "--count", "many"], {}, "--count"),
         (["probe", "-o", "yaml"], {}, "invalid choice: 'yaml'"),
         (["probe", "--hook", "uprobe"], {}, "invalid choice: 'uprobe'"),
         (["probe", "--ring-bytes", "5000"], {}, "5000 is no power of two"),
+        (
+            ["exporter", "--metrics.expiry", "1y"],
+            {},
+            "expected a time like 90s, 30m, 1h, 2d, found",
+        ),
         (["replay"], {}, "FILE"),
         (["probe"], {"CONTAINER_OOMKILL_OUTPUT": "yaml"}, "invalid choice: 'yaml'"),
         (["probe"], {"CONTAINER_OOMKILL_OUTPUT": "yaml"}, "CONTAINER_OOMKILL_OUTPUT: "),
@@ -111,3 +118,26 @@ def test_the_exporters_settings_are_what_was_given() -> None:
         history_max_bytes=65536,
         log_incidents="off",
     )
+
+
+def output_of(*argv: str, stdout: int | IO[str] = subprocess.PIPE) -> tuple[int, str | None, str]:
+    command = [sys.executable, "-m", "container_oomkill", *argv]
+    done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_version_is_an_answer_not_a_complaint() -> None:
+    status, out, errors = output_of("--version")
+    assert (status, errors) == (0, "")
+    assert out is not None
+    assert out.startswith("container-oomkill ")
+
+
+@pytest.mark.parametrize(
+    "argv", [["--version"], ["--help"], ["doctor", "--help"], ["unpin", "/none"]]
+)
+def test_a_full_disk_is_one_line_whatever_was_to_be_printed(argv: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        status, _, errors = output_of(*argv, stdout=full)
+    words = "container-oomkill: write to standard output: no space left on device\n"
+    assert (status, errors) == (1, words)

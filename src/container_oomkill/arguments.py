@@ -45,6 +45,8 @@ class Parser(argparse.ArgumentParser):
     variables: Mapping[str, str] = {}  # option -> the variable it was taken from
 
     def error(self, message: str) -> NoReturn:
+        # `NAME.__name__` of a function that reads a value says what was expected.
+        message = re.sub(r"invalid (.+) value: (.*)", r"expected a \1, found \2", message)
         raise UsageError(as_given(f"{message}: see `{self.prog} --help`", self.variables))
 
 
@@ -338,7 +340,8 @@ class Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from . import __version__, libbpf
 
-        parser.exit(0, f"container-oomkill {__version__}, libbpf {libbpf.version()}\n")
+        print(f"container-oomkill {__version__}, libbpf {libbpf.version()}")  # noqa: T201 - asked for
+        parser.exit()
 
 
 def _from_environment(

@@ -33,8 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an `Error` is one line on stderr and its exit status."""
     try:
         standard_streams.prepare()
-        args = parse(sys.argv[1:] if argv is None else argv)
-        return _run(args)
+        try:
+            args = parse(sys.argv[1:] if argv is None else argv)
+        except SystemExit:  # help or version was asked for, and is printed
+            args = None
+        status = 0 if args is None else _run(args)
+        sys.stdout.flush()  # or Python finds at its end that the disk is full, and says it its way
+        return status
     except BrokenPipeError:
         standard_streams.abandon_stdout()  # whoever read it has enough
         return 0
