@@ -13,7 +13,7 @@ STOPPED = """
 import os, signal, sys, time
 from container_oomkill import stop
 from container_oomkill.errors import StuckError
-stop.PATIENCE_SECONDS = 0.05
+stop.PATIENCE_SECONDS = {patience}
 stop.Stop().on_signals()
 os.kill(os.getpid(), signal.SIGTERM)
 try:
@@ -30,8 +30,14 @@ except StuckError:
 )
 def test_only_a_write_is_ended(then: str, status: int) -> None:
     unread, stdout = os.pipe()
-    command = [sys.executable, "-c", STOPPED.format(then=then)]
+    command = [sys.executable, "-c", STOPPED.format(then=then, patience=0.05)]
     with subprocess.Popen(command, stdout=stdout) as process:
         os.close(stdout)
         assert process.wait(20) == status
     os.close(unread)
+
+
+def test_an_alarm_at_the_very_end_is_none() -> None:
+    """When Python gives up its handlers, the kernel's own for SIGALRM would end it as killed."""
+    command = [sys.executable, "-c", STOPPED.format(then="time.sleep(0.05)", patience=0.0005)]
+    assert [subprocess.run(command, check=False).returncode for _ in range(3)] == [0, 0, 0]

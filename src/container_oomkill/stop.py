@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -26,6 +27,8 @@ class Stop:
         self.output: int | None = None
 
     def on_signals(self) -> None:
+        # At its end Python gives up its handlers, and an alarm then would end it as killed.
+        atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
         for number in SIGNALS:
             signal.signal(number, self._on_signal)
 
