@@ -115,6 +115,18 @@ def test_filter_by_form(browser: Browser, filled: Exporter, scripts: bool) -> No
         expect(page.locator(".incidents > li")).to_contain_text(["cart"])
 
 
+@pytest.mark.parametrize("width", [DESKTOP, PHONE, 320])
+def test_what_a_link_leads_to_is_not_below_the_header(
+    browser: Browser, exporter: Exporter, width: int
+) -> None:
+    with opened(browser, address(exporter) + "/docs/verdicts.md#tmpfs", width=width) as page:
+        heading = page.locator("#tmpfs").bounding_box()
+        header = page.locator(".top").bounding_box()
+        assert heading is not None
+        assert header is not None
+        assert heading["y"] >= header["y"] + header["height"]
+
+
 def test_by_keyboard(browser: Browser, filled: Exporter) -> None:
     with opened(browser, address(filled)) as page:
         page.keyboard.press("Tab")
