@@ -360,6 +360,19 @@ def test_no_more_are_loaded_than_are_shown(path: Path) -> None:
     assert numbers(path) == list(range(1, 10))  # until the next is written
 
 
+@pytest.mark.parametrize(("written", "gone"), [(3, False), (4, False), (5, True), (9, True)])
+def test_a_history_that_let_some_go_is_not_all_there_was(
+    path: Path, written: int, gone: bool
+) -> None:
+    write(path, written, max_incidents=4)
+    exporter = keeping(path)
+    kept = exporter.keep()
+    assert kept is not None
+    kept.close()
+    oldest = incident(max(1, written - 3)).time
+    assert exporter.history.kept_since() == (oldest if gone else None)
+
+
 def shown(*incidents: Incident) -> History:
     history = History()
     for each in incidents:

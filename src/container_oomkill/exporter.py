@@ -155,6 +155,8 @@ class Exporter(Closing):
             return None
         for incident in file.load():
             self.history(incident)
+        if file.had_more:
+            self.history.begin_late()
         size = settings.log_queue
         kept = Queued(file, lost, name="history", size=size, at_end=file.close)
         self.show_queue("history", kept.depth, size)

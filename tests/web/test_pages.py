@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -108,7 +109,7 @@ def test_before_what_is_kept_the_day_is_grey() -> None:
             exporter.sink(now(number, age=3600 - number))
         body = ask(exporter.addresses[0], get("/")).body.decode()
         assert "<title>no longer kept</title>" in body
-        assert "No longer kept before " in body
+        assert re.search(r"Up to \d\d:\d\d: no longer kept", body)
         width = float(body.partition('class="unwatched" width="')[2].partition('"')[0])
         assert 900 < width < 960  # all but the last hour
 
@@ -131,6 +132,14 @@ def test_watched_since_attaching_not_since_serving() -> None:
         assert (
             f"Watched since {attached:%Y-%m-%d %H:%M:%S} UTC , not before." in page(exporter).text
         )
+
+
+def test_what_is_of_an_earlier_run_is_said_to_be(exporter: Exporter) -> None:
+    exporter.sink(now(1, age=60))
+    shown = page(exporter).text
+    assert "1 OOM kill in the last 24 hours" in shown
+    assert "UTC ; what came before is from the history." in shown
+    assert "not before" not in shown
 
 
 def test_an_incident_is_shown_newest_first(exporter: Exporter) -> None:

@@ -124,6 +124,11 @@ class History:
         with self._lock:
             return list(reversed(self._incidents))
 
+    def begin_late(self) -> None:
+        """Count what is kept so far as less than there was."""
+        with self._lock:
+            self._dropped = bool(self._incidents)
+
     def kept_since(self) -> float | None:
         """When the oldest that is kept was, where older ones had to go; None: none had to."""
         with self._lock:

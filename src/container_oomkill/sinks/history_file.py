@@ -61,6 +61,7 @@ class HistoryFile:
         self._max_pages = max_bytes // PAGE_BYTES
         self._on_lost = on_lost
         self._failing = False
+        self.had_more = False  # than `load` gave: the oldest are gone
         try:
             self._database = self._open()
         except OSError as error:
@@ -102,11 +103,12 @@ class HistoryFile:
 
     def load(self) -> list[Incident]:
         """Return what the file has, oldest first, no more than are kept."""
-        newest_first = "SELECT record FROM incident ORDER BY number DESC LIMIT ?"
+        newest_first = "SELECT number, record FROM incident ORDER BY number DESC LIMIT ?"
         found: list[Incident] = []
         broken = 0
         try:
-            for (record,) in self._database.execute(newest_first, (self._max_incidents,)):
+            for number, record in self._database.execute(newest_first, (self._max_incidents,)):
+                self.had_more = number > 1  # the first there was has 1
                 try:
                     found.append(from_object(json.loads(record)))
                 except (RecordError, ValueError, RecursionError):

@@ -88,7 +88,9 @@ def _lead(day: Sequence[Incident], around: Around) -> Iterator[h.Node]:
         yield ["Only the latest are kept (--web.max-incidents), from ", moment(around.kept_since)]
         yield " on. "
     if around.now - around.watched_since < DAY_SECONDS:
-        yield ["Watched since ", moment(around.watched_since), ", not before."]
+        earlier = day and day[-1].time < around.watched_since
+        words = "; what came before is from the history." if earlier else ", not before."
+        yield ["Watched since ", moment(around.watched_since), words]
 
 
 def _filters(incidents: Sequence[Incident], wanted: Filter, around: Around) -> h.Element:

@@ -35,7 +35,7 @@ def timeline(
     first = int(now // SLOT_SECONDS) - SLOTS + 1
     counts = Counter(int(incident.time // SLOT_SECONDS) - first for incident in incidents)
     counts = Counter({slot: counts[slot] for slot in range(SLOTS) if counts[slot]})
-    why = "not watched: before this exporter started"
+    why = "before this exporter started"
     if kept_since is not None and kept_since > watched_since:
         watched_since, why = kept_since, "no longer kept"
     unseen = min(max(watched_since / SLOT_SECONDS - first, 0.0), SLOTS) * STEP
@@ -44,7 +44,7 @@ def timeline(
         h.svg(
             {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "preserveAspectRatio": "none"},
             role="img",
-            aria_label=_in_words(counts, first, unseen, why.partition(":")[0].capitalize()),
+            aria_label=_in_words(counts, first, unseen, why),
         )[
             unseen > 0
             and h.rect(".unwatched", width=f"{unseen:.0f}", height=str(HEIGHT))[h.title[why]],
@@ -72,7 +72,7 @@ def _columns(counts: Counter[int], first: int) -> Iterator[h.Node]:
 def _in_words(counts: Counter[int], first: int, unseen: float, why: str) -> str:
     listed = ", ".join(f"{_clock(first + slot)} {count}" for slot, count in sorted(counts.items()))
     words = f"Incidents by half hour, UTC: {listed}" if listed else "No incident"
-    return f"{words}. {why} before {_clock(first + unseen / STEP)}" if unseen else words
+    return f"{words}. Up to {_clock(first + unseen / STEP)}: {why}" if unseen else words
 
 
 def _clock(slot: float) -> str:

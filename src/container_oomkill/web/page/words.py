@@ -65,7 +65,7 @@ def moment(seconds: float, *, day: bool = True) -> h.Element:
     shown = datetime.fromtimestamp(seconds, UTC).strftime(
         "%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S"
     )
-    return h.time(datetime=rfc3339(seconds))[f"{shown} UTC" if day else shown]
+    return h.time(datetime=rfc3339(seconds))[f"{shown} UTC"]
 
 
 def ago(seconds: float) -> str:
