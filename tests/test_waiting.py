@@ -69,6 +69,10 @@ def test_it_stays_not_ready_and_says_why(
     assert status == 200
     assert "container_oomkill_build_info{" in metrics
     assert "container_oomkill_probe_info{" not in metrics
+    _, page = get(address, "/")
+    assert "Nothing is watched yet." in page
+    assert "Watched since" not in page
+    assert "The kernel has killed nothing" not in page
     process.send_signal(signal.SIGTERM)
     out, errors = process.communicate(timeout=SECONDS)
     assert (process.returncode, out) == (2, "")

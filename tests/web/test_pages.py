@@ -138,7 +138,7 @@ def test_what_is_of_an_earlier_run_is_said_to_be(exporter: Exporter) -> None:
     exporter.sink(now(1, age=60))
     shown = page(exporter).text
     assert "1 OOM kill in the last 24 hours" in shown
-    assert "UTC ; what came before is from the history." in shown
+    assert "UTC ; what came before was kept by pinned hooks or the history." in shown
     assert "not before" not in shown
 
 

@@ -203,8 +203,8 @@ KERNEL = _kind(
     "kernel-memory",
     "the kernel's own memory",
     lambda stat: stat.kernel_bytes,
-    "Compare kernel, slab, percpu and vmalloc in its memory.stat; what waits in pipes is in none of "
-    "these but kernel; BPF maps, cgroups and io_uring are charged too.",
+    "Compare kernel, slab, percpu and vmalloc in its memory.stat; what waits in pipes is in none "
+    "of these but kernel; BPF maps, cgroups and io_uring are charged too.",
 )
 PLACES = (
     Rule(ANONYMOUS.name, _anonymous, ANONYMOUS.advice, ANONYMOUS.weighs),

@@ -42,7 +42,7 @@ def overview(
                 timeline(
                     day,
                     now=around.now,
-                    watched_since=around.watched_since,
+                    watched_since=around.watched_since if around.facts.attached else around.now,
                     kept_since=around.kept_since,
                 ),
             ],
@@ -87,9 +87,12 @@ def _lead(day: Sequence[Incident], around: Around) -> Iterator[h.Node]:
     if around.kept_since is not None and _let_go(around):
         yield ["Only the latest are kept (--web.max-incidents), from ", moment(around.kept_since)]
         yield " on. "
-    if around.now - around.watched_since < DAY_SECONDS:
+    if not around.facts.attached:
+        yield "Nothing is watched yet."
+    elif around.now - around.watched_since < DAY_SECONDS:
         earlier = day and day[-1].time < around.watched_since
-        words = "; what came before is from the history." if earlier else ", not before."
+        kept = "; what came before was kept by pinned hooks or the history."
+        words = kept if earlier else ", not before."
         yield ["Watched since ", moment(around.watched_since), words]
 
 
