@@ -236,6 +236,22 @@ def test_from_a_file_and_standard_input(recording: str) -> None:
         assert words in done.stderr
 
 
+def test_what_is_before_a_broken_line_is_shown_all_the_same(recording: str) -> None:
+    whole = run("--from", recording).stdout
+    with Path(recording).open("a") as file:
+        file.write(json_lines.render(incident(3))[:500])  # as a full disk leaves it
+    done = run("--from", recording)
+    assert (done.returncode, done.stdout) == (1, whole)
+    assert "line 3: not JSON" in done.stderr
+    assert done.stderr.endswith(", and the line is cut\n")
+    done = run("--from", recording, incident(2).id)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stdout.startswith("OOM  ")
+    Path(recording).write_bytes(bytes(100))
+    done = run("--from", recording)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 @contextmanager
 def serving(**settings: Any) -> Iterator[str]:
     """A running exporter that has two incidents; its HOST:PORT."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from .errors import UsageError
+from .errors import RecordError, UsageError
 from .incident import Incident
 from .sinks.bar import BLOCKS
 from .sinks.picture import Picture
@@ -22,11 +22,20 @@ COLUMNS = 100  # where nobody says how many
 NAMED = 3  # ids in a message
 
 
-def read_latest(path: str) -> list[Incident]:
-    """Return the latest incidents of a recording; errors as `read_recording`."""
+def read_latest(path: str) -> tuple[list[Incident], RecordError | None]:
+    """Return the latest incidents of a recording, and what ended it before its end.
+
+    A recording whose writer was killed or had no room is cut: what is before can be shown.
+    Other errors as `read_recording`.
+    """
     from .recording import read_recording
 
-    return list(deque(read_recording(path), LATEST))
+    latest: deque[Incident] = deque(maxlen=LATEST)
+    try:
+        latest.extend(read_recording(path))
+    except RecordError as error:
+        return list(latest), error
+    return list(latest), None
 
 
 def read_exporter(args: Namespace) -> list[Incident]:
