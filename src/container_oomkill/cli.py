@@ -158,6 +158,8 @@ def exporter(args: Namespace) -> int:
             if settings.log_incidents != "off":
                 written = open_sink(settings.log_incidents, sys.stdout)
                 log = Queued(written, lambda: serving.lost("log"), size=settings.log_queue)
+                # What it could not write it has said: that is no failure of the whole.
+                closing.callback(lambda: standard_streams.abandon_stdout() if log.broken else None)
                 closing.callback(log.close)
                 serving.show_queue("log", log.depth, settings.log_queue)
                 slow.append(log)
@@ -293,9 +295,16 @@ def show(args: Namespace) -> int:
     """List the incidents of a recording or an exporter, or draw one of them."""
     from .show import read_exporter, read_latest, show_incidents
 
-    recording = args.recording
-    incidents = read_exporter(args) if recording is None else read_latest(recording)
+    broken = None
+    if args.recording is None:
+        incidents = read_exporter(args)
+    else:
+        incidents, broken = read_latest(args.recording)
+    if broken is not None and not incidents:
+        raise broken
     show_incidents(incidents, sys.stdout, wanted=args.id, colour=args.color)
+    if broken is not None:
+        raise broken
     return 0
 
 

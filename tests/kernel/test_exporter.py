@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -79,11 +79,12 @@ def exporter(hook: str, tmp_path: Path) -> Iterator[Exporter]:
         process.kill()
 
 
-def start(hook: str, *options: str) -> subprocess.Popen[str]:
+def start(
+    hook: str, *options: str, stdout: int | IO[str] = subprocess.PIPE
+) -> subprocess.Popen[str]:
     listen = ["--web.listen-address", "127.0.0.1:0"]
     command = [sys.executable, str(COMMAND), "exporter", "--hook", hook, *listen, *options]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
 def test_from_the_kernel_to_the_alert(
@@ -158,6 +159,22 @@ def test_a_kill_while_it_is_being_loaded_is_none_that_it_missed(
         assert before is not None
         assert probe.kills_before is not None
         assert probe.kills_before > before
+
+
+def test_a_log_without_room_is_said_once_and_ends_nothing(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-unlogged")
+    cgroup.limit(32)
+    with Path("/dev/full").open("w") as full, start(hook, stdout=full) as process:
+        exporter = Exporter(process, address_of(process))
+        assert hog(cgroup, "anon 64").was_killed()
+        wait_for(lambda: exporter.value('container_oomkill_lost_total{reason="log"}'))
+        assert len(incidents(exporter)) == 1
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=DEADLINE)
+    words = "container-oomkill: incidents are no longer logged: No space left on device\n"
+    assert (process.returncode, errors) == (0, words)
 
 
 def test_a_kill_is_remembered_past_sigkill(

@@ -66,6 +66,11 @@ class Queued:
         except IndexError:
             return None
 
+    @property
+    def broken(self) -> bool:
+        """Whether it failed, and takes no more."""
+        return self._broken
+
     def depth(self) -> int:
         """Return how many incidents wait to be written."""
         return len(self._numbers)
