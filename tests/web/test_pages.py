@@ -163,6 +163,8 @@ def test_the_probes_health_is_on_every_page(exporter: Exporter) -> None:
         assert "kernel 6.12.117" in shown
         assert "lost ▲ 1" in shown
         assert "unaccounted unknown" in shown
+        assert "lost: records that could not be delivered (log 1). unaccounted: kills" in shown
+        assert "could not be named. " in shown
         assert "watching" in shown
 
 

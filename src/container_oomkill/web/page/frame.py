@@ -55,7 +55,7 @@ def page(title: str, content: h.Node, around: Around) -> h.Element:
                 health(around),
             ],
             h.main("#main", tabindex="-1")[content],
-            h.footer[_links(around)],
+            h.footer[_meanings(around), _links(around)],
         ],
     ]
 
@@ -68,13 +68,25 @@ def health(around: Around) -> h.Element:
         _fact("probe", "watching" if well else f"not watching: {around.not_ready}", well=well),
         _fact("hook", facts.hook),
         _fact("kernel", name(facts.kernel, 24)),
-        _count("lost", facts.lost, "records that could not be delivered"),
-        h.div(
-            data_state=_state(facts.unaccounted),
-            title="kills the kernel counted and we did not see",
-        )[h.dt["unaccounted"], h.dd[_mark(facts.unaccounted), number(facts.unaccounted)]],
-        _count("unresolved", facts.unresolved, "incidents whose container could not be named"),
+        _count("lost", sum(facts.lost.values())),
+        _count("unaccounted", facts.unaccounted),
+        _count("unresolved", sum(facts.unresolved.values())),
     ]
+
+
+def _meanings(around: Around) -> h.Element:
+    """What the counts above are of, in words: a phone and a keyboard have nothing to hover with."""
+    facts = around.facts
+    return h.p("#meanings", data_live=True)[
+        f"lost: records that could not be delivered{_reasons(facts.lost)}. "
+        "unaccounted: kills the kernel counted and we did not see. "
+        f"unresolved: incidents whose container could not be named{_reasons(facts.unresolved)}."
+    ]
+
+
+def _reasons(by_reason: Mapping[str, int]) -> str:
+    known = ", ".join(f"{plain(reason)} {count}" for reason, count in by_reason.items() if count)
+    return f" ({known})" if known else ""
 
 
 def _fact(what: str, value: h.Node, *, well: bool | None = None) -> h.Element:
@@ -83,12 +95,8 @@ def _fact(what: str, value: h.Node, *, well: bool | None = None) -> h.Element:
     return h.div(data_state=state)[h.dt[what], h.dd[mark, value]]
 
 
-def _count(what: str, by_reason: Mapping[str, int], meaning: str) -> h.Element:
-    total = sum(by_reason.values())
-    reasons = ", ".join(f"{plain(reason)} {count}" for reason, count in by_reason.items() if count)
-    return h.div(data_state=_state(total), title=f"{meaning}{': ' if reasons else ''}{reasons}")[
-        h.dt[what], h.dd[_mark(total), number(total)]
-    ]
+def _count(what: str, total: int | None) -> h.Element:
+    return h.div(data_state=_state(total))[h.dt[what], h.dd[_mark(total), number(total)]]
 
 
 def _state(count: int | None) -> str | None:

@@ -154,7 +154,7 @@ def _nothing(number: int, found: Sequence[Incident], wanted: Filter, around: Aro
         return "No incident matches."
     if not _sees_all(around):
         return (
-            "Nothing was recorded since this exporter started; see above what it may have missed."
+            "Nothing was recorded since this exporter started; see below what it may have missed."
         )
     return "The kernel has killed nothing for want of memory since this exporter started."
 
