@@ -361,7 +361,11 @@ class TestIncident:
         assert f"pages asked for order {order} " in shown
 
     def test_inferred_is_said(self, exporter: Exporter) -> None:
-        assert "Inferred:" in self.shown(exporter, inferred=True)
+        assert "this one was nearest to its limit." in self.shown(exporter, inferred=True)
+
+    def test_a_node_is_inferred_from_no_cgroup_being_full(self, exporter: Exporter) -> None:
+        shown = self.shown(exporter, inferred=True, domain=None, scope="node")
+        assert "Inferred: this hook is not told what ran out; no cgroup from the victim's" in shown
 
     def test_next_steps_lead_to_the_documentation(self, exporter: Exporter) -> None:
         exporter.sink(now(scope="container"))

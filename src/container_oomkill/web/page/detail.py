@@ -40,11 +40,7 @@ def detail(incident: Incident, record: str, around: Around) -> h.Element:
                 ],
                 h.h1[_verdict(incident)],
                 h.p(".who")[_who(incident)],
-                incident.inferred
-                and h.p(".remark")[
-                    "Inferred: this hook is not told what ran out; it is the first cgroup from the "
-                    "victim's upward that was full."
-                ],
+                incident.inferred and h.p(".remark")[_inferred(incident)],
             ],
             h.div(".halves")[_memory(incident), _next(incident)],
             h.div(".halves")[cards.domain(incident), cards.victim(incident)],
@@ -54,6 +50,15 @@ def detail(incident: Incident, record: str, around: Around) -> h.Element:
         ],
         around,
     )
+
+
+def _inferred(incident: Incident) -> str:
+    how = (
+        "no cgroup from the victim's upward was full."
+        if incident.domain is None
+        else "of the cgroups from the victim's upward, this one was nearest to its limit."
+    )
+    return f"Inferred: this hook is not told what ran out; {how}"
 
 
 def _verdict(incident: Incident) -> h.Node:
