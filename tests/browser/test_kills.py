@@ -47,4 +47,4 @@ def kill(page: Page, enter: Callable[[], None], times: int) -> None:
     hog = [sys.executable, "-I", "-S", "-c", HOG]
     assert subprocess.run(hog, preexec_fn=enter, check=False).returncode == -9
     expect(page.locator(".incidents > li")).to_have_count(times, timeout=PATIENCE_MS)
-    expect(page.locator("#headline")).to_contain_text(f"{times} OOM kill")
+    expect(page.locator("#headline")).to_contain_text(f"{times} matching OOM kill")
