@@ -14,7 +14,7 @@
  *	bind N			take memory from that NUMA node only
  *	threads N		start N threads that wait
  *	children N		start N processes that wait, and end with this one
- *	leave			end this thread; another goes on with the next argument
+ *	leave			the first thread ends, then another goes on with the next argument
  *	fork			a child goes on; the parent waits for it
  *	child MIB		a child touches that much and waits
  *	sharer			a process with this very memory (CLONE_VM) waits
@@ -34,6 +34,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,25 @@ static void start_threads(long count, void *(*what)(void *))
 	}
 }
 
+/* The leader's state: a zombie once it has left, without its memory. */
+static bool leader_has_left(void)
+{
+	char state = 0;
+	FILE *file = fopen("/proc/self/stat", "r");
+
+	if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		errx(2, "/proc/self/stat");
+	fclose(file);
+	return state == 'Z';
+}
+
+static void *run_without_leader(void *unused)
+{
+	while (!leader_has_left())
+		usleep(1000);
+	return run(unused);
+}
+
 static void start_child(long mib)
 {
 	if (fork())
@@ -294,7 +314,7 @@ static void *run(void *unused)
 		else if (!strcmp(what, "children"))
 			start_children(number());
 		else if (!strcmp(what, "leave")) {
-			start_threads(1, run);
+			start_threads(1, run_without_leader);
 			pthread_exit(NULL);
 		} else if (!strcmp(what, "fork")) {
 			if (fork()) {

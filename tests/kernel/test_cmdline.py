@@ -49,8 +49,8 @@ class HeldAtItsEnd:
 
 
 def test_a_victim_that_asked_itself(
+    recorder: Recorder,  # first: it has a kill of its own, which the other need not see
     curious: Recorder,
-    recorder: Recorder,
     make_cgroups: MakeCgroups,
     hog: StartHog,
     hog_program: Path,
@@ -67,8 +67,8 @@ def test_a_victim_that_asked_itself(
 
 @pytest.mark.needs("the task")
 def test_another_victim_than_the_one_that_asked(
+    recorder: Recorder,  # first: it has a kill of its own, which the other need not see
     curious: Recorder,
-    recorder: Recorder,
     make_cgroups: MakeCgroups,
     hog: StartHog,
     hog_program: Path,
