@@ -42,7 +42,11 @@ def kills_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, in
         for name, word in SOURCES:
             if name in files and (kills := _count(os.path.join(folder, name), word)):
                 path = folder.removeprefix(root).removeprefix("/memory" * name.endswith("control"))
-                yield path or "/", os.stat(folder).st_ino, kills
+                try:
+                    number = os.stat(folder).st_ino
+                except FileNotFoundError:
+                    continue  # gone meanwhile
+                yield path or "/", number, kills
 
 
 def _count(path: str, word: bytes) -> int:
