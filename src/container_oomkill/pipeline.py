@@ -15,7 +15,7 @@ from .assembly import Assembler
 from .errors import RecordError
 from .host import read_host
 from .identity import resolve as resolve_by_path
-from .incident import Decoder, Incident
+from .incident import NS, Decoder, Incident
 from .kernel_kills import kernel_count, read_kernel_kills
 from .libbpf.ring import Ring
 from .pins import Generation
@@ -77,7 +77,7 @@ class Pipeline:
         self._on_lost = on_lost
         self._account: Account = probe.account
         self._given: deque[tuple[int, int, int]] = deque()  # number, kills, position: in no account
-        self._seen: dict[tuple[int | None, int | None], int] = {}  # victim -> incident
+        self._seen: dict[tuple[int | None, int | None], Incident] = {}  # by victim
         self._delivered = 0
         self._read_from(probe)
 
@@ -163,7 +163,7 @@ class Pipeline:
     def _deliver(self, incident: Incident, position: int) -> None:
         """A record leaves the ring only when every sink has taken it."""
         if self._keep:
-            self._seen[_victim(incident)] = incident.sequence
+            self._seen[_victim(incident)] = incident
         if incident.sequence > self._account.incident:
             named = diagnosis.explain(self._resolve(incident))
             for sink in self._sinks:
@@ -231,8 +231,8 @@ class Pipeline:
         self._read_from(newer, first=0)
         for incident, position in (*self._completed(), *self._assembler.flush()):
             same = self._seen.get(_victim(incident))
-            if same is not None:
-                first, last = same - incident.sequence, position
+            if same is not None and _at_once(same, incident):
+                first, last = same.sequence - incident.sequence, position
         if last is not None:
             newer.ring.release(last)
         newer.ring.rewind()
@@ -267,3 +267,8 @@ def _victim(incident: Incident) -> tuple[int | None, int | None]:
     """Who was killed; no process is killed twice, and no pid comes again within the overlap."""
     victim = incident.victims[0]
     return victim.pid, victim.tid
+
+
+def _at_once(one: Incident, other: Incident) -> bool:
+    """What waited in an older ring may be of days ago, when another process had that pid."""
+    return abs(one.boot_ns - other.boot_ns) < OVERLAP_SECONDS * NS
