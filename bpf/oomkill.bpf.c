@@ -191,6 +191,18 @@ __noinline u64 oom_group_id(u64 victim_memcg, u64 domain)
 	return group ? memcg_id((struct mem_cgroup *)group) : 0;
 }
 
+/* What a cgroup may still take; v1 can limit memory and swap together as well. */
+static __always_inline s64 memcg_room(const struct mem_cgroup *memcg)
+{
+	s64 room = BPF_CORE_READ(memcg, memory.max) - BPF_CORE_READ(memcg, memory.usage.counter);
+	s64 both = BPF_CORE_READ(memcg, swap.max) - BPF_CORE_READ(memcg, swap.usage.counter);
+	u64 less = (both - room) >> 63;
+
+	less &= -(u64)memcg_is_v1(memcg);
+	barrier_var(less);
+	return (room & ~less) | (both & less);
+}
+
 /*
  * Raw tracepoint alone: the domain is, of the cgroups from the victim's upward
  * that are within pages_slack of their limit, the one nearest to it; of two as
@@ -205,11 +217,9 @@ __noinline u64 full_memcg(u64 victim_memcg)
 	int level;
 
 	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++) {
-		s64 room = BPF_CORE_READ(memcg, memory.max);
-		u64 nearer;
+		s64 room = memcg_room(memcg);
+		u64 nearer = (room - least) >> 63;
 
-		room -= BPF_CORE_READ(memcg, memory.usage.counter);
-		nearer = (room - least) >> 63;
 		barrier_var(nearer);
 		least = (least & ~nearer) | (room & nearer);
 		fullest = (fullest & ~nearer) | ((u64)memcg & nearer);

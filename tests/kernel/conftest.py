@@ -20,7 +20,7 @@ from container_oomkill.libbpf.btf import struct_layout
 from container_oomkill.probe import attach
 
 from . import evidence
-from .cgroups import Cgroup, cgroups, is_hybrid, is_v1
+from .cgroups import V1_ROOT, Cgroup, cgroups, is_hybrid, is_v1
 from .judging import assert_agrees, assert_explains
 from .kernel_log import KernelLog
 from .processes import Hog, Recorder
@@ -102,6 +102,11 @@ def lacking(what: str, hook: str | None) -> str | None:
         "nodes": None
         if SPARE_NODE.exists()
         else "one memory node only, so none that could run out alone",
+        "memory and swap": (
+            None
+            if (V1_ROOT / "memory.memsw.limit_in_bytes").exists()
+            else "only cgroup v1 limits memory and swap together, where swap is accounted for"
+        ),
         "oom_control": "the tracepoint does not have the kernel's oom_control" if raw else None,
         "the task": (
             "this kernel's tracepoint gives the raw_tracepoint rung a pid, not the task"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from .cgroups import MIB, Cgroup
-from .evidence import near
+from .evidence import exact, near
 from .processes import Hog
 
 MakeCgroups = Callable[..., list[Cgroup]]
@@ -122,3 +122,24 @@ def test_swap_is_full(judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, 
     near("victims", victim, MIB, swap_bytes=swap)
     assert victim["rss"]["anon_bytes"] > 12 * MIB
     assert record["domain"]["limit_bytes"] == 16 * MIB
+
+
+@pytest.mark.needs("guest")
+@pytest.mark.needs("memory and swap")
+@pytest.mark.needs("the task")
+def test_memory_and_swap_together(
+    judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, swap: int
+) -> None:
+    """cgroup v1's second limit is reached with much of it in swap: memory itself has room."""
+    (cgroup,) = make_cgroups("/oomkill-memsw")
+    cgroup.limit(24)
+    hog(cgroup, "name idle anon 20 ready wait").ready()
+    cgroup.limit(10)  # what is more goes to swap
+    cgroup.limit(24)
+    cgroup.write("memory.memsw.limit_in_bytes", str(24 * MIB))
+    assert hog(cgroup, "name grower adj 1000 anon 16").was_killed()
+    record, victim = judged()
+    assert victim["command"] == "grower"
+    exact("domain", record["domain"], cgroup=cgroup.path, limit_bytes=24 * MIB)
+    assert record["scope"] == "container"
+    assert record["domain"]["usage_bytes"] < 24 * MIB - swap // 4
