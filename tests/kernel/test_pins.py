@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 
 from container_oomkill import object_file
+from container_oomkill.account import PinnedAccount
+from container_oomkill.libbpf import PinnedMaps
+from container_oomkill.pins import ACCOUNT
 
+from ..prometheus.server import wait_for
 from .cgroups import Cgroup
 from .processes import DEADLINE, Hog, Recorder
 from .test_command import assert_refused, run
@@ -69,6 +73,16 @@ def take(recorder: Recorder, count: int) -> list[dict[str, Any]]:
     return [recorder.record() for _ in range(count)]
 
 
+def entered(folder: Path, incident: int) -> None:
+    """Wait until the account has it: a process killed right before is followed by a repeat."""
+
+    def has_it() -> bool:
+        with PinnedMaps(str(folder)) as maps, PinnedAccount(maps.map_fd(ACCOUNT)) as account:
+            return account.incident >= incident
+
+    wait_for(has_it)
+
+
 def another_object(tmp_path: Path) -> Path:
     """The same programs with another checksum, as another build would have."""
     data = object_file.read_object()
@@ -105,6 +119,7 @@ def test_another_version_takes_over(
     with Recorder(hook, "--pin", str(folder)) as recorder:
         killed = [kill()]
         records = take(recorder, 1)
+        entered(folder, records[-1]["sequence"])
         recorder.process.kill()
     killed += [kill(), kill()]
     another = str(another_object(tmp_path))
@@ -133,6 +148,7 @@ def test_killed_in_the_middle_of_taking_over(
     with Recorder(hook, "--pin", str(folder), "--object", another) as recorder:
         killed.append(kill())
         records += take(recorder, 2)
+        entered(folder, records[-1]["sequence"])
         recorder.process.kill()
     killed.append(kill())
     with Recorder(hook, "--pin", str(folder), "--object", another) as recorder:
