@@ -216,8 +216,8 @@ def recorder(attached_recorder: Recorder, hog_program: Path) -> Recorder:
     asks itself, ends only once its line is written.
     """
     with cgroups("/oomkill-before") as (cgroup,):
-        cgroup.limit(2)
-        last = Hog(hog_program, cgroup, "anon 4")
+        cgroup.limit(4)
+        last = Hog(hog_program, cgroup, "anon 8")
         assert last.was_killed()
         last.close()
     attached_recorder.skip_past(last.pid)
