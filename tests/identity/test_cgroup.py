@@ -201,6 +201,17 @@ FIXTURES = {
         container_cgroup=f"/kubepods/pod{UID}/{D}/docker/{C}",
         pod_cgroup=f"/kubepods/pod{UID}",
     ),
+    # a pod below a container is not the one the container is in
+    f"/kubepods/pod{UID}/{C}/kubepods/burstable/pod{STATIC}": has(
+        container_id=C,
+        pod_uid=UID,
+        qos="Guaranteed",
+        container_cgroup=f"/kubepods/pod{UID}/{C}",
+        pod_cgroup=f"/kubepods/pod{UID}",
+    ),
+    f"/docker/{D}/kubelet/kubepods/pod{UID}": has(
+        runtime="docker", container_id=D, container_cgroup=f"/docker/{D}"
+    ),
     # Podman
     f"/machine.slice/libpod-{C}.scope/container": has(
         runtime="podman", container_id=C, container_cgroup=f"/machine.slice/libpod-{C}.scope"

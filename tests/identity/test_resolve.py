@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
+
+import pytest
 
 from container_oomkill.identity import Resolver, resolve
 from container_oomkill.identity.state import Known
@@ -77,12 +78,13 @@ class Names:
 
     def __init__(self, *known: Known) -> None:
         self.known = {one.key(): one for one in known}
-        self.asked: list[tuple[list[str], int]] = []
+        self.asked: list[str] = []
+        self.damaged: dict[str, str] = {}
 
-    def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | str:
-        self.asked.append((list(ids), owner))
-        found = (self.known.get((owner, each)) for each in ids)
-        return next(filter(None, found), "not_found")
+    def lookup(self, container_id: str, owner: int = 0) -> Known | str:
+        self.asked.append(container_id)
+        found = self.known.get((owner, container_id))
+        return found or self.damaged.get(container_id, "not_found")
 
 
 def container(path: str, *known: Known) -> Container:
@@ -151,6 +153,54 @@ def test_a_kill_cannot_be_passed_on_to_another_container() -> None:
     assert container(path, attacker, bank).name == "attacker"
     cut = container(f"…/docker-{VICTIM}.scope", attacker, bank)
     assert (cut.id, cut.name, cut.unresolved) == (VICTIM, None, "path_cut")
+    cut = container("…/lxc.payload.bank", attacker, bank)
+    assert (cut.id, cut.name, cut.unresolved) == (None, None, "path_cut")
+
+
+@pytest.mark.parametrize(
+    ("outer", "name", "runtime"),
+    [
+        ("/lxc.payload.web", "web", "lxc"),
+        ("/lxc/101/ns", "101", "lxc"),
+        ("/machine.slice/systemd-nspawn@box.service/payload", "box", "nspawn"),
+        ("/default/web-1", "web-1", "containerd"),
+        ("/system.slice/slurmstepd.scope/job_42/step_0/user/task_0", "job_42", "slurm"),
+    ],
+)
+def test_nor_out_of_one_whose_name_is_in_the_path(outer: str, name: str, runtime: str) -> None:
+    """An LXC container's root makes any cgroup it likes, without a right on its host."""
+    names = Names(Known(VICTIM, "docker", 0, "bank"))
+    found = Resolver(names).container(f"{outer}/system.slice/docker-{VICTIM}.scope")
+    assert (found.name, found.runtime, names.asked) == (name, runtime, [])
+    assert found.id == found.name
+
+
+def test_nor_out_of_one_whose_state_cannot_be_read() -> None:
+    """An image with labels of a megabyte makes its own container's state too big."""
+    names = Names(Known(VICTIM, "docker", 0, "bank"))
+    names.damaged[OTHER] = "too_big"
+    found = Resolver(names).container(f"/docker/{OTHER}/docker/{VICTIM}")
+    assert found == Container(id=OTHER, runtime="docker", unresolved="too_big")
+
+
+def test_a_name_made_up_inside_an_unknown_container_is_none() -> None:
+    assert container(f"/docker/{OTHER}/lxc.payload.bank") == Container(
+        id=OTHER, runtime="docker", unresolved="not_found"
+    )
+
+
+def test_a_pod_made_up_inside_a_container_is_none() -> None:
+    """Neither its uid nor what the cluster's API knows of it."""
+    other = UID.replace("0", "1")
+
+    class Told:
+        def find(self, container_id: str, pod_uid: str | None) -> Known | None:
+            bank = Known(container_id, "", pod="bank-0", pod_uid=other)
+            return bank if pod_uid == other else None
+
+    path = f"/kubepods/pod{UID}/{VICTIM}/kubepods/pod{other}/x"
+    found = Resolver(None, [Told()]).container(path)
+    assert found == Container(id=VICTIM, pod_uid=UID, unresolved="not_found")
 
 
 def test_a_users_cgroups_have_the_users_names_only() -> None:

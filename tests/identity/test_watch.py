@@ -173,11 +173,12 @@ def test_a_new_name_is_seen_by_the_rescan(tmp_path: Path) -> None:
 def test_one_that_was_not_seen_yet_is_read_when_asked_for(tmp_path: Path) -> None:
     write(tmp_path / C / "config.v2.json", docker_config())
     watcher = Watcher([docker(str(tmp_path))])
-    known = watcher.lookup([D, C])
+    assert watcher.lookup(D) == "not_found"
+    known = watcher.lookup(C)
     assert isinstance(known, Known)
     assert known.id == C
     shutil.rmtree(tmp_path / C)
-    assert watcher.lookup([C]) == known
+    assert watcher.lookup(C) == known
 
 
 def test_one_that_only_a_lookup_saw_goes_too(tmp_path: Path) -> None:
@@ -186,8 +187,8 @@ def test_one_that_only_a_lookup_saw_goes_too(tmp_path: Path) -> None:
     watcher.refresh()
     write(tmp_path / C / "config.v2.json", docker_config())
     write(tmp_path / D / "config.v2.json", docker_config(D))
-    assert isinstance(watcher.lookup([C]), Known)
-    assert isinstance(watcher.lookup([D]), Known)
+    assert isinstance(watcher.lookup(C), Known)
+    assert isinstance(watcher.lookup(D), Known)
     shutil.rmtree(tmp_path / C)
     clock.now += 60
     watcher.refresh()
@@ -199,14 +200,14 @@ def test_a_miss_has_its_reason(tmp_path: Path) -> None:
     log: list[str] = []
     folder = tmp_path / "containers"
     watcher = Watcher([docker(str(folder))], log=log.append)
-    assert watcher.lookup([C]) == "no_state"
+    assert watcher.lookup(C) == "no_state"
     folder.mkdir()
-    assert watcher.lookup([C]) == "not_found"
+    assert watcher.lookup(C) == "not_found"
     write(folder / C / "config.v2.json", "x" * (1 << 21))
-    assert watcher.lookup([C]) == "too_big"
-    assert watcher.lookup([C]) == "too_big"
+    assert watcher.lookup(C) == "too_big"
+    assert watcher.lookup(C) == "too_big"
     (folder / D).symlink_to(folder / C)
-    assert watcher.lookup([D]) == "symlink"
+    assert watcher.lookup(D) == "symlink"
     assert len(log) == 2
 
 
@@ -218,7 +219,7 @@ def test_a_source_that_fails_does_not_hide_the_others(tmp_path: Path) -> None:
     watcher = Watcher([bad, docker(str(tmp_path / "b"))], log=log.append)
     watcher.refresh()
     assert name(watcher) == "shop-cart-1"
-    assert isinstance(watcher.lookup([C]), Known)
+    assert isinstance(watcher.lookup(C), Known)
     assert len(log) == 1
 
 
@@ -227,13 +228,13 @@ def test_a_new_name_is_seen_by_a_lookup(tmp_path: Path) -> None:
     watcher = Watcher([docker(str(tmp_path))])
     watcher.refresh()
     write(tmp_path / C / "new", docker_config(Name="/renamed")).replace(file)
-    known = watcher.lookup([C])
+    known = watcher.lookup(C)
     assert isinstance(known, Known)
     assert known.name == "renamed"
     write(tmp_path / C / "new", "{").replace(file)
-    assert watcher.lookup([C]) == known
+    assert watcher.lookup(C) == known
     shutil.rmtree(tmp_path / C)
-    assert watcher.lookup([C]) == known
+    assert watcher.lookup(C) == known
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
@@ -315,7 +316,7 @@ def test_a_dead_thread_is_not_passed_over(tmp_path: Path) -> None:
         while watcher.failure is None and time.monotonic() < deadline:
             time.sleep(0.01)
         with pytest.raises(RuntimeError, match="a bug"):
-            watcher.lookup([C])
+            watcher.lookup(C)
 
 
 def test_state_errors_are_no_bugs(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ or another ancestor's, and not the trigger's, which may be another container's a
 
 Where containers nest, the outermost one that the runtimes' state names is the container: what
 is in it was named from inside, so that a cgroup made up in a container can never pass a kill on
-to somebody else's. Docker in Docker is the outer container's; in a kind node the node's own
-state knows the pods, and not the node. Only where nothing is known is it the innermost's, by
-id alone. Likewise cgroups below a user's own service manager are looked up in that user's state.
+to somebody else's. Docker in Docker is the outer container's, and so is Docker in LXC, whose name
+the path has; in a kind node the node's own state knows the pods, and not the node. One whose state
+is there and cannot be read is the container all the same. Only where nothing is known is it the
+innermost's, by id alone. Likewise cgroups below a user's own service manager are looked up in that
+user's state.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from .forms import hex64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Protocol
 
     from ..incident import Incident
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     class Names(Protocol):
         """Where names come from: `watch.Watcher`."""
 
-        def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | str:
-            """Return the first of ``ids`` known in the state of uid ``owner``, else why none is."""
+        def lookup(self, container_id: str, owner: int = 0) -> Known | str:
+            """Return what the state of uid ``owner`` says of a container, else why it does not."""
 
 
 __all__ = ["CgroupIdentity", "Resolver", "parse", "resolve"]
@@ -53,54 +55,59 @@ class Resolver:
     def container(self, path: str) -> Container:
         """Return what is known of the container, or of the systemd unit, at ``path``."""
         found = parse(path)
-        chain = {
-            str(one.container_id): one for one in _chain(found) if hex64(str(one.container_id))
-        }
-        known, reason = self._lookup(path, chain)
+        if found.container_id is None:
+            return Container(name=found.name, runtime=found.runtime, pod_uid=found.pod_uid)
+        if path.startswith(CUT):
+            # The outer containers are missing: what was named inside one proves nothing.
+            whole = found.container_id if hex64(found.container_id) else None
+            return Container(whole, None, found.runtime, pod_uid=found.pod_uid, unresolved=PATH_CUT)
+        found, known, reason = self._lookup(path, _chain(found))
         if known is None:
             return Container(
                 id=found.container_id,
                 name=found.name,
                 runtime=found.runtime,
                 pod_uid=found.pod_uid,
-                unresolved=reason if found.container_id and not found.name else None,
+                unresolved=None if found.name else reason,
             )
-        found = parse(str(chain[known.id].container_cgroup))
         # The cgroup is the kernel's word: state of another pod is not this container's.
         same_pod = found.pod_uid is None or known.pod_uid in (None, found.pod_uid)
-        name = known.name or found.name
         return Container(
             id=found.container_id,
-            name=name,
+            name=known.name,
             runtime=found.runtime or known.runtime or None,
             image=known.image,
             pod=known.pod if same_pod else None,
             namespace=known.namespace if same_pod else None,
             pod_uid=found.pod_uid or known.pod_uid,
             workload=known.workload if same_pod else None,
-            unresolved=None if name else reason,
+            unresolved=None if known.name else reason,
         )
 
-    def _lookup(self, path: str, chain: Mapping[str, CgroupIdentity]) -> tuple[Known | None, str]:
-        """Return the outermost container of ``chain`` that is known, and why it has no name."""
-        # Of a cut path the outer containers are missing: an inner one alone proves nothing.
-        if path.startswith(CUT):
-            return None, PATH_CUT
-        if not chain:
-            return None, NO_STATE
-        owner = _owner(path)
-        read = NO_STATE if self._names is None else self._names.lookup(list(chain), owner)
-        known, reason = (None, read) if isinstance(read, str) else (read, NO_NAME)
-        if owner or not self._asked:
-            return known, reason
-        reason = NOT_FOUND if reason == NO_STATE else reason
-        for container_id, one in chain.items():
-            told = self._ask(container_id, one.pod_uid)
-            if known is not None and known.id == container_id:
-                return known if told is None else known.filled_from(told), reason
-            if told is not None:
-                return told, reason
-        return None, reason
+    def _lookup(
+        self, path: str, chain: Sequence[CgroupIdentity]
+    ) -> tuple[CgroupIdentity, Known | None, str]:
+        """Return which of ``chain`` is the container, what is known of it, and why no name is."""
+        outermost = chain[0]
+        if not hex64(str(outermost.container_id)):
+            return outermost, None, NO_STATE  # no state is looked for by such an id
+        owner, reason = _owner(path), NO_STATE
+        # A name that a path has is believed of the outermost only.
+        chain = [one for one in chain if hex64(str(one.container_id))]
+        for one in chain:
+            known, reason = self._known(one, owner)
+            if known is not None or reason not in (NO_STATE, NOT_FOUND):
+                return one, known, reason
+        return chain[-1], None, reason
+
+    def _known(self, one: CgroupIdentity, owner: int) -> tuple[Known | None, str]:
+        container_id = str(one.container_id)
+        read = NO_STATE if self._names is None else self._names.lookup(container_id, owner)
+        told = None if owner else self._ask(container_id, one.pod_uid)
+        if not isinstance(read, str):
+            return read if told is None else read.filled_from(told), NO_NAME
+        asked = self._asked and not owner
+        return told, NOT_FOUND if asked and read == NO_STATE else read
 
     def _ask(self, container_id: str, pod_uid: str | None) -> Known | None:
         told: Known | None = None
@@ -124,7 +131,7 @@ class Resolver:
 
     def _id(self, path: str) -> str | None:
         found = parse(path)
-        if found.outer_container_id is None:
+        if found.outer_container_id is None and not path.startswith(CUT):
             return found.container_id
         return self.container(path).id
 

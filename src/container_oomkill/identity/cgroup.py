@@ -46,23 +46,26 @@ def parse(path: str) -> CgroupIdentity:
     """Return whose cgroup ``path`` is; never raises. A container's path comes again and again."""
     names = path.split("/")  # names[0] is "" for the root, or CUT
     containers: list[tuple[int, Form, str, str | None]] = []
-    pod: tuple[int, str, str | None] | None = None
+    pods: list[tuple[int, int, str, str | None]] = []  # where it was read, and where it is
     for index in range(1, len(names)):
         if not names[index]:
             continue
         if read := _pod(names, index):
-            pod = (index, *read)
+            pods.append((index, index, *read))
         elif match := _container(names, index, containers[-1][0] if containers else 0):
             containers.append((index, *match))
             # the slice is in the name where a runtime was told the wrong driver
             if ":" in names[index] and (read := _pod_slice(names[index].split(":")[0])):
-                pod = (0, *read)
+                pods.append((index, 0, *read))
     # nspawn itself, the host's side of the container, next to its payload
     if containers and containers[-1][1].runtime == "nspawn":
         below = names[containers[-1][0] + 1 :]
         if below[:1] == ["supervisor"]:
             containers.pop()
-    pod_at, pod_uid, qos = pod or (0, None, None)
+    # What lies below the container was named from inside: no pod the container is in.
+    inside = containers[-1][0] if containers else len(names)
+    pods = [pod for pod in pods if pod[0] <= inside]
+    _, pod_at, pod_uid, qos = pods[-1] if pods else (0, 0, None, None)
     pod_cgroup = "/".join(names[: pod_at + 1]) if pod_at else None
     if not containers:
         unit = _unit(names, whole=True)

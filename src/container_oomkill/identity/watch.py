@@ -86,30 +86,29 @@ class Watcher:
                 self._bell.close()
         self._bell = self._thread = None
 
-    def lookup(self, ids: Sequence[str], owner: int = 0) -> Known | str:
-        """Return the first of ``ids`` that is known; if none is, one word why.
+    def lookup(self, container_id: str, owner: int = 0) -> Known | str:
+        """Return what is known of a container of uid ``owner``'s; if nothing is, one word why.
 
         A container the store does not have is read here and now, and so is one whose state is
         not as it was: a few small files, no call to any runtime.
         """
         if self.failure is not None:
             raise self.failure
+        key = (owner, container_id)
+        known = self.store.lookup(key)
+        if known is not None:
+            return self._renewed(known)
         reason = None
-        for container_id in ids:
-            key = (owner, container_id)
-            known = self.store.lookup(key)
+        for source in self._sources:
+            try:
+                known = source.find(key)
+            except StateError as error:
+                reason = error.reason
+                self._note(source, error)
+                continue
             if known is not None:
-                return self._renewed(known)
-            for source in self._sources:
-                try:
-                    known = source.find(key)
-                except StateError as error:
-                    reason = error.reason
-                    self._note(source, error)
-                    continue
-                if known is not None:
-                    self.store.put(known)
-                    return known
+                self.store.put(known)
+                return known
         return reason or (NOT_FOUND if owner or self.present() else NO_STATE)
 
     def _renewed(self, known: Known) -> Known:
