@@ -68,19 +68,19 @@ def series_of(text: bytes) -> int:
 class Nodes:
     """Answers on 127.1.x.y for every node; keeps connections open, as Prometheus does."""
 
-    def __init__(self, pages: list[bytes]) -> None:
+    def __init__(self, pages: list[bytes], port: int = PORT) -> None:
         self._selector = selectors.DefaultSelector()
         self._listeners: dict[socket.socket, bytes] = {}
         self.targets: list[str] = []
         for number, text in enumerate(pages):
-            address = (f"127.1.{number // 250}.{number % 250 + 1}", PORT)
+            address = (f"127.1.{number // 250}.{number % 250 + 1}", port)
             listener = socket.create_server(address)
             listener.setblocking(False)
             head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n"
             answer = head + b"Content-Length: %d\r\n\r\n" % len(text) + text
             self._selector.register(listener, selectors.EVENT_READ, answer)
             self._listeners[listener] = answer
-            self.targets.append(f"{address[0]}:{PORT}")
+            self.targets.append(f"{address[0]}:{listener.getsockname()[1]}")
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="nodes")
 
@@ -92,11 +92,20 @@ class Nodes:
                 if ours in self._listeners:
                     client, _ = ours.accept()
                     self._selector.register(client, selectors.EVENT_READ, key.data)
-                elif ours.recv(65536):
-                    ours.sendall(key.data)
-                else:
+                elif not self._answer(ours, key.data):
                     self._selector.unregister(ours)
                     ours.close()
+
+    @staticmethod
+    def _answer(client: socket.socket, answer: bytes) -> bool:
+        """Answer a request; False if there is nobody any more: a scrape may be given up."""
+        try:
+            if client.recv(65536):
+                client.sendall(answer)
+                return True
+        except ConnectionError:
+            pass
+        return False
 
     def __enter__(self) -> Nodes:
         self._thread.start()
