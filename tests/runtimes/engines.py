@@ -42,7 +42,7 @@ class Engine:
             *(*self._limits, *options, IMAGE, "/hog", *script.split()),
         ]
         self._used.append(name)
-        self._started.append(Started(name, command, id_file))
+        self._started.append(Started(name, command, id_file, self._folder))
         return self._started[-1]
 
     def inspect(self, name: str) -> dict[str, Any]:

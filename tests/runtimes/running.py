@@ -82,11 +82,19 @@ def remove_cgroups(*paths: str) -> None:
 class Started:
     """A client that runs a container in the foreground, attached to its hog."""
 
-    def __init__(self, name: str, command: Sequence[str], id_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        id_file: Path | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """``folder``: where it is run; Podman's conmon leaves a file "oom" there after a kill."""
         self.name = name
         self._id_file = id_file
         self.process = subprocess.Popen(
             command,
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
