@@ -43,7 +43,9 @@ def full() -> Metrics:
     metrics.watch_up = lambda: True
     metrics.register(("shop", "idle-1", "never-killed"))
     metrics(incident(1))
-    metrics(incident(2, scope="pod", victims=(victim(), victim(pid=4), victim(pid=5))))
+    cart = container("app", workload="Deployment/cart")
+    three = (victim(), victim(pid=4), victim(pid=5))
+    metrics(incident(2, container=cart, scope="pod", victims=three))
     weird = container('we"ird\\na\nme\x1b', pod=None, namespace=None, image=None)
     unknown = victim(rss=Rss(), command=None, uptime_seconds=None)
     metrics(incident(3, container=weird, domain=None, scope="node", victims=(unknown,)))

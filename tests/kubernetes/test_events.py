@@ -118,6 +118,30 @@ def test_a_kill_that_is_in_no_pod_has_none(started: Started) -> None:
     assert len(started.written(1)) == 1
 
 
+@pytest.mark.parametrize(
+    ("workload", "related"),
+    [
+        ("Deployment/cart", {"kind": "Deployment", "name": "cart", "namespace": "shop"}),
+        (f"Node/{NODE}", {"kind": "Node", "name": NODE}),
+        ("Pod/cart-7d9f4", None),
+        (None, None),
+    ],
+)
+def test_what_the_pod_belongs_to(started: Started, workload: str | None, related: object) -> None:
+    known = container("app", pod_uid=uid(1), workload=workload)
+    started.events()(incident(1, container=known))
+    [event] = started.written(1)
+    assert event.get("related") == related
+
+
+def test_a_namespace_leads_nowhere_else(started: Started) -> None:
+    """It may be a state file's word."""
+    odd = container("app", namespace="../../nodes/node-1?x=#", pod_uid=uid(1))
+    started.events()(incident(1, container=odd))
+    [asked] = eventually(lambda: started.cluster.requests(EVENT))
+    assert asked.path == "/api/v1/namespaces/..%2F..%2Fnodes%2Fnode-1%3Fx%3D%23/events"
+
+
 def test_the_pods_own_container_and_one_without_a_name(started: Started) -> None:
     events = started.events()
     events(kill(1, "POD"))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from ..identity.state import SANDBOX
 from ..incident import Incident
@@ -52,6 +53,7 @@ class Waiting:
     first: float
     last: float
     message: str
+    workload: str | None
     count: int = 1
 
 
@@ -127,6 +129,7 @@ class Events:
                     incident.time,
                     incident.time,
                     message,
+                    container.workload,
                 )
             self._changed.notify()
 
@@ -185,7 +188,8 @@ class Events:
     def _tell(self, key: Key, waiting: Waiting, count: int, message: str, last: float) -> None:
         """Raise the count of the container's Event, or make one."""
         told = self._told.get(key)
-        path = f"/api/v1/namespaces/{key[0]}/events"
+        # A namespace may be a state file's word.
+        path = f"/api/v1/namespaces/{quote(key[0], safe='')}/events"
         if told is not None and self._clock() - told.at < GIVE_UP_SECONDS:
             total = told.count + count
             change = {"count": total, "lastTimestamp": _rfc3339(last), "message": message}
@@ -220,7 +224,7 @@ class Events:
             about["uid"] = uid
         if container is not None:
             about["fieldPath"] = f"spec.containers{{{container}}}"
-        return {
+        event: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": waiting.name, "namespace": namespace},
@@ -235,6 +239,12 @@ class Events:
             "reportingComponent": COMPONENT,
             "reportingInstance": self._node,
         }
+        kind, _, name = (waiting.workload or "").partition("/")
+        if name and kind != "Pod":
+            event["related"] = {"kind": kind, "name": name}
+            if kind != "Node":
+                event["related"]["namespace"] = namespace
+        return event
 
     def _done(self, key: Key, waiting: Waiting, count: int) -> None:
         with self._changed:

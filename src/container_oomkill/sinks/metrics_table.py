@@ -15,7 +15,10 @@ from ..incident import NS, Incident, Rss, Stat, Victim, Vm
 
 PREFIX = "container_oomkill_"
 LABELS = ("namespace", "pod", "container")
-INFO_LABELS = ("container_id", "image", "command", "scope", "trigger_command", "runtime")
+INFO_LABELS = (
+    *("container_id", "image", "command", "scope", "trigger_command", "runtime"),
+    "workload",
+)
 # One more than these comes after them: +Inf.
 LATENCY_BUCKETS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),

@@ -80,6 +80,7 @@ class Last:
             incident.scope,
             incident.trigger.command,
             container.runtime,
+            container.workload,
         )
         self._info = Labels(
             LAST_INFO.labels, self.labels.values + tuple(clean(fact) for fact in facts)
