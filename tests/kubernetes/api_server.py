@@ -52,7 +52,8 @@ class Asked:
 class Cluster:
     """What the server has; for several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, node: str = NODE) -> None:
+        self.node = node
         self.changed = threading.Condition()
         self.version = 1000
         self.oldest = 1000  # a watch from before it gets 410
@@ -152,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
     def _list(self, fields: dict[str, str]) -> None:
         cluster = self.cluster
         with cluster.changed:
-            if fields["fieldSelector"] != f"spec.nodeName={NODE}":
+            if fields["fieldSelector"] != f"spec.nodeName={cluster.node}":
                 pods = []
             else:
                 pods = list(cluster.pods.values())

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from container_oomkill import libbpf
+from container_oomkill.kubernetes.access import ACCOUNT
 
 from ..kernel.processes import COMMAND
 from ..manifests.rendering import container, pod
@@ -25,9 +26,15 @@ PROGRAMS = ("/usr", "/lib", "/lib64", "/bin")  # of this machine, for its Python
 
 
 def exporter_container(
-    manifests: list[dict[str, Any]], host_paths: Mapping[str, Path], port: int
+    manifests: list[dict[str, Any]],
+    host_paths: Mapping[str, Path],
+    port: int,
+    api: tuple[str, Path],
 ) -> Any:
-    """Return its configuration; ``host_paths``: where this node has what is mounted, by volume."""
+    """Return its configuration; ``host_paths``: where this node has what is mounted, by volume.
+
+    ``api``: where the cluster's API is, and the folder of its service account's token.
+    """
     only, spec = container(manifests), pod(manifests)
     context, user = only["securityContext"], spec["securityContext"]
     assert user["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -37,12 +44,18 @@ def exporter_container(
         **_environment(only["env"]),
         "CONTAINER_OOMKILL_WEB_LISTEN_ADDRESS": f"127.0.0.1:{port}",  # the node's network
     }
+    mounts = [*_programs(), *_mounts(only["volumeMounts"], host_paths)]
+    host, _, api_port = api[0].removeprefix("https://").rpartition(":")
+    environment |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": api_port}
+    if spec["automountServiceAccountToken"]:
+        account = proto.Mount(container_path=str(ACCOUNT), host_path=str(api[1]), readonly=True)
+        mounts.append(account)
     return proto.ContainerConfig(
         metadata=proto.ContainerMetadata(name=only["name"]),
         image=proto.ImageSpec(image=IMAGE),
         command=[sys.executable, str(COMMAND), "exporter"],
         envs=[proto.KeyValue(key=key, value=value) for key, value in environment.items()],
-        mounts=[*_programs(), *_mounts(only["volumeMounts"], host_paths)],
+        mounts=mounts,
         labels={"io.kubernetes.container.name": only["name"]},
         log_path=f"{only['name']}.log",
         linux=proto.LinuxContainerConfig(

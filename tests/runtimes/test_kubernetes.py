@@ -10,6 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
+import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,6 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ..kernel.cgroups import MIB, Cgroup
 from ..kernel.processes import DEADLINE
+from ..kubernetes import api_server
 from ..manifests.rendering import kustomized, pod
 from ..prometheus.server import wait_for
 from .containerd import Containerd
@@ -35,15 +39,27 @@ KILLED = Pod("shop", "cart-7d9f4", UID, f"/kubepods/burstable/pod{UID}")
 OWN_UID = "77d1d5a2-0a5c-4a7e-9d2c-3f1f5b6c8e90"
 OWN = Pod("container-oomkill", "container-oomkill-x7k2p", OWN_UID, f"/kubepods/pod{OWN_UID}")
 LIMIT_MIB = 32
+TOKEN = "a-service-account's"
 STATE = "io.containerd.runtime.v2.task"
 
 
 @dataclass
 class Exporter:
-    """The pod, from the node."""
+    """The pod, from the node; and the cluster, which it asks in one of the overlays."""
 
     address: str
     log: Path
+    cluster: api_server.Cluster
+    asks: bool
+
+    def expect(self, container_id: str) -> None:
+        """What the kubelet tells the API of a container."""
+        status = api_server.container("app", 1, image=IMAGE)
+        status["containerID"] = f"containerd://{container_id}"
+        names = {"name": KILLED.name, "namespace": KILLED.namespace, "uid": KILLED.uid}
+        owner = api_server.owner("ReplicaSet", "cart-7d9f4")
+        self.cluster.put(api_server.pod(owner=owner, metadata=names, containerStatuses=[status]))
+        time.sleep(0.5)  # it is known by now
 
     def get(self, path: str) -> str:
         with urllib.request.urlopen(f"http://{self.address}{path}", timeout=DEADLINE) as answer:
@@ -105,13 +121,47 @@ def node_folder(session_containerd: Containerd) -> Iterator[Path]:
         output("umount", "--lazy", str(folder))
 
 
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the kubelet mounts of a service account; the API's key is beside it."""
+    folder = tmp_path_factory.mktemp("account")
+    (folder / "token").write_text(TOKEN)
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=kubernetes", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(folder / "key"), "-out", str(folder / "ca.crt")]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
 @pytest.fixture
+def api(account: Path) -> Iterator[tuple[api_server.Cluster, str]]:
+    cluster = api_server.Cluster(NODE)
+    cluster.token = TOKEN
+    above = [api_server.owner("Deployment", "cart")]
+    owner = api_server.owner("ReplicaSet", "cart-7d9f4")
+    path = f"/apis/apps/v1/namespaces/{KILLED.namespace}/replicasets/{owner['name']}"
+    cluster.objects[path] = {"metadata": {"uid": owner["uid"], "ownerReferences": above}}
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(account / "ca.crt", account / "key")
+    with api_server.serving(cluster, context=context) as url:
+        yield cluster, url
+
+
+@pytest.fixture(params=["standard", "kubernetes"])
 def exporter(
-    cri: Cri, killed: Cgroup, node_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    cri: Cri,
+    killed: Cgroup,
+    node_folder: Path,
+    account: Path,
+    api: tuple[api_server.Cluster, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Exporter]:
-    """`overlays/standard`, in a pod of its own."""
+    """An overlay, in a pod of its own."""
     assert killed.path == KILLED.cgroup  # its pods go before this one's cgroup does
-    manifests = kustomized("standard")
+    cluster, url = api
+    asks = request.param == "kubernetes"
+    manifests = kustomized(request.param)
     empty = tmp_path_factory.mktemp("no-runtime")
     output("mount", "--bind", str(empty), str(empty))
     output("mount", "--make-shared", str(empty))
@@ -122,10 +172,13 @@ def exporter(
     try:
         with pod_cgroup(OWN.cgroup):
             sandbox = cri.run_pod(OWN)
-            cri.start(sandbox, exporter_container(manifests, folders, port))
-            started = Exporter(f"127.0.0.1:{port}", Path(sandbox.log_directory) / "exporter.log")
+            cri.start(sandbox, exporter_container(manifests, folders, port, (url, account)))
+            log = Path(sandbox.log_directory) / "exporter.log"
+            started = Exporter(f"127.0.0.1:{port}", log, cluster, asks)
             try:
                 wait_for(started.is_ready)
+                if asks:
+                    wait_for(lambda: cluster.requests(api_server.WATCH))
                 yield started
             finally:
                 print(started.log.read_text())  # pytest shows it of a test that fails
@@ -135,8 +188,9 @@ def exporter(
 
 
 def check(exporter: Exporter, container_id: str, scope: str) -> dict[str, Any]:
-    """Hold a kill's record and metrics against what the kubelet was told; return the record."""
+    """Hold record, metrics and Event of a kill against what the kubelet was told."""
     record = exporter.record_of(container_id)
+    workload = "Deployment/cart" if exporter.asks else None
     assert record["node"] == NODE
     assert record["container"] == {
         "id": container_id,
@@ -146,7 +200,7 @@ def check(exporter: Exporter, container_id: str, scope: str) -> dict[str, Any]:
         "pod": KILLED.name,
         "namespace": KILLED.namespace,
         "pod_uid": KILLED.uid,
-        "workload": None,
+        "workload": workload,
         "unresolved": None,
     }
     assert record["scope"] == scope
@@ -160,11 +214,35 @@ def check(exporter: Exporter, container_id: str, scope: str) -> dict[str, Any]:
     ((info, _),) = exporter.samples("container_oomkill_last_info", **whose)
     assert (info["container_id"], info["image"]) == (container_id, IMAGE)
     assert info["command"] == record["victims"][0]["command"]
+    assert info["workload"] == (workload or "")
+    check_event(exporter, record)
     return record
 
 
+def check_event(exporter: Exporter, record: dict[str, Any]) -> None:
+    cluster = exporter.cluster
+    if not exporter.asks:
+        assert cluster.asked == []
+        return
+    wait_for(cluster.events)
+    (event,) = cluster.events()
+    assert event["involvedObject"] == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "namespace": KILLED.namespace,
+        "name": KILLED.name,
+        "uid": KILLED.uid,
+        "fieldPath": "spec.containers{app}",
+    }
+    related = {"kind": "Deployment", "name": "cart", "namespace": KILLED.namespace}
+    assert event["related"] == related
+    assert (event["reason"], event["message"]) == ("OOMKilling", record["verdict"])
+    assert event["source"]["host"] == NODE
+
+
 def test_a_container_by_its_own_limit(exporter: Exporter, cri: Cri, killed: Cgroup) -> None:
-    container_id = cri.run(cri.run_pod(KILLED), "app", "name greedy anon 64", LIMIT_MIB)
+    sandbox, script = cri.run_pod(KILLED), "name greedy anon 64"
+    container_id = cri.run(sandbox, "app", script, LIMIT_MIB, exporter.expect)
     assert cri.ended(container_id).reason == "OOMKilled"
     record = check(exporter, container_id, "container")
     assert record["domain"]["cgroup"] == f"{killed.path}/{container_id}"
@@ -174,7 +252,7 @@ def test_a_container_by_its_pods_limit(exporter: Exporter, cri: Cri, killed: Cgr
     killed.limit(LIMIT_MIB)
     sandbox = cri.run_pod(KILLED)
     cri.run(sandbox, "sidecar", "anon 4 wait", None)
-    container_id = cri.run(sandbox, "app", "name greedy anon 64", None)
+    container_id = cri.run(sandbox, "app", "name greedy anon 64", None, exporter.expect)
     assert cri.ended(container_id).exit_code == 137
     record = check(exporter, container_id, "pod")
     assert record["domain"]["cgroup"] == killed.path
@@ -185,7 +263,7 @@ def test_a_container_by_its_pods_limit(exporter: Exporter, cri: Cri, killed: Cgr
 def test_a_child_of_its_first_process(exporter: Exporter, cri: Cri, killed: Cgroup) -> None:
     """Nobody else tells: the container may live on."""
     script = "name first fork name second anon 64"
-    container_id = cri.run(cri.run_pod(KILLED), "app", script, LIMIT_MIB)
+    container_id = cri.run(cri.run_pod(KILLED), "app", script, LIMIT_MIB, exporter.expect)
     record = check(exporter, container_id, "container")
     assert record["victims"][0]["command"] == "second"
     assert record["victims"][0]["parent_command"] == "first"
