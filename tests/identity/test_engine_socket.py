@@ -154,6 +154,7 @@ def test_what_went_while_the_engine_was_away(engine: Engine, stack: ExitStack) -
         ([b"", b"{"], "not JSON"),
         ([b"nothing\n", b"[]"], "not JSON"),
         ([b"", b"[" * 100_000], "not JSON"),
+        ([b"", b'{"message": "busy"}'], "no list"),
     ],
 )
 def test_faults_are_one_line_and_passed(
@@ -168,6 +169,19 @@ def test_faults_are_one_line_and_passed(
     eventually(lambda: name(asked) == "web")
     assert len(log) == 1
     assert words in log[0]
+
+
+def test_an_odd_answer_after_a_start(engine: Engine, stack: ExitStack) -> None:
+    log: list[str] = []
+    engine.start(C, "web")
+    stack.enter_context(engine.serving())
+    path = str(engine.path)
+    asked = stack.enter_context(EngineSocket(path, first_seconds=0.02, log=log.append))
+    eventually(lambda: name(asked) == "web" and engine.events.empty())
+    engine.faults = [b"5"]
+    engine.start(D, "cart")
+    eventually(lambda: name(asked, D) == "cart")
+    assert [line for line in log if "no list" in line] == log[:1]
 
 
 @pytest.mark.parametrize(

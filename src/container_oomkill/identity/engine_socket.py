@@ -14,7 +14,7 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -117,8 +117,7 @@ class EngineSocket:
     def list(self) -> None:
         """Learn all containers there are. Raises `RefusedError`, OSError."""
         found: dict[Key, Known] = {}
-        listed = self._get(LIST)
-        for each in listed if isinstance(listed, list) else ():
+        for each in self._get(LIST):
             if (known := read(each)) is not None:
                 found[known.key()] = known
         for known in found.values():
@@ -133,13 +132,13 @@ class EngineSocket:
             return
         if event.get("Action") in (*COMES, RENAMED):
             wanted = quote(json.dumps({"id": [container_id]}))
-            for each in self._get(f"{LIST}&filters={wanted}") or ():
+            for each in self._get(f"{LIST}&filters={wanted}"):
                 if (known := read(each)) is not None:
                     self.store.put(known)
         else:
             self.store.gone((0, container_id))
 
-    def _get(self, target: str) -> Any:
+    def _get(self, target: str) -> Sequence[Any]:
         connection = self._connect()
         try:
             data = self._ask(connection, target).read(ANSWER_MAX + 1)
@@ -147,7 +146,12 @@ class EngineSocket:
             connection.close()
         if len(data) > ANSWER_MAX:
             raise RefusedError(f"an answer of more than {ANSWER_MAX // MIB} MiB")
-        return _decode(data)
+        listed = _decode(data)
+        if listed is None:  # as Go writes a list that it has not made
+            return []
+        if not isinstance(listed, list):
+            raise RefusedError("an answer that is no list")
+        return listed
 
     def _connect(self) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection("localhost", timeout=SECONDS)
