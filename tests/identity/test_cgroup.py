@@ -191,6 +191,28 @@ FIXTURES = {
     f"/docker/{D}/system.slice/containerd.service": has(
         runtime="docker", container_id=D, container_cgroup=f"/docker/{D}"
     ),
+    # minikube with the docker driver, on a host with the systemd driver
+    f"/system.slice/docker-{D}.scope/kubepods.slice/kubepods-burstable.slice"
+    f"/kubepods-burstable-pod{UID_}.slice/docker-{C}.scope": has(
+        runtime="docker",
+        container_id=C,
+        outer_container_id=D,
+        pod_uid=UID,
+        qos="Burstable",
+        container_cgroup=f"/system.slice/docker-{D}.scope/kubepods.slice/kubepods-burstable.slice"
+        f"/kubepods-burstable-pod{UID_}.slice/docker-{C}.scope",
+        pod_cgroup=f"/system.slice/docker-{D}.scope/kubepods.slice/kubepods-burstable.slice"
+        f"/kubepods-burstable-pod{UID_}.slice",
+    ),
+    # k3s as a unit, on cgroup v1
+    f"/system.slice/k3s.service/kubepods/besteffort/pod{UID}/{C}": has(
+        container_id=C,
+        pod_uid=UID,
+        qos="BestEffort",
+        container_cgroup=f"/system.slice/k3s.service/kubepods/besteffort/pod{UID}/{C}",
+        pod_cgroup=f"/system.slice/k3s.service/kubepods/besteffort/pod{UID}",
+        unit="k3s.service",
+    ),
     # Docker in Docker in a pod: the pod is the outer container's
     f"/kubepods/pod{UID}/{D}/docker/{C}": has(
         runtime="docker",
@@ -311,6 +333,16 @@ FIXTURES = {
         container_cgroup="/machine.slice/machine-qemu\\x2d12\\x2dmy\\x2dvm.scope",
         name="my-vm",
     ),
+    "/machine.slice/machine-lab.slice/machine-box.scope/payload": has(
+        runtime="nspawn",
+        container_id="box",
+        container_cgroup="/machine.slice/machine-lab.slice/machine-box.scope",
+        name="box",
+    ),
+    # systemd-run --unit=machine-learning.scope: nobody's machine
+    f"{USER}/app.slice/machine-learning.scope": has(
+        runtime="systemd", unit="machine-learning.scope", name="machine-learning.scope"
+    ),
     # Nomad
     f"/nomad.slice/reserve.slice/{ALLOC}.web.v2.scope": has(
         runtime="nomad",
@@ -340,6 +372,16 @@ FIXTURES = {
     ),
     "/user.slice/user-1000.slice/session-3.scope": has(
         runtime="systemd", unit="session-3.scope", name="session-3.scope"
+    ),
+    # what a service or a user's unit makes below its own cgroup
+    "/system.slice/ci.service/sshd.service/session-3.scope": has(
+        runtime="systemd", unit="ci.service", name="ci.service"
+    ),
+    "/system.slice/ci.service/user@0.service": has(
+        runtime="systemd", unit="ci.service", name="ci.service"
+    ),
+    f"{USER}/app.slice/web.service/other.service": has(
+        runtime="systemd", unit="web.service", name="web.service"
     ),
     "/init.scope": has(runtime="systemd", unit="init.scope", name="init.scope"),
     "/system.slice": has(runtime="systemd", unit="system.slice", name="system.slice"),

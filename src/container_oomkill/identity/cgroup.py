@@ -23,6 +23,7 @@ from .systemd import unescape
 
 CUT = "…"
 _UNITS = (".service", ".scope", ".mount", ".socket", ".swap")
+_MANAGER_AT = 3  # /user.slice/user-1000.slice/user@1000.service
 _QOS = {"": "Guaranteed", "burstable": "Burstable", "besteffort": "BestEffort"}
 
 
@@ -101,6 +102,8 @@ def _container(names: list[str], index: int, inside: int) -> tuple[Form, str, st
     for form in FORMS:
         if not (name.startswith(form.prefix) and name.endswith(form.suffix)):
             continue
+        if form.below and form.below not in names[inside + 1 : index]:
+            continue
         depth = len(form.under)
         if depth:
             if index - depth <= inside or (form.at_root and (index != depth + 1 or names[0])):
@@ -170,17 +173,23 @@ def _is_podman_pod(names: list[str], index: int) -> bool:
 
 
 def _unit(names: list[str], *, whole: bool) -> str | None:
-    """Return the innermost systemd unit; a slice only if the path ends with it.
+    """Return the systemd unit; a slice only if the path ends with it.
 
-    None of a cut path: what is missing may be a container, and the unit one inside it.
+    The outermost one, or the outermost of a user's own manager: what a service makes below its
+    own cgroup may have any name. None of a cut path: what is missing may be a container, and the
+    unit one inside it.
     """
     if names[0]:
         return None
-    for index in range(len(names) - 1, 0, -1):
-        name = names[index]
+    unit = None
+    for index, name in enumerate(names[1:], 1):
         # user@1000.service/init.scope: the manager's own corner of its service
         if name.endswith(_UNITS) and (name != "init.scope" or index == 1):
-            return name
+            unit = name
+            if index != _MANAGER_AT or not name.startswith("user@"):
+                break
+    if unit:
+        return unit
     if whole and names[-1].endswith((".slice", ".scope")) and len(names) > 1:
         return names[-1]
     return None

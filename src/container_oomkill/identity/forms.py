@@ -78,6 +78,7 @@ class Form:
     """One way to name a container's cgroup: its name is prefix + what ``read`` takes + suffix.
 
     ``under``: the cgroups right above it, "*" for any; ``at_root``: those are at the root.
+    ``below``: one somewhere above it.
     ``runtime`` is None where several runtimes use the form. The rest is the row's own test.
     """
 
@@ -87,6 +88,7 @@ class Form:
     suffix: str = ""
     under: tuple[str, ...] = ()
     at_root: bool = False
+    below: str = ""
     read: Callable[[str], tuple[str, str | None] | None] = hex64
     id: str = _C
     name: str | None = None
@@ -169,6 +171,7 @@ FORMS = (
         "/machine.slice/machine-qemu\\x2d3\\x2dweb.scope/libvirt/emulator",
         "machine-",
         ".scope",
+        below="machine.slice",
         read=lambda text: _libvirt(text) if text.startswith("qemu\\x2d") else None,
         id="qemu-3-web",
         name="web",
@@ -178,6 +181,7 @@ FORMS = (
         "/machine.slice/machine-my\\x2dbox.scope/payload",
         "machine-",
         ".scope",
+        below="machine.slice",
         read=_machine,
         id="my-box",
         name="my-box",
