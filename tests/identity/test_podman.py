@@ -65,6 +65,20 @@ def test_damaged_lists(tmp_path: Path, content: str) -> None:
             source.keys()
 
 
+def test_a_damaged_list_hides_not_the_other(tmp_path: Path) -> None:
+    write(tmp_path / "containers.json", [podman_entry(C, "web")])
+    write(tmp_path / "volatile-containers.json", "[" * 100_000)
+    source = Podman(str(tmp_path))
+    known = source.find((0, C))
+    assert known
+    assert known.name == "web"
+    for ask in (source.keys, lambda: source.find((0, D))):
+        with pytest.raises(StateError, match=r"/volatile-containers.json: not_json"):
+            ask()
+    (tmp_path / "volatile-containers.json").unlink()
+    assert source.keys() == {(0, C)}
+
+
 def test_metadata_that_is_not_json() -> None:
     entry: dict[str, Any] = podman_entry() | {"metadata": "{"}
     assert read(0, entry) == Known(C, "podman", name="web")

@@ -211,6 +211,17 @@ def test_a_miss_has_its_reason(tmp_path: Path) -> None:
     assert len(log) == 2
 
 
+def test_the_reason_is_that_of_its_own_file(tmp_path: Path) -> None:
+    """Not that of a list of others, which is damaged too."""
+    storage = tmp_path / "var/lib/containers/storage/overlay-containers"
+    write(storage / "containers.json", "{")
+    write(tmp_path / f"var/lib/docker/containers/{C}/config.v2.json", "x" * (1 << 21))
+    log: list[str] = []
+    watcher = Watcher(default_sources(root=str(tmp_path)), log=log.append)
+    assert watcher.lookup(C) == "too_big"
+    assert len(log) == 2
+
+
 def test_a_source_that_fails_does_not_hide_the_others(tmp_path: Path) -> None:
     write(tmp_path / "b" / C / "config.v2.json", docker_config())
     bad = docker(str(tmp_path / "a"))

@@ -30,7 +30,7 @@ LIST_MAX = 8 * MIB  # of root's; about 10 000 containers
 
 
 class Podman:
-    """One folder of lists; read again when a list has changed."""
+    """One folder of lists; read again when a list has changed, each whatever the other is like."""
 
     runtime = "podman"
 
@@ -41,6 +41,7 @@ class Podman:
         self._lock = threading.Lock()
         self._read_at: object = None
         self._known: dict[Key, Known] = {}
+        self._wrong: tuple[str, str] | None = None  # reason and path of a list that is damaged
 
     def watched(self) -> list[str]:
         return ["/".join((self.folder, *self._inside))]
@@ -54,24 +55,32 @@ class Podman:
         return not isinstance(stamp, list) or all(map(state.is_settled, stamp))
 
     def keys(self) -> set[Key]:
-        return set(self._lists())
+        known, wrong = self._lists()
+        if wrong is not None:
+            raise StateError(*wrong)
+        return set(known)
 
     def version(self, key: Key) -> object:
-        return self._lists().get(key)
+        return self._lists()[0].get(key)
 
     def find(self, key: Key) -> Known | None:
-        return self._lists().get(key)
+        known, wrong = self._lists()
+        if key not in known and wrong is not None:
+            raise StateError(*wrong)
+        return known.get(key)
 
-    def _lists(self) -> dict[Key, Known]:
+    def _lists(self) -> tuple[dict[Key, Known], tuple[str, str] | None]:
         with self._lock:
             stamp = self.stamp()
             if stamp is None or stamp != self._read_at or not self.settled(stamp):
-                known: dict[Key, Known] = {}
+                self._known, self._wrong = {}, None
                 for file in FILES:
-                    known.update(self._list(file))
-                self._known = known
+                    try:
+                        self._known |= self._list(file)
+                    except StateError as error:
+                        self._wrong = error.reason, "/".join((self.folder, *self._inside, file))
                 self._read_at = stamp
-            return self._known
+            return self._known, self._wrong
 
     def _list(self, file: str) -> dict[Key, Known]:
         limit = MIB if self._owner else LIST_MAX

@@ -103,7 +103,7 @@ class Watcher:
             try:
                 known = source.find(key)
             except StateError as error:
-                reason = error.reason
+                reason = reason or error.reason  # its own file's, before that of a list of others
                 self._note(source, error)
                 continue
             if known is not None:
