@@ -257,6 +257,21 @@ def test_a_storm_spends_no_more_requests_than_it_may(started: Started) -> None:
     assert len(started.cluster.requests(EVENT)) == 3
 
 
+def test_a_dead_thread_is_not_passed_over(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = started.events()
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(events, "_tell", broken)
+    events(kill(1))
+    eventually(lambda: events.failure)
+    with pytest.raises(RuntimeError, match="a bug"):
+        events(kill(2))
+
+
 def test_hostile_text_is_shown_as_it_is_and_cut(started: Started) -> None:
     started.events()(kill(1, verdict="a\x1b[31m\n" + "ü" * 2000))
     [event] = started.written(1)

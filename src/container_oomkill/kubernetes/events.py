@@ -97,6 +97,7 @@ class Events:
         self._waiting: OrderedDict[Key, Waiting] = OrderedDict()
         self._told: OrderedDict[Key, Told] = OrderedDict()  # the thread's
         self._ending = False
+        self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
 
     def __enter__(self) -> Events:
@@ -107,7 +108,9 @@ class Events:
         self.close()
 
     def __call__(self, incident: Incident) -> None:
-        """Take an incident; one of no pod has no Event."""
+        """Take an incident; one of no pod has no Event. Raises what a bug ended the thread with."""
+        if self.failure is not None:
+            raise self.failure
         container = incident.container
         if container.namespace is None or container.pod is None:
             return
@@ -152,6 +155,12 @@ class Events:
             self._on_lost(left)
 
     def _run(self) -> None:
+        try:
+            self._write()
+        except Exception as error:  # noqa: BLE001 - raised again by the next incident
+            self.failure = error
+
+    def _write(self) -> None:
         while True:
             with self._changed:
                 while not self._waiting and not self._ending:
