@@ -16,6 +16,7 @@ from container_oomkill import __version__
 from container_oomkill.arguments import PREFIX, build_parser
 from container_oomkill.exporter_settings import LISTEN_ADDRESS, OWN_PATHS
 from container_oomkill.identity import docker, oci
+from container_oomkill.kubernetes.events import PATIENCE_SECONDS
 
 from ..prometheus.server import RULES
 from .rendering import (
@@ -199,6 +200,15 @@ def test_it_is_on_every_node_and_small(manifests: list[Manifest]) -> None:
     assert resources["limits"] == {"memory": "64Mi"}
     update = one(manifests, "DaemonSet")["spec"]["updateStrategy"]
     assert update["rollingUpdate"] == {"maxUnavailable": "10%"}
+
+
+def test_it_says_why_and_ends_in_time(manifests: list[Manifest]) -> None:
+    spec, only = pod(manifests), container(manifests)
+    assert only["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert environment(manifests)[f"{PREFIX}RETRY_ATTACH"] == "true"
+    assert spec["terminationGracePeriodSeconds"] >= 2 * PATIENCE_SECONDS
+    node = next(each for each in only["env"] if each["name"] == "NODE_NAME")
+    assert node["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
 
 
 class TestPrometheusOperator:
