@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import kubernetes_validate
 import pytest
 
 from container_oomkill.incident import Incident
@@ -17,6 +18,7 @@ from container_oomkill.kubernetes.backoff import Backoff
 from container_oomkill.kubernetes.events import Events
 
 from ..incidents import BOOT_NS, TIME, container, incident
+from ..manifests.rendering import NEWEST, OLDEST
 from .api_server import EVENT, NODE, Cluster, Fault, eventually, serving, uid
 
 BOOT = "5d3a1f00-aaaa-bbbb-cccc-0123456789ab"
@@ -109,6 +111,13 @@ def test_a_container_that_is_killed_again_has_one_event_that_counts(started: Sta
         "2026-09-21T14:13:21Z",
         "2026-09-21T14:13:25Z",
     )
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_the_api_knows_every_field(started: Started, version: str) -> None:
+    started.events()(incident(1, container=container("app", workload="Deployment/cart")))
+    [event] = started.written(1)
+    kubernetes_validate.validate(event, version, strict=True)
 
 
 def test_a_kill_that_is_in_no_pod_has_none(started: Started) -> None:
