@@ -22,13 +22,17 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.incidents import container, incident
+from prometheus_client import ProcessCollector
+
+from tests.incidents import FakeProbe, container, incident
 from tests.prometheus.server import RULES, Prometheus, running, wait_for
 from tests.scraping import make, scrape
 
 MIB = 1 << 20
 PORT = 9262
 INTERVAL_SECONDS = 1
+FEATURES = ("oom_control", "domain_told", "threads", "candidates", "every_victim")
+QUEUES = ("ring", "log")
 CONFIG = """\
 global: {{ scrape_interval: {interval}s, scrape_timeout: {interval}s, evaluation_interval: 15s }}
 rule_files: ["{rules}"]
@@ -52,7 +56,13 @@ class Numbers:
 
 def page(node: int, containers: int, killed: int) -> bytes:
     """What a node's exporter answers: every pod has a name of its own, as on a cluster."""
-    metrics = make()
+    metrics = make(
+        FakeProbe(can=dict.fromkeys(FEATURES, True)),
+        kernel_kills=lambda: 0,
+        kernel_kills_before=0,
+        queues=lambda: dict.fromkeys(QUEUES, (0, 1000)),
+        process=ProcessCollector(registry=None),
+    )
     for number in range(containers):
         metrics.register(("shop", f"cart-{node}-{number}", "app"))
     for number in range(killed):

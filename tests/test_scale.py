@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated nodes of bench.scale go on whatever becomes of one scrape."""
+"""bench.scale's nodes go on whatever becomes of one scrape; docs/scale.md has their numbers."""
 
 from __future__ import annotations
 
 import socket
 import struct
+from pathlib import Path
 
-from bench.scale import Nodes
+from bench.scale import Nodes, page, series_of
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "scale.md"
 RESET = struct.pack("ii", 1, 0)  # linger, for no time: closing is a reset
 
 
@@ -29,3 +31,12 @@ def test_a_scrape_that_is_given_up_ends_no_node() -> None:
                     got = client.recv(4096)
                     assert got
                     answer += got
+
+
+def test_the_document_has_the_numbers_of_the_page() -> None:
+    """A metric more, and docs/scale.md is to be measured anew: python -m bench.scale."""
+    own = series_of(page(0, 0, 0))
+    known = (series_of(page(0, 10, 0)) - own) / 10
+    killed = (series_of(page(0, 10, 10)) - own) / 10 - known
+    formula = f"= {own} + {known:g} x known containers + {killed:g} x containers killed"
+    assert formula in DOCUMENT.read_text(encoding="utf-8")
