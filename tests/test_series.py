@@ -125,6 +125,7 @@ def test_forgetting_one_never_killed_leaves_nothing() -> None:
         (Container(), "/system.slice/cron.service", ("", "", "cron.service")),
         (Container(), "/", ("", "", "/")),
         (Container(), None, ("", "", "unknown")),
+        (Container(), "…/x/bank", ("", "", "unknown")),
         (Container(name="a\tb\ud800"), None, ("", "", "a\\tb\\ud800")),
     ],
 )

@@ -66,7 +66,11 @@ def label_values(incident: Incident) -> Key:
         name = name[:SHORT_ID]
     if not name:
         path = incident.victims[0].cgroup if incident.victims else None
-        name = "unknown" if path is None else path.rpartition("/")[2] or "/"
+        # A path that was cut ("…/") may end inside a container, with any name.
+        if path is not None and path.startswith("/"):
+            name = path.rpartition("/")[2] or "/"
+        else:
+            name = "unknown"
     return clean(container.namespace), clean(container.pod), clean(name)
 
 
