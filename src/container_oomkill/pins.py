@@ -257,7 +257,7 @@ def default_folder(proc: str = "/proc") -> str:
     """Return the folder on the first bpf file system that is mounted, the usual one preferred."""
     mounts = bpf_mounts(proc)
     if not mounts:
-        raise UnsupportedError(f"pin the hooks: no bpf file system is mounted here: {HOW_TO_MOUNT}")
+        raise UnsupportedError(f"look for pins: no bpf file system is mounted here: {HOW_TO_MOUNT}")
     return f"{USUAL_MOUNT if USUAL_MOUNT in mounts else mounts[0]}/{FOLDER}"
 
 

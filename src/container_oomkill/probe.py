@@ -12,6 +12,7 @@ kernel's words, for doctor and for the error when none is left.
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from . import libbpf, wire
@@ -51,6 +52,7 @@ NO_LOOK = (
 )
 HOOK_NUMBERS = {name: number for number, name in wire.HOOKS.items()}
 RING_BYTES = 1 << 20
+BTF_MAGIC = 0xEB9F.to_bytes(2, sys.byteorder)
 # A full cgroup is this close to its limit, in pages per CPU: what each CPU may have taken out of
 # the counter in advance (MEMCG_CHARGE_BATCH in mm/memcontrol.c).
 SLACK_PAGES_PER_CPU = 64
@@ -174,8 +176,8 @@ def attach(
 
     Raises `UnsupportedError` with each rung's reason when none attaches.
     """
-    if btf is not None and not os.access(btf, os.R_OK):
-        raise UsageError(f"read the kernel's types from {btf}: no such file, or not readable")
+    if btf is not None:
+        _check_types(btf)
     libbpf.capture_log(debug=debug)
     refused: dict[str, BpfError] = {}
     for rung in PROGRAMS if hook is None else (hook,):
@@ -199,6 +201,21 @@ def attach(
     raise UnsupportedError(
         f"no hook could be attached ({reasons}): `container-oomkill doctor` says what is missing"
     ) from refused[rung]
+
+
+def _check_types(path: str) -> None:
+    """Refuse a file that is neither BTF nor an ELF file, which may have some in it."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        words = f"{error.strerror}".lower()
+        raise UsageError(f"read the kernel's types from {path}: {words}") from error
+    if start[:2] != BTF_MAGIC and start != b"\x7fELF":
+        raise UsageError(
+            f"read the kernel's types from {path}: neither BTF nor an ELF file: copy a kernel's own"
+            f" {KERNEL_TYPES}, or its vmlinux"
+        )
 
 
 def _attach_rung(

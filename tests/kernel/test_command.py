@@ -149,6 +149,8 @@ def test_the_kernels_types_from_a_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert_refused(run("probe", "--btf", str(tmp_path / "none")), 2, "none: no such file")
     types.write_bytes(b"no types")
+    assert_refused(run("probe", "--btf", str(types)), 2, str(types), "neither BTF nor an ELF file")
+    types.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes()[:1000])
     assert_refused(run("probe", "--btf", str(types)), 3, "no hook could be attached")
 
 
