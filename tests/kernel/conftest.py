@@ -212,9 +212,11 @@ def attached_recorder(hook: str) -> Iterator[Recorder]:
 def recorder(attached_recorder: Recorder, hog_program: Path) -> Recorder:
     """A recorder that has nothing left to say of the tests before.
 
-    A kill of its own comes behind all of theirs, in the ring as in the kernel's log: the hog, which
-    asks itself, ends only once its line is written.
+    Where it may have, a kill of its own comes behind all of theirs, in the ring as in the kernel's
+    log: the hog, which asks itself, ends only once its line is written.
     """
+    if attached_recorder.has_told_all():
+        return attached_recorder
     with cgroups("/oomkill-before") as (cgroup,):
         cgroup.limit(4)
         last = Hog(hog_program, cgroup, "anon 8")

@@ -100,6 +100,11 @@ class Recorder:
         recorded(record)
         return record
 
+    def has_told_all(self) -> bool:
+        """Whether it has told as many kills as the kernel counts."""
+        kills, before = read_kernel_kills(), self._kills_before
+        return kills is not None and before is not None and kills - before == self._kills
+
     def skip_past(self, tid: int) -> None:
         """Drop every record up to that of this victim, killed behind all that is to be dropped.
 
@@ -110,6 +115,12 @@ class Recorder:
             pass
 
     def _next(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads(self.line())
+        self._kills += len(record["victims"]) + bool(record["oom"]["group"])
+        return record
+
+    def line(self) -> str:
+        """Return the next record as it was written; fails if none comes in time."""
         assert self.process.stdout is not None
         deadline = time.monotonic() + DEADLINE
         while b"\n" not in self._unread:
@@ -118,9 +129,7 @@ class Recorder:
             assert read, "the recorder ended: " + self.errors()
             self._unread += read
         line, self._unread = self._unread.split(b"\n", 1)
-        record: dict[str, Any] = json.loads(line)
-        self._kills += len(record["victims"]) + bool(record["oom"]["group"])
-        return record
+        return line.decode()
 
     def _none_came(self) -> str:
         """Whether a kill is missing, or was none: by the kernel's own count, since it attached."""

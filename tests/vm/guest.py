@@ -28,12 +28,14 @@ SETUP = Path(__file__).with_name("guest-setup.sh")
 GUEST_SHARE = "/run/vm/share"  # where guest-setup.sh finds the share
 _CONSOLE_LINES = 25
 _NOISE = ("BIOS-e820", "ommand line:")  # fills the console's first page, says nothing
-# With 16 KiB pages, which virtme-ng's choice lacks; the best there is, "max", is slower to emulate.
-_CPUS = {"arm64": ("-cpu", "neoverse-n1")}
+# The best there is, "max", takes up to twice as long to emulate. neoverse-n1 has 16 KiB pages,
+# which virtme-ng's choice lacks.
+_CPUS = {"amd64": ("-cpu", "qemu64"), "arm64": ("-cpu", "neoverse-n1")}
 _alive: set[int] = set()  # process groups of the guests running now
 _BOOT_ARGUMENTS = (
     "loglevel=4",  # panics and warnings on the console, not the boot's chatter
     "log_buf_len=4M",  # an OOM report is 5 KB: the default buffer forgets a test run's first
+    "mitigations=off",  # nobody attacks an emulated CPU, and each system call is paid for twice
     "printk.devkmsg=on",  # tests write marks into the log: no rate limit on them
 )
 
@@ -61,6 +63,7 @@ def run(
     memory: str = "1G",
     cgroup: Literal["v1", "v2", "hybrid"] = "v2",
     append: Sequence[str] = (),
+    one_thread: bool = False,
     cwd: Path = REPOSITORY,
     environ: Mapping[str, str] | None = None,
 ) -> GuestResult:
@@ -69,7 +72,9 @@ def run(
     The guest sees this machine's whole file system, or another `userland` and the repository; what
     it writes is lost with it, except below `share`, which is the same folder under the same name on
     both sides. `share/.vm` is ours.
-    `timeout` covers boot and command. Raises GuestError when no exit status came back.
+    `timeout` covers boot and command. `one_thread`: emulate all CPUs by one thread of the host's,
+    slowly, so that none meets an int3 that another has just patched code with.
+    Raises GuestError when no exit status came back.
     """
     share = share.resolve()
     private = share / ".vm"
@@ -85,7 +90,9 @@ def run(
     (private / "command").write_text(command, encoding="utf-8")
     shutil.copy(SETUP, private / "setup")
     started = time.monotonic()
-    ended = _boot(_vng(kernel, userland, share, cpus, memory, cgroup, append), private, timeout)
+    ended = _boot(
+        _vng(kernel, userland, share, cpus, memory, cgroup, append, one_thread), private, timeout
+    )
     seconds = time.monotonic() - started
     status, booted = _read(private / "status"), _read(private / "booted")
     console = _read(private / "console")
@@ -121,6 +128,7 @@ def _vng(
     memory: str,
     cgroup: str,
     append: Sequence[str],
+    one_thread: bool,
 ) -> list[str]:
     beside = Path(sys.executable).with_name("vng")
     vng = str(beside) if beside.exists() else shutil.which("vng")
@@ -136,8 +144,7 @@ def _vng(
     folders = [] if userland.is_ours else [REPOSITORY, kernel.root]
     exports = {"vmroot": userland.root} | {f"vm{i}": path for i, path in enumerate(folders)}
     options = [
-        # With a thread for each CPU one may meet the int3 that another is patching code with.
-        "-accel tcg,thread=single",
+        f"-accel tcg,thread={'single' if one_thread else 'multi'}",
         *(
             f"-fsdev local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap "
             f"-device virtio-9p-pci,fsdev={tag},mount_tag={tag}"
@@ -148,7 +155,7 @@ def _vng(
     if not userland.is_ours:
         foreign = ["--arch", kernel.arch, "--root", str(userland.root)]
         foreign += ["--busybox", str(userland.root / "bin/busybox")]
-        options += _CPUS[kernel.arch]
+    options += _CPUS[kernel.arch]
     return [
         vng, *foreign, "--disable-kvm", "--force-9p", "--verbose", "--user", "root",
         "--run", str(kernel.image), "--cpus", str(cpus), "--memory", memory,
