@@ -26,8 +26,8 @@ SHELLS = {"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox", "toybox"}
 MANAGERS = {"apt", "apt-get", "dpkg", "dpkg-query", "rpm", "apk", "pip", "pip3", "easy_install"}
 BUILDERS = {"cc", "gcc", "clang", "ld", "as", "make", "c++", "g++", "llc", "llvm-strip"}
 PROGRAMS = {"/usr/bin/python3.13", "/usr/bin/container-oomkill"}
-TAKEN = [".dockerignore", "Dockerfile", "LICENSES", "README.md", "bpf", "build.py", "deploy/docker"]
-TAKEN += ["pyproject.toml", "setup.py", "src", "tools"]
+TAKEN = [".dockerignore", "Dockerfile", "LICENSES", "README.md", "bpf", "build.py", "docs"]
+TAKEN += ["deploy/docker", "pyproject.toml", "setup.py", "src", "tools"]
 TOP = {"/", "/usr", "/etc", "/var", "/lib64"}
 
 each_image = pytest.mark.parametrize("image", IMAGES)
