@@ -82,6 +82,11 @@ def lacking(what: str, hook: str | None) -> str | None:
     raw = hook == "raw_tracepoint"
     reasons = {
         "cgroup v2": "the memory controller is on cgroup v1" if is_v1() else None,
+        "a count of looks": (
+            "cgroup v1 does not count how often the kernel has looked for a victim"
+            if is_v1()
+            else None
+        ),
         "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
         "CAP_SYS_RESOURCE": (
             None if may_spare() else "without CAP_SYS_RESOURCE oom_score_adj cannot be lowered"

@@ -116,6 +116,7 @@ def no_time_for_others() -> Iterator[None]:
 
 
 @pytest.mark.needs("guest")
+@pytest.mark.needs("a count of looks")
 @pytest.mark.needs("the task")
 @pytest.mark.usefixtures("no_time_for_others")
 def test_already_exiting_is_no_kill(
