@@ -123,14 +123,16 @@ def test_the_one_who_asks_is_killed(
 
 
 @pytest.mark.needs("the task")
-def test_somebody_asked_for_it(judged: Judged, make_cgroups: MakeCgroups, hog: StartHog) -> None:
+def test_somebody_asked_for_it(
+    judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, handed_over_bytes: int
+) -> None:
     """Sysrq-f: a kernel thread asks, and memory need not have run out."""
     (cgroup,) = make_cgroups("/oomkill-sysrq")
     cgroup.limit(64)
     started = hog(cgroup, "name picked adj 1000 anon 16 ready wait").ready()
     Path("/proc/sysrq-trigger").write_text("f")
     assert started.was_killed()
-    record, victim = judged()
+    record, victim = judged(handed_over_bytes)
     assert record["domain"] is None
     exact("victims", victim, pid=started.pid)
     assert record["trigger"]["command"].startswith("kworker/")
