@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # where the object alone is made, cffi is not needed
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT / "src" / "container_oomkill"
 OBJECT = PACKAGE / "oomkill.bpf.o"
+# Python's own settings have -g: more than half of an extension, in every wheel and image.
+NO_DEBUG = "-g0"
 PACKAGES = "clang llvm libbpf-dev libelf-dev zlib1g-dev"
 
 # uname -m -> the name libbpf's bpf_tracing.h knows the registers by
@@ -99,6 +101,7 @@ def wire_ffi() -> FFI:
         include_dirs=[str(ROOT / "bpf")],
         # It calls nothing of libc; auditwheel takes one without it for something it does not know.
         extra_link_args=["-Wl,--no-as-needed", "-lc"],
+        extra_compile_args=[NO_DEBUG],
         py_limited_api=True,
     )
     return ffi
@@ -115,7 +118,7 @@ def libbpf_ffi() -> FFI:
         "container_oomkill.libbpf._libbpf",
         "".join((folder / name).read_text() for name in ("shim.c", "core_types.c")),
         libraries=["bpf"],
-        extra_compile_args=["-Wall", "-Werror"],
+        extra_compile_args=["-Wall", "-Werror", NO_DEBUG],
         py_limited_api=True,
     )
     return ffi
@@ -130,7 +133,7 @@ def confine_ffi() -> FFI:
     ffi.set_source(
         "container_oomkill._confine",
         (PACKAGE / "confine.c").read_text(),
-        extra_compile_args=["-Wall", "-Werror"],
+        extra_compile_args=["-Wall", "-Werror", NO_DEBUG],
         py_limited_api=True,
     )
     return ffi
@@ -145,6 +148,7 @@ def inotify_ffi() -> FFI:
     ffi.set_source(
         "container_oomkill.identity._inotify",
         "#include <stdint.h>\n#include <sys/inotify.h>\n",
+        extra_compile_args=[NO_DEBUG],
         py_limited_api=True,
     )
     return ffi
