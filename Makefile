@@ -43,9 +43,10 @@ test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (
 	$(Q)tools/system-packages.sh runtimes
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/runtimes
 
-test-images: .venv/dev ## Test the images in a Docker of the test's own
+test-images: .venv/dev ## Test the images in a Docker of the test's own; ARCH=arm64: built and run for it, emulated
 	$(Q)tools/system-packages.sh runtimes
-	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/images
+	$(Q)$(if $(ARCH),tools/system-packages.sh $(ARCH)-guests)
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider -rP tests/images$(if $(ARCH),/foreign.py)
 
 test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each hook forced; ARCH=arm64: its kernels
 	$(Q)$(if $(ARCH),tools/system-packages.sh $(ARCH)-guests)

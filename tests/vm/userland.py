@@ -143,7 +143,7 @@ def _build(root: Path, machine: str) -> None:
 
 def inside(root: Path) -> list[str]:
     """A command line that runs what follows it in `root`, where the repository is as well."""
-    _register_emulation()
+    register_emulation()
     script = """set -eu
     root=$1 repository=$2
     shift 2
@@ -155,7 +155,7 @@ def inside(root: Path) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", script, "sh", str(root), str(REPOSITORY)]
 
 
-def _register_emulation() -> None:
+def register_emulation() -> None:
     """What systemd-binfmt does at boot for qemu-user-static; containers lack it."""
     rule = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
     if not rule.is_file():
