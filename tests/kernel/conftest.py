@@ -193,8 +193,8 @@ def fast_count_error_bytes() -> int:
 def handed_over_bytes() -> int:
     """How much a victim's thread may add to a counter between our reading and the log's line.
 
-    Up to v6.1 each thread keeps up to TASK_RSS_EVENTS_THRESH pages to itself (mm/memory.c) and
-    hands them over when it leaves: at once, on another CPU, after SIGKILL.
+    Up to v6.1 each thread keeps to itself what up to TASK_RSS_EVENTS_THRESH faults brought
+    (mm/memory.c), and hands it over when it leaves: at once, on another CPU, after SIGKILL.
     """
     version = tuple(int(part) for part in platform.release().split(".")[:2])
     return 64 * os.sysconf("SC_PAGE_SIZE") if version < (6, 2) else 0
@@ -237,10 +237,10 @@ def judged(
 ) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
     """Take the next record of one kill, hold it against the kernel's log; give it, its victim."""
 
-    def judge(error: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+    def judge(handed_over: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
         record, killed = recorder.record(), kernel_log.killed()
         (victim,) = record["victims"]
-        assert_agrees(victim, killed, fast_count_error_bytes + error)
+        assert_agrees(victim, killed, fast_count_error_bytes, handed_over)
         if kernel_log.report:
             assert_explains(record, kernel_log.report)
         return record, victim
