@@ -233,10 +233,12 @@ class Pipeline:
             same = self._seen.get(_victim(incident))
             if same is not None and _at_once(same, incident):
                 first, last = same.sequence - incident.sequence, position
+        # First of all: who goes on from it skips by number what is not released yet, but could not
+        # tell what number comes next of a ring whose first records are gone.
+        self._account.go_over(newer.number, first)
         if last is not None:
             newer.ring.release(last)
         newer.ring.rewind()
-        self._account.go_over(newer.number, first)
         self._seen.clear()
 
     # --- losses --------------------------------------------------------------

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,6 +163,49 @@ def test_killed_in_the_middle_of_taking_over(
         assert recorder.stop() == 0
     assert pids(records) == killed
     assert [record["sequence"] for record in records] == list(range(1, len(killed) + 1))
+
+
+# Runs the command, and ends as if by SIGKILL where a function is called.
+ENDING_AT = """
+import os, sys
+from container_oomkill.{module} import {owner}
+{owner}.{function} = lambda *_: os._exit(9)
+from container_oomkill.cli import main
+sys.argv[1:] = sys.argv[3:]  # behind the interpreter and the command
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "owner", "function"),
+    [("account", "PinnedAccount", "go_over"), ("libbpf.ring", "Ring", "rewind")],
+    ids=["before its account says so", "after it"],
+)
+def test_killed_at_the_very_change(
+    hook: str,
+    folder: Path,
+    kill: Callable[[], int],
+    tmp_path: Path,
+    module: str,
+    owner: str,
+    function: str,
+) -> None:
+    another = str(another_object(tmp_path))
+    with Recorder(hook, "--pin", str(folder)) as recorder:
+        recorder.process.kill()
+    script = ENDING_AT.format(module=module, owner=owner, function=function)
+    with Recorder(
+        hook, "--pin", str(folder), "--object", another, wrap=[sys.executable, "-c", script]
+    ) as recorder:
+        killed = [kill()]
+        records = take(recorder, 1)
+        assert recorder.process.wait(DEADLINE) == 9
+    killed.append(kill())
+    with Recorder(hook, "--pin", str(folder), "--object", another) as recorder:
+        records += take(recorder, 1)
+        assert recorder.stop() == 0
+    assert pids(records) == killed
+    assert [record["sequence"] for record in records] == [1, 2]
 
 
 def test_a_foreign_layout_is_counted_not_read(
