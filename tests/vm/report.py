@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes what tests/kernel says of each test on every kernel and rung, gives one table.
 
-A cell is ok, FAIL, skip, or - where the kernel or the rung cannot show it, with the reason below.
+A cell is ok, FAIL, or - where the kernel or the rung cannot show it, with the reason below.
 What stopped a whole session (no result, no test, a guest that died) is a trouble of its own and
 counts as a failure.
 """
@@ -14,7 +14,7 @@ from typing import Literal
 
 # Short heads keep eighteen columns on a screen.
 _SHORT = {"raw_tracepoint": "raw_tp"}
-Outcome = Literal["ok", "FAIL", "skip", "left out"]
+Outcome = Literal["ok", "FAIL", "left out"]
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,12 @@ class Matrix:
 
     @property
     def counts(self) -> dict[str, int]:
-        """passed, failed, skipped over every cell; a trouble is a failure."""
+        """passed, failed over every cell; a trouble is a failure."""
         outcomes = [case.outcome for session in self.sessions for case in session.cases]
         troubles = sum(1 for session in self.sessions if session.trouble)
         return {
             "passed": outcomes.count("ok"),
             "failed": outcomes.count("FAIL") + troubles,
-            "skipped": outcomes.count("skip"),
         }
 
     def failed(self) -> bool:
@@ -106,10 +105,9 @@ def _nothing_ran(cases: Iterable[Case]) -> str:
 
 
 def render(matrix: Matrix) -> str:
-    """The table, the reasons below it, and `N passed, N failed, N skipped` as the last line."""
+    """The table, the reasons below it, and `N passed, N failed` as the last line."""
     parts = ["\n".join(_table(matrix.sessions))]
     parts += _left_out(matrix.sessions)
-    parts += _reasons("skipped", "skip", matrix.sessions)
     parts += _reasons("FAILED", "FAIL", matrix.sessions)
     if troubles := [s for s in matrix.sessions if s.trouble]:
         lines = [f"  {s.kernel} {s.rung}: {_indented(s.trouble)}" for s in troubles]
