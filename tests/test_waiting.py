@@ -21,7 +21,7 @@ from container_oomkill.probe import Probe
 from container_oomkill.stop import Stop
 from container_oomkill.waiting import attach_in_time
 
-REASON = "read the kernel's types from {btf}: no such file, or not readable"
+REASON = "read the kernel's types from {btf}: no such file or directory"
 SECONDS = 60
 
 
