@@ -142,6 +142,15 @@ def test_without_btf() -> None:
 
 
 @pytest.mark.needs("no emulation")
+def test_another_proc_than_ours() -> None:
+    """A file of its own is looked for there by name; another one by that name is not taken."""
+    others = "mkdir -p /proc/self/fd; for n in $(seq 0 30); do echo other > /proc/self/fd/$n; done"
+    wrap = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none /proc; {others}; exec "$@"']
+    done = run("doctor", wrap=[*wrap, "sh"])
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.needs("no emulation")
 def test_the_kernels_types_from_a_file(tmp_path: Path) -> None:
     types = tmp_path / "vmlinux.btf"
     types.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())

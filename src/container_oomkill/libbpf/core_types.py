@@ -49,9 +49,9 @@ def core_types(btf: str | None) -> CoreTypes | None:
         file = os.memfd_create("core-types")
     except OSError:
         return None  # libbpf's words for it are better
-    if os.path.exists(_path(file)):
+    if _is_there(file):
         return CoreTypes(data, file)
-    os.close(file)  # without /proc a file in memory has no name
+    os.close(file)
     return None
 
 
@@ -67,6 +67,15 @@ def named(kernel: bytes, own: Any) -> bytes | None:
         return bytes(ffi.buffer(subset[0], size[0]))
     finally:
         lib.shim_free(subset[0])
+
+
+def _is_there(file: int) -> bool:
+    """Whether this very file has the name that it should: by /proc alone, and by ours."""
+    try:
+        found = os.stat(_path(file))
+    except OSError:
+        return False
+    return os.path.samestat(found, os.fstat(file))
 
 
 def _path(file: int) -> str:
