@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..kernel.test_exporter import Exporter
 from ..prometheus.server import wait_for
 from .killing import Killing
 
+BACKLOG_SECONDS = 900  # to tell all kills, in an emulated guest
 Say = Callable[[str], None]
 MakeCgroups = Callable[..., list[Cgroup]]
 
@@ -32,8 +34,11 @@ class Exporters:
 
     def __init__(self, hook: str, pins: Path, log: Path) -> None:
         self._options = ["--hook", hook, "--pin", str(pins), "--log-incidents", "json"]
-        self._options += ["--web.listen-address", "127.0.0.1:0"]
+        # Room for all of the kills: an emulated guest kills faster than it starts an exporter, and
+        # what a full ring loses is another test's.
+        self._options += ["--web.listen-address", "127.0.0.1:0", "--ring-bytes", str(8 << 20)]
         self.log = log
+        self.latest: Exporter | None = None
 
     def start(self, *options: str) -> Exporter:
         with self.log.open("ab") as out:
@@ -46,7 +51,14 @@ class Exporters:
         assert process.stderr is not None
         words = process.stderr.readline()
         assert "serving on" in words, words + process.stderr.read()
-        return Exporter(process, words.split()[-1])
+        self.latest = Exporter(process, words.split()[-1])
+        return self.latest
+
+    def close(self) -> None:
+        """End the one that runs: it holds the pins."""
+        if self.latest is not None:
+            self.latest.process.kill()
+            self.latest.process.wait()
 
     def records(self) -> list[dict[str, Any]]:
         """What is in the log. A line may be cut where an exporter was killed: it comes again."""
@@ -65,6 +77,7 @@ class Exporters:
 def test_killed_again_and_again(
     hook: str,
     pins: Path,
+    stack: ExitStack,
     make_cgroups: MakeCgroups,
     tmp_path: Path,
     say: Say,
@@ -76,6 +89,7 @@ def test_killed_again_and_again(
     another = tmp_path / "another.bpf.o"
     another.write_bytes(object_file.read_object() + b"\0")
     exporters = Exporters(hook, pins, tmp_path / "log")
+    stack.callback(exporters.close)
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     before = read_kernel_kills()
@@ -90,6 +104,11 @@ def test_killed_again_and_again(
         exporter = exporters.start(*(["--object", str(another)] if newer else []))
     still_going = killing.going()
     killed = killing.pids()
+    waiting = 'container_oomkill_queue_length{queue="ring"}'
+    deadline = time.monotonic() + BACKLOG_SECONDS
+    while exporter.value(waiting):
+        assert time.monotonic() < deadline, "the ring is never empty"
+        time.sleep(0.5)
     wait_for(lambda: {r["victims"][0]["pid"] for r in exporters.records()} >= set(killed))
     wait_for(lambda: exporter.value("container_oomkill_unaccounted") == 0)
     wait_for(lambda: len(list(pins.iterdir())) == 2)  # the account and one generation
