@@ -27,6 +27,7 @@ CONTAINER = "c0ffee" + "ab" * 29
 SLOW_ROUNDS = 2
 SETTLE_SECONDS = 2.0  # to finish importing
 IDLE_SECONDS = 10
+REPORT_SECONDS = 0.6  # the kernel reports ten OOMs in 5 s, and of more only who was killed
 LIMIT_MIB = 17  # in no unit a number that stands in the output anyway
 STORM_MIB = 4
 FIRST_PID = 3_000_000  # so that no other number in the output is one
@@ -152,6 +153,7 @@ def latencies(tool: Tool, cgroup: Cgroup, hog: Path, kills: int) -> list[float]:
     """Milliseconds from the kernel's first word of a kill to the tool's output of it."""
     late = []
     for _ in range(kills):
+        time.sleep(REPORT_SECONDS)
         log = os.open("/dev/kmsg", os.O_RDWR | os.O_NONBLOCK)
         os.lseek(log, 0, os.SEEK_END)
         marked = time.monotonic()  # the log has a clock of its own
