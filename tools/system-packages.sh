@@ -5,7 +5,7 @@
 set -eu
 
 build="gcc libc6-dev clang llvm libbpf-dev python3-dev python3-venv"
-test="$build qemu-system-x86 busybox-static kmod file debian-archive-keyring clang-format openssl"
+test="$build busybox-static kmod file debian-archive-keyring clang-format openssl"
 # What is there, from wherever, stays: docker.io beside docker-ce would remove it.
 runtimes="docker.io:dockerd podman:podman containerd:containerd runc:runc iproute2:ip
 	iptables:iptables debootstrap:debootstrap"
@@ -28,8 +28,7 @@ runtimes)
 	*docker.io*) ! apt-cache show docker-cli >/dev/null 2>&1 || wanted="$wanted docker-cli" ;;
 	esac
 	;;
-arm64-guests) wanted="qemu-system-arm qemu-user-static" ;;
-amd64-guests) wanted="qemu-system-x86 qemu-user-static" ;;
+arm64-guests | amd64-guests) wanted=qemu-user-static ;;
 *) echo "usage: $0 build|test|bench|runtimes|browser|ARCHITECTURE-guests" >&2; exit 2 ;;
 esac
 

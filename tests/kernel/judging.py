@@ -11,8 +11,9 @@ from .kernel_log import Killed, Report
 
 # What each CPU may have charged in advance (MEMCG_CHARGE_BATCH) and give back meanwhile.
 CHARGED_AHEAD = 64 * os.sysconf("SC_PAGE_SIZE") * (os.cpu_count() or 1)
-
-
+# A victim that another task kills may be in the middle of a fault, on another CPU: SIGKILL waits
+# for its end.
+IN_FLIGHT_BYTES = os.sysconf("SC_PAGE_SIZE")
 # A fault in a file maps what lies around it as well: fault_around_bytes, mm/memory.c.
 AROUND_PAGES = (64 << 10) // os.sysconf("SC_PAGE_SIZE")
 

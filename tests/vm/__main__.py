@@ -15,7 +15,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.vm import guest, packages, table, userland
+from tests.vm import emulator, guest, packages, table, userland
 from tests.vm.errors import GuestError, VmError
 
 
@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.list:
             return _list(specs)
         kernels = packages.ensure(specs, refresh=args.refresh)
+        emulator.ensure(args.arch)
     except VmError as error:
         print(f"tests.vm: {error}", file=sys.stderr)
         return 2

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+from tests.vm import emulator
 from tests.vm.errors import GuestError
 from tests.vm.packages import Kernel
 from tests.vm.userland import OURS, REPOSITORY, Userland
@@ -63,7 +64,6 @@ def run(
     memory: str = "1G",
     cgroup: Literal["v1", "v2", "hybrid"] = "v2",
     append: Sequence[str] = (),
-    one_thread: bool = False,
     cwd: Path = REPOSITORY,
     environ: Mapping[str, str] | None = None,
 ) -> GuestResult:
@@ -72,9 +72,8 @@ def run(
     The guest sees this machine's whole file system, or another `userland` and the repository; what
     it writes is lost with it, except below `share`, which is the same folder under the same name on
     both sides. `share/.vm` is ours.
-    `timeout` covers boot and command. `one_thread`: emulate all CPUs by one thread of the host's,
-    slowly, so that none meets an int3 that another has just patched code with.
-    Raises GuestError when no exit status came back.
+    `timeout` covers boot and command. Raises GuestError when no exit status came back, PackageError
+    where there is no emulator to be had.
     """
     share = share.resolve()
     private = share / ".vm"
@@ -90,9 +89,7 @@ def run(
     (private / "command").write_text(command, encoding="utf-8")
     shutil.copy(SETUP, private / "setup")
     started = time.monotonic()
-    ended = _boot(
-        _vng(kernel, userland, share, cpus, memory, cgroup, append, one_thread), private, timeout
-    )
+    ended = _boot(_vng(kernel, userland, share, cpus, memory, cgroup, append), private, timeout)
     seconds = time.monotonic() - started
     status, booted = _read(private / "status"), _read(private / "booted")
     console = _read(private / "console")
@@ -128,7 +125,6 @@ def _vng(
     memory: str,
     cgroup: str,
     append: Sequence[str],
-    one_thread: bool,
 ) -> list[str]:
     beside = Path(sys.executable).with_name("vng")
     vng = str(beside) if beside.exists() else shutil.which("vng")
@@ -144,7 +140,7 @@ def _vng(
     folders = [] if userland.is_ours else [REPOSITORY, kernel.root]
     exports = {"vmroot": userland.root} | {f"vm{i}": path for i, path in enumerate(folders)}
     options = [
-        f"-accel tcg,thread={'single' if one_thread else 'multi'}",
+        "-accel tcg,thread=multi",
         *(
             f"-fsdev local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap "
             f"-device virtio-9p-pci,fsdev={tag},mount_tag={tag}"
@@ -157,7 +153,8 @@ def _vng(
         foreign += ["--busybox", str(userland.root / "bin/busybox")]
     options += _CPUS[kernel.arch]
     return [
-        vng, *foreign, "--disable-kvm", "--force-9p", "--verbose", "--user", "root",
+        vng, *foreign, "--qemu", str(emulator.ensure(kernel.arch)),
+        "--disable-kvm", "--force-9p", "--verbose", "--user", "root",
         "--run", str(kernel.image), "--cpus", str(cpus), "--memory", memory,
         f"--rwdir={GUEST_SHARE}={share}", *(f"--append={argument}" for argument in arguments),
         f"--qemu-opts={' '.join(options)}", "--",

@@ -20,13 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm import guest, packages, page, table, userland
+from tests.vm import emulator, guest, packages, page, table, userland
 from tests.vm.errors import GuestError, VmError
 from tests.vm.report import Matrix, Session, read_sessions, render
 
 ROOT = Path(__file__).parents[2]
-EMULATOR_FAULT = "Oops: int3"
-BOOTS = 3
 REFUSED = "tests/kernel/refused.py"
 RUNGS = ("fentry", "kprobe", "raw_tracepoint")
 # Memory in four nodes, to use up one of them (x86: CONFIG_NUMA_EMU).
@@ -68,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         kernels = packages.ensure(table.choose(args.kernels, args.arch))
         root = userland.ensure(args.arch)
+        emulator.ensure(args.arch)
         boots = [
             Boot(kernel, setup)
             for kernel in kernels
@@ -148,42 +147,24 @@ def run_boot(boot: Boot, settings: Settings) -> tuple[dict[str, object], list[Se
 
 
 def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
-    """Run the sessions in a guest; again, up to `BOOTS` times, if the emulator broke it.
-
-    With two CPUs QEMU's emulation can run into the int3 that the kernel puts in place while it
-    patches its own code, after the patch is done: an oops no real CPU shows, and none of ours.
-    The last boot has one thread for both CPUs: slow, and without that.
-    """
-
-    def run(*, one_thread: bool = False) -> guest.GuestResult:
-        return guest.run(
-            boot.kernel,
-            ["sh", "-c", _script(share, settings, boot.kernel.refused)],
-            share=share,
-            timeout=settings.timeout,
-            userland=settings.userland,
-            cpus=boot.setup.cpus,
-            memory=settings.memory,
-            cgroup=boot.setup.cgroup,
-            append=[NODES],
-            one_thread=one_thread,
-            environ={
-                "CONTAINER_OOMKILL_GUEST": "1",
-                "CONTAINER_OOMKILL_HOG": settings.hog,
-                "CONTAINER_OOMKILL_KILLER": str(settings.share / "killer"),
-                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # seconds each, and none is used
-            },
-        )
-
-    for _ in range(BOOTS - 1):
-        try:
-            return run()
-        except GuestError:
-            console = (share / ".vm" / "console").read_text(encoding="utf-8", errors="replace")
-            if EMULATOR_FAULT not in console:
-                raise
-            print(f"{boot.name:<10} the emulator broke the guest ({EMULATOR_FAULT}): again")
-    return run(one_thread=True)
+    """Run the sessions in a guest."""
+    return guest.run(
+        boot.kernel,
+        ["sh", "-c", _script(share, settings, boot.kernel.refused)],
+        share=share,
+        timeout=settings.timeout,
+        userland=settings.userland,
+        cpus=boot.setup.cpus,
+        memory=settings.memory,
+        cgroup=boot.setup.cgroup,
+        append=[NODES],
+        environ={
+            "CONTAINER_OOMKILL_GUEST": "1",
+            "CONTAINER_OOMKILL_HOG": settings.hog,
+            "CONTAINER_OOMKILL_KILLER": str(settings.share / "killer"),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # seconds each, and none is used
+        },
+    )
 
 
 def _script(share: Path, settings: Settings, refused: Sequence[str]) -> str:

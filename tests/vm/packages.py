@@ -189,6 +189,11 @@ def _fingerprint(spec: KernelSpec) -> str:
     return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
 
 
+def digest(*parts: object) -> str:
+    """A short name for what a folder of the cache was made of."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One fetch at a time for a cache: a second run waits and then finds the kernels there."""

@@ -7,7 +7,6 @@ that, which under emulation would take ten minutes. What must be built is built 
 qemu-user, by the same build.py as everywhere; clang alone runs outside.
 """
 
-import hashlib
 import os
 import shutil
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from tests.vm import mirror
 from tests.vm.apt import Apt, run
 from tests.vm.errors import PackageError
-from tests.vm.packages import cache_dir, locked
+from tests.vm.packages import cache_dir, digest, locked
 from tests.vm.table import ARCHES, NATIVE
 
 REPOSITORY = Path(__file__).parents[2]
@@ -82,7 +81,7 @@ def ensure(arch: str) -> Userland:
     machine = next(machine for machine, name in ARCHES.items() if name == arch)
     cache = cache_dir() / "roots"
     cache.mkdir(parents=True, exist_ok=True)
-    root = cache / f"{arch}-{_digest(SUITES, _PACKAGES, _WHEELS)}"
+    root = cache / f"{arch}-{digest(SUITES, _PACKAGES, _WHEELS)}"
     with locked(cache / "lock"):
         if not root.exists():
             _unpack(arch, machine, root)
@@ -126,7 +125,7 @@ def _build(root: Path, machine: str) -> None:
         for path in sorted([REPOSITORY / source, *(REPOSITORY / source).rglob("*")])
         if path.is_file() and path.suffix not in (".so", ".o", ".pyc")
     ]
-    sources = _digest(*(path.read_bytes() for path in files))
+    sources = digest(*(path.read_bytes() for path in files))
     if stamp.is_file() and stamp.read_text() == sources:
         return
     shutil.rmtree(root / "wheel", ignore_errors=True)
@@ -165,7 +164,3 @@ def register_emulation() -> None:
         run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(folder)], f"mount {folder}")
     if not (folder / rule.stem).exists():
         (folder / "register").write_bytes(rule.read_bytes())
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
