@@ -41,3 +41,27 @@ def test_an_alarm_at_the_very_end_is_none() -> None:
     """When Python gives up its handlers, the kernel's own for SIGALRM would end it as killed."""
     command = [sys.executable, "-c", STOPPED.format(then="time.sleep(0.05)", patience=0.0005)]
     assert [subprocess.run(command, check=False).returncode for _ in range(3)] == [0, 0, 0]
+
+
+ELSEWHERE = """
+import select, signal, threading, time
+from container_oomkill.stop import Stop
+stop = Stop()
+stop.on_signals()
+
+def signal_here():
+    time.sleep(0.2)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+threading.Thread(target=signal_here).start()
+poll = select.poll()
+poll.register(stop.event, select.POLLIN)
+poll.poll()
+assert stop.is_set()
+"""
+
+
+def test_a_signal_that_interrupts_no_system_call_is_heard() -> None:
+    """As one is that comes between Python's last look and the call."""
+    command = [sys.executable, "-c", ELSEWHERE]
+    assert subprocess.run(command, check=False, timeout=20).returncode == 0

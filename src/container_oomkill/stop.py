@@ -22,11 +22,14 @@ class Stop:
     """Set by the first signal; a second one is obeyed at once, in the middle of whatever."""
 
     def __init__(self) -> None:
-        self.event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.event, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._set = False
         self.output: int | None = None
 
     def on_signals(self) -> None:
+        # Python's handler runs once a sleeping system call is over. A signal that comes just before
+        # it, or in another thread, ends none: a byte from the handler in C does.
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         # At its end Python gives up its handlers, and an alarm then would end it as killed.
         atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
         for number in SIGNALS:
@@ -40,7 +43,7 @@ class Stop:
 
     def set(self) -> None:
         self._set = True
-        os.eventfd_write(self.event, 1)
+        os.write(self._wake, b"\0")
 
     def is_set(self) -> bool:
         if self.output is not None and not self._set:

@@ -114,6 +114,8 @@ static void write_file(void)
 		if (write(fd, mebibyte, sizeof(mebibyte)) != sizeof(mebibyte))
 			err(2, "write");
 	}
+	if (fsync(fd)) /* dirty pages do not give way at once */
+		err(2, "fsync");
 }
 
 static void fill_pipes(void)

@@ -7,7 +7,7 @@ import os
 import re
 import select
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 KILLED = re.compile(
@@ -119,18 +119,33 @@ def assemble(lines: dict[str, str]) -> Report:
     )
 
 
+@dataclass
+class Before:
+    """What the kernel printed before it killed."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    stats: dict[str, dict[str, int]] = field(default_factory=dict)
+    tasks: dict[int, Task] = field(default_factory=dict)
+
+    def report(self) -> Report | None:
+        """None if there is none, or its beginning was overwritten."""
+        whole = "trigger" in self.fields and "constraint" in self.fields
+        return assemble(self.fields) if whole else None
+
+
 class KernelLog:
     """/dev/kmsg from the moment it was opened."""
 
     def __init__(self) -> None:
         self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         os.lseek(self._fd, 0, os.SEEK_END)
-        self._waiting: list[Killed] = []
+        self._waiting: list[tuple[Killed, Before]] = []
+        self._before = Before()
         self._stat: dict[str, int] = {}
-        self.stats: dict[str, dict[str, int]] = {}  # "Memory cgroup stats", last, by path
+        # Of the kill returned last, or others in one group with it:
+        self.report: Report | None = None
+        self.stats: dict[str, dict[str, int]] = {}  # "Memory cgroup stats", by path
         self.tasks: dict[int, Task] = {}  # by process
-        self._report: dict[str, str] = {}
-        self.report: Report | None = None  # the last one that is complete
 
     def killed(self, seconds: float = 60) -> Killed:
         """Return the next kill; fails if the kernel logs none in time."""
@@ -140,13 +155,15 @@ class KernelLog:
             assert left > 0, "the kernel logged no kill"
             select.select([self._fd], [], [], left)
             self._read()
-        return self._waiting.pop(0)
+        killed, before = self._waiting.pop(0)
+        self.report, self.stats, self.tasks = before.report(), before.stats, before.tasks
+        return killed
 
     def killed_so_far(self) -> list[Killed]:
         """Return the kills logged and not yet returned."""
         self._read()
         taken, self._waiting = self._waiting, []
-        return taken
+        return [killed for killed, _ in taken]
 
     def _read(self) -> None:
         while True:
@@ -162,22 +179,20 @@ class KernelLog:
 
     def _take(self, line: str) -> None:
         if killed := parse(line):
-            self._waiting.append(killed)
+            self._waiting.append((killed, self._before))
             return
-        for stat in line.split("\n"):  # all of them in one record
-            self._take_stat(stat)
         for part in REPORT:
             if found := part.match(line):
                 fields = {name: text for name, text in found.groupdict().items() if text}
                 if "trigger" in fields:
-                    self._report, self.report = {}, None
-                self._report |= fields
-                if "constraint" in fields and "trigger" in self._report:
-                    self.report = assemble(self._report)
+                    self._before = Before()
+                self._before.fields |= fields
+        for stat in line.split("\n"):  # all of them in one record
+            self._take_stat(stat)
 
     def _take_stat(self, line: str) -> None:
         if found := STATS.match(line):
-            self._stat = self.stats[found["path"]] = {}
+            self._stat = self._before.stats[found["path"]] = {}
         elif found := STAT.match(line):
             self._stat[found["name"]] = int(found["value"])
         elif found := TASK.match(line):
@@ -185,7 +200,7 @@ class KernelLog:
             rss, swap = int(found["rss"]), int(found["swap"])
             size = rss + swap + int(found["pgtables"]) // page
             task = Task(found["comm"], rss, size, int(found["adj"]))
-            self.tasks[int(found["tgid"])] = task
+            self._before.tasks[int(found["tgid"])] = task
 
     def close(self) -> None:
         os.close(self._fd)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 # Short heads keep eighteen columns on a screen.
 _SHORT = {"raw_tracepoint": "raw_tp"}
@@ -62,6 +62,18 @@ class Matrix:
         """Whether anything failed, or nothing was tested at all."""
         counts = self.counts
         return counts["failed"] > 0 or counts["passed"] == 0
+
+    def without_failures(self) -> Self:
+        """What is left with the kernels in which nothing failed."""
+        failed = {
+            session.kernel
+            for session in self.sessions
+            if session.trouble or any(case.outcome == "FAIL" for case in session.cases)
+        }
+        return type(self)(
+            [session for session in self.sessions if session.kernel not in failed],
+            [kernel for kernel in self.kernels if kernel["name"] not in failed],
+        )
 
     def write(self, path: Path) -> None:
         """The raw results as JSON, for the support page."""
