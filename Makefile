@@ -94,7 +94,6 @@ down: ## Stop them
 bench: wheel ## Measure beside what people would use instead, write docs/benchmarks.*; QUICK=1: fewer rounds
 	$(Q)tools/system-packages.sh bench
 	$(Q)$(SUDO) $(PYTHON) -m bench $(if $(QUICK),--quick)
-	$(Q)$(SUDO) $(PYTHON) -m bench.kill_cost
 
 bench-scale: .venv/dev ## Measure what many nodes cost a Prometheus
 	$(Q)$(PYTHON) -m bench.scale

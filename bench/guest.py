@@ -83,13 +83,15 @@ def measure(name: str, effort: Effort) -> dict[str, Any]:
     )
     result.unlink(missing_ok=True)
     command = [str(python), "-m", "bench.work", str(plan.resolve()), str(result.resolve())]
-    ended = guest.run(kernel, command, share=SHARE, timeout=1800, memory="3G")
+    ended = guest.run(kernel, command, share=SHARE, timeout=3600, memory="3G")
     if ended.returncode:
         raise VmError(ended.output)
     done = json.loads(result.read_text())
     measured = {tool: figures for tool, figures in done.items() if "failed" not in figures}
     missing = {peer.name: peer.missing for peer in found if peer.missing}
     missing |= {tool: done[tool]["failed"] for tool in done.keys() - measured.keys()}
+    if failed := OURS.keys() & missing.keys():
+        raise VmError("; ".join(f"{tool}: {missing[tool]}" for tool in sorted(failed)))
     for peer in found:
         if peer.name in measured:
             measured[peer.name]["disk_bytes"] = peer.disk_bytes

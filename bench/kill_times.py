@@ -20,7 +20,7 @@ from container_oomkill.probe import attach
 from tests.kernel.cgroups import MIB, Cgroup, cgroups
 from tests.kernel.processes import Hog
 
-PROCESSES = (1, 10, 100, 5_000)  # in the cgroup, the victim included
+PROCESSES = (1, 10, 100, 1_000, 5_000, 10_000)  # in the cgroup, the victim included
 SECONDS_APART = (
     0.6  # the kernel logs its list with ten kills in 5 seconds; without it they are short
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes docs/benchmarks.json, gives docs/benchmarks.md and its picture.
+"""Takes docs/benchmarks.json, gives docs/benchmarks.md and its pictures.
 
 python -m bench.report
 """
@@ -12,15 +12,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import lines
 from .peers import FLOOR
 
 DOCS = Path(__file__).parents[1] / "docs"
 NUMBERS = DOCS / "benchmarks.json"
 PAGE = DOCS / "benchmarks.md"
 PICTURE = DOCS / "images" / "benchmarks.svg"
+LINES = DOCS / "images" / "benchmarks-growth.svg"
 REMARKS = Path(__file__).with_name("remarks.md")
 PROBE, EXPORTER = "probe, fentry", "exporter, fentry"
 MIB = 1 << 20
+COST_GOALS = (1, 100, 5_000)  # processes in the cgroup
 
 Tools = dict[str, dict[str, Any]]
 
@@ -79,7 +82,15 @@ def page(measured: dict[str, Any]) -> str:
         "On the machine itself, not emulated.",
         own(measured["flow"], measured["growth"]),
         "## Growth",
+        f"![a line per resource](images/{LINES.name})",
         growth(measured["growth"]),
+        (
+            f"A kill by the processes in its cgroup, in a guest of its own with {guest['kernel']}:"
+            " out_of_memory() from its call to its return with nothing attached and with us, and"
+            " what of it our BPF programs run, by the kernel's own `bpf_stats`. The kernel looks at"
+            " every process there, and so does the look at the candidates."
+        ),
+        kill_cost(measured["kill_cost"]),
         REMARKS.read_text().split("-->", 1)[1].strip(),
         "## Goals",
         goals(measured),
@@ -178,6 +189,51 @@ def growth(grown: list[dict[str, Any]]) -> str:
     return table(heads, rows)
 
 
+def kill_cost(rows: list[dict[str, Any]]) -> str:
+    heads = ("hook", "processes", "a kill alone, us", "with us, us", "of it BPF, us", "share")
+    cells = [
+        (
+            each["hook"],
+            f"{each['processes']:,}",
+            f"{each['without_us']:,.0f}",
+            f"{each['kill_us']:,.0f}",
+            f"{each['bpf_us']:,.1f}",
+            f"{each['bpf_us'] / each['kill_us']:.2%}",
+        )
+        for each in rows
+    ]
+    return table(heads, cells)
+
+
+def series(measured: dict[str, Any]) -> list[lines.Series]:
+    """What the picture of growth shows."""
+    grown = measured["growth"]
+    cost = [each for each in measured["kill_cost"] if each["hook"] == "fentry"]
+
+    def with_containers(title: str, values: Iterable[float]) -> lines.Series:
+        points = [(each["containers"], value) for each, value in zip(grown, values, strict=True)]
+        return title, "killed containers", points
+
+    return [
+        with_containers("Pss of the exporter, MiB", (each["pss_mib"] for each in grown)),
+        with_containers("a scrape, ms", (statistics.median(each["scrape_ms"]) for each in grown)),
+        with_containers("its size, KiB", (each["scrape_bytes"] / 1024 for each in grown)),
+        with_containers("taking a kill, us", (each["sink_us"] for each in grown)),
+        with_containers("learning a start, us", (each["names"]["learn_us"] for each in grown)),
+        with_containers("naming a kill, us", (each["names"]["known_us"] for each in grown)),
+        (
+            "a kill in the kernel, us",
+            "processes in the cgroup",
+            [(each["processes"], each["without_us"]) for each in cost],
+        ),
+        (
+            "of it BPF, us (fentry)",
+            "processes in the cgroup",
+            [(each["processes"], each["bpf_us"]) for each in cost],
+        ),
+    ]
+
+
 def goals(measured: dict[str, Any]) -> str:
     """Each with the number measured, met or missed."""
     tools = measured["guest"]["tools"]
@@ -195,6 +251,22 @@ def goals(measured: dict[str, Any]) -> str:
         ("kill to served, p99, ms", percentile(flow["latency_ms"], 99), 10, ".2f"),
         ("missed in a storm, probe", probe["storm_killed"] - probe["storm_seen"], 0, "d"),
         ("missed in a storm, exporter", exporter["storm_killed"] - exporter["storm_seen"], 0, "d"),
+    ]
+    cost = [each for each in measured["kill_cost"] if each["hook"] == "fentry"]
+    checks += [
+        (
+            f"BPF in a kill with {each['processes']:,} processes, % of it",
+            each["bpf_us"] / each["kill_us"] * 100,
+            1,
+            ".2f",
+        )
+        for each in cost
+        if each["processes"] in COST_GOALS
+    ]
+    checks += [
+        ("BPF in a kill with 10 processes, emulated, us", each["bpf_us"], 50, ".1f")
+        for each in cost
+        if each["processes"] == 10
     ]
     if FLOOR in tools:
         floor = statistics.median(tools[FLOOR]["seconds"])
@@ -269,6 +341,7 @@ def write(measured: dict[str, Any]) -> None:
     NUMBERS.write_text(json.dumps(measured, indent=1) + "\n")
     PAGE.write_text(page(measured))
     PICTURE.write_text(picture(measured))
+    LINES.write_text(lines.draw(series(measured)))
 
 
 if __name__ == "__main__":

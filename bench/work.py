@@ -58,8 +58,11 @@ def main(plan_path: str, result_path: str) -> None:
     for name, tool in tools.items():
         if tool["works"]:
             say(f"work: {name}")
-            with Tool(tool["argv"], tool["sign"]) as running:
-                result[name] |= work(running, plan)
+            try:
+                with Tool(tool["argv"], tool["sign"]) as running:
+                    result[name] |= work(running, plan)
+            except (AssertionError, LookupError, OSError, TimeoutError) as error:
+                result[name]["failed"] = f"{type(error).__name__}: {error}"
     Path(result_path).write_text(json.dumps(result))
 
 

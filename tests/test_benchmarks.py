@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bench import report
+from bench import lines, report
 
 
 def test_the_page_is_what_the_generator_makes_of_the_numbers() -> None:
@@ -16,3 +16,4 @@ def test_the_page_is_what_the_generator_makes_of_the_numbers() -> None:
     measured = json.loads(report.NUMBERS.read_text())
     assert report.PAGE.read_text() == report.page(measured)
     assert report.PICTURE.read_text() == report.picture(measured)
+    assert report.LINES.read_text() == lines.draw(report.series(measured))
