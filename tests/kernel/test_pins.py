@@ -262,6 +262,6 @@ def test_a_rung_that_cannot_pin(hook: str, mount: Path) -> None:
     folder = str(mount / "pins")
     assert_refused(run("probe", "--hook", hook, "--pin", folder), 3, "kprobe: pin", "doctor")
     assert not list(Path(folder).glob("*-layout*"))
-    with Recorder("fentry", "--pin", folder) as recorder:
+    with Recorder("raw_tracepoint", "--pin", folder) as recorder:
         assert recorder.stop() == 0
-    assert list(Path(folder).glob("*-fentry-*"))
+    assert list(Path(folder).glob("*-raw_tracepoint-*"))
