@@ -130,11 +130,12 @@ static void fill_pipes(void)
 			err(2, "pipe");
 }
 
-/* A page of them for each 2 MiB read; all of it is the one page of zeros. */
+/* What one page of them maps is read once; all of it is the one page of zeros. */
 static void fill_tables(void)
 {
-	const long step = 2 << 20, mib = number();
-	const long size = (mib << 20) / sysconf(_SC_PAGESIZE) * step;
+	const long page = sysconf(_SC_PAGESIZE), mib = number();
+	const long step = page / sizeof(void *) * page;
+	const long size = (mib << 20) / page * step;
 	volatile char *memory;
 
 	count(mib);
