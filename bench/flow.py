@@ -15,7 +15,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,12 @@ from tests.kernel.cgroups import cgroups
 from tests.kernel.conftest import SOURCE
 from tests.kernel.processes import Hog
 
+from .kill_times import bpf_ns
+
 RATE_INCIDENTS = 20_000
-GOALS = "goals: 20,000 incidents/s; p50 <= 1 ms, p99 <= 10 ms on an idle machine"
+STATS_KILLS = 20
+BPF_STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
+GOALS = "goals: 20,000 incidents/s; p50 <= 1 ms, p99 <= 10 ms on an idle machine; 50 us"
 
 
 def main() -> int:
@@ -53,7 +58,9 @@ def main() -> int:
     print(f"{'ring to metrics':34} {figures['incidents_per_second']:8,.0f} incidents/s")
     print(f"{'kernel to metrics, p50':34} {statistics.median(late):8.2f} ms")
     p99 = late[int(len(late) * 0.99)]
-    print(f"{'kernel to metrics, p99':34} {p99:8.2f} ms   of {len(late)} kills\n{GOALS}")
+    print(f"{'kernel to metrics, p99':34} {p99:8.2f} ms   of {len(late)} kills")
+    print(f"{'BPF in a kill, of ten processes':34} {statistics.median(figures['bpf_us']):8.2f} us")
+    print(GOALS)
     return 0
 
 
@@ -69,6 +76,7 @@ def measure(kills: int) -> dict[str, Any]:
             "record_bytes": len(record),
             "incidents_per_second": rate(record, exporter),
             "latency_ms": [each * 1e3 for each in latencies(probe, exporter, hog, kills)],
+            "bpf_us": bpf_us(probe, hog),
         }
 
 
@@ -128,6 +136,36 @@ def latencies(probe: Probe, exporter: Exporter, hog: Path, kills: int) -> list[f
     thread.join(30)
     stop.set()
     return sorted(late)
+
+
+def bpf_us(probe: Probe, hog: Path) -> list[float]:
+    """Microseconds that the BPF programs ran for each of some kills, of ten processes one."""
+    taken = []
+    with bpf_stats(), cgroups("/docker-bench", "/docker-bench/" + "ab" * 32) as (_, cgroup):
+        cgroup.limit(32)
+        others = [Hog(hog, cgroup, "anon 1 ready wait").ready() for _ in range(9)]
+        for _ in range(STATS_KILLS):
+            before = bpf_ns()
+            victim = Hog(hog, cgroup, "adj 1000 anon 48")
+            assert victim.was_killed()
+            victim.close()
+            taken.append((bpf_ns() - before) / 1e3)
+            for _, position in probe.ring.read():
+                probe.ring.release(position)
+        for each in others:
+            each.close()
+    return taken
+
+
+@contextmanager
+def bpf_stats() -> Iterator[None]:
+    """The kernel counts the time that BPF programs run; off again at the end, as it was."""
+    before = BPF_STATS.read_text()
+    BPF_STATS.write_text("1")
+    try:
+        yield
+    finally:
+        BPF_STATS.write_text(before)
 
 
 if __name__ == "__main__":

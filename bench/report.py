@@ -155,6 +155,7 @@ def own(flow: dict[str, Any], grown: list[dict[str, Any]]) -> str:
         ("incidents from the ring to the metrics", f"{flow['incidents_per_second']:,.0f} a second"),
         ("kill to served, p50", f"{statistics.median(late):.2f} ms"),
         ("kill to served, p99", f"{percentile(late, 99):.2f} ms, of {len(late)} kills"),
+        ("BPF in a kill, of ten processes in its cgroup one", spread(flow["bpf_us"], "us", 1)),
         ("scrape, 500 killed containers", spread(many["scrape_ms"], "ms", 1)),
         ("Pss of the exporter, idle", f"{many['idle_pss_mib']:.1f} MiB"),
         ("Pss of the exporter, 500 killed containers", f"{many['pss_mib']:.1f} MiB"),
@@ -255,7 +256,7 @@ def goals(measured: dict[str, Any]) -> str:
     cost = [each for each in measured["kill_cost"] if each["hook"] == "fentry"]
     checks += [
         (
-            f"BPF in a kill with {each['processes']:,} processes, % of it",
+            f"BPF in a kill with {each['processes']:,} processes, fentry, emulated, % of it",
             each["bpf_us"] / each["kill_us"] * 100,
             1,
             ".2f",
@@ -263,11 +264,8 @@ def goals(measured: dict[str, Any]) -> str:
         for each in cost
         if each["processes"] in COST_GOALS
     ]
-    checks += [
-        ("BPF in a kill with 10 processes, emulated, us", each["bpf_us"], 50, ".1f")
-        for each in cost
-        if each["processes"] == 10
-    ]
+    what = f"BPF in a kill with 10 processes, {flow['hook']}, not emulated, us"
+    checks.append((what, statistics.median(flow["bpf_us"]), 50, ".1f"))
     if FLOOR in tools:
         floor = statistics.median(tools[FLOOR]["seconds"])
         ratio = statistics.median(probe["seconds"]) / floor
