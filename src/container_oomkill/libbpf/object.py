@@ -6,15 +6,15 @@ from __future__ import annotations
 import os
 
 from ..closing import Closing
-from ..errors import BpfError
 from ._libbpf import ffi, lib
-from .core_types import CoreTypes, core_types
 from .status import check, check_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+    from .core_types import CoreTypes
 
 
 class Link(Closing):
@@ -72,7 +72,7 @@ class LoadedObject(Closing):
 class OpenObject(Closing):
     """An object libbpf has parsed and the kernel has not seen: the time for settings."""
 
-    def __init__(self, obj: Any, data: bytes, types: CoreTypes | None) -> None:
+    def __init__(self, obj: Any, data: bytes, types: CoreTypes) -> None:
         self._obj = obj
         self._data = data
         self._types = types
@@ -101,8 +101,7 @@ class OpenObject(Closing):
 
     def load(self) -> LoadedObject:
         """Hand the object to the kernel; `BpfError` with the verifier's log if refused."""
-        if self._types is not None:
-            self._types.fill(self._obj)
+        self._types.fill(self._obj)
         check(lib.bpf_object__load(self._obj), "load the BPF object")
         lib.shim_trim_heap()
         loaded = LoadedObject(self._obj, self._data)
@@ -113,28 +112,19 @@ class OpenObject(Closing):
         if self._obj is not None:
             lib.bpf_object__close(self._obj)
             self._obj = None
-        if self._types is not None:
-            self._types.close()
 
 
-def open_object(data: bytes, name: str, *, btf: str | None = None) -> OpenObject:
-    """Parse an object; ``btf``: file with the kernel's types where the kernel has none itself."""
+def open_object(data: bytes, name: str, types: CoreTypes) -> OpenObject:
+    """Parse an object; ``types``: those of the kernel it is for, open until it is loaded."""
     options = ffi.new("struct bpf_object_open_opts *")
     options.sz = ffi.sizeof("struct bpf_object_open_opts")
     object_name = ffi.new("char[]", name.encode())
     options.object_name = object_name
-    types = core_types(btf)
-    path = btf if types is None else types.path
-    if path is not None:
-        btf_path = ffi.new("char[]", path.encode())
+    if types.path is not None:
+        btf_path = ffi.new("char[]", types.path.encode())
         options.btf_custom_path = btf_path
     obj = lib.bpf_object__open_mem(ffi.from_buffer(data), len(data), options)
-    try:
-        return OpenObject(check_pointer(obj, "open the BPF object"), data, types)
-    except BpfError:
-        if types is not None:
-            types.close()
-        raise
+    return OpenObject(check_pointer(obj, "open the BPF object"), data, types)
 
 
 def _program(obj: Any, name: str) -> Any:
