@@ -149,7 +149,11 @@ def test_an_upgrade_while_nobody_reads_the_log(
             wait_for(lambda: len(list(pins.iterdir())) == 2)  # the account and one generation
             killed += kill(after)
             records = [json.loads(process.stdout.readline()) for _ in killed]
-            wait_for(lambda: exporter.value('container_oomkill_queue_length{queue="log"}') == 0)
+            waiting = [
+                f'container_oomkill_queue_length{{queue="{name}"}}' for name in ("log", "ring")
+            ]
+            # What is still in one of them would be told once more.
+            wait_for(lambda: [exporter.value(each) for each in waiting] == [0, 0])
             assert exporter.value("container_oomkill_unaccounted") == 0
         finally:
             process.kill()
