@@ -172,10 +172,10 @@ def exporter(args: Namespace) -> int:
                 resolve=resolver.resolve,
                 on_lost=serving.lost,
             )
+            serving.ready(True)  # who reads the lines below may ask for it at once
             for address in serving.addresses:
                 words = f"attached by {attached.hook}, serving on {address}"
                 print(words, file=sys.stderr)  # noqa: T201 - not a record
-            serving.ready(True)
             pipeline.run(stop, beat=serving.beat, beat_seconds=serving.beat_seconds)
             serving.ready(False)
     return 0

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 NODE = "node-1"
 TICK_SECONDS = 0.01
+PATIENCE_SECONDS = 20.0
 WATCH, LIST, OWNER, EVENT = "watch", "list", "owner", "event"
 
 
@@ -34,6 +35,7 @@ class Fault:
     cause: str = ""
     cut: bool = False  # the connection is closed without a word
     slow: float = 0.0  # seconds before the answer
+    after: threading.Event | None = None  # before the answer
     lines: tuple[bytes, ...] = ()  # sent in a watch, which then ends
     body: bytes | None = None  # with status 200
 
@@ -135,6 +137,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._refuse(401, "Unauthorized")
         if fault is not None:
             time.sleep(fault.slow)
+            if fault.after is not None:
+                assert fault.after.wait(PATIENCE_SECONDS), "never"
             if fault.cut:
                 self.close_connection = True
                 return None
@@ -313,7 +317,7 @@ def container_id(number: int) -> str:
     return f"{number:064x}"
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 20) -> Any:
+def eventually(holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """Return what ``holds`` gives once it is true."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -19,7 +20,16 @@ from container_oomkill.kubernetes.events import Events
 
 from ..incidents import BOOT_NS, TIME, container, incident
 from ..manifests.rendering import NEWEST, OLDEST
-from .api_server import EVENT, NODE, Cluster, Fault, eventually, serving, uid
+from .api_server import (
+    EVENT,
+    NODE,
+    PATIENCE_SECONDS,
+    Cluster,
+    Fault,
+    eventually,
+    serving,
+    uid,
+)
 
 BOOT = "5d3a1f00-aaaa-bbbb-cccc-0123456789ab"
 
@@ -34,8 +44,10 @@ class Started:
     def url(self) -> str:
         return self._stack.enter_context(serving(self.cluster))
 
-    def events(self, url: str | None = None, **changes: Any) -> Events:
-        api = Api(Access(url or self.url()), patience=0.5)
+    def events(
+        self, url: str | None = None, *, patience: float = PATIENCE_SECONDS, **changes: Any
+    ) -> Events:
+        api = Api(Access(url or self.url()), patience=patience)
         self._stack.callback(api.close)
         backoff = Backoff(first=0.02, most=0.1)
         values: dict[str, Any] = {"backoff": backoff, "log": self.log.append, **changes}
@@ -176,10 +188,12 @@ def test_an_event_whose_answer_was_lost_counts_all(started: Started) -> None:
     events = started.events()
     name = f"cart-7d9f4.5d3a1f00-{BOOT_NS + 1:x}"
     started.cluster.objects[f"/api/v1/namespaces/shop/events/{name}"] = {"count": 1}
-    started.cluster.faults.append(Fault(EVENT, slow=0.3, cut=True))
+    answer = threading.Event()
+    started.cluster.faults.append(Fault(EVENT, after=answer, cut=True))
     events(kill(1))
     eventually(lambda: started.cluster.requests(EVENT))
     events(kill(2))
+    answer.set()
     [event] = started.written(2)
     assert event["count"] == 2
 
@@ -188,6 +202,7 @@ def test_an_event_that_the_api_has_forgotten_is_made_anew(started: Started) -> N
     events = started.events()
     events(kill(1))
     started.written(1)
+    eventually(lambda: events.depth() == 0)  # it has the answer too
     started.cluster.objects.clear()
     events(kill(2))
     [event] = started.written(1)
@@ -207,7 +222,7 @@ def test_an_event_that_the_api_has_forgotten_is_made_anew(started: Started) -> N
 )
 def test_it_is_tried_again(started: Started, fault: Fault) -> None:
     started.cluster.faults.append(fault)
-    started.events()(kill())
+    started.events(patience=fault.slow / 4 or PATIENCE_SECONDS)(kill())
     [event] = started.written(1)
     assert event["count"] == 1
     assert len(started.log) == 1

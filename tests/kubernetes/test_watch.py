@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -20,6 +21,7 @@ from .api_server import (
     LIST,
     NODE,
     OWNER,
+    PATIENCE_SECONDS,
     WATCH,
     Cluster,
     Fault,
@@ -51,11 +53,11 @@ class Started:
         }
         self.log: list[str] = []
 
-    def watch(self, url: str | None = None) -> PodWatch:
+    def watch(self, url: str | None = None, *, patience: float = PATIENCE_SECONDS) -> PodWatch:
         url = url or self._stack.enter_context(serving(self.cluster))
+        api = Api(Access(url), patience=patience)
         backoff = Backoff(first=0.02, most=0.1)
-        watch = PodWatch(Api(Access(url), patience=0.5), NODE, backoff=backoff, log=self.log.append)
-        return self._stack.enter_context(watch)
+        return self._stack.enter_context(PodWatch(api, NODE, backoff=backoff, log=self.log.append))
 
 
 @pytest.fixture
@@ -216,12 +218,14 @@ def test_a_forgotten_version_is_listed_again(started: Started) -> None:
     """And not from the API's memory, which may be what is behind; who went meanwhile is gone."""
     started.cluster.put(pod(1))
     started.cluster.put(pod(2))
-    started.cluster.faults.append(Fault(WATCH, slow=0.3, lines=(b"\n",)))
+    answer = threading.Event()
+    started.cluster.faults.append(Fault(WATCH, after=answer, lines=(b"\n",)))
     watch = started.watch()
     eventually(lambda: len(watch.pods) == 2)
     started.cluster.delete(uid(1))
     started.cluster.put(pod(3))
     started.cluster.forget()
+    answer.set()
     eventually(known(watch, 3))
     assert len(watch.pods) == 2
     assert {each.id for each in watch.store.live()} == {container_id(2), container_id(3)}
@@ -278,7 +282,7 @@ def test_a_watch_goes_on_where_it_ended(started: Started) -> None:
 def test_faults_are_one_line_and_passed(started: Started, fault: Fault, words: str) -> None:
     started.cluster.put(pod(1))
     started.cluster.faults.append(fault)
-    watch = started.watch()
+    watch = started.watch(patience=fault.slow / 6 or PATIENCE_SECONDS)
     eventually(known(watch))
     eventually(lambda: len(started.log) == 2)
     assert words in started.log[0]

@@ -127,7 +127,9 @@ def _untold(incident: Incident) -> int | None:
     if stat is None or stat.kernel_bytes is not None or usage is None:
         return None
     told = total((stat.anon_bytes, stat.file_bytes))
-    return None if told is None else max(0, usage - told - (stat.sock_bytes or 0))
+    if told is None:
+        return None
+    return max(0, min(usage, usage - told - (stat.sock_bytes or 0)))  # the numbers may be wrong
 
 
 def _not_told_apart(incident: Incident) -> str | None:
