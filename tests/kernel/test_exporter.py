@@ -23,7 +23,7 @@ from container_oomkill.libbpf.object import LoadedObject, OpenObject
 from container_oomkill.object_file import read_object
 from container_oomkill.probe import attach
 
-from ..prometheus.server import prometheus, wait_for
+from ..prometheus.server import needs_prometheus, prometheus, wait_for
 from .cgroups import MIB, Cgroup
 from .kernel_log import KernelLog
 from .processes import COMMAND, DEADLINE, Hog
@@ -87,6 +87,7 @@ def start(
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
+@needs_prometheus
 def test_from_the_kernel_to_the_alert(
     exporter: Exporter,
     kernel_log: KernelLog,

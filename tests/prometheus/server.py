@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -16,9 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "rules" / "container-oomkill.yml"
 PATIENCE_SECONDS = 40.0
+needs_prometheus = pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="no prometheus: apt install prometheus"
+)
 
 # Our example, at the pace of a test: everything is scraped and evaluated five times a second.
 CONFIG = """\

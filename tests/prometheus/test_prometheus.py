@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ..exporter_process import Child, running
-from .server import DEPLOY, RULES, Prometheus, prometheus, wait_for
+from .server import DEPLOY, RULES, Prometheus, needs_prometheus, prometheus, wait_for
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("prometheus") is None, reason="no prometheus: apt install prometheus"
-)
+pytestmark = needs_prometheus
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 WINDOW = "4"  # seconds a kill's alert fires
 # What Grafana puts in for its own variables; the dashboard's are replaced by ".*", "All".
