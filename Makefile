@@ -91,9 +91,9 @@ up: ## Start exporter, Prometheus, Grafana and a hog: http://localhost:3000
 down: ## Stop them
 	$(Q)docker compose down --volumes
 
-bench: wheel ## Measure beside what people would use instead, write docs/benchmarks.*; QUICK=1: fewer rounds
+bench: wheel ## Measure beside what people would use instead, write docs/benchmarks.*; QUICK=1: fewer rounds; KERNEL=6.1: another guest
 	$(Q)tools/system-packages.sh bench
-	$(Q)$(SUDO) $(PYTHON) -m bench $(if $(QUICK),--quick)
+	$(Q)$(SUDO) $(PYTHON) -m bench $(if $(QUICK),--quick) $(if $(KERNEL),--kernel $(KERNEL))
 
 bench-scale: .venv/dev ## Measure what many nodes cost a Prometheus
 	$(Q)$(PYTHON) -m bench.scale

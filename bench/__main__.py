@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.vm import table
 from tests.vm.errors import VmError
 from tests.vm.guest import end_with_us
 
@@ -30,7 +31,7 @@ QUICK = guest.Effort(rounds=3, kills=10)
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--kernel", default="6.12", help="a name in tests/vm/kernels.toml")
+    parser.add_argument("--kernel", choices=table.names(), default="6.12", help="of the guest")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     args = parser.parse_args()
     end_with_us()

@@ -29,7 +29,7 @@ KILLS = 5
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.kill_cost", description=__doc__)
-    parser.add_argument("--kernel", default="6.12", help="a name in tests/vm/kernels.toml")
+    parser.add_argument("--kernel", choices=table.names(), default="6.12", help="of the guest")
     parser.add_argument("--hooks", default=",".join(HOOKS))
     parser.add_argument("--kills", type=int, default=KILLS, help="for each number of processes")
     args = parser.parse_args()

@@ -86,6 +86,11 @@ def _row(row: dict[str, Any], modules: tuple[str, ...], path: Path) -> KernelSpe
     return KernelSpec(**{**row, **lists, "modules": modules})
 
 
+def names(arch: str = NATIVE) -> tuple[str, ...]:
+    """Every kernel of `arch`, oldest first."""
+    return tuple(row.name for row in load() if row.arch == arch)
+
+
 def choose(
     choice: str, arch: str = NATIVE, rows: tuple[KernelSpec, ...] | None = None
 ) -> tuple[KernelSpec, ...]:
