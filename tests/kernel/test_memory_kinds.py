@@ -13,6 +13,7 @@ import pytest
 
 from .cgroups import MIB, Cgroup
 from .evidence import exact, near
+from .judging import CHARGED_AHEAD
 from .processes import Hog
 
 MakeCgroups = Callable[..., list[Cgroup]]
@@ -82,7 +83,8 @@ def test_a_tmpfs_is_in_nobodys_rss(
     record, victim = judged()
     rss = victim["rss"]
     assert rss["anon_bytes"] + rss["file_bytes"] + rss["shmem_bytes"] < 8 * MIB
-    assert record["domain"]["usage_bytes"] == 24 * MIB
+    # What a CPU charged ahead it may have given back by the time the victim is marked.
+    assert 0 <= 24 * MIB - record["domain"]["usage_bytes"] <= CHARGED_AHEAD
     assert record["scope"] == "container"
     assert "tmpfs" in record["verdict"]
 
