@@ -75,7 +75,19 @@ def test_a_broken_log_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lost) == 4
     assert sink.oldest() is None
     errors = capsys.readouterr().err
-    assert errors.count("no longer logged: No space left on device") == 1
+    assert errors.count("the log takes no more incidents: No space left on device") == 1
+
+
+def test_a_bug_is_not_passed_over() -> None:
+    def broken(_: Incident) -> None:
+        raise ValueError("a bug")
+
+    sink = Queued(broken, lambda: pytest.fail("lost"), size=10)
+    sink(incident(1))
+    sink.close()
+    assert sink.oldest() is None  # holds nothing in the ring
+    with pytest.raises(ValueError, match="a bug"):
+        sink(incident(2))
 
 
 @pytest.fixture

@@ -326,6 +326,8 @@ def test_an_exporter_that_speaks_tls(tmp_path: Path) -> None:
         ("http://", "expected http"),
         ("http://a:99999", "Port out of range"),
         ("http://user:secret@a", "by --user and --password-file"),
+        ("http://127.0.0.1:1/ä", "can't encode"),
+        ("http://a..b:9262", "label empty"),
     ],
 )
 def test_an_address_of_no_use(url: str, words: str) -> None:

@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, error.exit_status)
     except OSError as error:
         standard_streams.abandon_stdout()
-        words = f"write to standard output: {error.strerror}" if not error.filename else str(error)
-        return _complain(Error(words.lower()), 1)
+        about = error.filename or "write to standard output"
+        return _complain(Error(f"{about}: {(error.strerror or str(error)).lower()}"), 1)
 
 
 def _run(args: Namespace) -> int:
@@ -221,7 +221,7 @@ def _attached_in_time(args: Namespace, settings: ExporterSettings, stop: Stop) -
             raise
         from .waiting import attach_in_time
 
-        return attach_in_time(lambda: _attached(args), error, settings, stop)
+        return attach_in_time(lambda: _attached(args), error, settings, stop, node=args.node)
 
 
 def _complete(args: Namespace) -> Callable[[Incident], Incident]:

@@ -69,6 +69,8 @@ class Exporter:
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Error(f"ask {self.url}: {words.lower()}: is the exporter there?") from error
+        except ValueError as error:  # a host or path that cannot be sent
+            raise UsageError(f"--url {self.url}: {error}") from error
         finally:
             connection.close()
         if answer.status != 200:

@@ -3,12 +3,18 @@
 
 A closed one is /dev/null, so that nothing else ever gets its number. stdout writes all of a record
 or fails, also where PYTHONUNBUFFERED is set, with which Python takes a short write for a whole one.
+stderr never fails: that nobody reads what is said must not end the recording.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def prepare() -> None:
@@ -25,6 +31,25 @@ def prepare() -> None:
     sys.stdout = open(  # noqa: SIM115 - for ever
         sys.stdout.fileno(), "w", encoding=encoding, errors="backslashreplace", closefd=False
     )
+    said = _Unfailing(sys.stderr.fileno(), "w", closefd=False)
+    sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(said),
+        encoding=sys.stderr.encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+
+
+class _Unfailing(io.FileIO):
+    """Takes everything, also what cannot be written."""
+
+    def write(self, data: Any, /) -> int:
+        size = memoryview(data).nbytes
+        try:
+            written = super().write(data)
+        except OSError:
+            return size
+        return size if written is None else written  # None: nobody reads, and it does not wait
 
 
 def abandon_stdout() -> None:

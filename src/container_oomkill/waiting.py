@@ -54,6 +54,7 @@ def attach_in_time(
     settings: ExporterSettings,
     stop: Stop,
     *,
+    node: str | None = None,
     first_seconds: float = FIRST_SECONDS,
 ) -> Probe:
     """Try again, ever less often, until it is attached; raise the last refusal if told to stop.
@@ -63,7 +64,8 @@ def attach_in_time(
     stop.on_signals()
     seconds = first_seconds
     status = Unattached()
-    with Exporter(settings, status, version=__version__, render=json_lines.render) as serving:
+    render = json_lines.render
+    with Exporter(settings, status, version=__version__, render=render, node=node) as serving:
         serving.start(in_thread=confine.this_thread)
         while True:
             serving.refused = str(refused)

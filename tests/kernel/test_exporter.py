@@ -174,7 +174,7 @@ def test_a_log_without_room_is_said_once_and_ends_nothing(
         assert len(incidents(exporter)) == 1
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=DEADLINE)
-    words = "container-oomkill: incidents are no longer logged: No space left on device\n"
+    words = "container-oomkill: the log takes no more incidents: No space left on device\n"
     assert (process.returncode, errors) == (0, words)
 
 

@@ -170,6 +170,8 @@ ENDING_AT = """
 import os, sys
 from container_oomkill.{module} import {owner}
 {owner}.{function} = lambda *_: os._exit(9)
+from container_oomkill import pipeline
+pipeline.OVERLAP_SECONDS = 15  # the kill is to come before its end, in a slow guest too
 from container_oomkill.cli import main
 sys.argv[1:] = sys.argv[3:]  # behind the interpreter and the command
 sys.exit(main())

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from container_oomkill.errors import UsageError
 from container_oomkill.web.listen import Address, Listener, parse_address
 
-from .client import ask, get, make_exporter
+from .client import PATIENCE_SECONDS, ask, connect, get, make_exporter
 
 
 @pytest.mark.parametrize(
@@ -121,3 +123,30 @@ def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be(path: str) -> None:
     with pytest.raises(UsageError, match=r"^listen on unix:/"):
         Listener(Address(path=path))
+
+
+def test_no_memory_for_clients_of_two_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are found readable in one turn, and neither client can be let in for a while."""
+    accept, both, refusals = socket.socket.accept, threading.Event(), 4
+
+    def refused(listening: socket.socket) -> tuple[socket.socket, object]:
+        nonlocal refusals
+        if not both.wait(PATIENCE_SECONDS):
+            raise AssertionError("never")
+        if refusals == 4:
+            refusals -= 1
+            raise BlockingIOError
+        if refusals:
+            refusals -= 1
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return accept(listening)
+
+    with make_exporter(listen_addresses=("127.0.0.1:0", "127.0.0.1:0")) as exporter:
+        monkeypatch.setattr(socket.socket, "accept", refused)
+        exporter.start()
+        clients = [connect(each) for each in exporter.addresses]
+        both.set()  # the server was in the middle of the first one's turn
+        for each in exporter.addresses:
+            assert ask(each, get("/healthz")).status == 200
+        for client in clients:
+            client.close()

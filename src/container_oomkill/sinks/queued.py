@@ -40,11 +40,15 @@ class Queued:
         self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
         self._numbers: deque[int] = deque()  # of those waiting and the one being written
         self._broken = False
+        self._failure: Exception | None = None
         self._lock = threading.Lock()  # what is above changes together
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def __call__(self, incident: Incident) -> None:
+        """Take an incident, or count it as lost. Raises what a bug ended the thread with."""
+        if self._failure is not None:
+            raise self._failure
         if not self._taken(incident):
             self._on_lost()
 
@@ -89,19 +93,26 @@ class Queued:
             print(words, file=sys.stderr)  # noqa: T201 - the user's line
 
     def _run(self) -> None:
-        while (incident := self._waiting.get()) is not None:
-            try:
+        try:
+            while (incident := self._waiting.get()) is not None:
                 self._sink(incident)
-            except OSError as error:
                 with self._lock:
-                    self._broken = True
-                    left = len(self._numbers)
-                    self._numbers.clear()
-                words = f"container-oomkill: incidents are no longer logged: {error.strerror}"
-                print(words, file=sys.stderr)  # noqa: T201 - the user's line
-                for _ in range(left):
-                    self._on_lost()
-                return
-            with self._lock:
-                self._numbers.popleft()
-        self._at_end()
+                    self._numbers.popleft()
+            self._at_end()
+        except OSError as error:
+            left = self._break()
+            words = f"container-oomkill: the {self._name} takes no more incidents: {error.strerror}"
+            print(words, file=sys.stderr)  # noqa: T201 - the user's line
+            for _ in range(left):
+                self._on_lost()
+        except Exception as error:  # noqa: BLE001 - raised again by the next incident
+            self._failure = error
+            self._break()
+
+    def _break(self) -> int:
+        """Hold nothing back any more; return how many were not written."""
+        with self._lock:
+            self._broken = True
+            left = len(self._numbers)
+            self._numbers.clear()
+        return left

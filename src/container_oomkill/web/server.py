@@ -152,6 +152,8 @@ class Server:
             self._selector.register(listener.socket, selectors.EVENT_READ, listener)
 
     def _accept(self, listener: Listener) -> None:
+        if self._accept_from:  # another listener found no room, in this very turn
+            return
         for _ in range(ACCEPTS_A_TURN):
             try:
                 plain, _ = listener.socket.accept()
