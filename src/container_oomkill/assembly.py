@@ -99,6 +99,10 @@ class Assembler:
         else:
             yield incident, position
 
+    def held(self) -> int | None:
+        """Return up to which position the open incident's victims are in memory; None: none is."""
+        return None if self._open is None else self._open.release
+
     def overdue(self) -> Iterator[tuple[Incident, int]]:
         """Yield the open incident if nothing more came for it."""
         if self._open and self._clock() >= self._open.deadline:

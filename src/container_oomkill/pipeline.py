@@ -149,6 +149,7 @@ class Pipeline:
                 yield from self._assembler.take(data, position)
             except RecordError as error:
                 self._lose("broken_record", 1, str(error))
+            self._make_room()
         yield from self._assembler.overdue()
 
     def _deliver_all(self, completed: Iterator[tuple[Incident, int]]) -> bool:
@@ -193,6 +194,19 @@ class Pipeline:
                 self._account.told(number, kills)
             if not self._keep:
                 ring.release(position)
+
+    def _make_room(self) -> None:
+        """Give back what is in memory of a group that fills half the ring: its rest needs room.
+
+        Whoever is killed before the group is whole loses these victims; else every kill would be
+        lost until the kernel's end mark, which would be lost as well.
+        """
+        ring, held = self._source.ring, self._assembler.held()
+        if held is None or self._keep or ring.kept() <= ring.size // 2:
+            return
+        self._release()
+        if not self._given and ring.kept() > ring.size // 2:
+            ring.release(held)
 
     def _settle(self) -> None:
         """Give slow sinks a moment, then release what they have written."""

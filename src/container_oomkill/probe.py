@@ -118,10 +118,13 @@ class Probe(Closing):
         }
 
     def _marks_have_tasks(self) -> bool:
-        """Whether the tracepoint gives the victim itself, not its pid alone."""
+        """Whether the tracepoint gives the victim itself, not its pid alone; if that is known."""
         if self._tasks is None:
-            with open(self._types, "rb") as file:
-                _, fields = struct_layout(file.read(), "trace_event_raw_mark_victim")
+            try:
+                with open(self._types, "rb") as file:
+                    _, fields = struct_layout(file.read(), "trace_event_raw_mark_victim")
+            except OSError:  # types in an ELF file, few types, or a file that is gone by now
+                fields = {}
             self._tasks = "uid" in fields
         return self._tasks
 
