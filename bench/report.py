@@ -162,8 +162,8 @@ def own(flow: dict[str, Any], grown: list[dict[str, Any]]) -> str:
         ),
         ("BPF in a kill, of ten processes in its cgroup one", spread(flow["bpf_us"], "us", 1)),
         ("scrape, 500 killed containers", spread(many["scrape_ms"], "ms", 1)),
-        ("Pss of the exporter, idle", f"{many['idle_pss_mib']:.1f} MiB"),
-        ("Pss of the exporter, 500 killed containers", f"{many['pss_mib']:.1f} MiB"),
+        ("Pss of what serves, no BPF loaded, idle", f"{many['idle_pss_mib']:.1f} MiB"),
+        ("Pss of what serves, no BPF loaded, 500 killed containers", f"{many['pss_mib']:.1f} MiB"),
     ]
     return table(("", f"hook {flow['hook']}"), rows)
 
@@ -232,7 +232,7 @@ def series(measured: dict[str, Any]) -> list[lines.Series]:
         return title, "killed containers", points
 
     return [
-        with_containers("Pss of the exporter, MiB", (each["pss_mib"] for each in grown)),
+        with_containers("Pss of what serves, MiB", (each["pss_mib"] for each in grown)),
         with_containers("a scrape, ms", (statistics.median(each["scrape_ms"]) for each in grown)),
         with_containers("its size, KiB", (each["scrape_bytes"] / 1024 for each in grown)),
         with_containers("taking a kill, us", (each["sink_us"] for each in grown)),
@@ -257,9 +257,15 @@ def goals(measured: dict[str, Any]) -> str:
     probe, exporter = tools[PROBE], tools[EXPORTER]
     flow, grown = measured["flow"], measured["growth"]
     many = next(each for each in grown if each["containers"] == 500)
+    attached = statistics.median(exporter["pss_mib"])
     checks: list[tuple[str, float, float, str]] = [
-        ("Pss of the exporter, idle, MiB", many["idle_pss_mib"], 20, ".1f"),
-        ("Pss of the exporter, 500 killed containers, MiB", many["pss_mib"], 25, ".1f"),
+        ("Pss of the exporter, attached and idle, in the guest, MiB", attached, 20, ".1f"),
+        (
+            "the same and what 500 killed containers add to what serves, MiB",
+            attached + many["pss_mib"] - many["idle_pss_mib"],
+            25,
+            ".1f",
+        ),
         ("Pss of the probe, in the guest, MiB", statistics.median(probe["pss_mib"]), 13, ".1f"),
         ("idle CPU of the probe, jiffies in 10 s", probe["idle_jiffies"], 0, "d"),
         ("idle CPU of the exporter, jiffies in 10 s", exporter["idle_jiffies"], 0, "d"),

@@ -41,6 +41,6 @@ def start(command: Sequence[str]) -> float:
         assert process.stderr is not None
         said = process.stderr.readline()
         seconds = time.perf_counter() - started
-        assert not said or said.startswith(b"attached by "), said.decode()
         process.terminate()
+    assert said.startswith(b"attached by ") or (not said and not process.returncode), said.decode()
     return seconds

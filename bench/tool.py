@@ -10,7 +10,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
@@ -67,13 +67,13 @@ class Tool:
         return b"".join(data for _, data in self._said[since:]).decode(errors="replace")
 
     def said(self, word: str, since: int, seconds: float) -> float:
-        """Wait for a word; the time when it was there. Raises `TimeoutError`."""
+        """Wait for a word; the time when all of it was there. Raises `TimeoutError`."""
         deadline = time.monotonic() + seconds
         with self._new:
-            while word not in self.text(since):
+            while (at := when(word, self._said[since:])) is None:
                 if not self._new.wait(deadline - time.monotonic()):
                     raise TimeoutError(f"did not say {word}, but {self.text(0)[-500:]!r}")
-            return self._said[-1][0]
+            return at
 
     def names(self, words: list[str], since: int, seconds: float) -> int:
         """How many of the words it says, as whole words, until all or the time is out."""
@@ -137,6 +137,16 @@ class Tool:
                 break
         self._reader.join()
         os.close(self._terminal)
+
+
+def when(word: str, said: Iterable[tuple[float, bytes]]) -> float | None:
+    """When the last piece of a word came, of pieces with their times; None: it is not there."""
+    text = b""
+    for at, data in said:
+        text += data
+        if word.encode() in text:
+            return at
+    return None
 
 
 def _kprobe_is_there() -> bool:

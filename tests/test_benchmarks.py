@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bench import lines, report
+from bench import lines, report, tool
 
 
 def test_the_page_is_what_the_generator_makes_of_the_numbers() -> None:
@@ -17,3 +17,23 @@ def test_the_page_is_what_the_generator_makes_of_the_numbers() -> None:
     assert report.PAGE.read_text() == report.page(measured)
     assert report.PICTURE.read_text() == report.picture(measured)
     assert report.LINES.read_text() == lines.draw(report.series(measured))
+
+
+def test_a_word_is_said_when_its_last_piece_is_there() -> None:
+    said = [(1.0, b"att"), (2.0, b"ached by fentry\n"), (9.0, b"more")]
+    assert tool.when("attached by", said) == 2.0
+    assert tool.when("nothing", said) is None
+
+
+@pytest.mark.parametrize(("found", "verdict"), [(1.0, "met"), (1.01, "**missed**")])
+def test_a_goal_is_met_or_missed(found: float, verdict: str) -> None:
+    measured = json.loads(report.NUMBERS.read_text())
+    measured["flow"]["latency_ms"] = [found] * 3
+    (line,) = [each for each in report.goals(measured).splitlines() if "served, p50" in each]
+    assert line.endswith(f"| <= 1 | {found:.2f} | {verdict} |")
+
+
+def test_medians_and_percentiles() -> None:
+    assert report.spread([1, 9, 2], "ms", 0) == "2 ms [1-9]"
+    assert report.percentile(range(1, 101), 99) == 100
+    assert report.percentile([7], 99) == 7
