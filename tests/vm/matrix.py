@@ -173,7 +173,8 @@ def _script(share: Path, settings: Settings, refused: Sequence[str]) -> str:
     others = [rung for rung in settings.rungs if rung in refused]
     command = [settings.userland.python, "-m", "pytest", "-p", "no:cacheprovider"]
     command += [settings.tests, "--hook", ",".join(ours)] if ours else []
-    command += [REFUSED, "--refused", ",".join(others)] if others else []
+    # It lies in the folder named before it, where pytest would drop it as named twice.
+    command += [REFUSED, "--keep-duplicates", "--refused", ",".join(others)] if others else []
     command += [f"--results={share}/results", *settings.extra]
     log, status = shlex.quote(f"{share}/log"), shlex.quote(f"{share}/status")
     return f"{shlex.join(command)} > {log} 2>&1; echo $? > {status}"
