@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rung that this kernel is known not to have, by tests/vm/kernels.toml: refused in words.
 
-The kernel matrix names this file instead of the folder; by itself pytest does not collect it.
+The kernel matrix asks for it by name; by itself pytest does not collect it.
 """
 
 from __future__ import annotations

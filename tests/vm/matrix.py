@@ -172,9 +172,9 @@ def _script(share: Path, settings: Settings, refused: Sequence[str]) -> str:
     ours = [rung for rung in settings.rungs if rung not in refused]
     others = [rung for rung in settings.rungs if rung in refused]
     command = [settings.userland.python, "-m", "pytest", "-p", "no:cacheprovider"]
-    command += [settings.tests, "--hook", ",".join(ours)] if ours else []
-    # It lies in the folder named before it, where pytest would drop it as named twice.
-    command += [REFUSED, "--keep-duplicates", "--refused", ",".join(others)] if others else []
+    command += [settings.tests, "--hook", ",".join(ours)] if ours else [REFUSED]
+    if others:  # no test's name by itself; a file of the folder, named beside it, would be dropped
+        command += ["-o", "python_files=test_*.py refused.py", "--refused", ",".join(others)]
     command += [f"--results={share}/results", *settings.extra]
     log, status = shlex.quote(f"{share}/log"), shlex.quote(f"{share}/status")
     return f"{shlex.join(command)} > {log} 2>&1; echo $? > {status}"
