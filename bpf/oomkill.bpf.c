@@ -395,7 +395,7 @@ __noinline int fill_threads(u64 signal)
 		gtime += BPF_CORE_READ(task, gtime);
 		node = BPF_CORE_READ(node, next);
 	}
-	if (i == THREADS_MAX)
+	if (i == THREADS_MAX && node && (u64)node != head)
 		s->record.flags |= OOMKILL_THREADS_CUT;
 	to = &s->record.process;
 	to->min_flt = min_flt;
@@ -597,7 +597,9 @@ __noinline int keep_candidate(u64 task_address, u64 size, u64 rss)
 __noinline u64 threads_mm(u64 leader)
 {
 	const struct task_struct *task = (const struct task_struct *)leader;
-	struct list_head *node = BPF_CORE_READ(task, signal, thread_head.next);
+	const struct signal_struct *sig = BPF_CORE_READ(task, signal);
+	u64 head = (u64)__builtin_preserve_access_index(&sig->thread_head);
+	struct list_head *node = BPF_CORE_READ(sig, thread_head.next);
 	int i;
 
 	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
@@ -605,6 +607,8 @@ __noinline u64 threads_mm(u64 leader)
 	for (i = 0; i < ZOMBIE_THREADS_MAX; i++) {
 		u64 mm;
 
+		if (!node || (u64)node == head)
+			break;
 		task = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
 		mm = (u64)BPF_CORE_READ(task, mm);
 		if (mm)

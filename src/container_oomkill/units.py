@@ -21,11 +21,11 @@ def size(bytes_: int) -> str:
 
 def duration(seconds: float) -> str:
     """The two largest units that matter."""
-    if seconds < 1:
+    if seconds < 0.9995:  # what would be rounded up to the next unit is told in that
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(int(max(seconds, 60)), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
