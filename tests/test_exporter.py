@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -20,6 +21,8 @@ from container_oomkill.exporter import (
     ExporterSettings,
     options,
 )
+from container_oomkill.identity import Resolver
+from container_oomkill.incident import Container
 from container_oomkill.notify import Notifier
 
 from .incidents import Clock, FakeProbe, incident
@@ -173,3 +176,37 @@ def test_no_manager_no_harm(address: str) -> None:
     notifier.ready()
     notifier.alive()
     notifier.stopping()
+
+
+class Names:
+    """Stands for a resolver that knows a container by its id alone."""
+
+    def __init__(self, container_id: str) -> None:
+        self.container_id = container_id
+
+    def container(self, _: str) -> Container:
+        return Container(id=self.container_id)
+
+
+@pytest.mark.parametrize(
+    ("container_id", "label"),
+    [
+        ("0123456789abcdef" * 4, "0123456789ab"),
+        ("x3k9f0v2m7q1w8e4r5t6y7u8i", "x3k9f0v2m7q1w8e4r5t6y7u8i"),  # BuildKit's
+        ("9f1a2b3c-0d4e-5f60-7182-93a4b5c6d7e8", "9f1a2b3c-0d4e-5f60-7182-93a4b5c6d7e8"),
+    ],
+)
+def test_earlier_kills_are_filed_under_the_label_of_those_told(
+    container_id: str, label: str
+) -> None:
+    with make() as exporter:
+        names = cast("Resolver", Names(container_id))
+        exporter.earlier([("/", 9), (f"/x/{container_id}", 3)], names)
+        exporter.sink(incident(1, container=Container(id=container_id)))
+        shown = {
+            sample.labels["container"]
+            for family in exporter.metrics.collect()
+            if family.name in ("container_oomkill", "container_oomkill_earlier_kills")
+            for sample in family.samples
+        }
+        assert shown == {label}

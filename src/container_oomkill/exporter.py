@@ -35,7 +35,9 @@ SILENT_SECONDS = 3 * BEAT_SECONDS
 
 def label_key(known: Known) -> tuple[str, str, str]:
     """Return namespace, pod and container as the labels of its metrics have them."""
-    return known.namespace or "", known.pod or "", known.name or known.id[:12]
+    from .sinks.metrics import best_name
+
+    return known.namespace or "", known.pod or "", best_name(known.name, known.id)
 
 
 class Exporter(Closing):
@@ -116,10 +118,12 @@ class Exporter(Closing):
 
     def earlier(self, kills: Iterable[tuple[str, int]], resolve: Resolver) -> None:
         """Show the kills that cgroups count from before the start; each by its path."""
+        from .sinks.metrics import best_name
+
         for path, number in kills:
-            known = resolve.container(path)
-            name = known.name or (known.id or "")[:12] or path.rpartition("/")[2]
-            if name:  # not the root's, which has none of its own
+            if path != "/":  # it has none of its own
+                known = resolve.container(path)
+                name = best_name(known.name, known.id, path)
                 self.metrics.earlier((known.namespace or "", known.pod or "", name), number)
 
     def event_lost(self, incidents: int) -> None:

@@ -61,17 +61,21 @@ class ProbeStatus(Protocol):
 def label_values(incident: Incident) -> Key:
     """Return namespace, pod and the best name known of the container."""
     container = incident.container
-    name = container.name
-    if not name and (name := container.id) and HEX_ID.fullmatch(name):
-        name = name[:SHORT_ID]
-    if not name:
-        path = incident.victims[0].cgroup if incident.victims else None
-        # A path that was cut ("…/") may end inside a container, with any name.
-        if path is not None and path.startswith("/"):
-            name = path.rpartition("/")[2] or "/"
-        else:
-            name = "unknown"
+    path = incident.victims[0].cgroup if incident.victims else None
+    name = best_name(container.name, container.id, path)
     return clean(container.namespace), clean(container.pod), clean(name)
+
+
+def best_name(name: str | None, container_id: str | None, path: str | None = None) -> str:
+    """Return what a container is called in labels: by its name, its id, else its cgroup's path."""
+    if name:
+        return name
+    if container_id:
+        return container_id[:SHORT_ID] if HEX_ID.fullmatch(container_id) else container_id
+    # A path that was cut ("…/") may end inside a container, with any name.
+    if path is not None and path.startswith("/"):
+        return path.rpartition("/")[2] or "/"
+    return "unknown"
 
 
 class Metrics(Collector):
