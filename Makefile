@@ -9,7 +9,8 @@ KERNELS ?= all
 ARCH ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
-SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/confine.[ch] src/container_oomkill/*/*.[ch])
+SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
+CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_oomkill/system/*.[ch] tests/support/*/*.c
 # These need container engines, a browser or much time, and have targets of their own.
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos
 
@@ -24,7 +25,7 @@ run: build ## Watch this machine, serve metrics on port 9262 (installs what it n
 	$(Q)$(SUDO) .venv/bin/container-oomkill exporter
 
 demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
-	$(Q)$(SUDO) $(PYTHON) -m tests.kernel.demo
+	$(Q)$(SUDO) $(PYTHON) -m tests.support.kernel.demo
 
 test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
 	$(Q)$(SUDO) tools/kubernetes-tools.sh
@@ -55,7 +56,7 @@ test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each h
 
 chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory; print the numbers
 	$(Q)$(SUDO) $(PYTHON) -m pytest -q -p no:cacheprovider tests/chaos
-	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 6.12 --plain --rungs fentry --timeout 3600 \
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 6.12 --plain --hooks fentry --timeout 3600 \
 		--tests tests/chaos --out build/chaos/matrix.json
 	$(Q)sed -n '/^=.* numbers =/,/^=.* passed/p' build/chaos/vm/6.12/log
 
@@ -63,13 +64,13 @@ lint: .venv/dev ## Check style and types; compile the BPF object for every archi
 	$(Q).venv/bin/ruff check .
 	$(Q).venv/bin/ruff format --check .
 	$(Q).venv/bin/mypy
-	$(Q)clang-format --dry-run -Werror bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c tests/chaos/*.c
+	$(Q)clang-format --dry-run -Werror $(CLANG_FORMATTED)
 	$(Q)$(PYTHON) build.py check
 
 format: .venv/dev ## Format Python and C
 	$(Q).venv/bin/ruff check --fix .
 	$(Q).venv/bin/ruff format .
-	$(Q)clang-format -i bpf/*.[ch] src/container_oomkill/confine.[ch] src/container_oomkill/libbpf/*.[ch] tests/kernel/*.c tests/chaos/*.c
+	$(Q)clang-format -i $(CLANG_FORMATTED)
 
 build: .venv/built ## Build into .venv/bin/container-oomkill
 
@@ -101,7 +102,7 @@ bench-scale: .venv/dev ## Measure what many nodes cost a Prometheus
 clean: ## Remove what was built here, images and containers too
 	$(Q)tools/image.sh clean
 	rm -rf .venv build dist src/*.egg-info src/container_oomkill/oomkill.bpf.o
-	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete -o -name '_confine.c' -delete
+	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete -o -name '_privileges.c' -delete
 
 .venv/built: $(SOURCES)
 	$(Q)tools/system-packages.sh build

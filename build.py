@@ -9,9 +9,9 @@ this folder that name is this file).
 
 What it makes, beside the sources:
   src/container_oomkill/oomkill.bpf.o    bpf/ compiled, without DWARF
-  container_oomkill._wire                bpf/oomkill.h as the C compiler lays it out
+  container_oomkill.incident._wire       bpf/oomkill.h as the C compiler lays it out
   container_oomkill.libbpf._libbpf       libbpf, shim.c and core_types.c
-  container_oomkill._confine             confine.c, for giving up rights
+  container_oomkill.system._privileges   privileges.c, for dropping privileges
   container_oomkill.identity._inotify    inotify, which Python itself does not have
 """
 
@@ -96,7 +96,7 @@ def wire_ffi() -> FFI:
     ffi = FFI()
     ffi.cdef(declarations("oomkill.h") + "#define OBJECT_CHECKSUM ...\n")
     ffi.set_source(
-        "container_oomkill._wire",
+        "container_oomkill.incident._wire",
         f'#include <linux/types.h>\n#include "oomkill.h"\n#define OBJECT_CHECKSUM {checksum}u\n',
         include_dirs=[str(ROOT / "bpf")],
         # It calls nothing of libc; auditwheel takes one without it for something it does not know.
@@ -124,15 +124,15 @@ def libbpf_ffi() -> FFI:
     return ffi
 
 
-def confine_ffi() -> FFI:
-    """confine.c: system calls by which a process gives up rights."""
+def privileges_ffi() -> FFI:
+    """privileges.c: the system calls by which a process drops its privileges."""
     from cffi import FFI
 
     ffi = FFI()
-    ffi.cdef((PACKAGE / "confine.h").read_text())
+    ffi.cdef((PACKAGE / "system" / "privileges.h").read_text())
     ffi.set_source(
-        "container_oomkill._confine",
-        (PACKAGE / "confine.c").read_text(),
+        "container_oomkill.system._privileges",
+        (PACKAGE / "system" / "privileges.c").read_text(),
         extra_compile_args=["-Wall", "-Werror", NO_DEBUG],
         py_limited_api=True,
     )

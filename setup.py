@@ -7,7 +7,7 @@ setup(
     cffi_modules=[
         "build.py:wire_ffi",
         "build.py:libbpf_ffi",
-        "build.py:confine_ffi",
+        "build.py:privileges_ffi",
         "build.py:inotify_ffi",
     ],
     # cffi's extensions keep to the stable ABI: one wheel for this Python and every later one.

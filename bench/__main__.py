@@ -81,7 +81,7 @@ def machine() -> dict[str, Any]:
 
 def flow() -> dict[str, Any]:
     """In a process of its own: the probe is attached in it."""
-    command = [sys.executable, "-m", "bench.flow", "--json"]
+    command = [sys.executable, "-m", "bench.latency", "--json"]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, Any] = json.loads(output)
     return figures

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.exporter_process import Child, running
+from tests.support.exporter_process import Child, running
 
 MIB = 1 << 20
 GOALS = {
@@ -115,8 +115,8 @@ def scrape(child: Child, headers: dict[str, str], path: str = "/metrics") -> tup
 
 def sink_rate(containers: int) -> float:
     """Incidents per second that the sink takes, in this process."""
-    from container_oomkill.exporter import Exporter, ExporterSettings
-    from tests.incidents import FakeProbe, container, incident
+    from container_oomkill.exporter.exporter import Exporter, ExporterSettings
+    from tests.support.incidents import FakeProbe, container, incident
 
     exporter = Exporter(ExporterSettings(), FakeProbe(), version="0", render=str)
     incidents = [

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from typing import Any
 
-from tests.exporter_process import running
+from tests.support.exporter_process import running
 
 from .exporter import MIB, scrape
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import killing
 from tests.kernel.conftest import SOURCE as HOG
+from tests.support.chaos import killing
 from tests.vm import guest, packages, table
 from tests.vm.errors import VmError
 

@@ -20,7 +20,7 @@ from typing import Any
 from tests.vm import guest, packages, table
 from tests.vm.errors import VmError
 
-from .flow import compiled
+from .latency import compiled
 
 SHARE = Path("build/bench")
 HOOKS = ("fentry", "kprobe", "raw_tracepoint")

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from container_oomkill.object_file import read_object
-from container_oomkill.probe import attach
-from tests.kernel.cgroups import MIB, Cgroup, cgroups
-from tests.kernel.processes import Hog
+from container_oomkill.probe.attach import attach
+from container_oomkill.probe.object_file import read_object
+from tests.support.kernel.cgroups import MIB, Cgroup, cgroups
+from tests.support.kernel.processes import Hog
 
 PROCESSES = (1, 10, 100, 1_000, 5_000, 10_000)  # in the cgroup, the victim included
 SECONDS_APART = (

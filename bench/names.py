@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.identity.trees import C, containerd_config, docker_config, podman_entry
+from tests.support.trees import C, containerd_config, docker_config, podman_entry
 
 RUNTIMES = ("docker", "containerd", "podman")
 UID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
@@ -66,15 +66,15 @@ def put(path: Path, document: Any) -> None:
 
 def measure(runtime: str, folder: Path, containers: int, rounds: int) -> dict[str, float]:
     """Everything about one runtime; in a process of its own, for the memory."""
-    from container_oomkill.identity import Resolver
-    from container_oomkill.identity.sources import default_sources
+    from container_oomkill.identity.discovery import ContainerDiscovery
+    from container_oomkill.identity.resolver import Resolver
+    from container_oomkill.identity.runtimes.sources import default_sources
     from container_oomkill.identity.store import CAPACITY
-    from container_oomkill.identity.watch import Watcher
 
     none = str(folder / "none")
     folders = {each: [str(folder / each) if each == runtime else none] for each in RUNTIMES}
 
-    def watcher() -> Watcher:
+    def watcher() -> ContainerDiscovery:
         sources = default_sources(
             docker_folders=folders["docker"],
             containerd_folders=folders["containerd"],
@@ -82,7 +82,7 @@ def measure(runtime: str, folder: Path, containers: int, rounds: int) -> dict[st
             podman_folders=folders["podman"],
             users=None,
         )
-        return Watcher(sources)
+        return ContainerDiscovery(sources)
 
     watcher().refresh()
     before = rss()

@@ -20,7 +20,7 @@ NUMBERS = DOCS / "benchmarks.json"
 PAGE = DOCS / "benchmarks.md"
 PICTURE = DOCS / "images" / "benchmarks.svg"
 LINES = DOCS / "images" / "benchmarks-growth.svg"
-REMARKS = Path(__file__).with_name("remarks.md")
+OBSERVATIONS = Path(__file__).with_name("remarks.md")
 PROBE, EXPORTER = "probe, fentry", "exporter, fentry"
 MIB = 1 << 20
 COST_GOALS = (1, 100, 5_000)  # processes in the cgroup
@@ -91,7 +91,7 @@ def page(measured: dict[str, Any]) -> str:
             " every process there, and so does the look at the candidates."
         ),
         kill_cost(measured["kill_cost"]),
-        REMARKS.read_text().split("-->", 1)[1].strip(),
+        OBSERVATIONS.read_text().split("-->", 1)[1].strip(),
         "## Goals",
         goals(measured),
     ]

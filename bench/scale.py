@@ -24,9 +24,9 @@ from pathlib import Path
 
 from prometheus_client import ProcessCollector
 
-from tests.incidents import FakeProbe, container, incident
-from tests.prometheus.server import RULES, Prometheus, running, wait_for
-from tests.scraping import make, scrape
+from tests.support.incidents import FakeProbe, container, incident
+from tests.support.prometheus import RULES, Prometheus, running, wait_for
+from tests.support.scraping import make, scrape
 
 MIB = 1 << 20
 PORT = 9262

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.kernel.processes import COMMAND
+from tests.support.kernel.processes import COMMAND
 
 ROUNDS = 15
 # As a user's Python: it keeps what it has compiled.

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.kernel.cgroups import Cgroup, cgroups
-from tests.kernel.kernel_log import KernelLog
-from tests.kernel.processes import Hog
+from tests.support.kernel.cgroups import Cgroup, cgroups
+from tests.support.kernel.kernel_log import KernelLog
+from tests.support.kernel.processes import Hog
 
 from .tool import Tool
 

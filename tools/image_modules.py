@@ -27,15 +27,18 @@ COMMANDS = {
 }
 # Of our own, what an image does not have: it says then which one does.
 API = (f"{PACKAGE}.kubernetes",)  # urllib3, msgspec
-ASKED = (f"{PACKAGE}.identity.engine_socket", f"{PACKAGE}.client")  # http.client and email
-SERVED = (f"{PACKAGE}.exporter", f"{PACKAGE}.waiting", f"{PACKAGE}.web")  # OpenSSL
-KEPT = (f"{PACKAGE}.sinks.history_file",)  # SQLite
+ASKED = (  # http.client and email
+    f"{PACKAGE}.identity.runtimes.engine_socket",
+    f"{PACKAGE}.cli.exporter_client",
+)
+SERVED = (f"{PACKAGE}.exporter", f"{PACKAGE}.web")  # OpenSSL
+KEPT = (f"{PACKAGE}.history.file",)  # SQLite
 APART = {
     "probe": (*API, *ASKED, *KEPT, *SERVED),
     "exporter": (*API, *ASKED, *KEPT),
     "exporter-full": (),
 }
-HASHED = (f"{PACKAGE}.web.auth",)  # `python -m` of it makes a password's hash
+HASHED = (f"{PACKAGE}.web.http.auth",)  # `python -m` of it makes a password's hash
 
 # Loaded by Python itself, by name, at moments that running the commands does not bring about.
 ALSO = (
@@ -72,7 +75,7 @@ for name in first:
         if error.name not in missing:
             raise
 try:
-    from container_oomkill.cli import main
+    from container_oomkill.cli.main import main
     main(argv)
 finally:
     import socket
@@ -119,7 +122,7 @@ def _needed(image: str) -> list[str]:
     others = {each for each in COMMANDS["exporter-full"] if each not in COMMANDS[image]}
     own: set[str] = set()
     foreign: set[str] = set()
-    waiting = [f"{PACKAGE}.cli", *(HASHED if "exporter" in COMMANDS[image] else ())]
+    waiting = [f"{PACKAGE}.cli.main", *(HASHED if "exporter" in COMMANDS[image] else ())]
     while waiting:
         name = waiting.pop()
         if name.partition(".")[0] != PACKAGE:
@@ -134,7 +137,7 @@ def _needed(image: str) -> list[str]:
             waiting.append(name.rpartition(".")[0])
         if spec.origin and spec.origin.endswith(".py"):
             tree = _Run().visit(ast.parse(Path(spec.origin).read_text()))
-            if name == f"{PACKAGE}.cli":
+            if name == f"{PACKAGE}.cli.main":
                 tree.body = [each for each in tree.body if getattr(each, "name", "") not in others]
             package = name if spec.submodule_search_locations else name.rpartition(".")[0]
             waiting += _imports(tree, package)

@@ -44,7 +44,7 @@ LAUNCHER = f"""\
 import sys
 
 try:
-    from container_oomkill.cli import main
+    from container_oomkill.cli.main import main
 
     sys.exit(main())
 except ModuleNotFoundError as error:

@@ -15,7 +15,7 @@ def main() -> int:
     """Run the command line; the exit status of product and shell."""
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    from .cli import main as run
+    from .cli.main import main as run
 
     return run()
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from container_oomkill.exporter import Exporter
+from container_oomkill.exporter.exporter import Exporter
 
-from ..web.client import make_exporter
-from .browser import chromium
+from ..support.browser.browser import chromium
+from ..support.http_client import make_exporter
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 

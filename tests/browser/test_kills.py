@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from playwright.sync_api import Browser, Page, expect
 
-from ..kernel.cgroups import cgroups
-from ..kernel.demo import HOG
-from ..kernel.processes import COMMAND
-from .browser import opened
+from ..support.browser.browser import opened
+from ..support.kernel.cgroups import cgroups
+from ..support.kernel.demo import HOG
+from ..support.kernel.processes import COMMAND
 
 PATIENCE_MS = 20_000
 

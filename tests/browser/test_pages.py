@@ -11,16 +11,16 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from container_oomkill.exporter import Exporter
-from container_oomkill.incident import Candidate, Incident
-from container_oomkill.recording import replay
+from container_oomkill.cli.recording import replay
+from container_oomkill.exporter.exporter import Exporter
+from container_oomkill.incident.model import Candidate, Incident
 
-from ..incidents import MIB, container, victim
-from ..web.test_pages import HOSTILE, STAT, now
-from .browser import DESKTOP, PHONE, Scheme, address, opened
+from ..support.browser.browser import DESKTOP, PHONE, Scheme, address, opened
+from ..support.incidents import MIB, container, victim
+from ..web.page.test_pages import HOSTILE, STAT, now
 
 RECORDING = Path(__file__).parents[2] / "deploy" / "docker" / "recording.jsonl"
-LOOKS: list[tuple[Scheme, int]] = [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)]
+CANDIDATE_SCAN: list[tuple[Scheme, int]] = [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)]
 
 Keep = Callable[[Page, str], None]
 
@@ -68,7 +68,7 @@ def check(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+@pytest.mark.parametrize(("scheme", "width"), CANDIDATE_SCAN)
 def test_looks(browser: Browser, filled: Exporter, keep: Keep, scheme: Scheme, width: int) -> None:
     look = "phone" if width == PHONE else scheme
     with opened(browser, address(filled), scheme=scheme, width=width) as page:

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from container_oomkill import object_file
+from container_oomkill.probe import object_file
 
-from ..exporter_process import running
-from ..kernel.cgroups import Cgroup
-from ..kernel.processes import COMMAND, DEADLINE, Hog, Recorder
 from ..kernel.test_exporter import Exporter, start
-from ..prometheus.server import wait_for
-from .killing import Killing
+from ..support.chaos.killing import Killing
+from ..support.exporter_process import running
+from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.processes import COMMAND, DEADLINE, Hog, Recorder
+from ..support.prometheus import wait_for
 
 Say = Callable[[str], None]
 MakeCgroups = Callable[..., list[Cgroup]]
@@ -146,7 +146,7 @@ def test_an_upgrade_while_nobody_reads_the_log(
             assert process.stderr is not None
             assert process.stdout is not None
             exporter = Exporter(process, process.stderr.readline().split()[-1])
-            wait_for(lambda: len(list(pins.iterdir())) == 2)  # the account and one generation
+            wait_for(lambda: len(list(pins.iterdir())) == 2)  # the checkpoint and one generation
             killed += kill(after)
             records = [json.loads(process.stdout.readline()) for _ in killed]
             waiting = [

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from container_oomkill import object_file
-from container_oomkill.kernel_kills import read_kernel_kills
+from container_oomkill.probe import object_file
+from container_oomkill.probe.kernel_counts import read_kernel_kills
 
-from ..kernel.cgroups import Cgroup
-from ..kernel.processes import COMMAND
 from ..kernel.test_exporter import Exporter
-from ..prometheus.server import wait_for
-from .killing import Killing
+from ..support.chaos.killing import Killing
+from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.processes import COMMAND
+from ..support.prometheus import wait_for
 
 BACKLOG_SECONDS = 900  # to tell all kills, in an emulated guest
 Say = Callable[[str], None]
@@ -111,7 +111,7 @@ def test_killed_again_and_again(
         time.sleep(0.5)
     wait_for(lambda: {r["victims"][0]["pid"] for r in exporters.records()} >= set(killed))
     wait_for(lambda: exporter.value("container_oomkill_unaccounted") == 0)
-    wait_for(lambda: len(list(pins.iterdir())) == 2)  # the account and one generation
+    wait_for(lambda: len(list(pins.iterdir())) == 2)  # the checkpoint and one generation
     lost = exporter.value('container_oomkill_lost_total{reason="ring_full"}')
     exporter.process.kill()
     errors = exporter.process.communicate()[1]

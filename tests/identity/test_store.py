@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 
-from container_oomkill.identity.state import Known
+from container_oomkill.identity.metadata import ContainerMetadata
 from container_oomkill.identity.store import Store
 
 
@@ -16,8 +16,8 @@ class Clock:
         return self.now
 
 
-def known(number: int, **facts: str) -> Known:
-    return Known(f"{number:064x}", "docker", **facts)  # type: ignore[arg-type]
+def known(number: int, **facts: str) -> ContainerMetadata:
+    return ContainerMetadata(f"{number:064x}", "docker", **facts)  # type: ignore[arg-type]
 
 
 def test_a_gone_container_is_known_for_ten_minutes() -> None:
@@ -66,7 +66,7 @@ def test_the_fuller_knowledge_stays() -> None:
 
 def test_owners_do_not_mix() -> None:
     store = Store()
-    store.put(Known("a" * 64, "podman", 1000, name="mine"))
+    store.put(ContainerMetadata("a" * 64, "podman", 1000, name="mine"))
     assert store.lookup((0, "a" * 64)) is None
     assert store.lookup((1001, "a" * 64)) is None
 

@@ -2,6 +2,6 @@
 """The images by a real engine: what is in them, what they do, docker-compose.yml.
 
 The engine is one of the tests' own, with everything below one folder, or the one that the
-environment names (see tests/runtimes/engines.py). Where debian:trixie-slim is not in it,
+environment names (see tests/support/runtimes/engines.py). Where debian:trixie-slim is not in it,
 debootstrap makes it.
 """

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from .engine import BUILD_SECONDS, REPOSITORY, Docker
-from .engine import docker as start_docker
+from ..support.images.engine import BUILD_SECONDS, REPOSITORY, Docker
+from ..support.images.engine import docker as start_docker
 
 PROBE, EXPORTER, FULL = IMAGES = (
     "container-oomkill-probe",

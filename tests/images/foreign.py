@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from ..support.images.engine import BASE, BUILD_SECONDS, REPOSITORY, Docker
 from ..vm import guest, mirror, packages, table, userland
 from .conftest import EXPORTER, IMAGES
-from .engine import BASE, BUILD_SECONDS, REPOSITORY, Docker
 
 ARCH = next(name for machine, name in table.ARCHES.items() if machine != platform.machine())
 KERNEL = "6.12"
@@ -72,7 +72,7 @@ def in_guest(archive: Path, share: Path) -> dict[str, object]:
     contents.mkdir(parents=True)
     with tarfile.open(archive) as packed:
         packed.extractall(contents, filter="fully_trusted")
-    command = [root.python, "-m", "tests.images.serving", str(contents), str(root.hog)]
+    command = [root.python, "-m", "tests.support.images.serving", str(contents), str(root.hog)]
     ended = guest.run(kernel, command, share=share, timeout=900, userland=root)
     assert ended.returncode == 0, ended.output
     seen: dict[str, object] = json.loads(ended.output.splitlines()[-1])

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from ..support.images.engine import REPOSITORY, Docker, eventually
+from ..support.images.kills import PYTHON, get, kill, sample, start_exporter
 from .conftest import EXPORTER, FULL, IMAGES, PROBE
-from .engine import REPOSITORY, Docker, eventually
-from .kills import PYTHON, get, kill, sample, start_exporter
 
 RECORDING = (REPOSITORY / "deploy/docker/recording.jsonl").read_text()
 # From exec to attached, the same inside and outside: no engine in between.
@@ -180,7 +180,7 @@ def test_exporter_with_tls_and_a_password(docker: Docker, tmp_path: Path) -> Non
         check=True,
         capture_output=True,
     )
-    module = ("-IS", "-m", "container_oomkill.web.auth", "reader")
+    module = ("-IS", "-m", "container_oomkill.web.http.auth", "reader")
     done = run(docker, EXPORTER, *module, options=PYTHON, stdin="secret\nsecret\n")
     users.write_text(done.stdout)
     assert done.stdout.startswith("reader:"), done.stderr

@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from ..runtimes.running import program
-from .engine import BASE, REPOSITORY, Docker, eventually
+from ..support.images.engine import BASE, REPOSITORY, Docker, eventually
+from ..support.runtimes.running import program
 
 GRAFANA = REPOSITORY / "deploy/grafana"
 SERVICES = ("exporter", "prometheus", "hog")

@@ -15,8 +15,8 @@ import pytest
 
 from container_oomkill import __version__
 
+from ..support.images.engine import BUILD_SECONDS, REPOSITORY, Docker
 from .conftest import EXPORTER, FULL, IMAGES, PROBE
-from .engine import BUILD_SECONDS, REPOSITORY, Docker
 
 Contents = dict[str, dict[str, tarfile.TarInfo]]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from ..support.images.current import current_docker
+from ..support.images.engine import Docker, eventually
+from ..support.images.kills import kill, sample, start_exporter
 from .conftest import IMAGES, PROBE
-from .current import current_docker
-from .engine import Docker, eventually
-from .kills import kill, sample, start_exporter
 
 KNOWS_BPF = 23  # of Docker's versions, the first
 

@@ -11,10 +11,10 @@ import pytest
 
 from container_oomkill import __version__
 
+from ..support.images.engine import BASE, BUILD_SECONDS, REPOSITORY, Docker
+from ..support.images.registry import ask, registry
 from ..vm import mirror
 from .conftest import IMAGES
-from .engine import BASE, BUILD_SECONDS, REPOSITORY, Docker
-from .registry import ask, registry
 
 OTHER = "oomkill-test-other"
 

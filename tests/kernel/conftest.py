@@ -15,28 +15,28 @@ from typing import Any
 
 import pytest
 
-from container_oomkill import object_file
 from container_oomkill.libbpf.btf import struct_layout
-from container_oomkill.probe import attach
+from container_oomkill.probe import object_file
+from container_oomkill.probe.attach import attach
 
-from . import evidence
-from .cgroups import V1_ROOT, Cgroup, cgroups, is_hybrid, is_v1
-from .judging import IN_FLIGHT_BYTES, assert_agrees, assert_explains
-from .kernel_log import KernelLog
-from .processes import Hog, Recorder
-from .results import Results, hook_of
+from ..support.kernel import evidence
+from ..support.kernel.cgroups import V1_ROOT, Cgroup, cgroups, is_hybrid, is_v1
+from ..support.kernel.judging import IN_FLIGHT_BYTES, assert_agrees, assert_explains
+from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.processes import Hog, Recorder
+from ..support.kernel.results import Results, hook_of
 
 KERNEL_TYPES = Path("/sys/kernel/btf/vmlinux")
-SOURCE = Path(__file__).with_name("hog.c")
+SOURCE = Path(__file__).parents[1] / "support" / "kernel" / "hog.c"
 CAP_SYS_RESOURCE = 24  # include/uapi/linux/capability.h
 SPARE_NODE = Path("/sys/devices/system/node/node3")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--hook", help="rungs to test, with commas (default: the best that attaches here)"
+        "--hook", help="hooks to test, with commas (default: the best that attaches here)"
     )
-    parser.addoption("--refused", help="rungs that this kernel does not have: see refused")
+    parser.addoption("--refused", help="hooks that this kernel does not have: see refused")
     parser.addoption("--results", type=Path, help="file for a line of JSON per test: see results")
 
 
@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def lacking(what: str, hook: str | None) -> str | None:
-    """Return why this machine or rung does not have it; None if it does."""
+    """Return why this machine or hook does not have it; None if it does."""
     raw = hook == "raw_tracepoint"
     reasons = {
         "cgroup v2": "the memory controller is on cgroup v1" if is_v1() else None,
@@ -102,7 +102,7 @@ def lacking(what: str, hook: str | None) -> str | None:
             else "changes settings of the whole kernel, so it runs in a guest only"
         ),
         "a look at the others": (
-            "the raw_tracepoint rung does not see whom the kernel looks at" if raw else None
+            "the raw_tracepoint hook does not see whom the kernel looks at" if raw else None
         ),
         "nodes": None
         if SPARE_NODE.exists()
@@ -114,7 +114,7 @@ def lacking(what: str, hook: str | None) -> str | None:
         ),
         "oom_control": "the tracepoint does not have the kernel's oom_control" if raw else None,
         "the task": (
-            "this kernel's tracepoint gives the raw_tracepoint rung a pid, not the task"
+            "this kernel's tracepoint gives the raw_tracepoint hook a pid, not the task"
             if raw and gives_pid_only()
             else None
         ),
@@ -138,7 +138,7 @@ def may_spare() -> bool:
 
 
 def chosen_hooks(config: pytest.Config) -> list[str]:
-    """Return the rungs under test."""
+    """Return the hooks under test."""
     if not config.getoption("--hook"):
         with attach(object_file.read_object()) as probe:
             config.option.hook = probe.hook

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A rung that this kernel is known not to have, by tests/vm/kernels.toml: refused in words.
+"""A hook that this kernel is known not to have, by tests/vm/kernels.toml: refused in words.
 
 The kernel matrix asks for it by name; by itself pytest does not collect it.
 """
@@ -10,9 +10,9 @@ import json
 import subprocess
 import sys
 
-from container_oomkill.probe import PROGRAMS
+from container_oomkill.probe.attach import PROGRAMS
 
-from .processes import COMMAND, DEADLINE
+from ..support.kernel.processes import COMMAND, DEADLINE
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -29,15 +29,15 @@ def test_forced_it_is_refused(hook: str) -> None:
     assert f"({hook}: " in done.stderr
 
 
-def test_the_next_rung_takes_its_place(hook: str) -> None:
-    rungs = list(PROGRAMS)
+def test_the_next_hook_takes_its_place(hook: str) -> None:
+    hooks = list(PROGRAMS)
     command = [sys.executable, str(COMMAND), "probe"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as probe:
         assert probe.stderr is not None
         said = probe.stderr.readline()
         probe.terminate()
         assert probe.wait(DEADLINE) == 0
-    assert said == f"attached by {rungs[rungs.index(hook) + 1]}\n"
+    assert said == f"attached by {hooks[hooks.index(hook) + 1]}\n"
 
 
 def test_doctor_says_what_it_would_need(hook: str) -> None:

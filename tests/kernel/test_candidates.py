@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from .cgroups import MIB, Cgroup
-from .kernel_log import KernelLog, Task
-from .processes import Hog, Recorder
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.kernel_log import KernelLog, Task
+from ..support.kernel.processes import Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

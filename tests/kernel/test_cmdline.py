@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .cgroups import Cgroup
-from .processes import Hog, Recorder
+from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.processes import Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

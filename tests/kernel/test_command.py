@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from container_oomkill import object_file
+from container_oomkill.probe import object_file
 
-from .cgroups import Cgroup
-from .processes import COMMAND, DEADLINE, Hog, Recorder
+from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.processes import COMMAND, DEADLINE, Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
@@ -195,7 +195,7 @@ def test_a_corrupted_recording(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("no emulation")
-def test_doctor_names_the_rung_in_use(hook: str) -> None:
+def test_doctor_names_the_hook_in_use(hook: str) -> None:
     report = json.loads(run("doctor", "-o", "json").stdout)
     assert report["can_attach"] is True
     assert report["findings"]["hooks"][hook]["ok"] is True

@@ -18,15 +18,15 @@ from typing import IO, Any
 
 import pytest
 
-from container_oomkill.kernel_kills import read_kernel_kills
 from container_oomkill.libbpf.object import LoadedObject, OpenObject
-from container_oomkill.object_file import read_object
-from container_oomkill.probe import attach
+from container_oomkill.probe.attach import attach
+from container_oomkill.probe.kernel_counts import read_kernel_kills
+from container_oomkill.probe.object_file import read_object
 
-from ..prometheus.server import needs_prometheus, prometheus, wait_for
-from .cgroups import MIB, Cgroup
-from .kernel_log import KernelLog
-from .processes import COMMAND, DEADLINE, Hog
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.processes import COMMAND, DEADLINE, Hog
+from ..support.prometheus import needs_prometheus, prometheus, wait_for
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

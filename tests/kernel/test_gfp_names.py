@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from container_oomkill.sinks.gfp import gfp_names
 
-from .cgroups import Cgroup
-from .processes import Hog
+from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.processes import Hog
 
 INVOKED = re.compile(r"gfp_mask=(0x[0-9a-f]+)\(([^)]+)\), order=")
 

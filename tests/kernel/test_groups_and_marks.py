@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from container_oomkill import object_file
-from container_oomkill.assembly import Assembler
-from container_oomkill.host import read_host
-from container_oomkill.incident import Decoder
-from container_oomkill.kernel_kills import read_kernel_kills
-from container_oomkill.probe import attach
+from container_oomkill.incident.assembler import Assembler
+from container_oomkill.incident.decoder import Decoder
+from container_oomkill.incident.host import read_host
+from container_oomkill.probe import object_file
+from container_oomkill.probe.attach import attach
+from container_oomkill.probe.kernel_counts import read_kernel_kills
 
-from .cgroups import MIB, Cgroup
-from .kernel_log import KernelLog
-from .processes import DEADLINE, Hog, Recorder
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.processes import DEADLINE, Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

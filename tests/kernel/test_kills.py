@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from .cgroups import MIB, Cgroup
-from .evidence import exact, near
-from .judging import CHARGED_AHEAD, assert_agrees, assert_explains
-from .kernel_log import KernelLog
-from .processes import Hog, Recorder
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.evidence import exact, near
+from ..support.kernel.judging import CHARGED_AHEAD, assert_agrees, assert_explains
+from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.processes import Hog, Recorder
 
 CONTAINER = "0123456789abcdef" * 4
 POD = "f3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
@@ -56,7 +56,7 @@ def test_own_limit(
     domain = record["domain"]
     exact("domain", domain, cgroup=cgroup.path, cgroup_id=cgroup.id())
     exact("domain", domain, limit_bytes=cgroup.limit_bytes(), peak_bytes=cgroup.peak_bytes())
-    # Until the mark, where this rung looks, a CPU may give back what it had charged in advance.
+    # Until the mark, where this hook looks, a CPU may give back what it had charged in advance.
     given_back = CHARGED_AHEAD if hook == "raw_tracepoint" else 0
     near("domain", domain, given_back, usage_bytes=32 * MIB)
     assert record["scope"] == "container"

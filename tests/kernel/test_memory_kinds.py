@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from .cgroups import MIB, Cgroup
-from .evidence import exact, near
-from .judging import CHARGED_AHEAD
-from .processes import Hog
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.evidence import exact, near
+from ..support.kernel.judging import CHARGED_AHEAD
+from ..support.kernel.processes import Hog
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

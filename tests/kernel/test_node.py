@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from .cgroups import MIB, Cgroup
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.evidence import exact
+from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.processes import Hog
 from .conftest import SPARE_NODE
-from .evidence import exact
-from .kernel_log import KernelLog
-from .processes import Hog
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

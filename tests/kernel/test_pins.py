@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from container_oomkill import object_file
-from container_oomkill.account import PinnedAccount
 from container_oomkill.libbpf import PinnedMaps
-from container_oomkill.pins import ACCOUNT
+from container_oomkill.probe import object_file
+from container_oomkill.probe.checkpoint import PinnedCheckpoint
+from container_oomkill.probe.pins import CHECKPOINT
 
-from ..prometheus.server import wait_for
-from .cgroups import Cgroup
-from .processes import DEADLINE, Hog, Recorder
+from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.processes import DEADLINE, Hog, Recorder
+from ..support.prometheus import wait_for
 from .test_command import assert_refused, run
 
 MakeCgroups = Callable[..., list[Cgroup]]
@@ -48,7 +48,7 @@ def cannot_pin(hook: str) -> bool:
 def folder(mount: Path, hook: str) -> Path:
     """A folder for pins."""
     if cannot_pin(hook):
-        pytest.skip("kprobes cannot be pinned here: test_a_rung_that_cannot_pin has that")
+        pytest.skip("kprobes cannot be pinned here: test_a_hook_that_cannot_pin has that")
     return mount / "pins"
 
 
@@ -75,11 +75,11 @@ def take(recorder: Recorder, count: int) -> list[dict[str, Any]]:
 
 
 def entered(folder: Path, incident: int) -> None:
-    """Wait until the account has it: a process killed right before is followed by a repeat."""
+    """Wait until the checkpoint has it: a process killed right before is followed by a repeat."""
 
     def has_it() -> bool:
-        with PinnedMaps(str(folder)) as maps, PinnedAccount(maps.map_fd(ACCOUNT)) as account:
-            return account.incident >= incident
+        with PinnedMaps(str(folder)) as maps, PinnedCheckpoint(maps.map_fd(CHECKPOINT)) as kept:
+            return kept.incident >= incident
 
     wait_for(has_it)
 
@@ -127,7 +127,7 @@ def test_another_version_takes_over(
     with Recorder(hook, "--pin", str(folder), "--object", another) as recorder:
         killed += [kill() for _ in range(3)]
         records += take(recorder, 5)
-        while len(list(folder.iterdir())) > 2:  # the account, and one generation
+        while len(list(folder.iterdir())) > 2:  # the checkpoint, and one generation
             assert recorder.process.poll() is None
             killed.append(kill())
             records += take(recorder, 1)
@@ -170,9 +170,9 @@ ENDING_AT = """
 import os, sys
 from container_oomkill.{module} import {owner}
 {owner}.{function} = lambda *_: os._exit(9)
-from container_oomkill import pipeline
+from container_oomkill.pipeline import pipeline
 pipeline.OVERLAP_SECONDS = 15  # the kill is to come before its end, in a slow guest too
-from container_oomkill.cli import main
+from container_oomkill.cli.main import main
 sys.argv[1:] = sys.argv[3:]  # behind the interpreter and the command
 sys.exit(main())
 """
@@ -180,8 +180,8 @@ sys.exit(main())
 
 @pytest.mark.parametrize(
     ("module", "owner", "function"),
-    [("account", "PinnedAccount", "go_over"), ("libbpf.ring", "Ring", "rewind")],
-    ids=["before its account says so", "after it"],
+    [("probe.checkpoint", "PinnedCheckpoint", "switch_to"), ("libbpf.ring", "Ring", "rewind")],
+    ids=["before its checkpoint says so", "after it"],
 )
 def test_killed_at_the_very_change(
     hook: str,
@@ -257,10 +257,10 @@ def test_where_nothing_can_be_pinned(folder: Path, tmp_path: Path) -> None:
     assert_refused(run("probe", "--pin", str(folder)), 3, "read-only file system", "remount,rw")
 
 
-def test_a_rung_that_cannot_pin(hook: str, mount: Path) -> None:
+def test_a_hook_that_cannot_pin(hook: str, mount: Path) -> None:
     """It is refused by name, nothing of it stays, and the pins take another one."""
     if not cannot_pin(hook):
-        pytest.skip("every hook of this rung can be pinned here")
+        pytest.skip("every program of this hook can be pinned here")
     folder = str(mount / "pins")
     assert_refused(run("probe", "--hook", hook, "--pin", folder), 3, "kprobe: pin", "doctor")
     assert not list(Path(folder).glob("*-layout*"))

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from .cgroups import MIB, Cgroup
-from .evidence import exact
-from .kernel_log import KernelLog
-from .processes import Hog, Recorder
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.evidence import exact
+from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.processes import Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

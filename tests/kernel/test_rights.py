@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..prometheus.server import wait_for
-from .processes import Recorder
+from ..support.kernel.processes import Recorder
+from ..support.prometheus import wait_for
 from .test_exporter import start
 
 CAP_DAC_READ_SEARCH = 1 << 2
@@ -76,7 +76,7 @@ def test_the_exporter(hook: str) -> None:
 
 
 def test_for_debugging_they_can_be_kept(hook: str) -> None:
-    with Recorder(hook, "--keep-rights") as recorder:
+    with Recorder(hook, "--keep-privileges") as recorder:
         fields = rights(recorder.process.pid)[0]
         assert int(fields["CapEff"], 16) & ~CAP_DAC_READ_SEARCH
         assert fields["Seccomp"] != FILTER
@@ -87,8 +87,8 @@ def test_denied_system_calls_are_denied() -> None:
     denied = {name: number for name, number in CALLS.items() if name not in ALLOWED}
     script = f"""
 import ctypes, errno, os
-from container_oomkill import confine
-confine.process()
+from container_oomkill.system import privileges
+privileges.drop_process()
 libc = ctypes.CDLL(None, use_errno=True)
 for name, number in {denied}.items():
     libc.syscall(number, -1, 0, 0, 0, 0, 0)
@@ -102,8 +102,8 @@ def test_no_way_into_a_namespace_of_its_own() -> None:
     """There a process would have every capability again; threads are still to be had."""
     script = f"""
 import ctypes, errno, os, signal, threading
-from container_oomkill import confine
-confine.process()
+from container_oomkill.system import privileges
+privileges.drop_process()
 libc = ctypes.CDLL(None, use_errno=True)
 for kind in (17, 25, 26, 27, 28, 29, 30):  # CLONE_NEW*, as bits
     child = libc.syscall({CALLS["clone"]}, 1 << kind | signal.SIGCHLD, 0, 0, 0, 0)

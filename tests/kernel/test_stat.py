@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from .cgroups import MIB, Cgroup, is_v1
-from .evidence import near
-from .kernel_log import KernelLog
-from .processes import Hog, Recorder
+from ..support.kernel.cgroups import MIB, Cgroup, is_v1
+from ..support.kernel.evidence import near
+from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.processes import Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

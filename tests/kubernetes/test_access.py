@@ -21,7 +21,7 @@ from container_oomkill.kubernetes.api import Api
 from container_oomkill.kubernetes.errors import ApiError
 from container_oomkill.kubernetes.objects import PodList
 
-from .api_server import NODE, Cluster, pod, serving
+from ..support.api_server import NODE, Cluster, pod, serving
 
 FIELDS = {"fieldSelector": f"spec.nodeName={NODE}", "limit": "1"}
 

@@ -12,15 +12,13 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from container_oomkill.incident import Incident
+from container_oomkill.incident.model import Incident
 from container_oomkill.kubernetes.access import Access
 from container_oomkill.kubernetes.api import Api
 from container_oomkill.kubernetes.backoff import Backoff
 from container_oomkill.kubernetes.events import Events
 
-from ..incidents import BOOT_NS, TIME, container, incident
-from ..manifests.rendering import NEWEST, OLDEST
-from .api_server import (
+from ..support.api_server import (
     EVENT,
     NODE,
     PATIENCE_SECONDS,
@@ -30,6 +28,8 @@ from .api_server import (
     serving,
     uid,
 )
+from ..support.incidents import BOOT_NS, TIME, container, incident
+from ..support.manifests import NEWEST, OLDEST
 
 BOOT = "5d3a1f00-aaaa-bbbb-cccc-0123456789ab"
 

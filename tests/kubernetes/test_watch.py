@@ -10,14 +10,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from container_oomkill.identity import Resolver
-from container_oomkill.incident import Container
+from container_oomkill.identity.resolver import Resolver
+from container_oomkill.incident.model import Container
 from container_oomkill.kubernetes.access import Access
 from container_oomkill.kubernetes.api import LINE_MAX, Api
 from container_oomkill.kubernetes.backoff import Backoff
 from container_oomkill.kubernetes.watch import PodWatch
 
-from .api_server import (
+from ..support.api_server import (
     LIST,
     NODE,
     OWNER,

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from container_oomkill import object_file
-from container_oomkill.probe import attach
+from container_oomkill.probe import object_file
+from container_oomkill.probe.attach import attach
 
 from ..kernel.conftest import SOURCE
-from ..kernel.processes import Recorder
-from . import engines
-from .containerd import Containerd, containerd
-from .engines import Engine
-from .image import write_archive
+from ..support.kernel.processes import Recorder
+from ..support.runtimes import engines
+from ..support.runtimes.containerd import Containerd, containerd
+from ..support.runtimes.engines import Engine
+from ..support.runtimes.image import write_archive
 
 ENGINES = {"docker": engines.docker, "podman": engines.podman}
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from ..kernel.cgroups import MIB, Cgroup
-from ..kernel.processes import Recorder
-from ..kubernetes import api_server
-from .containerd import Containerd
-from .cri import Cri, Pod, pod_cgroup
-from .image import IMAGE
-from .running import busy, record_of
+from ..support import api_server
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.processes import Recorder
+from ..support.runtimes.containerd import Containerd
+from ..support.runtimes.cri import Cri, Pod, pod_cgroup
+from ..support.runtimes.image import IMAGE
+from ..support.runtimes.running import busy, record_of
 
 UID = "5b3f1c9e-7a42-4c0d-9e61-0f2d8a7b6c55"
 POD = Pod("shop", "cart-7d9f4", UID, f"/kubepods/burstable/pod{UID}")

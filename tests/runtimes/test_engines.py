@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from ..kernel.cgroups import MIB
-from ..kernel.processes import COMMAND, Recorder
-from .engines import LIMIT_MIB, Engine
-from .image import IMAGE
-from .running import busy, output, record_of, remove_cgroups
+from ..support.kernel.cgroups import MIB
+from ..support.kernel.processes import COMMAND, Recorder
+from ..support.runtimes.engines import LIMIT_MIB, Engine
+from ..support.runtimes.image import IMAGE
+from ..support.runtimes.running import busy, output, record_of, remove_cgroups
 
 KILLED = 128 + signal.SIGKILL
 GREEDY = "name greedy anon 64"

@@ -23,16 +23,16 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ..kernel.cgroups import MIB, Cgroup
-from ..kernel.processes import DEADLINE
-from ..kubernetes import api_server
-from ..manifests.rendering import kustomized, pod
-from ..prometheus.server import wait_for
-from .containerd import Containerd
-from .cri import Cri, Pod, pod_cgroup
-from .exporter_pod import NODE, exporter_container
-from .image import IMAGE
-from .running import output
+from ..support import api_server
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.processes import DEADLINE
+from ..support.manifests import kustomized, pod
+from ..support.prometheus import wait_for
+from ..support.runtimes.containerd import Containerd
+from ..support.runtimes.cri import Cri, Pod, pod_cgroup
+from ..support.runtimes.exporter_pod import NODE, exporter_container
+from ..support.runtimes.image import IMAGE
+from ..support.runtimes.running import output
 
 UID = "1c0f2a4e-93b7-4f55-8f0e-6a7d0b9e2c31"
 KILLED = Pod("shop", "cart-7d9f4", UID, f"/kubepods/burstable/pod{UID}")

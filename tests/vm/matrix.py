@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a choice of kernels, boots each in its setups and runs tests/kernel there on every rung.
+"""Takes a choice of kernels, boots each in its setups and runs tests/kernel there on every hook.
 
     python -m tests.vm.matrix --kernels quick
-    python -m tests.vm.matrix --kernels all --rungs fentry --tests tests/kernel/test_nested.py
+    python -m tests.vm.matrix --kernels all --hooks fentry --tests tests/kernel/test_nested.py
 
-Gives one table of scenario x (kernel, rung) and build/matrix.json, with --arch another name; status
+Gives one table of scenario x (kernel, hook) and build/matrix.json, with --arch another name; status
 1 when a test failed, a result is missing or no test ran, 2 when the kernels could not be had.
 """
 
@@ -26,7 +26,7 @@ from tests.vm.report import Matrix, Session, read_sessions, render
 
 ROOT = Path(__file__).parents[2]
 REFUSED = "tests/kernel/refused.py"
-RUNGS = ("fentry", "kprobe", "raw_tracepoint")
+HOOKS = ("fentry", "kprobe", "raw_tracepoint")
 # Memory in four nodes, to use up one of them (x86: CONFIG_NUMA_EMU).
 NODES = "numa=fake=4"
 
@@ -36,7 +36,7 @@ class Settings:
     """What runs in every guest, and how long it may take (`timeout` seconds per kernel)."""
 
     tests: str
-    rungs: tuple[str, ...]
+    hooks: tuple[str, ...]
     userland: userland.Userland
     hog: str
     extra: tuple[str, ...]
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     share.mkdir(parents=True, exist_ok=True)
     settings = Settings(
         tests=args.tests,
-        rungs=tuple(args.rungs.split(",")),
+        hooks=tuple(args.hooks.split(",")),
         userland=root,
         hog=root.hog or prepare(share, args.tests),
         extra=tuple(args.extra),
@@ -103,20 +103,20 @@ def main(argv: list[str] | None = None) -> int:
 
 def prepare(share: Path, tests: str) -> str:
     """Do once, and fast, what each emulated guest would do again: compile Python, and the hog."""
-    for source in ("tests/kernel/hog.c", "tests/chaos/killer.c"):
+    for source in ("tests/support/kernel/hog.c", "tests/support/chaos/killer.c"):
         program = share / Path(source).stem
         subprocess.run(
             ["cc", "-O1", "-pthread", str(ROOT / source), "-o", str(program)], check=True
         )
     compileall.compile_dir(ROOT / "src", quiet=2)
     # pytest compiles tests in a way of its own.
-    collect = [sys.executable, "-m", "pytest", "-q", "--collect-only", "--hook", RUNGS[0], tests]
+    collect = [sys.executable, "-m", "pytest", "-q", "--collect-only", "--hook", HOOKS[0], tests]
     subprocess.run(collect, check=False, cwd=ROOT, stdout=subprocess.DEVNULL)
     return str(share / "hog")
 
 
 def run_boot(boot: Boot, settings: Settings) -> tuple[dict[str, object], list[Session]]:
-    """The guest's facts and a session per rung; a guest that died is in them too."""
+    """The guest's facts and a session per hook; a guest that died is in them too."""
     kernel = boot.kernel
     share = settings.share / boot.name.replace(" ", "-")
     shutil.rmtree(share, ignore_errors=True)
@@ -139,7 +139,7 @@ def run_boot(boot: Boot, settings: Settings) -> tuple[dict[str, object], list[Se
         died = str(error)
     facts |= {"seconds": round(time.monotonic() - started, 1)}
     status = _status(share / "status")
-    sessions = read_sessions(boot.name, settings.rungs, share / "results", status, died)
+    sessions = read_sessions(boot.name, settings.hooks, share / "results", status, died)
     if any(session.trouble for session in sessions) or status:
         _print_log(share / "log", boot.name)
     print(f"{boot.name:<10} {kernel.release}: {facts['seconds']} s", flush=True)
@@ -168,9 +168,9 @@ def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
 
 
 def _script(share: Path, settings: Settings, refused: Sequence[str]) -> str:
-    """One pytest for all rungs; it leaves results, a log and, when it has ended, its status."""
-    ours = [rung for rung in settings.rungs if rung not in refused]
-    others = [rung for rung in settings.rungs if rung in refused]
+    """One pytest for all hooks; it leaves results, a log and, when it has ended, its status."""
+    ours = [hook for hook in settings.hooks if hook not in refused]
+    others = [hook for hook in settings.hooks if hook in refused]
     command = [settings.userland.python, "-m", "pytest", "-p", "no:cacheprovider"]
     command += [settings.tests, "--hook", ",".join(ours)] if ours else [REFUSED]
     if others:  # no test's name by itself; a file of the folder, named beside it, would be dropped
@@ -204,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--arch", choices=sorted(table.ARCHES.values()), default=table.NATIVE)
     parser.add_argument("--kernels", default="quick", help="quick, all or names (default: quick)")
     parser.add_argument("--tests", default="tests/kernel", help="what pytest is pointed at")
-    parser.add_argument("--rungs", default=",".join(RUNGS), help="what to give to --hook")
+    parser.add_argument("--hooks", default=",".join(HOOKS), help="what to give to --hook")
     parser.add_argument("--out", type=Path, help="default: build/matrix[-ARCH].json")
     parser.add_argument(
         "--publish",

@@ -36,7 +36,7 @@ class Kernel:
     root: Path
     packages: dict[str, str]
     arch: str = "amd64"
-    refused: tuple[str, ...] = ()  # rungs that it does not have
+    refused: tuple[str, ...] = ()  # hooks that it does not have
 
     @property
     def image(self) -> Path:

@@ -46,7 +46,7 @@ def keep(matrix: Matrix) -> dict[str, Any]:
         "columns": [
             {
                 "kernel": session.kernel,
-                "rung": session.rung,
+                "hook": session.hook,
                 "outcomes": {
                     case.test: case.outcome for case in session.cases if case.outcome != "left out"
                 },
@@ -61,7 +61,7 @@ def join(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """What was kept, with the kernels of a new run in place of what they had."""
     anew = {kernel["name"] for kernel in new["kernels"]}
     old = [column for column in kept["columns"] if column["kernel"] not in anew]
-    still = {f"{column['kernel']} {column['rung']}" for column in old}
+    still = {f"{column['kernel']} {column['hook']}" for column in old}
     left_out = {reason: dict(tests) for reason, tests in new["left_out"].items()}
     for reason, tests in kept["left_out"].items():
         of_reason = left_out.setdefault(reason, {})
@@ -84,7 +84,7 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _column(session: Session) -> str:
-    return f"{session.kernel} {session.rung}"
+    return f"{session.kernel} {session.hook}"
 
 
 def _fields(session: Session) -> dict[str, list[str]]:
@@ -112,8 +112,8 @@ def render(data: dict[str, Any], arch: str) -> str:
 def _lines(data: dict[str, Any], arch: str) -> Iterator[str]:
     command = f"make test-kernels{'' if arch == 'amd64' else f' ARCH={arch}'}"
     kernels = [kernel["name"] for kernel in data["kernels"]]
-    columns = {(column["kernel"], column["rung"]): column for column in data["columns"]}
-    rungs = list(dict.fromkeys(rung for _, rung in columns))
+    columns = {(column["kernel"], column["hook"]): column for column in data["columns"]}
+    hooks = list(dict.fromkeys(hook for _, hook in columns))
     yield "<!-- SPDX-License-Identifier: Apache-2.0 -->"
     yield f"<!-- Made by `{command} PUBLISH=1` of what it ran; do not edit. -->"
     yield f"# Kernels, {MACHINES[arch]}"
@@ -138,14 +138,14 @@ def _lines(data: dict[str, Any], arch: str) -> Iterator[str]:
     yield "○ recorded: not null, and the kernel says it nowhere else. - absent: always null. The"
     yield "scenario is the one that showed it, on the last kernel that has it."
     yield ""
-    for rung in rungs:
-        yield f"### {rung}"
+    for hook in hooks:
+        yield f"### {hook}"
         yield ""
-        fields = [columns[kernel, rung]["fields"] for kernel in kernels]
+        fields = [columns[kernel, hook]["fields"] for kernel in kernels]
         yield from _table(["field", *kernels, "scenario"], _field_rows(fields, columns))
     yield "## The scenarios"
     yield ""
-    yield f"In each cell: {', '.join(rungs)}. - is left out, for a reason given below."
+    yield f"In each cell: {', '.join(hooks)}. - is left out, for a reason given below."
     yield ""
     yield from _table(
         ["scenario", *kernels],
@@ -154,7 +154,7 @@ def _lines(data: dict[str, Any], arch: str) -> Iterator[str]:
                 test,
                 *(
                     " ".join(
-                        OUTCOMES[columns[kernel, rung]["outcomes"].get(test)] for rung in rungs
+                        OUTCOMES[columns[kernel, hook]["outcomes"].get(test)] for hook in hooks
                     )
                     for kernel in kernels
                 ),

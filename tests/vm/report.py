@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes what tests/kernel says of each test on every kernel and rung, gives one table.
+"""Takes what tests/kernel says of each test on every kernel and hook, gives one table.
 
-A cell is ok, FAIL, or - where the kernel or the rung cannot show it, with the reason below.
+A cell is ok, FAIL, or - where the kernel or the hook cannot show it, with the reason below.
 What stopped a whole session (no result, no test, a guest that died) is a trouble of its own and
 counts as a failure.
 """
@@ -21,7 +21,7 @@ Outcome = Literal["ok", "FAIL", "left out"]
 class Case:
     """One test in one session; `message` is why it is not ok.
 
-    `fields`: what it has shown of the record's fields (tests/kernel/evidence.py).
+    `fields`: what it has shown of the record's fields (tests/support/kernel/evidence.py).
     """
 
     test: str
@@ -33,10 +33,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Session:
-    """One rung in one guest: a column. `trouble` says why it is not to be trusted."""
+    """One hook in one guest: a column. `trouble` says why it is not to be trusted."""
 
     kernel: str  # "6.1", or with its setup: "6.1 hybrid"
-    rung: str
+    hook: str
     cases: tuple[Case, ...] = ()
     trouble: str = ""
 
@@ -87,28 +87,28 @@ class Matrix:
 
 
 def read_sessions(
-    kernel: str, rungs: Sequence[str], results: Path, status: int | None, died: str = ""
+    kernel: str, hooks: Sequence[str], results: Path, status: int | None, died: str = ""
 ) -> list[Session]:
     """The columns of one guest: its lines of JSON, and pytest's status (None: it never ended)."""
     try:
         lines = results.read_text(encoding="utf-8").splitlines(keepends=True)
     except FileNotFoundError:
         lines = []
-    cases: dict[str, list[Case]] = {rung: [] for rung in rungs}
+    cases: dict[str, list[Case]] = {hook: [] for hook in hooks}
     for line in lines:
         if not line.endswith("\n"):  # the guest died over it
             break
         cell = json.loads(line)
-        hook = cell.pop("hook")
-        for rung in [hook] if hook else rungs:
-            cases[rung].append(Case(**cell))
+        ran_on = cell.pop("hook")
+        for hook in [ran_on] if ran_on else hooks:
+            cases[hook].append(Case(**cell))
     trouble = "" if status is not None else died or "pytest did not run to its end"
-    failed = any(case.outcome == "FAIL" for of_rung in cases.values() for case in of_rung)
+    failed = any(case.outcome == "FAIL" for of_hook in cases.values() for case in of_hook)
     if not trouble and status != (1 if failed else 0):
         trouble = f"pytest's status {status} does not fit its results"
     return [
-        Session(kernel, rung, tuple(of_rung), trouble or _nothing_ran(of_rung))
-        for rung, of_rung in cases.items()
+        Session(kernel, hook, tuple(of_hook), trouble or _nothing_ran(of_hook))
+        for hook, of_hook in cases.items()
     ]
 
 
@@ -122,7 +122,7 @@ def render(matrix: Matrix) -> str:
     parts += _left_out(matrix.sessions)
     parts += _reasons("FAILED", "FAIL", matrix.sessions)
     if troubles := [s for s in matrix.sessions if s.trouble]:
-        lines = [f"  {s.kernel} {s.rung}: {_indented(s.trouble)}" for s in troubles]
+        lines = [f"  {s.kernel} {s.hook}: {_indented(s.trouble)}" for s in troubles]
         parts.append("\n".join(["NO RESULT", *lines]))
     counts = matrix.counts
     parts.append(", ".join(f"{number} {word}" for word, number in counts.items()))
@@ -140,11 +140,11 @@ def _table(sessions: Sequence[Session]) -> Iterator[str]:
     tests = shown_tests(sessions)
     first = max([len(test) for test in tests] + [len("scenario")])
     kernels = [session.kernel for session in sessions]
-    rungs = [_SHORT.get(session.rung, session.rung) for session in sessions]
-    widths = [max(map(len, (*pair, "FAIL"))) for pair in zip(kernels, rungs, strict=True)]
+    hooks = [_SHORT.get(session.hook, session.hook) for session in sessions]
+    widths = [max(map(len, (*pair, "FAIL"))) for pair in zip(kernels, hooks, strict=True)]
     shown = [name if i == 0 or kernels[i - 1] != name else "" for i, name in enumerate(kernels)]
     yield _line("", first, shown, widths)
-    yield _line("scenario", first, rungs, widths)
+    yield _line("scenario", first, hooks, widths)
     outcomes = [
         {case.test: case.outcome for case in session.cases if case.outcome != "left out"}
         for session in sessions
@@ -183,7 +183,7 @@ def _left_out(sessions: Sequence[Session]) -> list[str]:
 def _columns(some: Sequence[Session], every: Sequence[Session]) -> str:
     if len(some) == len(every):
         return "everywhere"
-    return ", ".join(f"{session.kernel} {session.rung}" for session in some)
+    return ", ".join(f"{session.kernel} {session.hook}" for session in some)
 
 
 def _reasons(title: str, outcome: Outcome, sessions: Sequence[Session]) -> list[str]:
@@ -192,7 +192,7 @@ def _reasons(title: str, outcome: Outcome, sessions: Sequence[Session]) -> list[
     for session in sessions:
         for case in session.cases:
             if case.outcome == outcome:
-                column = f"{session.kernel} {session.rung}"
+                column = f"{session.kernel} {session.hook}"
                 where.setdefault((case.test, case.message), []).append(column)
     lines = [
         f"  {test} ({', '.join(columns)}): {_indented(message)}"

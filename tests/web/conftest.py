@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from container_oomkill.exporter import Exporter
+from container_oomkill.exporter.exporter import Exporter
 
-from .client import make_exporter
+from ..support.http_client import make_exporter
 
 
 @pytest.fixture
@@ -17,5 +17,5 @@ def exporter(capfd: pytest.CaptureFixture[str]) -> Iterator[Exporter]:
         running.start()
         running.ready(True)
         yield running
-        running.beat()
+        running.heartbeat()
     assert capfd.readouterr().err == ""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from container_oomkill.exporter import Exporter
-from container_oomkill.web import connection
+from container_oomkill.exporter.exporter import Exporter
+from container_oomkill.web.http import connection
 
-from ..incidents import incident
-from .client import ask, connect, eventually, get, make_exporter, read_all
+from ..support.http_client import ask, connect, eventually, get, make_exporter, read_all
+from ..support.incidents import incident
 
 STREAMS = 16
 
@@ -67,7 +67,7 @@ def test_what_came_meanwhile_is_told_at_once(exporter: Exporter) -> None:
 
 
 def test_silence_has_a_beat(monkeypatch: pytest.MonkeyPatch, exporter: Exporter) -> None:
-    monkeypatch.setattr(connection, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "HEARTBEAT_SECONDS", 0.05)
     with follow(exporter) as client:
         client.hear(b": nothing new\n\n")
         client.hear(b": nothing new\n\n")
@@ -99,7 +99,7 @@ def test_head_is_no_stream(exporter: Exporter) -> None:
 
 
 def test_who_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(connection, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(connection, "HEARTBEAT_SECONDS", 0.0)
     monkeypatch.setattr(connection, "STALL_SECONDS", 0.2)
     path = tmp_path / "socket"  # a pair of Unix sockets holds less than TCP
     with make_exporter(listen_addresses=(f"unix:{path}",)) as exporter:

@@ -7,11 +7,11 @@ import gzip
 
 import pytest
 
-from container_oomkill.exporter import Exporter
-from container_oomkill.web.listen import Address
+from container_oomkill.exporter.exporter import Exporter
+from container_oomkill.web.http.listen import Address
 
-from ..incidents import TIME, container, incident
-from .client import Answer, ask, connect, get, make_exporter, parse_all, read_all
+from ..support.http_client import Answer, ask, connect, get, make_exporter, parse_all, read_all
+from ..support.incidents import TIME, container, incident
 
 
 def test_metrics(exporter: Exporter) -> None:

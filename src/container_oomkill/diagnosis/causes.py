@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ..incident import Domain, Incident
+from ..incident.model import Domain, Incident
 from ..units import size
 from .rule import Rule
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..incident import Incident
+from ..incident.model import Incident
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from ..identity import parse
-from ..incident import Domain, Incident, Victim
+from ..identity.resolver import parse
+from ..incident.model import Domain, Incident, Victim
 
 # enum oom_constraint -> scope, where the limit is not a cgroup's
 NO_CGROUP = {"none": "node", "cpuset": "cpuset", "memory_policy": "mempolicy"}

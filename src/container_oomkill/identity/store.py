@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .state import Key, Known
+    from .metadata import ContainerMetadata, Key
 
 KEEP_SECONDS = 600.0
 CAPACITY = 4096  # containers; a few hundred bytes each
@@ -36,10 +36,10 @@ class Store:
         self._keep_seconds = keep_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        self._live: OrderedDict[Key, Known] = OrderedDict()
-        self._gone: OrderedDict[Key, tuple[float, Known]] = OrderedDict()
+        self._live: OrderedDict[Key, ContainerMetadata] = OrderedDict()
+        self._gone: OrderedDict[Key, tuple[float, ContainerMetadata]] = OrderedDict()
 
-    def put(self, known: Known) -> None:
+    def put(self, known: ContainerMetadata) -> None:
         """Add or renew a container; of two sources' knowledge the fuller is kept."""
         key = known.key()
         with self._lock:
@@ -57,7 +57,7 @@ class Store:
                 self._gone[key] = (self._clock(), known)
             self._trim()
 
-    def lookup(self, key: Key) -> Known | None:
+    def lookup(self, key: Key) -> ContainerMetadata | None:
         """Return what is known of a container, of one that is gone as well."""
         with self._lock:
             self._trim()
@@ -65,7 +65,7 @@ class Store:
                 return self._gone[key][1]
             return self._live.get(key)
 
-    def live(self) -> tuple[Known, ...]:
+    def live(self) -> tuple[ContainerMetadata, ...]:
         """Return the containers there are, the longest known first."""
         with self._lock:
             return tuple(self._live.values())

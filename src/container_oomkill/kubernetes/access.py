@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..identity.state import mapping
+from ..identity.metadata import mapping
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

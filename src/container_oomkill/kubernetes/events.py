@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from ..identity.state import SANDBOX
-from ..incident import Incident
+from ..identity.metadata import SANDBOX
+from ..incident.model import Incident
 from ..sinks.printable import printable
 from .api import Api
 from .backoff import Backoff

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..identity.forms import is_uid
-from ..identity.state import SANDBOX, Key, Known, is_id, text
+from ..identity.cgroup.patterns import is_uid
+from ..identity.metadata import SANDBOX, ContainerMetadata, Key, is_id, text
 from ..identity.store import Store
 from .objects import Pod
 
@@ -25,7 +25,7 @@ class Pods:
         self._pods = Store()
         self._of_pod: dict[str, set[Key]] = {}  # containers' keys by `cgroup_uid`
 
-    def find(self, container_id: str, pod_uid: str | None) -> Known | None:
+    def find(self, container_id: str, pod_uid: str | None) -> ContainerMetadata | None:
         """Return a container's names; only its pod's where the API does not know the container."""
         known = self.containers.lookup((0, container_id))
         if known is None and pod_uid is not None:
@@ -72,7 +72,7 @@ def cgroup_uid(pod: Pod) -> str:
     return pod.metadata.uid
 
 
-def _containers(pod: Pod, workload: str) -> list[Known]:
+def _containers(pod: Pod, workload: str) -> list[ContainerMetadata]:
     known = []
     for status in pod.status.all() if pod.status else ():
         for each in status.ids():
@@ -83,8 +83,8 @@ def _containers(pod: Pod, workload: str) -> list[Known]:
     return known
 
 
-def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> Known:
-    return Known(
+def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> ContainerMetadata:
+    return ContainerMetadata(
         id_,
         "",
         name=text(name),

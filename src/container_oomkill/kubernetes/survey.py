@@ -6,7 +6,7 @@ from __future__ import annotations
 from argparse import Namespace
 from contextlib import closing
 
-from ..doctor import Finding
+from ..doctor.report import Finding
 from ..errors import UsageError
 from .settings import node_of, open_api
 

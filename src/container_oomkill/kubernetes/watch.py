@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..identity.state import Known
+from ..identity.metadata import ContainerMetadata
 from .api import Api
 from .backoff import Backoff
 from .errors import ApiError
@@ -80,7 +80,7 @@ class PodWatch:
         """Tell whether what is known is what the API has."""
         return self._up
 
-    def find(self, container_id: str, pod_uid: str | None) -> Known | None:
+    def find(self, container_id: str, pod_uid: str | None) -> ContainerMetadata | None:
         """Return what is known of a container; never asks."""
         if self.failure is not None:
             raise self.failure

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from ..closing import Closing
+from ..system.closeable import Closeable
 from ._libbpf import ffi, lib
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KERNEL_TYPES = "/sys/kernel/btf/vmlinux"
 
 
-class CoreTypes(Closing):
+class CoreTypes(Closeable):
     """A kernel's types; `source` is the file they are in, `path` the one for libbpf.
 
     ``btf``: by default the running kernel's own. Where they cannot be read, libbpf is to try it by
@@ -45,7 +45,7 @@ class CoreTypes(Closing):
     def fill(self, obj: Any) -> None:
         """Write the types there that an opened object names; where that fails, all of them.
 
-        To be called before that object is loaded. Once is enough: every rung opens the same one.
+        To be called before that object is loaded. Once is enough: every hook opens the same one.
         """
         if self._file < 0 or not self._data:
             return

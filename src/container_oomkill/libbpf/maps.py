@@ -9,12 +9,12 @@ from __future__ import annotations
 import mmap
 import os
 
-from ..closing import Closing
+from ..system.closeable import Closeable
 from ._libbpf import ffi, lib
 from .status import check
 
 
-class PinnedMaps(Closing):
+class PinnedMaps(Closeable):
     """Maps by their names in a folder of a bpf file system."""
 
     def __init__(self, folder: str) -> None:
@@ -32,7 +32,7 @@ class PinnedMaps(Closing):
             os.close(self._open.popitem()[1])
 
 
-class Shared(Closing):
+class Shared(Closeable):
     """The one element of an array made with BPF_F_MMAPABLE, as memory of this process."""
 
     def __init__(self, map_fd: int, size: int) -> None:

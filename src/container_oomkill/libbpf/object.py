@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from ..closing import Closing
+from ..system.closeable import Closeable
 from ._libbpf import ffi, lib
 from .status import check, check_pointer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .core_types import CoreTypes
 
 
-class Link(Closing):
+class Link(Closeable):
     """One program attached to its hook; closing detaches it, unless it is pinned."""
 
     def __init__(self, link: Any) -> None:
@@ -40,7 +40,7 @@ class Link(Closing):
         self._link = None
 
 
-class LoadedObject(Closing):
+class LoadedObject(Closeable):
     """An object the kernel has verified; its maps exist."""
 
     def __init__(self, obj: Any, data: bytes) -> None:
@@ -69,7 +69,7 @@ class LoadedObject(Closing):
             self._obj = None
 
 
-class OpenObject(Closing):
+class OpenObject(Closeable):
     """An object libbpf has parsed and the kernel has not seen: the time for settings."""
 
     def __init__(self, obj: Any, data: bytes, types: CoreTypes) -> None:

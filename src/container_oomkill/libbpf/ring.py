@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 
-from ..closing import Closing
+from ..system.closeable import Closeable
 from ._libbpf import ffi, lib
 from .maps import map_entries
 from .status import check
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Ring(Closing):
+class Ring(Closeable):
     """Reader of a BPF ring buffer; one at a time, in one thread."""
 
     def __init__(self, map_fd: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..incident import Domain, Incident, Stat, Victim
+from ..incident.model import Domain, Incident, Stat, Victim
 
 FREE = "free"
 BLOCKS = {

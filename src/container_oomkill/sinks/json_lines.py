@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
-from ..incident import Incident
+from ..incident.model import Incident
 from .record import to_object
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from ..incident import Incident
+from ..incident.model import Incident
 from .record import to_object
 
 BARE = re.compile(r"[!#-<>-\[\]-~]+")

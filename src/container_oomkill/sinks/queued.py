@@ -13,12 +13,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from ..incident import Incident
+from ..incident.model import Incident
 
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 
 
-class Queued:
+class BufferedSink:
     """A sink with a thread of its own; ``on_lost`` is called for every incident dropped.
 
     ``at_end`` is called by that thread, when all is written.

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..errors import RecordError
-from ..incident import SCHEMA, Incident
+from ..incident.model import SCHEMA, Incident
 
 TIMES = {"time", "started_at"}
 # What the kernel can say at all: signed and unsigned 64 bits. Beyond, arithmetic fails.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TextIO
 
-from ..incident import (
+from ..incident.model import (
     NO_NAME,
     NO_STATE,
     NOT_FOUND,

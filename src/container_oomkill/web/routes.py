@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..sinks.exposition import page, wants_openmetrics
-from ..sinks.history import History, parse_query
-from .request import Request
-from .response import JSON, Response, text
+from ..history.history import History, parse_query
+from ..metrics.exposition import page, wants_openmetrics
+from .http.request import Request
+from .http.response import JSON, Response, text
 
 if TYPE_CHECKING:
-    from ..incident import Incident
-    from ..sinks.metrics import Metrics
-    from .auth import BasicAuth
-    from .page.site import Site
-    from .server import Job
+    from ..incident.model import Incident
+    from ..metrics.metrics import Metrics
+    from .http.auth import BasicAuth
+    from .http.server import Job
+    from .page.views import Site
 
 Handler = Callable[[Request], Response]
 
@@ -100,7 +100,7 @@ class Routes:
     @cached_property
     def _site(self) -> Site:
         """The pages; imported, with what they are made with, when the first is asked for."""
-        from .page.site import Site
+        from .page.views import Site
 
         telemetry_path = self._telemetry_path
         return Site(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
-from ..request import Request
-from ..response import Response, text
+from ..http.request import Request
+from ..http.response import Response, text
 
 PREFIX = "/assets/"
 FOLDER = Path(__file__).with_name("assets")

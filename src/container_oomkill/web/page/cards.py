@@ -13,7 +13,7 @@ from . import memory
 from .words import amount, limit, name, number, task, unknown
 
 if TYPE_CHECKING:
-    from ...incident import Candidate, Incident, Stat, Trigger, Victim
+    from ...incident.model import Candidate, Incident, Stat, Trigger, Victim
 
 VICTIMS_MAX = 50  # rows; a group may have thousands
 PATH_COLUMNS = 72

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
-from ...diagnosis import next_steps
+from ...diagnosis.verdict import next_steps
 from ...sinks.text import UNRESOLVED
 from . import cards, memory
 from .bar import explained
 from .filters import named
-from .frame import Around, page
+from .layout import PageContext, page
 from .words import ago, moment, name, pid, plain, plural, scope, unknown
 
 if TYPE_CHECKING:
-    from ...incident import Incident
+    from ...incident.model import Incident
 
 RECORD_MAX = 100_000  # characters of the raw record within the page
 PATH_COLUMNS = 72
 VERDICT_COLUMNS = 600
 
 
-def detail(incident: Incident, record: str, around: Around) -> h.Element:
+def detail(incident: Incident, record: str, around: PageContext) -> h.Element:
     """``record``: the incident as JSON."""
     who = named(incident)["container"]
     return page(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import htpy as h
 
-from .frame import Around, page
+from .layout import PageContext, page
 
 FOLDER = Path(__file__).with_name("assets")
 FILES = ("verdicts.md",)
@@ -26,7 +26,7 @@ def read(name: str) -> str | None:
     return (FOLDER / name).read_text(encoding="utf-8") if name in FILES else None
 
 
-def docs(text: str, around: Around) -> h.Element:
+def docs(text: str, around: PageContext) -> h.Element:
     return page(
         "Verdicts - container-oomkill",
         [

@@ -12,7 +12,7 @@ from .words import SCOPES, container_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...incident import Incident
+    from ...incident.model import Incident
 
 TEXT_MAX = 256  # characters of a name asked for
 NAMES = ("namespace", "pod", "container")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ...incident import Incident, Stat, Victim
+    from ...incident.model import Incident, Stat, Victim
 
 KINDS = {
     "anon": "anonymous: heap, stacks",

@@ -13,12 +13,12 @@ from ...sinks.printable import printable
 from . import memory
 from .bar import bar
 from .filters import NAMES, Filter, named
-from .frame import Around, page
+from .layout import PageContext, page
 from .timeline import DAY_SECONDS, timeline
 from .words import SCOPES, ago, amount, moment, name, plural, scope
 
 if TYPE_CHECKING:
-    from ...incident import Incident
+    from ...incident.model import Incident
 
 A_PAGE = 50
 CHOICES_MAX = 50  # names suggested for each filter
@@ -27,7 +27,7 @@ VERDICT_COLUMNS = 240
 
 
 def overview(
-    incidents: Sequence[Incident], wanted: Filter, number: int, around: Around
+    incidents: Sequence[Incident], wanted: Filter, number: int, around: PageContext
 ) -> h.Element:
     """``incidents``: all there are, newest first; ``number``: of the page, from 1."""
     found = [incident for incident in incidents if wanted.matches(incident)]
@@ -59,7 +59,7 @@ def overview(
     )
 
 
-def _headline(day: Sequence[Incident], wanted: Filter, around: Around) -> str:
+def _headline(day: Sequence[Incident], wanted: Filter, around: PageContext) -> str:
     kills = sum(len(incident.victims) for incident in day)
     thing = "OOM kill" if wanted == Filter() else "matching OOM kill"
     if not kills:
@@ -69,19 +69,19 @@ def _headline(day: Sequence[Incident], wanted: Filter, around: Around) -> str:
     return f"{least}{plural(kills, thing)} in the last 24 hours"
 
 
-def _let_go(around: Around) -> bool:
+def _let_go(around: PageContext) -> bool:
     """Whether incidents of the last day may have had to go."""
     return around.kept_since is not None and around.now - around.kept_since < DAY_SECONDS
 
 
-def _sees_all(around: Around) -> bool:
+def _sees_all(around: PageContext) -> bool:
     """Whether what is not here did not happen, since this exporter watches."""
     facts = around.facts
     lost = facts.unaccounted or any(facts.lost.values())
     return around.not_ready is None and not lost and not _let_go(around)
 
 
-def _lead(day: Sequence[Incident], around: Around) -> Iterator[h.Node]:
+def _lead(day: Sequence[Incident], around: PageContext) -> Iterator[h.Node]:
     if day:
         yield f"{plural(len(day), 'incident')}, the last one {ago(around.now - day[0].time)}. "
     if around.kept_since is not None and _let_go(around):
@@ -96,7 +96,7 @@ def _lead(day: Sequence[Incident], around: Around) -> Iterator[h.Node]:
         yield ["Watched since ", moment(around.watched_since), words]
 
 
-def _filters(incidents: Sequence[Incident], wanted: Filter, around: Around) -> h.Element:
+def _filters(incidents: Sequence[Incident], wanted: Filter, around: PageContext) -> h.Element:
     names = [named(incident) for incident in incidents]
     return h.form(
         ".filters", action=around.home, method="get", role="search", aria_label="Incidents"
@@ -147,7 +147,7 @@ def _count(found: int, all_: int, wanted: Filter) -> str:
     return f"{found} of {plural(all_, 'incident')}"
 
 
-def _nothing(number: int, found: Sequence[Incident], wanted: Filter, around: Around) -> str:
+def _nothing(number: int, found: Sequence[Incident], wanted: Filter, around: PageContext) -> str:
     if found:
         return f"There is no page {number}."
     if wanted != Filter():
@@ -159,7 +159,7 @@ def _nothing(number: int, found: Sequence[Incident], wanted: Filter, around: Aro
     return "The kernel has killed nothing for want of memory since this exporter started."
 
 
-def _row(incident: Incident, around: Around) -> h.Element:
+def _row(incident: Incident, around: PageContext) -> h.Element:
     age = around.now - incident.time
     return h.li[
         h.div(".when")[
@@ -203,7 +203,7 @@ def _place(incident: Incident, home: str) -> h.Node:
     return h.span(".place")["in ", [[" / " if n else None, each] for n, each in enumerate(links)]]
 
 
-def _pages(number: int, found: int, wanted: Filter, around: Around) -> h.Node:
+def _pages(number: int, found: int, wanted: Filter, around: PageContext) -> h.Node:
     last = max(1, -(-found // A_PAGE))
     if last == 1:
         return None

@@ -14,7 +14,7 @@ from .words import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ...incident import Incident
+    from ...incident.model import Incident
 
 DAY_SECONDS = 86400
 SLOT_SECONDS = 1800

@@ -14,7 +14,7 @@ from ...sinks.text import short_id
 from ...units import size
 
 if TYPE_CHECKING:
-    from ...incident import Incident
+    from ...incident.model import Incident
 
 COLUMNS = 48  # of a name, unless there is room
 TITLE_MAX = 512  # characters of a name that was cut, on hovering

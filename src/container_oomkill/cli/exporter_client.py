@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the address of a running exporter, gives the incidents it has."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from ..errors import Error, RecordError, UsageError
+from ..incident.model import Incident
+from ..sinks.record import from_object
+
+PATH = "/api/v1/incidents?limit=1000"
+PATIENCE_SECONDS = 10.0
+ANSWER_MAX = 256 << 20  # bytes: 1000 incidents with many victims each
+ADVICE = {
+    401: "give --user and --password-file",
+    403: "give another user",
+    404: "is this the exporter's --url?",
+    503: "it is busy, ask again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Where it is, and who asks."""
+
+    url: str
+    user: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    def incidents(self) -> list[Incident]:
+        """Return what it has, newest first.
+
+        Raises `UsageError` for an address or a file that is of no use, `Error` where the exporter
+        does not answer as it should.
+        """
+        try:
+            return [from_object(each) for each in self._records(self._ask())]
+        except RecordError as error:
+            raise RecordError(f"answer of {self.url}: {error}") from error
+
+    def _records(self, body: bytes) -> list[Any]:
+        try:
+            records = json.loads(body)["incidents"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RecordError("no list of incidents in JSON") from error
+        if not isinstance(records, list):
+            raise RecordError("incidents: expected a list")
+        return records
+
+    def _ask(self) -> bytes:
+        where = self._address()
+        headers = self._who()
+        connection = self._connection(where)
+        try:
+            connection.request("GET", where.path.rstrip("/") + PATH, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read(ANSWER_MAX)
+        except (OSError, http.client.HTTPException) as error:
+            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Error(f"ask {self.url}: {words.lower()}: is the exporter there?") from error
+        except ValueError as error:  # a host or path that cannot be sent
+            raise UsageError(f"--url {self.url}: {error}") from error
+        finally:
+            connection.close()
+        if answer.status != 200:
+            advice = ADVICE.get(answer.status, "see its log")
+            raise Error(f"ask {self.url}: {answer.status} {answer.reason.lower()}: {advice}")
+        return body
+
+    def _address(self) -> SplitResult:
+        try:
+            where = urlsplit(self.url)
+            port = where.port
+        except ValueError as error:
+            raise UsageError(f"--url {self.url}: {error}") from error
+        if where.scheme not in ("http", "https") or not where.hostname or port == 0:
+            raise UsageError(f"--url {self.url}: expected http://HOST:PORT or https://HOST:PORT")
+        if where.username is not None:
+            raise UsageError("--url: give user and password by --user and --password-file")
+        return where
+
+    def _who(self) -> dict[str, str]:
+        if self.user is None:
+            return {}
+        if self.password_file is None:
+            raise UsageError("--user needs --password-file too")
+        try:
+            password = Path(self.password_file).read_bytes().rstrip(b"\r\n")
+        except OSError as error:
+            raise UsageError(f"read {self.password_file}: {error.strerror}") from error
+        return {
+            "Authorization": f"Basic {b64encode(self.user.encode() + b':' + password).decode()}"
+        }
+
+    def _connection(self, where: SplitResult) -> http.client.HTTPConnection:
+        host = where.hostname or ""
+        if where.scheme == "http":
+            return http.client.HTTPConnection(host, where.port or 80, timeout=PATIENCE_SECONDS)
+        return http.client.HTTPSConnection(
+            host, where.port or 443, timeout=PATIENCE_SECONDS, context=self._tls()
+        )
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file is not None:
+                # Without a password none is asked for.
+                context.load_cert_chain(self.cert_file, self.key_file, password="")
+        except OSError as error:  # ssl.SSLError is one
+            files = filter(None, (self.ca_file, self.cert_file, self.key_file))
+            words = f"{error.strerror or error}".lower()
+            raise UsageError(f"read {', '.join(files)}: {words}") from error
+        return context

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a file written by `probe -o json`, gives its incidents again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import RecordError, UsageError
+from ..incident.model import Incident
+from ..sinks.record import from_object
+
+MAX_LINE_BYTES = 1 << 20
+
+
+def read_recording(path: str) -> Iterator[Incident]:
+    """Yield the incidents of a file, or of standard input for ``-``.
+
+    Raises `RecordError` with file and line for the first line that is no record, `UsageError` for
+    a file that cannot be read.
+    """
+    name = "standard input" if path == "-" else path
+    try:
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
+            yield from _incidents(file, name)
+    except OSError as error:
+        raise UsageError(f"read the recording {name}: {error.strerror}") from error
+
+
+def _incidents(file: BinaryIO, name: str) -> Iterator[Incident]:
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        where = f"{name}, line {number}"
+        if len(line) > MAX_LINE_BYTES:
+            raise RecordError(f"{where}: longer than {MAX_LINE_BYTES} bytes")
+        if not line.strip():
+            continue
+        try:
+            yield from_object(json.loads(line))
+        except RecordError as error:
+            raise RecordError(f"{where}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            cut = "" if line.endswith(b"\n") else ", and the line is cut"
+            raise RecordError(f"{where}: not JSON ({error}){cut}") from error
+
+
+def replay(path: str, sink: Callable[[Incident], None]) -> None:
+    """Give every incident of a recording to a sink; those before a broken line are out by then."""
+    for incident in read_recording(path):
+        sink(incident)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a recording or a running exporter, gives the list of its incidents, or a picture of one."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from ..errors import RecordError, UsageError
+from ..incident.model import Incident
+from ..sinks.bar import BLOCKS
+from ..sinks.terminal import TerminalView
+from ..sinks.text import wants_colour
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+LATEST = 1000  # of a recording, which may have any number
+COLUMNS = 100  # where nobody says how many
+NAMED = 3  # ids in a message
+
+
+def read_latest(path: str) -> tuple[list[Incident], RecordError | None]:
+    """Return the latest incidents of a recording, and what ended it before its end.
+
+    A recording whose writer was killed or had no room is cut: what is before can be shown.
+    Other errors as `read_recording`.
+    """
+    from .recording import read_recording
+
+    latest: deque[Incident] = deque(maxlen=LATEST)
+    try:
+        latest.extend(read_recording(path))
+    except RecordError as error:
+        return list(latest), error
+    return list(latest), None
+
+
+def read_exporter(args: Namespace) -> list[Incident]:
+    """Return the incidents of a running exporter; errors as `Exporter.incidents`."""
+    from .exporter_client import Exporter
+
+    return Exporter(
+        args.url,
+        user=args.user,
+        password_file=args.password_file,
+        ca_file=args.ca_file,
+        cert_file=args.cert_file,
+        key_file=args.key_file,
+    ).incidents()
+
+
+def show_incidents(
+    incidents: Iterable[Incident], stream: TextIO, *, wanted: str | None, colour: str
+) -> None:
+    """Write the list, newest first, or the picture of the ``wanted`` one.
+
+    Raises `UsageError` where no incident, or more than one, has an id that starts so.
+    """
+    newest_first = sorted(incidents, key=lambda incident: incident.time, reverse=True)
+    terminal = _terminal_columns(stream)
+    picture = TerminalView(
+        terminal or COLUMNS, blocks=_shows_blocks(stream), colour=wants_colour(stream, colour)
+    )
+    if wanted is not None:
+        lines = picture.one(find(newest_first, wanted))
+    elif newest_first:
+        lines = picture.several(newest_first, terminal)
+    else:
+        lines = iter(["no incidents"])
+    for line in lines:
+        stream.write(line + "\n")
+    stream.flush()
+
+
+def find(incidents: Sequence[Incident], wanted: str) -> Incident:
+    """Return the one whose id is, or alone starts with, ``wanted``."""
+    found = {
+        name: incident
+        for incident in incidents
+        if wanted and (name := incident.id).startswith(wanted)
+    }
+    if wanted in found:
+        return found[wanted]
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if not found:
+        raise UsageError(f"no incident {wanted}: `container-oomkill show` lists what there is")
+    some = ", ".join(list(found)[:NAMED]) + (", ..." if len(found) > NAMED else "")
+    raise UsageError(f"{len(found)} incidents start with {wanted}: {some}")
+
+
+def _terminal_columns(stream: TextIO) -> int | None:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except OSError:  # not one
+        return None
+
+
+def _shows_blocks(stream: TextIO) -> bool:
+    try:
+        "".join(BLOCKS.values()).encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes this kernel, container and user, gives what they allow, what is missing, how to get it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import libbpf
+from ..errors import BpfError, ObjectError, UnsupportedError
+from ..identity.runtimes.survey import Survey, survey
+from ..libbpf.btf import struct_layout
+from ..probe import object_file, pins
+from ..probe.attach import PROGRAMS, attach
+from .report import Finding, Report
+
+if TYPE_CHECKING:
+    from ..identity.runtimes.state import Source
+
+# include/uapi/linux/capability.h
+CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
+LOG_LINES = 3
+HOOK_REMEDIES = {
+    "fentry": "needs BPF trampolines (x86-64: 5.5, arm64: 6.4) and CAP_BPF, CAP_PERFMON",
+    "kprobe": "needs CONFIG_KPROBES and perf_event_open: CAP_PERFMON, on Debian and Ubuntu also "
+    "perf_event_paranoid below 3, or CAP_SYS_ADMIN",
+    "raw_tracepoint": "needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN",
+}
+
+
+def examine(
+    *,
+    object_path: str | None = None,
+    btf: str | None = None,
+    sources: Iterable[Source] = (),
+    proc: Path = Path("/proc"),
+    sys: Path = Path("/sys"),
+) -> Report:
+    """Look at everything; attaches and detaches each hook in turn."""
+    report = Report(kernel=platform.release(), machine=platform.machine())
+    _examine_kernel(report, proc, sys, btf)
+    data = _examine_object(report, object_path)
+    if data is not None:
+        for hook in PROGRAMS:
+            finding = _try_hook(hook, data, btf)
+            report.add("hooks", hook, finding)
+            if finding.ok and report.hook is None:
+                report.hook = hook
+        _examine_pinning(report, data, btf, proc)
+    _examine_rights(report, proc)
+    examine_runtimes(report, sources)
+    return report
+
+
+def _examine_kernel(report: Report, proc: Path, sys: Path, btf: str | None) -> None:
+    report.add("kernel", "BTF", _kernel_types(Path(btf) if btf else sys / "kernel/btf/vmlinux"))
+    report.add("kernel", "memory cgroups", _memory_cgroups(proc))
+    report.add("kernel", "lockdown", _lockdown(sys))
+    report.add("kernel", "libbpf", Finding(True, libbpf.version()))
+
+
+def _kernel_types(path: Path) -> Finding:
+    try:
+        struct_layout(path.read_bytes(), "oom_control")
+    except OSError as error:  # of the file, or of libbpf reading it
+        return Finding(
+            False,
+            f"{path}: {error}" if isinstance(error, BpfError) else f"{path} is missing",
+            "a kernel built with CONFIG_DEBUG_INFO_BTF (5.8 or newer), /sys mounted, "
+            "or --btf FILE with this kernel's types",
+        )
+    return Finding(True, str(path))
+
+
+def _memory_cgroups(proc: Path) -> Finding:
+    for line in _lines(proc / "cgroups"):
+        name, hierarchy, *_ = line.split()
+        if name == "memory" and hierarchy != "0":
+            return Finding(True, "cgroup v1")
+    if any(" cgroup2 " in line for line in _lines(proc / "self/mounts")):
+        return Finding(True, "cgroup v2")
+    return Finding(True, "none mounted here; kills are recorded all the same")
+
+
+def _lockdown(sys: Path) -> Finding:
+    text = "".join(_lines(sys / "kernel/security/lockdown"))
+    chosen = text.partition("[")[2].partition("]")[0] or "none"
+    if chosen == "confidentiality":
+        return Finding(
+            False,
+            chosen,
+            "BPF programs may not read kernel memory: boot with lockdown=integrity or none",
+        )
+    return Finding(True, chosen)
+
+
+def _examine_object(report: Report, path: str | None) -> bytes | None:
+    try:
+        data = object_file.read_object(path)
+        object_file.check_object(data, path or object_file.PACKAGED)
+    except ObjectError as error:
+        remedy = "install container-oomkill again, or give another --object"
+        report.add("object", "oomkill.bpf.o", Finding(False, str(error), remedy))
+        return None
+    words = f"{len(data)} bytes, for BPF, layout as in this build"
+    report.add("object", "oomkill.bpf.o", Finding(True, words))
+    return data
+
+
+def _try_hook(hook: str, data: bytes, btf: str | None) -> Finding:
+    try:
+        with attach(data, hook=hook, btf=btf):
+            return Finding(True, "attached and detached")
+    except UnsupportedError as error:
+        cause = error.__cause__
+        words, log = str(error), ""
+        if isinstance(cause, BpfError):
+            words, log = str(cause), cause.log
+        lines = tuple(line.strip() for line in log.splitlines() if line.strip())
+        return Finding(False, words, HOOK_REMEDIES[hook], lines[-LOG_LINES:])
+
+
+def _examine_pinning(report: Report, data: bytes, btf: str | None, proc: Path) -> None:
+    """Pin each hook that attaches, under a name of doctor's own, and remove it again."""
+    if not pins.bpf_mounts(str(proc)):
+        words = "no bpf file system is mounted here"
+        report.add("pinning", "--pin", Finding(False, words, pins.HOW_TO_MOUNT))
+        return
+    folder = f"{pins.default_folder(str(proc))}-doctor-{os.getpid()}"
+    for hook, attached in report.findings["hooks"].items():
+        if attached.ok:
+            report.add("pinning", hook, _try_pinning(hook, data, btf, folder, proc))
+
+
+def _try_pinning(hook: str, data: bytes, btf: str | None, folder: str, proc: Path) -> Finding:
+    try:
+        with pins.Pins(folder, proc=str(proc)) as tried:
+            try:
+                attach(data, hook=hook, btf=btf, pins=tried).close()
+            finally:
+                tried.remove()
+    except UnsupportedError as error:
+        words = str(error.__cause__ if isinstance(error.__cause__, BpfError) else error)
+        remedy = "perf events of kernels before 5.15 cannot be pinned: --pin takes another hook"
+        return Finding(False, words, remedy if hook == "kprobe" else None)
+    return Finding(True, f"pinned beside {folder.rpartition('-doctor')[0]} and removed")
+
+
+def _examine_rights(report: Report, proc: Path) -> None:
+    held = _capabilities(proc)
+    everything = held["CAP_SYS_ADMIN"]
+    for name in ("CAP_BPF", "CAP_PERFMON"):
+        if held[name]:
+            finding = Finding(True, "held")
+        elif everything:
+            finding = Finding(True, "not held, CAP_SYS_ADMIN stands in")
+        else:
+            short = name.removeprefix("CAP_")
+            finding = Finding(
+                False,
+                "not held",
+                f"run as root, or give the container --cap-add {short} "
+                "(SYS_ADMIN where the engine or kernel does not know it)",
+            )
+        report.add("rights", name, finding)
+    report.add("rights", "locked memory", _locked_memory(held, report.kernel))
+    paranoid = "".join(_lines(proc / "sys/kernel/perf_event_paranoid")).strip()
+    report.add("rights", "perf_event_paranoid", Finding(True, paranoid or "unknown"))
+
+
+def examine_runtimes(report: Report, sources: Iterable[Source]) -> None:
+    """Look at the folders that names come from, and count what is in them."""
+    for runtime, found in survey(sources).items():
+        report.add("runtimes", runtime, _runtime(runtime, found))
+
+
+def examine_socket(report: Report, path: str) -> None:
+    """Ask an engine once for its containers."""
+    from ..identity.runtimes.engine_socket import FAULTS, EngineSocket, words_of
+
+    engine = EngineSocket(path)
+    try:
+        engine.list()
+    except FAULTS as error:
+        remedy = f"mount the engine's socket, -v {path}:{path}, and run as root or in its group"
+        finding = Finding(False, f"{path}: {words_of(error)}", remedy)
+    else:
+        finding = Finding(True, f"{_count(len(engine.store))} ({path})")
+    report.add("runtimes", "socket", finding)
+
+
+def _runtime(runtime: str, found: Survey) -> Finding:
+    """What is known of one runtime's containers; that none is found need not be a fault."""
+    words = [f"{_count(known)} ({folder})" for folder, known in found.known.items()]
+    words += [f"{folder}: {reason}" for folder, reason in found.refused.items()]
+    words += [f"{count} skipped: {reason}" for reason, count in sorted(found.damaged.items())]
+    if found.refused:
+        remedy = "run as root, or give the container's user --cap-add DAC_READ_SEARCH"
+        return Finding(False, ", ".join(words), remedy)
+    if found.known:
+        return Finding(True, ", ".join(words))
+    usual = found.missing[0]
+    remedy = f"where it runs: mount its state read-only, -v {usual}:{usual}:ro"
+    others = f" and {len(found.missing) - 1} more" if found.missing[1:] else ""
+    return Finding(None, f"no state here: {usual}{others}", f"{remedy}, or --state.{runtime} DIR")
+
+
+def _count(containers: int) -> str:
+    return f"{containers} container" + "s" * (containers != 1)
+
+
+def _capabilities(proc: Path) -> Mapping[str, bool]:
+    bits = 0
+    for line in _lines(proc / "self/status"):
+        if line.startswith("CapEff:"):
+            bits = int(line.split()[1], 16)
+    return {name: bool(bits >> bit & 1) for name, bit in CAPABILITIES.items()}
+
+
+def _locked_memory(held: Mapping[str, bool], kernel: str) -> Finding:
+    version = tuple(int(part) for part in kernel.split(".")[:2] if part.isdigit())
+    if version >= (5, 11):
+        return Finding(True, "no limit applies: BPF memory is charged to the cgroup")
+    if held["CAP_SYS_RESOURCE"]:
+        return Finding(True, "libbpf raises the limit")
+    return Finding(
+        False,
+        "limited on kernels before 5.11",
+        "--cap-add SYS_RESOURCE, or raise it: ulimit -l unlimited",
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes incidents and the probe's status, gives the exporter: metrics, history, web, systemd.
+
+Nothing heavy is imported before `Exporter` is made: attaching comes first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import Error, UsageError
+from ..probe.kernel_counts import read_kernel_kills
+from ..system.closeable import Closeable
+from .settings import ExporterSettings, options
+
+if TYPE_CHECKING:
+    from ..identity.metadata import ContainerMetadata
+    from ..identity.resolver import Resolver
+    from ..identity.store import Store
+    from ..incident.model import Incident
+    from ..metrics.metrics import ProbeStatus
+    from ..sinks.queued import BufferedSink
+    from ..system.sd_notify import Notifier
+    from ..web.http.listen import Address
+
+__all__ = ["Exporter", "ExporterSettings", "options"]
+
+HEARTBEAT_SECONDS = 5.0  # the reader of the ring gives a sign of life at least this often
+SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
+
+
+def label_key(known: ContainerMetadata) -> tuple[str, str, str]:
+    """Return namespace, pod and container as the labels of its metrics have them."""
+    from ..metrics.metrics import best_name
+
+    return known.namespace or "", known.pod or "", best_name(known.name, known.id)
+
+
+class Exporter(Closeable):
+    """Made once the probe is attached; `start` binds, then `sink` takes every incident."""
+
+    def __init__(
+        self,
+        settings: ExporterSettings,
+        status: ProbeStatus,
+        *,
+        version: str,
+        render: Callable[[Incident], str],
+        node: str | None = None,
+        kernel_kills: Callable[[], int | None] = read_kernel_kills,
+        kernel_kills_before: int | None = None,
+        watched_since: float | None = None,
+        notifier: Notifier | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """``render``: an incident as one JSON object; ``node``: default: the host's name.
+
+        ``kernel_kills_before``: what ``kernel_kills`` gave right before attaching;
+        ``watched_since``: from when on a kill is shown here, seconds since the epoch; default: now.
+        """
+        from ..history.history import History
+        from ..metrics.metrics import Metrics
+        from ..system.sd_notify import Notifier
+
+        self.settings = settings
+        self._status = status
+        self._node = node or os.uname().nodename
+        self._wall = wall
+        self._watched_since = wall() if watched_since is None else watched_since
+        self._render = render
+        self._notifier = notifier or Notifier()
+        self._monotonic = monotonic
+        self._reading = False
+        self._announced = False
+        self._heartbeat_at = monotonic()
+        self.heartbeat_seconds = min(
+            HEARTBEAT_SECONDS, self._notifier.watchdog_seconds or HEARTBEAT_SECONDS
+        )
+        self._queued: dict[str, tuple[Callable[[], int], int]] = {}
+        self.metrics = Metrics(
+            status,
+            version=version,
+            expiry_seconds=settings.expiry_seconds,
+            max_containers=settings.max_containers,
+            kernel_kills=kernel_kills,
+            kernel_kills_before=kernel_kills_before,
+            queues=self._queues,
+        )
+        self.history = History(settings.max_incidents)
+        self._names: Sequence[Store] = ()
+        self._known: set[tuple[str, str, str]] = set()
+        self._close: Callable[[], None] = lambda: None
+        self._news: Callable[[], None] = lambda: None
+        self._failure: Callable[[], BaseException | None] = lambda: None
+        self.refused: str | None = None  # why there is no probe yet
+        self.addresses: list[Address] = []  # that are bound
+
+    def sink(self, incident: Incident) -> None:
+        """Take an incident: it is on /metrics and on every page when this returns."""
+        self.metrics(incident)
+        self.history(incident)
+        self._news()
+
+    def lost(self, reason: str, records: int = 1) -> None:
+        """Count records that could not be delivered."""
+        self.metrics.lost(reason, records)
+
+    def show_queue(self, name: str, depth: Callable[[], int], size: int) -> None:
+        """Show how much waits in a queue that holds ``size``."""
+        self._queued[name] = depth, size
+
+    def _queues(self) -> dict[str, tuple[int, int]]:
+        others = {name: (depth(), size) for name, (depth, size) in self._queued.items()}
+        return {"ring": self._status.ring_use(), **others}
+
+    def earlier(self, kills: Iterable[tuple[str, int]], resolve: Resolver) -> None:
+        """Show the kills that cgroups count from before the start; each by its path."""
+        from ..metrics.metrics import best_name
+
+        for path, number in kills:
+            if path != "/":  # it has none of its own
+                known = resolve.container(path)
+                name = best_name(known.name, known.id, path)
+                self.metrics.earlier((known.namespace or "", known.pod or "", name), number)
+
+    def event_lost(self, incidents: int) -> None:
+        """Count incidents that had no Event on their pod, because the API did not take it."""
+        self.metrics.lost("kubernetes_event", incidents)
+
+    def keep(self) -> BufferedSink | None:
+        """Show what ``--history`` has of earlier runs; return the sink that adds to it.
+
+        Raises `UsageError` for a file that is of no use. On a full or broken disk goes on without.
+        """
+        settings = self.settings
+        if settings.history is None:
+            return None
+        from ..history.file import HistoryFile
+        from ..sinks.queued import BufferedSink
+
+        def lost() -> None:
+            self.metrics.lost("history")
+
+        try:
+            file = HistoryFile(
+                settings.history,
+                max_incidents=settings.max_incidents,
+                max_bytes=settings.history_max_bytes,
+                on_lost=lost,
+            )
+        except UsageError:
+            raise
+        except Error as error:
+            words = f"container-oomkill: {error}: going on without it"
+            print(words, file=sys.stderr)  # noqa: T201 - the user's line
+            return None
+        for incident in file.load():
+            self.history(incident)
+        if file.had_more:
+            self.history.begin_late()
+        size = settings.log_queue
+        kept = BufferedSink(file, lost, name="history", size=size, at_end=file.close)
+        self.show_queue("history", kept.depth, size)
+        return kept
+
+    def follow(self, *names: Store) -> None:
+        """Show the counters of every container that ``names`` know, at 0 from its start on."""
+        self._names = names
+        self._look_at_names()
+
+    def _look_at_names(self) -> None:
+        if not self._names:
+            return
+        from ..identity.metadata import SANDBOX
+
+        known = {
+            label_key(each)
+            for names in self._names
+            for each in names.live()
+            if each.name != SANDBOX
+        }
+        for labels in known - self._known:
+            self.metrics.register(labels)
+        for labels in self._known - known:
+            self.metrics.forget(labels)
+        self._known = known
+
+    def start(
+        self,
+        *,
+        bound: Callable[[], None] = lambda: None,
+        in_thread: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Bind every address and serve. Raises `UsageError` for what the user can mend.
+
+        ``bound`` is called between the two, before there is any thread, ``in_thread`` at the start
+        of each thread that serves.
+        """
+        from ..web.http.listen import Listener, parse_address
+        from ..web.http.server import Limits, Server
+        from ..web.routes import Routes
+
+        settings = self.settings
+        settings.check()
+        tls = None
+        if settings.tls_cert_file and settings.tls_key_file:
+            from ..web.http.tls import Tls
+
+            tls = Tls(
+                cert=settings.tls_cert_file,
+                key=settings.tls_key_file,
+                client_ca=settings.tls_client_ca_file,
+            )
+        auth = None
+        if settings.basic_auth_file:
+            from ..web.http.auth import BasicAuth
+
+            auth = BasicAuth.load(settings.basic_auth_file)
+        routes = Routes(
+            metrics=self.metrics,
+            history=self.history,
+            render=self._render,
+            not_ready=self.not_ready,
+            node=self._node,
+            watched_since=self._watched_since,
+            wall=self._wall,
+            telemetry_path=settings.telemetry_path,
+            auth=auth,
+        )
+        # The environment's way to give several: with commas.
+        texts = [text for each in settings.listen_addresses for text in each.split(",")]
+        listeners: list[Listener] = []
+        try:
+            for address in [parse_address(text.strip()) for text in texts]:
+                listeners.append(Listener(address))  # noqa: PERF401 - to be closed one by one
+        except UsageError:
+            for listener in listeners:
+                listener.close()
+            raise
+        limits = Limits(connections=settings.max_connections, heavy=settings.max_requests)
+        bound()
+        server = Server(listeners, routes, tls=tls, limits=limits, before=in_thread)
+        self.addresses = [listener.bound for listener in listeners]
+        self._close = server.close
+        self._news = server.news
+        self._failure = lambda: server.failure
+        server.start()
+
+    def ready(self, reading: bool) -> None:
+        """Say that the ring is being read from now on, or no longer."""
+        self._reading = reading
+        self.heartbeat()
+        if reading and not self._announced:
+            self._announced = True
+            self._notifier.ready(f"watching the OOM killer by {self._status.hook}")
+
+    def heartbeat(self) -> None:
+        """Give a sign of life: to be called by the reader of the ring every ``heartbeat_seconds``.
+
+        Raises `Error` if the web server has died: an answering one always means a live probe, and
+        the other way round.
+        """
+        self._heartbeat_at = self._monotonic()
+        if (failure := self._failure()) is not None:
+            raise Error(f"web server stopped: {type(failure).__name__}: {failure}")
+        self._look_at_names()
+        self._notifier.alive()
+
+    def not_ready(self) -> str | None:
+        """Return why /readyz is not 200, None if it is."""
+        if not self._status.attached:
+            return self.refused or "the hooks are not attached"
+        if not self._reading or self._monotonic() - self._heartbeat_at > SILENT_SECONDS:
+            return "the ring buffer is not being read"
+        return None
+
+    def close(self) -> None:
+        """Stop serving; may be called again."""
+        if self._announced:
+            self._announced = False
+            self._notifier.stopping()
+        self._reading = False
+        self._close()

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the exporter's options, gives its settings, checked as far as no file needs be touched.
+
+An option is spelled once, beside its setting.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ..errors import UsageError
+
+LISTEN_ADDRESS = ":9262"
+OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events")
+OWN_FOLDERS = ("/incidents/", "/assets/", "/docs/")
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1_000_000:
+        raise ValueError(text)
+    return number
+
+
+def _history_bytes(text: str) -> int:
+    number = int(text)
+    if not 1 << 16 <= number <= 1 << 40:
+        raise ValueError(text)
+    return number
+
+
+def _duration(text: str) -> float:
+    number, unit = (text[:-1], UNITS[text[-1]]) if text[-1:] in UNITS else (text, 1)
+    if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number)):
+        raise ValueError(text)
+    return float(int(number) * unit)
+
+
+# argparse puts the names into its messages
+_count.__name__ = "number from 1 to 1000000"
+_history_bytes.__name__ = "number from 65536 to 1099511627776"
+_duration.__name__ = "time like 90s, 30m, 1h, 2d"
+
+
+def _option(name: str, default: object, words: str, **how: object) -> Any:
+    """Return a setting with its option: ``words`` of help, and ``how`` argparse reads it."""
+    return field(default=default, metadata={"name": name, "help": words, **how})
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterSettings:
+    """As the options have them; `from_args` reads them from what `options` added."""
+
+    listen_addresses: tuple[str, ...] = _option(
+        "--web.listen-address",
+        (LISTEN_ADDRESS,),
+        f"HOST:PORT, [IPV6]:PORT, :PORT or unix:/PATH; repeatable (default {LISTEN_ADDRESS})",
+        action="append",
+        metavar="ADDRESS",
+    )
+    telemetry_path: str = _option(
+        "--web.telemetry-path",
+        "/metrics",
+        "where the metrics are (default /metrics)",
+        metavar="PATH",
+    )
+    tls_cert_file: str | None = _option(
+        "--web.tls-cert-file", None, "certificate chain, PEM; serves HTTPS only", metavar="FILE"
+    )
+    tls_key_file: str | None = _option(
+        "--web.tls-key-file", None, "its private key, PEM, without a password", metavar="FILE"
+    )
+    tls_client_ca_file: str | None = _option(
+        "--web.tls-client-ca-file",
+        None,
+        "only clients with a certificate of this CA, PEM",
+        metavar="FILE",
+    )
+    basic_auth_file: str | None = _option(
+        "--web.basic-auth-file",
+        None,
+        "users, NAME:HASH a line (python -m container_oomkill.web.http.auth NAME)",
+        metavar="FILE",
+    )
+    max_requests: int = _option(
+        "--web.max-requests", 8, "scrapes at once; one more gets 503", type=_count
+    )
+    max_connections: int = _option(
+        "--web.max-connections",
+        128,
+        "clients at once; for one more the longest idle one goes",
+        type=_count,
+    )
+    max_incidents: int = _option(
+        "--web.max-incidents",
+        256,
+        "incidents kept, for the pages and /api/v1/incidents",
+        type=_count,
+    )
+    log_queue: int = _option(
+        "--log-queue",
+        1000,
+        "incidents waiting for the log; one more is lost to it, and counted",
+        type=_count,
+    )
+    max_containers: int = _option(
+        "--metrics.max-containers",
+        500,
+        "containers whose last kill is kept; the oldest go",
+        type=_count,
+    )
+    expiry_seconds: float = _option(
+        "--metrics.expiry",
+        3600.0,
+        "how long the last kill is shown: 90s, 30m, 1h, 2d (default 1h)",
+        type=_duration,
+        metavar="TIME",
+    )
+    log_incidents: str = _option(
+        "--log-incidents",
+        "text",
+        "write each incident to stdout as well (default text)",
+        choices=("text", "json", "off"),
+    )
+    history: str | None = _option(
+        "--history",
+        None,
+        "keep the incidents of --web.max-incidents across restarts, in this SQLite file",
+        metavar="FILE",
+    )
+    history_max_bytes: int = _option(
+        "--history.max-bytes",
+        16 << 20,
+        "largest size of that file; the oldest incidents go",
+        type=_history_bytes,
+    )
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> ExporterSettings:
+        """Raises `UsageError` for options that do not go together."""
+        given = {each.name: getattr(args, each.name) for each in fields(cls)}
+        given["listen_addresses"] = tuple(given["listen_addresses"] or (LISTEN_ADDRESS,))
+        settings = cls(**given)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Raise `UsageError` for what can be told without touching a file."""
+        path = self.telemetry_path
+        if not path.startswith("/") or any(char in path for char in "?#% ") or ".." in path:
+            raise UsageError(f"--web.telemetry-path {path}: expected a plain path like /metrics")
+        if path in OWN_PATHS or path.startswith(OWN_FOLDERS):
+            raise UsageError(f"--web.telemetry-path {path}: is taken")
+        if bool(self.tls_cert_file) != bool(self.tls_key_file):
+            given, missing = ("cert", "key") if self.tls_cert_file else ("key", "cert")
+            raise UsageError(f"--web.tls-{given}-file needs --web.tls-{missing}-file too")
+        if self.tls_client_ca_file and not self.tls_cert_file:
+            raise UsageError("--web.tls-client-ca-file needs --web.tls-cert-file too")
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the exporter's options."""
+    web = parser.add_argument_group("web")
+    for each in fields(ExporterSettings):
+        how = dict(each.metadata)
+        name = how.pop("name")
+        if isinstance(each.default, int):
+            how |= {"metavar": "N", "help": f"{how['help']} (default {each.default})"}
+        # One that is repeatable has what is given instead of its default, not beside it.
+        default = None if "action" in how else each.default
+        group = web if name.startswith("--web.") else parser
+        group.add_argument(name, dest=each.name, default=default, **how)
+    parser.add_argument(
+        "--retry-attach",
+        action="store_true",
+        help="where no hook can be attached: stay, not ready, and try again (default: exit 3)",
+    )

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes an `Incident`, gives it with the container filled in: whose memory it was.
+
+The container is the victim's, by the victim's cgroup. Not the domain's, which may be the pod's
+or another ancestor's, and not the trigger's, which may be another container's altogether.
+
+Where containers nest, the outermost one that the runtimes' state names is the container: what
+is in it was named from inside, so that a cgroup made up in a container can never pass a kill on
+to somebody else's. Docker in Docker is the outer container's, and so is Docker in LXC, whose name
+the path has; in a kind node the node's own state knows the pods, and not the node. One whose state
+is there and cannot be read is the container all the same. Only where nothing is known is it the
+innermost's, by id alone. Likewise cgroups below a user's own service manager are looked up in that
+user's state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..incident.model import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, Container
+from .cgroup.path import CUT, CgroupIdentity, parse
+from .cgroup.patterns import hex64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from ..incident.model import Incident
+    from .metadata import ContainerMetadata
+
+    class MetadataProvider(Protocol):
+        """Names that others were asked for in the background: a cluster's API, a socket."""
+
+        def find(self, container_id: str, pod_uid: str | None) -> ContainerMetadata | None:
+            """Return what is known by now of a container of the system's, at least of its pod."""
+
+    class Names(Protocol):
+        """Where names come from: `discovery.ContainerDiscovery`."""
+
+        def lookup(self, container_id: str, owner: int = 0) -> ContainerMetadata | str:
+            """Return what the state of uid ``owner`` says of a container, else why it does not."""
+
+
+__all__ = ["CgroupIdentity", "Resolver", "parse", "resolve"]
+
+
+class Resolver:
+    """Names containers by cgroup path; without ``names``, by what the path itself says."""
+
+    def __init__(self, names: Names | None = None, asked: Sequence[MetadataProvider] = ()) -> None:
+        self._names = names
+        self._asked = asked
+
+    def container(self, path: str) -> Container:
+        """Return what is known of the container, or of the systemd unit, at ``path``."""
+        found = parse(path)
+        if found.container_id is None:
+            return Container(name=found.name, runtime=found.runtime, pod_uid=found.pod_uid)
+        if path.startswith(CUT):
+            # The outer containers are missing: what was named inside one proves nothing.
+            whole = found.container_id if hex64(found.container_id) else None
+            return Container(whole, None, found.runtime, pod_uid=found.pod_uid, unresolved=PATH_CUT)
+        found, known, reason = self._lookup(path, _chain(found))
+        if known is None:
+            return Container(
+                id=found.container_id,
+                name=found.name,
+                runtime=found.runtime,
+                pod_uid=found.pod_uid,
+                unresolved=None if found.name else reason,
+            )
+        # The cgroup is the kernel's word: state of another pod is not this container's.
+        same_pod = found.pod_uid is None or known.pod_uid in (None, found.pod_uid)
+        return Container(
+            id=found.container_id,
+            name=known.name,
+            runtime=found.runtime or known.runtime or None,
+            image=known.image,
+            pod=known.pod if same_pod else None,
+            namespace=known.namespace if same_pod else None,
+            pod_uid=found.pod_uid or known.pod_uid,
+            workload=known.workload if same_pod else None,
+            unresolved=None if known.name else reason,
+        )
+
+    def _lookup(
+        self, path: str, chain: Sequence[CgroupIdentity]
+    ) -> tuple[CgroupIdentity, ContainerMetadata | None, str]:
+        """Return which of ``chain`` is the container, what is known of it, and why no name is."""
+        outermost = chain[0]
+        if not hex64(str(outermost.container_id)):
+            return outermost, None, NO_STATE  # no state is looked for by such an id
+        owner, reason = _owner(path), NO_STATE
+        # A name that a path has is believed of the outermost only.
+        chain = [one for one in chain if hex64(str(one.container_id))]
+        for one in chain:
+            known, reason = self._known(one, owner)
+            if known is not None or reason not in (NO_STATE, NOT_FOUND):
+                return one, known, reason
+        return chain[-1], None, reason
+
+    def _known(self, one: CgroupIdentity, owner: int) -> tuple[ContainerMetadata | None, str]:
+        container_id = str(one.container_id)
+        read = NO_STATE if self._names is None else self._names.lookup(container_id, owner)
+        told = None if owner else self._ask(container_id, one.pod_uid)
+        if not isinstance(read, str):
+            return read if told is None else read.filled_from(told), NO_NAME
+        asked = self._asked and not owner
+        return told, NOT_FOUND if asked and read == NO_STATE else read
+
+    def _ask(self, container_id: str, pod_uid: str | None) -> ContainerMetadata | None:
+        told: ContainerMetadata | None = None
+        for each in self._asked:
+            more = each.find(container_id, pod_uid)
+            if more is not None:
+                told = more if told is None else told.filled_from(more)
+        return told
+
+    def resolve(self, incident: Incident) -> Incident:
+        """Return ``incident`` with its container and its trigger's container id, if known."""
+        victim = incident.victims[0].cgroup if incident.victims else None
+        container, trigger = incident.container, incident.trigger
+        if victim is not None:
+            container = self.container(victim)
+        if trigger.cgroup is not None:
+            same = trigger.cgroup == victim
+            found = container.id if same else self._id(trigger.cgroup)
+            trigger = replace(trigger, container_id=found)
+        return incident.changed(container=container, trigger=trigger)
+
+    def _id(self, path: str) -> str | None:
+        found = parse(path)
+        if found.outer_container_id is None and not path.startswith(CUT):
+            return found.container_id
+        return self.container(path).id
+
+
+def _chain(found: CgroupIdentity) -> list[CgroupIdentity]:
+    """Return the containers ``found`` lies in and itself, the outermost first."""
+    chain = [found]
+    while chain[0].outer_container_id is not None:
+        above = str(chain[0].container_cgroup).rpartition("/")[0]
+        chain.insert(0, parse(above))
+    return chain
+
+
+def _owner(path: str) -> int:
+    """Return the user whose service manager made the cgroup; 0 for the system's.
+
+    /user.slice/user-1000.slice/user@1000.service is the user's to fill, with any names.
+    """
+    names = path.split("/", 4)
+    if len(names) == 5 and names[:2] == ["", "user.slice"]:
+        uid = names[3].removeprefix("user@").removesuffix(".service")
+        if names[2:4] == [f"user-{uid}.slice", f"user@{uid}.service"] and _is_number(uid):
+            return int(uid)
+    return 0
+
+
+def _is_number(text: str) -> bool:
+    return 0 < len(text) <= 10 and text.isascii() and text.isdecimal()
+
+
+resolve = Resolver().resolve

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes Docker's ``containers/<id>/config.v2.json``, gives the container's names and labels.
+
+Docker merges an image's labels into the container's: any image may claim to be any pod. The
+kubelet's labels are believed only of a container with the name that goes with them, which
+cri-dockerd gives and no image can: ``k8s_<container>_<pod>_<namespace>_<uid>_<attempt>``.
+"""
+
+from __future__ import annotations
+
+from .. import metadata
+from ..metadata import ContainerMetadata, Key
+from . import state
+from .state import Folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FOLDERS = (
+    "/var/lib/docker/containers",
+    "/var/snap/docker/common/var-lib-docker/containers",
+)
+ROOTLESS = (".local", "share", "docker", "containers")  # below a user's home
+FILE = ("config.v2.json",)
+
+
+def docker(folder: str, inside: tuple[str, ...] = (), owner: int = 0) -> Folder:
+    """Return Docker's state in ``folder``, the daemon's data root's "containers"."""
+    return Folder("docker", folder, inside, FILE, read, owner)
+
+
+def read(key: Key, document: Any) -> ContainerMetadata | None:
+    """Return what one config.v2.json says; None if it is not that container's."""
+    document = metadata.mapping(document)
+    owner, container_id = key
+    if document.get("ID") != container_id:
+        return None
+    config = metadata.mapping(document.get("Config"))
+    raw = metadata.mapping(config.get("Labels"))
+    labels = state.bounded(raw)
+    image = metadata.text(config.get("Image"))
+    name = (metadata.text(document.get("Name")) or "").removeprefix("/") or None
+    sandbox = raw.get("io.kubernetes.docker.type") == "podsandbox"
+    container = metadata.SANDBOX if sandbox else metadata.text(raw.get(state.CONTAINER_NAME))
+    pod = metadata.text(raw.get(state.POD_NAME))
+    namespace = metadata.text(raw.get(state.POD_NAMESPACE))
+    uid = metadata.text(raw.get(state.POD_UID))
+    if name and name.startswith(f"k8s_{container}_{pod}_{namespace}_{uid}_"):
+        return ContainerMetadata(
+            container_id, "docker", owner, container, image, pod, namespace, uid, labels=labels
+        )
+    return ContainerMetadata(container_id, "docker", owner, name, image, labels=labels)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes OCI bundles' ``config.json``, gives names from the annotations containerd and CRI-O set.
+
+containerd: io.kubernetes.cri.*, pkg/cri/annotations; nerdctl: nerdctl/*, pkg/labels.
+CRI-O: io.kubernetes.cri-o.*, pkg/annotations. A pod's own annotations may be among them, so of
+a name that both CRI-O and a pod can set, CRI-O's own copy in io.kubernetes.cri-o.Labels counts.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .. import metadata
+from ..metadata import ContainerMetadata, Key
+from . import state
+from .state import Folder, StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CONTAINERD_FOLDERS = (
+    "/run/containerd/io.containerd.runtime.v2.task",
+    "/run/k3s/containerd/io.containerd.runtime.v2.task",
+    "/var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
+    "/run/containerd/io.containerd.runtime.v1.linux",
+)
+CRIO_FOLDERS = ("/run/containers/storage/overlay-containers",)
+CRI = "io.kubernetes.cri."
+CRIO = "io.kubernetes.cri-o."
+DOCKERS_NAMESPACE = "moby"  # its bundles say nothing that Docker's own state does not
+
+
+class Containerd:
+    """containerd's bundles: ``<folder>/<namespace>/<id>/config.json``."""
+
+    runtime = "containerd"
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._listed: tuple[object, list[Folder]] = (None, [])
+
+    def _below(self) -> list[Folder]:
+        """Return the namespaces' folders; listed again when there may be others."""
+        stamp = state.stamp_of(self.folder)
+        if stamp is None or stamp != self._listed[0]:
+            names = sorted(n for n in state.names_in(self.folder) if n != DOCKERS_NAMESPACE)
+            below = [self._namespace(name) for name in names]
+            self._listed = (stamp if state.is_settled(stamp) else None, below)
+        return self._listed[1]
+
+    def _namespace(self, namespace: str) -> Folder:
+        def read(key: Key, document: Any) -> ContainerMetadata | None:
+            return read_containerd(key, document, namespace)
+
+        return Folder(self.runtime, self.folder, (namespace,), ("config.json",), read)
+
+    def watched(self) -> list[str]:
+        try:
+            below = self._below()
+        except StateError:
+            below = []
+        return [self.folder, *(path for each in below for path in each.watched())]
+
+    def stamp(self) -> object:
+        own = state.stamp_of(self.folder)
+        if own is None:
+            return None
+        return [own, *(each.stamp() for each in self._below())]
+
+    def settled(self, stamp: object) -> bool:
+        return not isinstance(stamp, list) or all(map(state.is_settled, stamp))
+
+    def keys(self) -> set[Key]:
+        return set().union(*(each.keys() for each in self._below()))
+
+    def version(self, key: Key) -> object:
+        return next(filter(None, (each.version(key) for each in self._below())), None)
+
+    def find(self, key: Key) -> ContainerMetadata | None:
+        return next(filter(None, (each.find(key) for each in self._below())), None)
+
+
+def crio(folder: str) -> Folder:
+    """Return CRI-O's bundles: ``<folder>/<id>/userdata/config.json``, among Podman's."""
+    return Folder("crio", folder, (), ("userdata", "config.json"), read_crio)
+
+
+def read_containerd(key: Key, document: Any, namespace: str) -> ContainerMetadata:
+    """Return what one config.json says; a pod's facts only in the kubelet's namespace."""
+    owner, container_id = key
+    notes = metadata.mapping(metadata.mapping(document).get("annotations"))
+    labels = state.bounded(notes)
+    if namespace == "k8s.io" and CRI + "sandbox-name" in notes:
+        sandbox = notes.get(CRI + "container-type") == "sandbox"
+        image = notes.get(CRI + ("podsandbox.image-name" if sandbox else "image-name"))
+        return ContainerMetadata(
+            container_id,
+            "containerd",
+            owner,
+            metadata.SANDBOX if sandbox else metadata.text(notes.get(CRI + "container-name")),
+            metadata.text(image),
+            pod=metadata.text(notes.get(CRI + "sandbox-name")),
+            namespace=metadata.text(notes.get(CRI + "sandbox-namespace")),
+            pod_uid=metadata.text(notes.get(CRI + "sandbox-uid")),
+            labels=labels,
+        )
+    name = metadata.text(notes.get("nerdctl/name"))
+    return ContainerMetadata(container_id, "containerd", owner, name, labels=labels)
+
+
+def read_crio(key: Key, document: Any) -> ContainerMetadata | None:
+    """Return what one config.json says; None if it is not CRI-O's."""
+    owner, container_id = key
+    raw = metadata.mapping(metadata.mapping(document).get("annotations"))
+    if raw.get("io.container.manager") == "libpod" or raw.get(CRIO + "ContainerID") not in (
+        container_id,
+        None,
+    ):
+        return None
+    kind = raw.get(CRIO + "ContainerType")
+    if kind not in ("container", "sandbox"):
+        return None
+    labels = {**raw, **_labels(raw.get(CRIO + "Labels"))}
+    sandbox = kind == "sandbox"
+    return ContainerMetadata(
+        container_id,
+        "crio",
+        owner,
+        metadata.SANDBOX if sandbox else metadata.text(labels.get(state.CONTAINER_NAME)),
+        metadata.text(raw.get(CRIO + "ImageName")) or metadata.text(raw.get(CRIO + "Image")),
+        pod=metadata.text(labels.get(state.POD_NAME)),
+        namespace=metadata.text(labels.get(state.POD_NAMESPACE)),
+        pod_uid=metadata.text(labels.get(state.POD_UID)),
+        labels=state.bounded(_labels(raw.get(CRIO + "Labels"))),
+    )
+
+
+def _labels(value: object) -> dict[str, Any]:
+    try:
+        return dict(metadata.mapping(json.loads(value))) if isinstance(value, str) else {}
+    except (ValueError, RecursionError):
+        return {}

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a user's id and a container id, gives the name the user's own rootless runtime has for it.
+
+MetadataProvider only of a container in that user's own cgroups: a user's files name nobody else's
+containers. Nothing is watched, since walking all homes mounts them on hosts with autofs. A home
+may hang (a dead file server), so each look is a thread's that is given up on after a moment.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from ..metadata import ContainerMetadata, Key
+from . import docker, podman
+from .state import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .state import Source
+
+USERS = "/etc/passwd"
+PATIENCE_SECONDS = 0.1
+
+
+class RootlessUsers:
+    """Rootless Podman's and Docker's state, in the homes that ``users``, a passwd file, lists."""
+
+    runtime = "rootless"
+
+    def __init__(
+        self, users: str = USERS, root: str = "", *, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        """``root``: goes before the homes' paths, where the host's are mounted elsewhere."""
+        self.folder = users
+        self._root = root
+        self._patience = patience
+        self._looking: threading.Thread | None = None
+
+    def watched(self) -> list[str]:
+        return []
+
+    def stamp(self) -> object:
+        return None
+
+    def settled(self, stamp: object) -> bool:
+        return stamp is None
+
+    def keys(self) -> set[Key]:
+        return set()
+
+    def version(self, key: Key) -> object:
+        return key
+
+    def find(self, key: Key) -> ContainerMetadata | None:
+        owner = key[0]
+        if owner == 0:
+            return None
+        if self._looking is not None and self._looking.is_alive():
+            raise StateError("slow", self.folder)
+        answers: list[ContainerMetadata | StateError | None] = []
+        self._looking = threading.Thread(
+            target=self._look, args=(key, answers), name="homes", daemon=True
+        )
+        self._looking.start()
+        self._looking.join(self._patience)
+        if not answers:
+            raise StateError("slow", self.folder)
+        if isinstance(answers[0], StateError):
+            raise answers[0]
+        return answers[0]
+
+    def _look(self, key: Key, answers: list[ContainerMetadata | StateError | None]) -> None:
+        try:
+            answers.append(self._read(key))
+        except StateError as error:
+            answers.append(error)
+
+    def _read(self, key: Key) -> ContainerMetadata | None:
+        home = self._home(key[0])
+        if home is None:
+            return None
+        sources: tuple[Source, ...] = (
+            podman.Podman(home, podman.ROOTLESS, key[0]),
+            docker.docker(home, docker.ROOTLESS, key[0]),
+        )
+        return next(filter(None, (source.find(key) for source in sources)), None)
+
+    def _home(self, uid: int) -> str | None:
+        try:
+            with open(  # noqa: PTH123 - pathlib takes longer to import than this file
+                self.folder, encoding="utf-8", errors="surrogateescape"
+            ) as file:
+                for line in file:
+                    fields = line.rstrip("\n").split(":")
+                    if len(fields) > 5 and fields[2] == str(uid) and fields[5].startswith("/"):
+                        return self._root + fields[5]
+        except OSError:
+            pass
+        return None

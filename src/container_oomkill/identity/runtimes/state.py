@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a runtime's state folder, gives what its files say of a container; reads, never writes.
+
+The files are not trusted: a user owns the rootless ones, and labels come with an image. Hence
+no symbolic link is followed below a folder, a read is bounded and never blocks on a pipe, and a
+text that does not print is no name. Whatever is wrong is one `StateError` with a reason.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import time
+
+from ..metadata import MIB, ContainerMetadata, Key, is_id, mapping, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+TICK_NS = 50_000_000  # longer than the kernel takes for one, 1 to 10 ms
+LABELS_MAX = 64
+LABELS_SIZE_MAX = 8192  # characters, keys and values together
+POD_NAME = "io.kubernetes.pod.name"
+POD_NAMESPACE = "io.kubernetes.pod.namespace"
+POD_UID = "io.kubernetes.pod.uid"
+CONTAINER_NAME = "io.kubernetes.container.name"
+_REASONS = {
+    errno.ENOENT: "missing",
+    errno.EACCES: "denied",
+    errno.EPERM: "denied",
+    errno.ELOOP: "symlink",
+    errno.ENOTDIR: "symlink",  # what O_NOFOLLOW | O_DIRECTORY says of one
+}
+
+
+class StateError(Exception):
+    """A state file that was not read; `reason` is one word, made for a metric's label."""
+
+    def __init__(self, reason: str, path: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
+
+
+if TYPE_CHECKING:
+
+    class Source(Protocol):
+        """One runtime's state."""
+
+        runtime: str
+        folder: str
+
+        def watched(self) -> list[str]:
+            """Return the folders in which something happens when a container comes or goes."""
+
+        def stamp(self) -> object:
+            """Return what changes when a container comes or goes; None: no such folder."""
+
+        def settled(self, stamp: object) -> bool:
+            """Tell whether a later change cannot have the same stamp."""
+
+        def keys(self) -> set[Key]:
+            """Return the containers there are; `StateError` if that cannot be told."""
+
+        def version(self, key: Key) -> object:
+            """Return what changes when what is known of one container does."""
+
+        def find(self, key: Key) -> ContainerMetadata | None:
+            """Return what is known of one container; `StateError` if that cannot be read."""
+
+
+def read_json(folder: str, *names: str, limit: int = MIB) -> Any:
+    """Return the file ``folder/names...`` decoded; links in ``folder`` itself are followed."""
+    path = "/".join((folder, *names))
+    if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
+        raise StateError("bad_name", path)
+    try:
+        return _decode(_read(folder, names, limit, path), path)
+    except OSError as error:
+        raise StateError(_REASONS.get(error.errno or 0, "unreadable"), path) from None
+
+
+def _read(folder: str, names: tuple[str, ...], limit: int, path: str) -> bytes:
+    at = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in names[:-1]:
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            below = os.open(name, flags, dir_fd=at)
+            os.close(at)
+            at = below
+        # O_NONBLOCK: the open of a pipe would wait for its writer
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        file = os.open(names[-1], flags, dir_fd=at)
+    finally:
+        os.close(at)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise StateError("not_a_file", path)
+        stream = os.fdopen(file, "rb", closefd=False)
+        data = stream.read(limit + 1)
+    finally:
+        os.close(file)
+    if len(data) > limit:
+        raise StateError("too_big", path)
+    return data
+
+
+def _decode(data: bytes, path: str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, a number or a nesting too long
+        raise StateError("not_json", path) from None
+
+
+def bounded(labels: object) -> dict[str, str]:
+    """Return the labels that are texts in bounds, the first ones of too many."""
+    kept: dict[str, str] = {}
+    size = 0
+    for key, value in mapping(labels).items():
+        if text(key) and (value == "" or text(value, LABELS_SIZE_MAX)):
+            size += len(key) + len(value)
+            if len(kept) == LABELS_MAX or size > LABELS_SIZE_MAX:
+                break
+            kept[key] = value
+    return kept
+
+
+def stamp_of(path: str) -> tuple[int, int, int] | None:
+    """Return (mtime in ns, inode, size), or None if there is nothing at ``path``."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as often as anything happens
+    except (OSError, ValueError):  # ValueError: a NUL in it
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+def names_in(folder: str) -> list[str]:
+    """Return a folder's entries; none if it is not there, `StateError` if it is not readable."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - with a thousand containers in it
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StateError(_REASONS.get(error.errno or 0, "unreadable"), folder) from None
+
+
+class Folder:
+    """A state folder with a folder per container, named by its id: ``<folder>/<id>/<file>``."""
+
+    def __init__(
+        self,
+        runtime: str,
+        folder: str,
+        inside: tuple[str, ...],
+        file: tuple[str, ...],
+        read: Callable[[Key, Any], ContainerMetadata | None],
+        owner: int = 0,
+    ) -> None:
+        """``inside``: the way from ``folder`` on, where its parts are not trusted either."""
+        self.runtime = runtime
+        self.folder = folder
+        self._inside = inside
+        self._file = file
+        self._read = read
+        self._owner = owner
+
+    def _path(self, *more: str) -> str:
+        return "/".join((self.folder, *self._inside, *more))
+
+    def watched(self) -> list[str]:
+        return [self._path()]
+
+    def stamp(self) -> tuple[int, int, int] | None:
+        return stamp_of(self._path())
+
+    def settled(self, stamp: object) -> bool:
+        return is_settled(stamp)
+
+    def keys(self) -> set[Key]:
+        return {(self._owner, name) for name in names_in(self._path()) if is_id(name)}
+
+    def version(self, key: Key) -> object:
+        return stamp_of(self._path(key[1], *self._file))
+
+    def find(self, key: Key) -> ContainerMetadata | None:
+        if key[0] != self._owner or not is_id(key[1]):
+            return None
+        try:
+            document = read_json(self.folder, *self._inside, key[1], *self._file)
+        except StateError as error:
+            if error.reason == "missing":
+                return None
+            raise
+        return self._read(key, document)
+
+
+def is_settled(stamp: object) -> bool:
+    """A folder's mtime has a clock tick for its unit: two changes in one tick look like one."""
+    return not isinstance(stamp, tuple) or time.time_ns() - stamp[0] > TICK_NS

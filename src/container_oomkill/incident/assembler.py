@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes records in the order of the ring, gives incidents, each with all its victims.
+
+Almost every incident has one victim and is whole at once. With memory.oom.group more follow, up to
+the kernel's end mark. Where no end mark comes (raw tracepoint alone, or one that was lost), the
+incident is whole when the next one begins or nothing more came for a while: where one should come,
+for longer than a kernel takes between two victims, even one whose trigger has its CPU throttled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ..errors import RecordError
+from . import wire
+from .decoder import Decoder
+from .model import Incident, join
+from .wire import lib
+
+# Longer than the kernel side's own limit between two victims of a group, GROUP_GAP_NS.
+QUIET_SECONDS = 0.6
+NO_END_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Open:
+    incident: Incident
+    number: int
+    release: int
+    deadline: float
+
+
+class Assembler:
+    """Holds back a group's victims until the group is whole."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        clock: Callable[[], float],
+        kernel_kills: Callable[[], int | None],
+        kills_before: int | None,
+        *,
+        first: int = 0,
+        complete: Callable[[Incident], Incident] = lambda incident: incident,
+    ) -> None:
+        """``clock``: monotonic, seconds; ``kernel_kills``: the kernel's own count since boot.
+
+        ``kills_before``: that count as far as it was told before; ``first``: added to the numbers
+        of the incidents; ``complete``: adds, at once, what will be gone soon.
+        """
+        self.decoder = decoder
+        self._clock = clock
+        self._kernel_kills = kernel_kills
+        self._kills_before = kills_before
+        self._kills = 0
+        self._first = first
+        self._complete = complete
+        self._sequence: int | None = None
+        self.missing = 0  # records that the numbers skip
+        self._open: _Open | None = None
+        self._overdue: int | None = None  # the incident that was last given up waiting for
+
+    def take(self, data: bytes, position: int) -> Iterator[tuple[Incident, int]]:
+        """Yield the incidents this record completes, with the position to release up to.
+
+        Raises `RecordError` for a record that makes no sense.
+        """
+        try:
+            header = wire.header(data)
+        except RecordError:
+            if self._sequence is not None:
+                self._sequence += 1  # it had the next one: that is no gap as well
+            raise
+        if self._sequence is not None:
+            self.missing += max(0, header["sequence"] - self._sequence - 1)
+        self._sequence = header["sequence"]
+        if self._open and self._open.number != header["incident"]:
+            yield self._close()
+        if header["kind"] == lib.OOMKILL_END:
+            if self._open:
+                self._open.release = position
+                yield self._close()
+            return
+        if header["incident"] == self._overdue:
+            raise RecordError(f"victim of incident {self._overdue}, which was told without it")
+        raw = wire.victim(data)
+        if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
+            return
+        # Of a group the kernel counts the chosen process twice.
+        self._kills += 1 + bool(raw["flags"] & lib.OOMKILL_GROUP and not self._open)
+        raw["header.incident"] += self._first
+        incident = self._complete(self.decoder.decode(raw))
+        if self._open:
+            incident = join(self._open.incident, incident)
+        if incident.oom.group:
+            alone = header["hook"] == lib.OOMKILL_HOOK_RAW_TRACEPOINT
+            deadline = self._clock() + (QUIET_SECONDS if alone else NO_END_SECONDS)
+            self._open = _Open(incident, header["incident"], position, deadline)
+        else:
+            yield incident, position
+
+    def held(self) -> int | None:
+        """Return up to which position the open incident's victims are in memory; None: none is."""
+        return None if self._open is None else self._open.release
+
+    def overdue(self) -> Iterator[tuple[Incident, int]]:
+        """Yield the open incident if nothing more came for it."""
+        if self._open and self._clock() >= self._open.deadline:
+            self._overdue = self._open.number
+            yield self._close()
+
+    def flush(self) -> Iterator[tuple[Incident, int]]:
+        """Yield the open incident: nothing more will come."""
+        if self._open:
+            yield self._close()
+
+    def seconds_left(self) -> float | None:
+        """How long to wait at most before asking `overdue`; None: nothing is open."""
+        if self._open is None:
+            return None
+        return max(0.0, self._open.deadline - self._clock())
+
+    def _close(self) -> tuple[Incident, int]:
+        whole = self._open
+        assert whole is not None  # noqa: S101 - callers have looked
+        self._open = None
+        return whole.incident, whole.release
+
+    def _is_kill(self) -> bool:
+        """Whether the kernel killed more than was told so far: then this mark was a kill."""
+        now = self._kernel_kills()
+        if now is None or self._kills_before is None:
+            return True
+        return now - self._kills_before > self._kills

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes of the ring to incidents: units fixed, unknown is None."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import RecordError
+from . import wire
+from .cmdline import cmdline_text
+from .model import (
+    CONSTRAINTS,
+    NS,
+    Candidate,
+    Container,
+    Domain,
+    Host,
+    Incident,
+    Oom,
+    Rss,
+    Stat,
+    Trigger,
+    Victim,
+    Vm,
+)
+from .wire import HOOKS, lib
+
+
+class Decoder:
+    """Turns victim records of one host into incidents with one victim each."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._unlimited = ((1 << 63) - 1) // host.page_size  # PAGE_COUNTER_MAX
+
+    def decode(self, raw: dict[str, Any]) -> Incident:
+        """``raw``: from `wire.victim`. Raises `RecordError` for text that is not in the record."""
+        host = self.host
+        flags = raw["flags"]
+        boot_ns = raw["header.boot_ns"]
+        return Incident(
+            time=(boot_ns + host.clock_offset_ns) / NS,
+            boot_ns=boot_ns,
+            sequence=raw["header.incident"],
+            node=host.node,
+            kernel=host.kernel,
+            hook=HOOKS.get(raw["header.hook"], "unknown"),
+            scope=None,
+            inferred=bool(flags & lib.OOMKILL_INFERRED),
+            message=_text(raw["message"]) or None,
+            verdict=None,
+            container=Container(),
+            domain=self._domain(raw),
+            oom=Oom(
+                constraint=CONSTRAINTS.get(raw["constraint"]),
+                order=raw["order"],
+                gfp_mask=raw["gfp_mask"],
+                total_bytes=self._bytes(raw["total_pages"]),
+                points=raw["points"],
+                group=bool(flags & lib.OOMKILL_GROUP),
+            ),
+            trigger=Trigger(
+                pid=raw["trigger.pid"],
+                tid=raw["trigger.tid"],
+                command=_text(raw["trigger.comm"]) or None,
+                cgroup=_path(raw, "trigger_memcg"),
+            ),
+            victims=(self._victim(raw),),
+            candidates=self._candidates(raw),
+        )
+
+    def _bytes(self, pages: int | None) -> int | None:
+        return None if pages is None else _possible(pages * self.host.page_size)
+
+    def _limit(self, pages: int | None) -> int | None:
+        if pages is None or pages >= self._unlimited:
+            return None
+        return pages * self.host.page_size
+
+    def _domain(self, raw: dict[str, Any]) -> Domain | None:
+        path = _path(raw, "domain")
+        if path is None:
+            return None
+        usage, limit = raw["domain.usage_pages"], raw["domain.limit_pages"]
+        swap_usage, swap_limit = raw["domain.swap_usage_pages"], raw["domain.swap_limit_pages"]
+        low, swappiness = raw["domain.low_pages"], self.host.swappiness
+        if (raw["domain.flags"] or 0) & lib.OOMKILL_MEMCG_V1:
+            # memory.memsw.*: memory and swap in one counter
+            swap_usage = _less(swap_usage, usage)
+            if self._limit(swap_limit) is not None:
+                swap_limit = _less(swap_limit, limit)
+            low, swappiness = None, raw["domain.swappiness"]
+        return Domain(
+            cgroup=path,
+            cgroup_id=raw["domain.id"],
+            usage_bytes=self._bytes(usage),
+            limit_bytes=self._limit(limit),
+            low_bytes=self._bytes(low),
+            peak_bytes=self._bytes(raw["domain.peak_pages"]),
+            swap_usage_bytes=self._bytes(swap_usage),
+            swap_limit_bytes=self._limit(swap_limit),
+            swappiness=swappiness,
+            stat=self._stat(raw, "domain_stat."),
+        )
+
+    def _stat(self, raw: dict[str, Any], of: str) -> Stat | None:
+        in_bytes, stack = self._bytes, raw[of + "kernel_stack_kib"]
+        if raw[of + "anon_pages"] is None:
+            return None
+        return Stat(
+            anon_bytes=in_bytes(raw[of + "anon_pages"]),
+            file_bytes=in_bytes(raw[of + "file_pages"]),
+            shmem_bytes=in_bytes(raw[of + "shmem_pages"]),
+            kernel_stack_bytes=None if stack is None else _possible(stack << 10),
+            pagetables_bytes=in_bytes(raw[of + "pagetables_pages"]),
+            slab_reclaimable_bytes=raw[of + "slab_reclaimable_bytes"],
+            slab_unreclaimable_bytes=raw[of + "slab_unreclaimable_bytes"],
+            sock_bytes=in_bytes(raw[of + "sock_pages"]),
+            kernel_bytes=in_bytes(raw[of + "kernel_pages"]),
+            approximate=bool((raw[of + "flags"] or 0) & lib.OOMKILL_STAT_APPROXIMATE),
+        )
+
+    def _candidates(self, raw: dict[str, Any]) -> tuple[Candidate, ...] | None:
+        """All but the victim; `join` takes out a group's further ones."""
+        count = raw["candidates_used"]
+        if count is None:
+            return None
+        looked_at = wire.candidates(raw["candidates"], min(count, lib.OOMKILL_CANDIDATES))
+        looked_at.sort(key=lambda candidate: candidate["size_pages"] or 0, reverse=True)
+        return tuple(
+            Candidate(
+                pid=candidate["pid"],
+                command=_text(candidate["comm"]) or None,
+                rss_bytes=self._bytes(candidate["rss_pages"]),
+                oom_score_adj=candidate["oom_score_adj"],
+                points=candidate["points"],
+            )
+            for candidate in looked_at
+            if candidate["pid"] != raw["process.pid"]
+        )
+
+    def _victim(self, raw: dict[str, Any]) -> Victim:
+        in_bytes = self._bytes
+        started_ns = raw["process.start_boottime_ns"]
+        rss = Rss(
+            anon_bytes=in_bytes(raw["process.anon_pages"]),
+            file_bytes=in_bytes(raw["process.file_pages"]),
+            shmem_bytes=in_bytes(raw["process.shmem_pages"]),
+        )
+        # Summed over threads; with some left out it is no number at all.
+        whole = not raw["flags"] & lib.OOMKILL_THREADS_CUT
+        return Victim(
+            pid=raw["process.pid"],
+            tid=raw["process.tid"],
+            pid_in_container=raw["process.pid_in_ns"],
+            ppid=raw["process.ppid"],
+            command=_text(raw["process.comm"]) or None,
+            parent_command=_text(raw["process.parent_comm"]) or None,
+            cmdline=_cmdline(raw),
+            uid=raw["process.uid"],
+            cgroup=_path(raw, "victim_memcg"),
+            cgroup_id=raw["victim_memcg.id"],
+            usage_bytes=in_bytes(raw["victim_memcg.usage_pages"]),
+            limit_bytes=self._limit(raw["victim_memcg.limit_pages"]),
+            stat=self._stat(raw, "victim_stat."),
+            oom_score_adj=raw["process.oom_score_adj"],
+            points=raw["points"],
+            rss=rss,
+            swap_bytes=in_bytes(raw["process.swap_pages"]),
+            pagetables_bytes=raw["process.pgtables_bytes"],
+            vm=Vm(
+                total_bytes=in_bytes(raw["process.total_vm_pages"]),
+                data_bytes=in_bytes(raw["process.data_vm_pages"]),
+                exec_bytes=in_bytes(raw["process.exec_vm_pages"]),
+                stack_bytes=in_bytes(raw["process.stack_vm_pages"]),
+                locked_bytes=in_bytes(raw["process.locked_vm_pages"]),
+                pinned_bytes=in_bytes(raw["process.pinned_vm_pages"]),
+                hiwater_rss_bytes=_larger(
+                    in_bytes(raw["process.hiwater_rss_pages"]), rss.total_bytes()
+                ),
+                hiwater_vm_bytes=_larger(
+                    in_bytes(raw["process.hiwater_vm_pages"]),
+                    in_bytes(raw["process.total_vm_pages"]),
+                ),
+                task_size_bytes=raw["process.task_size_bytes"],
+            ),
+            threads=raw["process.threads"],
+            minor_faults=raw["process.min_flt"] if whole else None,
+            major_faults=raw["process.maj_flt"] if whole else None,
+            flags=raw["process.task_flags"],
+            priority=raw["process.prio"],
+            static_priority=raw["process.static_prio"],
+            user_seconds=_seconds(raw["process.utime_ns"]) if whole else None,
+            system_seconds=_seconds(raw["process.stime_ns"]) if whole else None,
+            guest_seconds=_seconds(raw["process.gtime_ns"]) if whole else None,
+            started_at=(
+                None if started_ns is None else (started_ns + self.host.clock_offset_ns) / NS
+            ),
+            uptime_seconds=(
+                None if started_ns is None else (raw["header.boot_ns"] - started_ns) / NS
+            ),
+        )
+
+
+def _seconds(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / NS
+
+
+def _possible(bytes_: int) -> int | None:
+    """Nothing has more bytes than 64 bits can count: then the number is a wrong one."""
+    return bytes_ if bytes_ < 1 << 64 else None
+
+
+def _less(both: int | None, one: int | None) -> int | None:
+    """Of cgroup v1's counter of memory and swap, what is swap; the two are read one by one."""
+    return None if both is None or one is None else max(0, both - one)
+
+
+def _larger(hiwater: int | None, now: int | None) -> int | None:
+    """Both peaks are brought up to date late: get_mm_hiwater_rss() and _vm() take the larger."""
+    return None if hiwater is None or now is None else max(hiwater, now)
+
+
+def _text(data: bytes) -> str:
+    return data.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+
+
+def _cmdline(raw: dict[str, Any]) -> str | None:
+    data = _within(raw, "cmdline_offset", "cmdline_size")
+    return cmdline_text(data, cut=bool(raw["flags"] & lib.OOMKILL_CMDLINE_CUT))
+
+
+def _within(raw: dict[str, Any], offset: str, size: str) -> bytes:
+    strings: bytes = raw["strings"]
+    start, length = raw[offset], raw[size]
+    if length and start + length > len(strings):
+        where = f"{offset} {start}, {size} {length}"
+        raise RecordError(f"victim record: {where} in {len(strings)} bytes of text")
+    return strings[start : start + length]
+
+
+def _path(raw: dict[str, Any], memcg: str) -> str | None:
+    """The record has a path's names from the leaf up, each ended by a NUL."""
+    if raw[memcg + ".id"] is None:
+        return None
+    *names, rest = _within(raw, memcg + ".path_offset", memcg + ".path_size").split(b"\0")
+    if rest:
+        raise RecordError(f"victim record: {memcg}'s path has no end")
+    path = b"/".join(reversed(names)).decode("utf-8", "backslashreplace")
+    if (raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT:
+        return "…/" + path
+    return "/" + path

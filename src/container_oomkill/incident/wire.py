@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a record's bytes, gives its raw numbers by name; what bpf/oomkill.h says, for Python.
+
+The format comes from the C compiler, through the extension: nothing here repeats the header.
+"""
+
+from __future__ import annotations
+
+import binascii
+import struct
+
+from ..errors import RecordError
+from . import _wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ffi: Any = _wire.ffi
+lib: Any = _wire.lib
+
+CODES = {
+    "unsigned char": "B",
+    "unsigned short": "H",
+    "unsigned int": "I",
+    "int": "i",
+    "unsigned long long": "Q",
+    "long long": "q",
+}
+# Code -> what stands for an unknown number of that width.
+UNKNOWN = {
+    "I": lib.OOMKILL_UNKNOWN_U32,
+    "i": lib.OOMKILL_UNKNOWN_S32,
+    "Q": lib.OOMKILL_UNKNOWN,
+    "q": lib.OOMKILL_UNKNOWN_S64,
+}
+
+
+class Layout:
+    """One struct of the header, up to a field if one is named, as names and a `struct` format."""
+
+    def __init__(self, name: str, before: str | None = None) -> None:
+        kind = ffi.typeof(f"struct {name}")
+        names: list[str] = []
+        codes = ["="]
+        self.offsets = dict(_flatten(kind, "", 0, names, codes, before))
+        self.names = tuple(names)
+        self._unknown = tuple(UNKNOWN.get(code[-1]) for code in codes[1:])
+        self.format = struct.Struct("".join(codes))
+        self.size = ffi.offsetof(kind, before) if before else ffi.sizeof(kind)
+        if self.format.size != self.size:
+            raise AssertionError(f"{name}: {self.format.size} bytes of fields in {self.size}")
+
+    def unpack(self, data: bytes) -> dict[str, Any]:
+        """Return the fields by dotted name: integers, None for unknown ones, text as bytes."""
+        values = zip(self.names, self.format.unpack_from(data), self._unknown, strict=True)
+        return {name: None if value == unknown else value for name, value, unknown in values}
+
+
+def _flatten(
+    kind: Any, prefix: str, base: int, names: list[str], codes: list[str], before: str | None = None
+) -> list[tuple[str, int]]:
+    offsets = []
+    for name, field in kind.fields:
+        if name == before:
+            break
+        path = prefix + name
+        offset = base + field.offset
+        offsets.append((path, offset))
+        if field.type.kind == "struct":
+            offsets += _flatten(field.type, path + ".", offset, names, codes)
+            continue
+        names.append(path)
+        if field.type.kind == "array":  # of characters, or of structs with a Layout of their own
+            codes.append(f"{ffi.sizeof(field.type)}s")
+        else:
+            codes.append(CODES[field.type.cname])
+    return offsets
+
+
+HEADER = Layout("oomkill_header")
+VICTIM = Layout("oomkill_victim", before="strings")
+CANDIDATE = Layout("oomkill_candidate")
+COUNTERS = Layout("oomkill_counters")
+
+HOOKS = {
+    lib.OOMKILL_HOOK_FENTRY: "fentry",
+    lib.OOMKILL_HOOK_KPROBE: "kprobe",
+    lib.OOMKILL_HOOK_RAW_TRACEPOINT: "raw_tracepoint",
+}
+
+
+def config(*, hook: int, cpus: int, pages_slack: int, page_size: int, cmdline: bool) -> bytes:
+    """Return ``struct oomkill_config`` as bytes."""
+    if not 0 < cpus <= lib.OOMKILL_CPUS_MAX:
+        raise RecordError(f"{cpus} possible cpus: this build counts up to {lib.OOMKILL_CPUS_MAX}")
+    settings = {"hook": hook, "cpus": cpus, "pages_slack": pages_slack}
+    settings |= {"page_size": page_size, "cmdline": cmdline}
+    return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
+
+
+def u32(number: int) -> bytes:
+    """Return a map's key of that type."""
+    return struct.pack("=I", number)
+
+
+def u64(number: int) -> bytes:
+    """Return a map's key or value of that type."""
+    return struct.pack("=Q", number)
+
+
+def checksum(*parts: bytes) -> int:
+    """Return what tells one object with its settings from another."""
+    return binascii.crc32(b"".join(parts))
+
+
+def is_packaged_object(data: bytes) -> bool:
+    """Tell whether these bytes are the object's that the extension was built with."""
+    return bool(checksum(data) == lib.OBJECT_CHECKSUM)
+
+
+def header(data: bytes) -> dict[str, Any]:
+    """Return a record's header; `RecordError` if it is cut, or not as the kernel side writes it."""
+    if len(data) < HEADER.size:
+        raise RecordError(f"record of {len(data)} bytes: a header alone has {HEADER.size}")
+    fields = HEADER.unpack(data)
+    if fields["layout"] != lib.OOMKILL_LAYOUT:
+        raise RecordError(f"record of layout {fields['layout']}: this is {lib.OOMKILL_LAYOUT}")
+    if fields["size"] != len(data):
+        raise RecordError(f"record of {len(data)} bytes says it has {fields['size']}")
+    if fields["kind"] not in (lib.OOMKILL_VICTIM, lib.OOMKILL_END):
+        raise RecordError(f"record of kind {fields['kind']}: there is none such")
+    for name in ("sequence", "incident", "boot_ns"):
+        if not fields[name]:  # they begin above 0
+            raise RecordError(f"record has no {name}")
+    return fields
+
+
+def victim(data: bytes) -> dict[str, Any]:
+    """Return a victim record's fields, and as ``strings`` the bytes its paths lie in.
+
+    ``flags`` are 0 where they are unknown.
+    """
+    if len(data) < VICTIM.size:
+        raise RecordError(f"victim record of {len(data)} bytes: at least {VICTIM.size} expected")
+    fields = VICTIM.unpack(data)
+    fields["flags"] = fields["flags"] or 0
+    fields["strings"] = data[VICTIM.size :]
+    return fields
+
+
+def candidates(data: bytes, count: int) -> list[dict[str, Any]]:
+    """Return the first ``count`` of a victim record's ``candidates``."""
+    size = CANDIDATE.size
+    return [CANDIDATE.unpack(data[at : at + size]) for at in range(0, count * size, size)]

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the table of metrics, gives docs/metrics.md.
+
+python -m container_oomkill.metrics.document docs/metrics.md
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from .table import LABELS, SECTIONS
+
+INTRODUCTION = """\
+# Metrics
+
+<!-- written by `python -m container_oomkill.metrics.document`: change the table, not this -->
+
+Labels of everything about a container: `namespace`, `pod`, `container` (the best name known:
+Kubernetes, else Docker or Podman, else the systemd unit, else the first 12 characters of the id).
+Control characters in a label's value are written as `\\xNN`; a value is cut at 256 characters.
+
+`scope` is what ran out: `container`, `pod`, `cgroup`, `node`, `cpuset`, `mempolicy`, `manual`.
+Known containers start with the scopes `container`, `node` and `pod` (in a pod) or `cgroup`.
+
+The number of label sets is bounded: the last kill of 500 containers (`--metrics.max-containers`),
+the counters of four times as many. What is dropped is the oldest and is counted in
+`container_oomkill_series_evicted_total`; a counter that was dropped and comes back starts at 0,
+which Prometheus takes for a restart of the counter. Counters of a container that is no longer
+known are dropped after a day without a kill.
+
+OpenMetrics (`Accept: application/openmetrics-text`) adds `_created` timestamps to the counters.
+`process_*` are those of every Prometheus client library.
+"""
+
+
+def document() -> str:
+    """Return docs/metrics.md."""
+    parts = [INTRODUCTION]
+    for title, text, rows in SECTIONS:
+        parts.append(f"\n## {title}\n")
+        if text:
+            parts.append(f"\n{text}\n")
+        parts.append("\n| metric | type | labels | meaning |\n|---|---|---|---|\n")
+        for row in rows:
+            labels = ", ".join(f"`{label}`" for label in row.labels if label not in LABELS)
+            if LABELS[0] in row.labels:
+                labels = "container's" + (f", {labels}" if labels else "")
+            kind = "gauge 1" if row.type == "info" else row.type
+            parts.append(f"| `{row.sample}` | {kind} | {labels} | {row.help} |\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m container_oomkill.metrics.document docs/metrics.md")
+    Path(sys.argv[1]).write_text(document(), encoding="utf-8")

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes families of metrics, gives the page a scraper asked for, piece by piece.
+
+prometheus_client negotiates the format, writes the heads of the families, escapes label values and
+formats numbers. The label text of a container is written once and repeated on its 40 lines, which
+prometheus_client alone would escape 40 times at every scrape: 20 times the CPU time. A test holds
+the page against prometheus_client's own, byte by byte.
+
+A page is given in pieces: many thousand lines never lie in memory whole, nor hold up other clients.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from .prometheus import Collector, Metric, Sample, choose_encoder, generate_latest, go_float
+
+OPENMETRICS = "application/openmetrics-text"
+END = b"# EOF\n"
+ESCAPING = re.compile(r";\s*escaping=(dots|values)")
+NO_WEIGHT = re.compile(r"q=0(\.0*)?")
+LINES_A_PIECE = 250
+VALUE_MAX = 256  # characters of a label's value
+
+
+class One(Collector):
+    """A registry of one family."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterable[Metric]:
+        return [self._metric]
+
+
+class Labels:
+    """A label set, and its text as both formats write it."""
+
+    __slots__ = ("_text", "names", "values")
+
+    def __init__(self, names: tuple[str, ...], values: tuple[str, ...]) -> None:
+        """``values``: as `clean` leaves them."""
+        self.names = names
+        self.values = values
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        if self._text is None:
+            self._text = _text(self.as_dict())
+        return self._text
+
+    def plus(self, name: str, value: str) -> Labels:
+        """Add a label whose name sorts last and whose value needs no escaping."""
+        more = Labels((*self.names, name), (*self.values, value))
+        more._text = f'{self.text[:-1]},{name}="{value}"}}'
+        return more
+
+    def as_dict(self) -> dict[str, str]:
+        return dict(zip(self.names, self.values, strict=True))
+
+
+def _text(labels: dict[str, str]) -> str:
+    if not labels:
+        return ""
+    metric = Metric("x", "", "gauge")
+    metric.samples = [Sample("x", labels, 0)]
+    line = generate_latest(One(metric)).decode().splitlines()[-1]
+    return line[1 : line.rindex("}") + 1]
+
+
+def clean(value: str | None) -> str:
+    """Return a label's value: one line, printable, encodable, of bounded length."""
+    if not value:
+        return ""
+    if not value.isprintable():
+        value = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+            for char in value
+        )
+    return value if len(value) <= VALUE_MAX else value[: VALUE_MAX - 1] + "…"
+
+
+Point = tuple[str, Labels, float]  # the sample's name, labels, number
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """``head``: name, type, help and unit, without samples."""
+
+    head: Metric
+    points: Iterable[Point]
+
+    def metric(self) -> Metric:
+        """Return it as prometheus_client has it."""
+        head = self.head
+        metric = Metric(head.name, head.documentation, head.type, head.unit)
+        metric.samples = [Sample(name, labels.as_dict(), n) for name, labels, n in self.points]
+        return metric
+
+
+def _choose(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    """Return prometheus_client's encoder for an Accept header, and its content type.
+
+    Other escapings than its default are left out: they are for names that we do not have, but
+    "dots" doubles the underscores of ours. A header it stumbles over is taken for none.
+    """
+    try:
+        return choose_encoder(ESCAPING.sub("", accept))
+    except (TypeError, ValueError):
+        return choose_encoder("")
+
+
+def wants_openmetrics(accept: str) -> bool:
+    return _choose(accept)[1].startswith(OPENMETRICS)
+
+
+def page(
+    families: Iterable[Family], *, accept: str = "", accept_encoding: str = ""
+) -> tuple[list[tuple[str, str]], Iterator[bytes]]:
+    """Return the headers and the pieces of the body."""
+    content_type = _choose(accept)[1]
+    headers = [("Content-Type", content_type), ("Vary", "Accept, Accept-Encoding")]
+    pieces = _pieces(families, accept)
+    if gzip_accepted(accept_encoding):
+        headers.append(("Content-Encoding", "gzip"))
+        pieces = gzip(pieces)
+    return headers, pieces
+
+
+def _pieces(families: Iterable[Family], accept: str) -> Iterator[bytes]:
+    encode, content_type = _choose(accept)
+    openmetrics = content_type.startswith(OPENMETRICS)
+    for family in families:
+        head = encode(One(family.head))
+        if openmetrics:
+            head = head.removesuffix(END)
+        lines = (
+            f"{name}{labels.text} {go_float(number)}\n" for name, labels, number in family.points
+        )
+        yield head + "".join(islice(lines, LINES_A_PIECE)).encode()
+        while piece := "".join(islice(lines, LINES_A_PIECE)):
+            yield piece.encode()
+    if openmetrics:
+        yield END
+
+
+def gzip_accepted(accept_encoding: str) -> bool:
+    """Whether the client takes gzip; with ``q=0`` it says that it does not (RFC 9110, 12.4.2)."""
+    for each in accept_encoding.lower().split(","):
+        coding, *parameters = (part.replace(" ", "") for part in each.split(";"))
+        if coding == "gzip":
+            return not any(NO_WEIGHT.fullmatch(parameter) for parameter in parameters)
+    return False
+
+
+def gzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    # Level 1: label text repeats so much that higher ones gain a tenth for three times the time.
+    packer = zlib.compressobj(level=1, wbits=31)
+    for piece in pieces:
+        if packed := packer.compress(piece):
+            yield packed
+    yield packer.flush()

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes incidents, gives them as Prometheus metrics: a sink, and a collector of prometheus_client.
+
+The sink only keeps what came; numbers become text at a scrape. One lock holds the two apart.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import isnan
+from typing import Protocol
+
+from ..incident.model import NS, UNRESOLVED, Incident
+from ..probe.kernel_counts import kernel_count
+from .exposition import Family, Labels, Point, clean
+from .prometheus import Collector, Metric, ProcessCollector, go_float
+from .series import Key, Series
+from .table import (
+    INCIDENTS,
+    ITSELF,
+    KILLS,
+    LAST_INFO,
+    LAST_KILL,
+    LATENCY,
+    LATENCY_BUCKETS,
+    Facts,
+    Row,
+)
+
+NO_LABELS = Labels((), ())
+HEX_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+SHORT_ID = 12  # as docker and crictl print it
+
+
+class ProbeStatus(Protocol):
+    """What the metrics ask the probe, at each scrape; from the web server's thread."""
+
+    @property
+    def hook(self) -> str: ...
+
+    @property
+    def kernel(self) -> str: ...
+
+    @property
+    def attached(self) -> bool: ...
+
+    def counters(self) -> Mapping[str, int]:
+        """Counts since the start; ``lost_REASON`` become lost_total{reason="REASON"}."""
+
+    def ring_use(self) -> tuple[int, int]:
+        """Bytes of the ring buffer that wait to be released, and its size."""
+
+    def features(self) -> Mapping[str, bool]:
+        """Whether this kernel gives it, by name."""
+
+
+def label_values(incident: Incident) -> Key:
+    """Return namespace, pod and the best name known of the container."""
+    container = incident.container
+    path = incident.victims[0].cgroup if incident.victims else None
+    name = best_name(container.name, container.id, path)
+    return clean(container.namespace), clean(container.pod), clean(name)
+
+
+def best_name(name: str | None, container_id: str | None, path: str | None = None) -> str:
+    """Return what a container is called in labels: by its name, its id, else its cgroup's path."""
+    if name:
+        return name
+    if container_id:
+        return container_id[:SHORT_ID] if HEX_ID.fullmatch(container_id) else container_id
+    # A path that was cut ("…/") may end inside a container, with any name.
+    if path is not None and path.startswith("/"):
+        return path.rpartition("/")[2] or "/"
+    return "unknown"
+
+
+class Metrics(Collector):
+    """Call it with each incident; `families` or `collect` at a scrape."""
+
+    def __init__(
+        self,
+        status: ProbeStatus,
+        *,
+        version: str,
+        expiry_seconds: float = 3600.0,
+        max_containers: int = 500,
+        kernel_kills: Callable[[], int | None] = lambda: None,
+        kernel_kills_before: int | None = None,
+        queues: Callable[[], Mapping[str, tuple[int, int]]] = dict,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        boot_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+        process: Collector | None = None,
+    ) -> None:
+        """``kernel_kills``: the kernel's own count since boot, and what of it was told before.
+
+        ``queues``: by name, how much waits in it and how much it holds.
+        """
+        self._status = status
+        self._version = version
+        self._kernel_kills = kernel_kills
+        self._kernel_kills_before = kernel_kills_before
+        self._boot_ns = boot_ns
+        self._queues = queues
+        self._process = ProcessCollector(registry=None) if process is None else process
+        self._lock = threading.Lock()
+        self._series = Series(
+            expiry_seconds=expiry_seconds,
+            max_containers=max_containers,
+            monotonic=monotonic,
+            wall=wall,
+        )
+        self._told = 0  # kills, by the kernel's way to count
+        self._earlier: dict[Key, int] = {}
+        self._earlier_until = 0  # CLOCK_BOOTTIME, ns
+        self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
+        self._lost: dict[str, int] = {}
+        self._unresolved = dict.fromkeys(UNRESOLVED, 0)
+        self._latency_counts = [0] * (len(LATENCY_BUCKETS) + 1)
+        self._latency_sum = 0.0
+
+    def __call__(self, incident: Incident) -> None:
+        """Take an incident: from here on a scrape shows it."""
+        key = label_values(incident)
+        with self._lock:
+            self._told += kernel_count(incident)
+            if incident.boot_ns < self._earlier_until:
+                self._earlier[key] = self._earlier.get(key, 0) - len(incident.victims)
+            if reason := incident.container.unresolved:
+                self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
+            self._series.record(key, incident)
+            seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
+            self._latency_sum += seconds
+            self._latency_counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+
+    def register(self, labels: Key) -> None:
+        """A container exists (namespace, pod, container): its counters show, at 0 at first."""
+        with self._lock:
+            self._series.register(_clean_key(labels))
+
+    def forget(self, labels: Key) -> None:
+        """No container of these labels exists any more."""
+        with self._lock:
+            self._series.forget(_clean_key(labels))
+
+    def earlier(self, labels: Key, kills: int) -> None:
+        """By a cgroup's own count, so many kills came before now; those told later are taken off.
+
+        They are shown for what they are: nothing is known of them but their number.
+        """
+        with self._lock:
+            self._earlier_until = self._boot_ns()
+            key = _clean_key(labels)
+            self._earlier[key] = self._earlier.get(key, 0) + kills
+
+    def lost(self, reason: str, records: int = 1) -> None:
+        """Records were lost on this side of the ring; what the kernel lost is in its counters."""
+        with self._lock:
+            self._lost[reason] = self._lost.get(reason, 0) + records
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self.families(created=True):
+            yield family.metric()
+
+    def facts(self) -> Facts:
+        """Give what the exporter says of itself, as of this moment."""
+        with self._lock:
+            return self._facts()
+
+    def families(self, *, created: bool) -> Iterator[Family]:
+        """Give every metric of this moment; ``created``: with the counters' start times."""
+        with self._lock:
+            facts = self._facts()
+            latency = self._latency()
+            last = self._series.last()
+            counters = [
+                (each.labels, each.created, dict(each.kills), dict(each.incidents))
+                for each in self._series.counts()
+            ]
+        yield Family(
+            _head(KILLS),
+            _counter(KILLS, ((lab, at, kills) for lab, at, kills, _ in counters), created),
+        )
+        yield Family(
+            _head(INCIDENTS),
+            _counter(INCIDENTS, ((lab, at, counts) for lab, at, _, counts in counters), created),
+        )
+        yield Family(_head(LAST_INFO), ((LAST_INFO.sample, each.info(), 1.0) for each in last))
+        for index, row in enumerate(LAST_KILL):
+            numbers = ((each.labels, each.numbers()[index]) for each in last)
+            name = row.sample
+            points = [(name, labels, number) for labels, number in numbers if not isnan(number)]
+            yield Family(_head(row), points)
+        for row in ITSELF:
+            of_itself = row.of_itself(facts) if row.of_itself else ()
+            yield Family(
+                _head(row),
+                [
+                    (row.sample, Labels(row.labels, tuple(clean(v) for v in values)), number)
+                    for values, number in of_itself
+                ],
+            )
+        yield Family(_head(LATENCY), latency)
+        for metric in self._process.collect():
+            yield Family(
+                Metric(metric.name, metric.documentation, metric.type),
+                [
+                    (s.name, Labels(tuple(s.labels), tuple(s.labels.values())), s.value)
+                    for s in metric.samples
+                ],
+            )
+
+    def _facts(self) -> Facts:
+        status = self._status
+        lost = {
+            name.removeprefix("lost_"): number
+            for name, number in status.counters().items()
+            if name.startswith("lost_")
+        }
+        for reason, number in self._lost.items():
+            lost[reason] = lost.get(reason, 0) + number
+        now, before = self._kernel_kills(), self._kernel_kills_before
+        kills = None if now is None or before is None else max(0, now - before)
+        return Facts(
+            version=self._version,
+            hook=status.hook,
+            kernel=status.kernel,
+            attached=status.attached,
+            features=status.features(),
+            lost=lost,
+            unresolved=dict(self._unresolved),
+            evicted=dict(self._series.evicted),
+            earlier={key: kills for key, kills in self._earlier.items() if kills > 0},
+            kernel_kills=kills,
+            unaccounted=None if kills is None else max(0, kills - self._told),
+            queues=self._queues(),
+            watch_up=self.watch_up(),
+        )
+
+    def _latency(self) -> list[Point]:
+        points: list[Point] = []
+        total = 0
+        for bound, number in zip(
+            (*LATENCY_BUCKETS, float("inf")), self._latency_counts, strict=True
+        ):
+            total += number
+            points.append((LATENCY.sample + "_bucket", Labels(("le",), (go_float(bound),)), total))
+        points.append((LATENCY.sample + "_count", NO_LABELS, total))
+        points.append((LATENCY.sample + "_sum", NO_LABELS, self._latency_sum))
+        return points
+
+
+def _clean_key(labels: Key) -> Key:
+    namespace, pod, container = labels
+    return clean(namespace), clean(pod), clean(container)
+
+
+def _head(row: Row) -> Metric:
+    return Metric(row.family, row.help, row.type, row.unit)
+
+
+def _counter(
+    row: Row, counts: Iterable[tuple[Labels, float, Mapping[str, int]]], created: bool
+) -> Iterator[Point]:
+    for labels, at, by_scope in counts:
+        for scope, number in by_scope.items():
+            more = labels.plus("scope", scope)
+            yield row.sample, more, number
+            if created:
+                yield row.family + "_created", more, at

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes nothing, gives THE table of metrics: what there is, in what unit, and where it comes from.
+
+A row drives the registration (metrics.py), docs/metrics.md (metrics_document.py) and the golden
+test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..incident.model import NS, Incident, Rss, Stat, Victim, Vm
+
+PREFIX = "container_oomkill_"
+LABELS = ("namespace", "pod", "container")
+INFO_LABELS = (
+    *("container_id", "image", "command", "scope", "trigger_command", "runtime"),
+    "workload",
+)
+# One more than these comes after them: +Inf.
+LATENCY_BUCKETS = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),
+    *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+
+Number = float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the exporter knows of itself at a scrape."""
+
+    version: str
+    hook: str
+    kernel: str
+    attached: bool
+    features: Mapping[str, bool]
+    lost: Mapping[str, int]  # by reason
+    unresolved: Mapping[str, int]  # by reason
+    evicted: Mapping[str, int]  # by kind
+    kernel_kills: int | None  # since the start; None: this kernel does not say
+    unaccounted: int | None
+    earlier: Mapping[tuple[str, str, str], int]  # kills from before the start, by LABELS
+    queues: Mapping[str, tuple[int, int]]  # what waits, and the most that may
+    watch_up: bool | None  # of the cluster's API; None: it is not asked
+
+
+# Label values and the number.
+Points = Iterable[tuple[tuple[str, ...], float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric. ``name`` without the prefix and without ``_total``."""
+
+    name: str
+    type: str  # counter, gauge, info, histogram
+    help: str
+    labels: tuple[str, ...] = ()
+    of_last_kill: Callable[[Incident], Number] | None = None
+    of_itself: Callable[[Facts], Points] | None = None
+    unit: str = field(default="")
+
+    @property
+    def family(self) -> str:
+        """The name without its type's suffix, as OpenMetrics has it."""
+        return (PREFIX + self.name).rstrip("_")
+
+    @property
+    def sample(self) -> str:
+        """The name a query asks for."""
+        return self.family + {"counter": "_total", "info": "_info"}.get(self.type, "")
+
+
+def _row(
+    name: str, help_text: str, value: Callable[[Incident], Number], *, unit: str | None = None
+) -> Row:
+    """A gauge of the last kill; its unit is the end of its name."""
+    if unit is None:
+        unit = next((u for u in ("bytes", "seconds") if name.endswith("_" + u)), "")
+    return Row(name, "gauge", help_text, LABELS, of_last_kill=value, unit=unit)
+
+
+def _domain(name: str) -> Callable[[Incident], Number]:
+    def value(incident: Incident) -> Number:
+        domain = incident.domain
+        return None if domain is None else getattr(domain, name)
+
+    return value
+
+
+def _stat(pick: Callable[[Stat], Number]) -> Callable[[Incident], Number]:
+    def value(incident: Incident) -> Number:
+        stat = None if incident.domain is None else incident.domain.stat
+        return None if stat is None else pick(stat)
+
+    return value
+
+
+def _victim(pick: Callable[[Victim], Number]) -> Callable[[Incident], Number]:
+    def value(incident: Incident) -> Number:
+        return pick(incident.victims[0]) if incident.victims else None
+
+    return value
+
+
+def _rss(pick: Callable[[Rss], Number]) -> Callable[[Incident], Number]:
+    return _victim(lambda victim: pick(victim.rss))
+
+
+def _vm(pick: Callable[[Vm], Number]) -> Callable[[Incident], Number]:
+    return _victim(lambda victim: pick(victim.vm))
+
+
+def _start_boottime(incident: Incident) -> Number:
+    uptime = incident.victims[0].uptime_seconds if incident.victims else None
+    return None if uptime is None else incident.boot_ns / NS - uptime
+
+
+# The empty name: container_oomkill_total.
+KILLS = Row("", "counter", "Processes killed by the kernel's OOM killer.", (*LABELS, "scope"))
+INCIDENTS = Row(
+    "incidents",
+    "counter",
+    "Decisions of the kernel's OOM killer; one kills several processes with memory.oom.group.",
+    (*LABELS, "scope"),
+)
+LAST_INFO = Row("last", "info", "Facts of the last incident.", (*LABELS, *INFO_LABELS))
+
+LAST_KILL = (
+    _row("last_timestamp_seconds", "When the last incident was.", lambda i: i.time),
+    # The cgroup whose limit was reached; none when the node itself ran out.
+    _row(
+        "memory_usage_bytes",
+        "Memory charged to the cgroup whose limit was reached, at the last kill.",
+        _domain("usage_bytes"),
+    ),
+    _row(
+        "memory_limit_bytes",
+        "The limit that was reached, at the last kill; none when the node ran out.",
+        _domain("limit_bytes"),
+    ),
+    _row(
+        "memory_anon_bytes",
+        "Anonymous memory of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.anon_bytes),
+    ),
+    _row(
+        "memory_file_bytes",
+        "Page cache, shmem included, of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.file_bytes),
+    ),
+    _row(
+        "memory_shmem_bytes",
+        "Shared memory and tmpfs of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.shmem_bytes),
+    ),
+    _row(
+        "memory_kernel_bytes",
+        "The kernel's own memory of the cgroup whose limit was reached, the next three included.",
+        _stat(lambda s: s.kernel_bytes),
+    ),
+    _row(
+        "memory_kernel_stack_bytes",
+        "Kernel stacks of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.kernel_stack_bytes),
+    ),
+    _row(
+        "memory_pagetables_bytes",
+        "Page tables of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.pagetables_bytes),
+    ),
+    _row(
+        "memory_slab_bytes",
+        "Kernel objects (slab) of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.slab_bytes()),
+    ),
+    _row(
+        "memory_sock_bytes",
+        "Socket buffers of the cgroup whose limit was reached, at the last kill.",
+        _stat(lambda s: s.sock_bytes),
+    ),
+    _row(
+        "swap_usage_bytes",
+        "Swap charged to the cgroup whose limit was reached, at the last kill.",
+        _domain("swap_usage_bytes"),
+    ),
+    _row(
+        "swap_limit_bytes",
+        "Swap limit of the cgroup whose limit was reached; none when unlimited.",
+        _domain("swap_limit_bytes"),
+    ),
+    _row(
+        "swappiness",
+        "vm.swappiness that applied to the cgroup whose limit was reached.",
+        _domain("swappiness"),
+    ),
+    _row(
+        "oc_total_bytes",
+        "Capacity of what ran out, swap included: the cgroup's or the node's.",
+        lambda i: i.oom.total_bytes,
+    ),
+    _row(
+        "oc_chosen_points",
+        "Badness of the process that was chosen, in pages.",
+        lambda i: i.oom.points,
+    ),
+    # The process that was chosen.
+    _row(
+        "rss_anon_bytes", "Anonymous resident memory (MM_ANONPAGES).", _rss(lambda r: r.anon_bytes)
+    ),
+    _row("rss_file_bytes", "Resident file mappings (MM_FILEPAGES).", _rss(lambda r: r.file_bytes)),
+    _row(
+        "rss_shmem_bytes",
+        "Resident shared memory and tmpfs (MM_SHMEMPAGES).",
+        _rss(lambda r: r.shmem_bytes),
+    ),
+    _row("swapents_bytes", "Swapped out memory (MM_SWAPENTS).", _victim(lambda v: v.swap_bytes)),
+    _row("pgtables_bytes", "Page tables.", _victim(lambda v: v.pagetables_bytes)),
+    _row("hiwater_rss_bytes", "Peak of resident memory.", _vm(lambda m: m.hiwater_rss_bytes)),
+    _row("hiwater_vm_bytes", "Peak of address space.", _vm(lambda m: m.hiwater_vm_bytes)),
+    _row("task_size_bytes", "Size limit of the address space.", _vm(lambda m: m.task_size_bytes)),
+    _row("total_vm_bytes", "Address space.", _vm(lambda m: m.total_bytes)),
+    _row(
+        "locked_vm_bytes", "Address space that is locked in memory.", _vm(lambda m: m.locked_bytes)
+    ),
+    _row("pinned_vm_bytes", "Address space that is pinned.", _vm(lambda m: m.pinned_bytes)),
+    _row("data_vm_bytes", "Address space of private data.", _vm(lambda m: m.data_bytes)),
+    _row("exec_vm_bytes", "Address space of code.", _vm(lambda m: m.exec_bytes)),
+    _row("stack_vm_bytes", "Address space of stacks.", _vm(lambda m: m.stack_bytes)),
+    _row("oom_score_adj", "oom_score_adj, -1000 to 1000.", _victim(lambda v: v.oom_score_adj)),
+    _row("num_threads", "Threads.", _victim(lambda v: v.threads)),
+    _row("min_flt", "Minor page faults, all threads.", _victim(lambda v: v.minor_faults)),
+    _row("maj_flt", "Major page faults, all threads.", _victim(lambda v: v.major_faults)),
+    _row(
+        "flags", "Task flags as a number (PF_*, include/linux/sched.h).", _victim(lambda v: v.flags)
+    ),
+    _row("prio", "Scheduling priority (task_struct.prio).", _victim(lambda v: v.priority)),
+    _row(
+        "static_prio",
+        "Static scheduling priority (task_struct.static_prio).",
+        _victim(lambda v: v.static_priority),
+    ),
+    _row("utime_seconds", "CPU time in user mode, all threads.", _victim(lambda v: v.user_seconds)),
+    _row(
+        "stime_seconds", "CPU time in the kernel, all threads.", _victim(lambda v: v.system_seconds)
+    ),
+    _row("gtime_seconds", "CPU time as a guest, all threads.", _victim(lambda v: v.guest_seconds)),
+    _row(
+        "start_time_seconds",
+        "When it was started, in seconds since the epoch.",
+        _victim(lambda v: v.started_at),
+    ),
+    _row("start_boottime_seconds", "When it was started, in seconds since boot.", _start_boottime),
+    _row(
+        "uptime_seconds",
+        "How long it had run when it was killed.",
+        _victim(lambda v: v.uptime_seconds),
+    ),
+)
+
+
+def _by_key(pick: Callable[[Facts], Mapping[str, float]]) -> Callable[[Facts], Points]:
+    return lambda facts: [((key,), number) for key, number in sorted(pick(facts).items())]
+
+
+def _single(pick: Callable[[Facts], Number]) -> Callable[[Facts], Points]:
+    def points(facts: Facts) -> Points:
+        number = pick(facts)
+        return [] if number is None else [((), number)]
+
+    return points
+
+
+LATENCY = Row(
+    "latency_seconds",
+    "histogram",
+    "Time from the kernel's decision to the incident being served here.",
+    unit="seconds",
+)
+
+ITSELF = (
+    Row(
+        "build",
+        "info",
+        "What runs here.",
+        ("version",),
+        of_itself=lambda facts: [((facts.version,), 1)],
+    ),
+    Row(
+        "probe",
+        "info",
+        "How the kernel is watched; absent while it is not.",
+        ("hook", "kernel"),
+        of_itself=lambda facts: [((facts.hook, facts.kernel), 1)] if facts.attached else [],
+    ),
+    Row(
+        "feature",
+        "gauge",
+        "1 where this kernel gives it, 0 where it cannot.",
+        ("name",),
+        of_itself=_by_key(lambda facts: facts.features),
+    ),
+    Row(
+        "lost",
+        "counter",
+        "Records that could not be delivered.",
+        ("reason",),
+        of_itself=_by_key(lambda facts: facts.lost),
+    ),
+    Row(
+        "unresolved",
+        "counter",
+        "Incidents whose container could not be named.",
+        ("reason",),
+        of_itself=_by_key(lambda facts: facts.unresolved),
+    ),
+    Row(
+        "series_evicted",
+        "counter",
+        "Label sets dropped to keep their number bounded, oldest first.",
+        ("kind",),
+        of_itself=_by_key(lambda facts: facts.evicted),
+    ),
+    Row(
+        "kernel_kills",
+        "counter",
+        "Kills by the kernel's own count (oom_kill in /proc/vmstat), since the start; with pinned "
+        "hooks since what was told before it.",
+        of_itself=_single(lambda facts: facts.kernel_kills),
+    ),
+    Row(
+        "unaccounted",
+        "gauge",
+        "Kills by the kernel's own count that were not seen here.",
+        of_itself=_single(lambda facts: facts.unaccounted),
+    ),
+    Row(
+        "earlier_kills",
+        "gauge",
+        "Kills from before the start, by the cgroup's own count; no incident tells of them.",
+        LABELS,
+        of_itself=lambda facts: sorted(facts.earlier.items()),
+    ),
+    Row(
+        "queue_length",
+        "gauge",
+        "What waits in a queue: bytes of the ring buffer, incidents for the log and the history, "
+        "containers for Kubernetes Events.",
+        ("queue",),
+        of_itself=lambda facts: [((name,), now) for name, (now, _) in sorted(facts.queues.items())],
+    ),
+    Row(
+        "queue_limit",
+        "gauge",
+        "The most that a queue holds (`--ring-bytes`, `--log-queue`; containers for Events: 256).",
+        ("queue",),
+        of_itself=lambda facts: [
+            ((name,), most) for name, (_, most) in sorted(facts.queues.items())
+        ],
+    ),
+    Row(
+        "kubernetes_watch_up",
+        "gauge",
+        "1 while the cluster's API tells of this node's pods; absent without `--kubernetes`.",
+        of_itself=_single(lambda facts: facts.watch_up),
+    ),
+    Row(
+        "page_size_bytes",
+        "gauge",
+        "Size of a memory page on this node.",
+        unit="bytes",
+        of_itself=lambda _: [((), os.sysconf("SC_PAGE_SIZE"))],
+    ),
+)
+
+# In the order they are served and documented.
+SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
+    (
+        "Counters",
+        (
+            "A container that is known shows them at 0 before its first kill. They survive its "
+            "restart, having no container id."
+        ),
+        (KILLS, INCIDENTS),
+    ),
+    (
+        "The last kill",
+        (
+            "Of the last incident, and of `victims[0]`, the process the kernel chose. A number "
+            "that is unknown, and a limit that is not set, has no sample. They expire an hour "
+            "after the kill (`--metrics.expiry`)."
+        ),
+        (LAST_INFO, *LAST_KILL),
+    ),
+    ("The exporter itself", "", (*ITSELF, LATENCY)),
+)
+ROWS = tuple(row for _, _, rows in SECTIONS for row in rows)

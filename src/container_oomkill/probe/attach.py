@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a BPF object, gives it attached by the best hook this kernel allows.
+
+    fentry           trampolines on oom_kill_process() and __oom_kill_process()
+    kprobe           breakpoints on the same two
+    raw_tracepoint   mark_victim alone: the domain is inferred from its usage
+
+The first two end in the tracepoint mark_victim as well. A hook the kernel refuses is kept with the
+kernel's words, for doctor and for the error when none is left.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .. import libbpf
+from ..errors import BpfError, UnsupportedError, UsageError
+from ..incident import wire
+from ..libbpf.core_types import KERNEL_TYPES
+from .kernel_counts import read_kernel_kills
+from .probe import Probe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .pins import Pins
+
+# In the order they are attached: whoever ends an incident before whoever begins one.
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "fentry": ("mark_victim", "fexit_oom_kill_process", "fentry_kill", "fentry_oom_kill_process"),
+    "kprobe": (
+        "mark_victim",
+        "kretprobe_oom_kill_process",
+        "kprobe_kill",
+        "kprobe_oom_kill_process",
+    ),
+    "raw_tracepoint": ("mark_victim",),
+}
+# See whom the kernel looks at; a kernel without oom_evaluate_task() gives all the rest.
+CANDIDATE_SCAN: Mapping[str, tuple[str, ...]] = {
+    "fentry": ("fentry_look", "fentry_out_of_memory"),
+    "kprobe": ("kprobe_look", "kprobe_out_of_memory"),
+}
+# libbpf's words where that function is in no type information, or nowhere to put a breakpoint.
+NO_CANDIDATE_SCAN = (
+    "find kernel BTF type ID of 'oom_evaluate_task'",
+    "create kprobe 'oom_evaluate_task",
+)
+HOOK_NUMBERS = {name: number for number, name in wire.HOOKS.items()}
+RING_BYTES = 1 << 20
+BTF_MAGIC = 0xEB9F.to_bytes(2, sys.byteorder)
+# A full cgroup is this close to its limit, in pages per CPU: what each CPU may have taken out of
+# the counter in advance (MEMCG_CHARGE_BATCH in mm/memcontrol.c).
+SLACK_PAGES_PER_CPU = 64
+
+
+def attach(
+    data: bytes,
+    *,
+    hook: str | None = None,
+    btf: str | None = None,
+    ring_bytes: int = RING_BYTES,
+    cmdline: bool = False,
+    debug: bool = False,
+    pins: Pins | None = None,
+) -> Probe:
+    """Try each hook in order of preference until one attaches; ``hook`` forces one.
+
+    ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it
+    stays attached, and what is pinned already is taken up again; they are closed with the probe.
+
+    Raises `UnsupportedError` with each hook's reason when none attaches.
+    """
+    if btf is not None:
+        _check_types(btf)
+    libbpf.capture_log(debug=debug)
+    refused: dict[str, BpfError] = {}
+    with libbpf.CoreTypes(btf) as types:
+        for chosen in PROGRAMS if hook is None else (hook,):
+            try:
+                probe = _attach_hook(chosen, data, types, ring_bytes, cmdline, pins)
+            except BpfError as error:
+                refused[chosen] = error
+            else:
+                break
+        else:
+            raise _no_hook(refused, btf) from refused[chosen]
+    probe.refused = refused
+    if pins is not None:
+        try:
+            probe.resume_from(pins, probe.checkpoint.kills)
+        except BaseException:
+            probe.close()
+            raise
+    probe.kills_before = probe.checkpoint.kills
+    return probe
+
+
+def _no_hook(refused: Mapping[str, BpfError], btf: str | None) -> UnsupportedError:
+    reasons = "; ".join(f"{hook}: {error}" for hook, error in refused.items())
+    if btf is None and not os.path.exists(KERNEL_TYPES):
+        reasons = f"this kernel has no {KERNEL_TYPES}, and no --btf was given; {reasons}"
+    return UnsupportedError(
+        f"no hook could be attached ({reasons}): `container-oomkill doctor` says what is missing"
+    )
+
+
+def _check_types(path: str) -> None:
+    """Refuse a file that is neither BTF nor an ELF file, which may have some in it."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        words = f"{error.strerror}".lower()
+        raise UsageError(f"read the kernel's types from {path}: {words}") from error
+    if start[:2] != BTF_MAGIC and start != b"\x7fELF":
+        raise UsageError(
+            f"read the kernel's types from {path}: neither BTF nor an ELF file: copy a kernel's own"
+            f" {KERNEL_TYPES}, or its vmlinux"
+        )
+
+
+def _attach_hook(
+    hook: str,
+    data: bytes,
+    types: libbpf.CoreTypes,
+    ring_bytes: int,
+    cmdline: bool,
+    pins: Pins | None,
+) -> Probe:
+    """Attach one hook, without the candidate scan where the kernel lacks nothing but that."""
+    cpus = libbpf.possible_cpus()
+    settings = wire.config(
+        hook=HOOK_NUMBERS[hook],
+        cpus=cpus,
+        pages_slack=SLACK_PAGES_PER_CPU * cpus,
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+        cmdline=cmdline,
+    )
+    if hook in CANDIDATE_SCAN:
+        programs = (*PROGRAMS[hook], *CANDIDATE_SCAN[hook])
+        try:
+            return _attach_programs(hook, programs, data, settings, types, ring_bytes, pins)
+        except BpfError as error:
+            if not any(words in error.log for words in NO_CANDIDATE_SCAN):
+                raise
+    return _attach_programs(hook, PROGRAMS[hook], data, settings, types, ring_bytes, pins)
+
+
+def _attach_programs(
+    hook: str,
+    programs: Sequence[str],
+    data: bytes,
+    settings: bytes,
+    types: libbpf.CoreTypes,
+    ring_bytes: int,
+    pins: Pins | None,
+) -> Probe:
+    looks = programs != PROGRAMS[hook]
+    checksum = wire.checksum(data, settings, wire.u64(ring_bytes))
+    if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
+        probe = Probe(hook, found, looks=looks, types=types.source)
+        probe._attached_at = found.attached_at()
+        probe.number = found.number
+        probe.checkpoint.kills = read_kernel_kills()
+        return probe
+    with libbpf.open_object(data, "oomkill", types) as opened:
+        opened.choose(programs)
+        opened.resize("ring", ring_bytes)
+        if hook != "raw_tracepoint":
+            opened.resize("kills_seen", 1)
+        opened.configure(settings)
+        loaded = opened.load()
+    links: list[libbpf.Link] = []
+    number = 0
+    # None of them ours. As late as can be: the verifier's work, hook by hook, may take seconds.
+    kills = read_kernel_kills()
+    try:
+        links.extend(map(loaded.attach, programs))
+        if pins is not None:
+            number = pins.keep(hook, checksum, loaded, dict(zip(programs, links, strict=True)))
+        probe = Probe(hook, loaded, links=links, looks=looks, types=types.source)
+    except BaseException:
+        for link in reversed(links):
+            link.close()
+        loaded.close()
+        raise
+    probe.number = number
+    probe.checkpoint.kills = kills
+    return probe

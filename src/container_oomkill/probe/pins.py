@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a folder of a bpf file system, gives the hooks and rings kept there between processes.
+
+    DIR/checkpoint-1                     what was delivered (`checkpoint.py`)
+    DIR/3-layout1-fentry-89abcdef/    one generation: its number, the layout of its records, the
+        ring, PROGRAM..., counters    hook, a checksum of object and settings; its maps and links
+
+While no process runs, the links keep the programs attached and the ring keeps what they record.
+The next start opens the same maps, and the kernel has noticed nothing. Another object or other
+settings make a new generation: it is attached first, then the older one is read to its end and
+removed (`pipeline.py`). ``counters`` is pinned last, so that a folder that has it is whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+
+from .. import libbpf
+from ..errors import BpfError, Error, HeldError, UnsupportedError
+from ..incident import wire
+from ..system.closeable import Closeable
+from .checkpoint import SIZE, Checkpoint, PinnedCheckpoint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FOLDER = "container-oomkill"
+USUAL_MOUNT = "/sys/fs/bpf"
+CHECKPOINT = "checkpoint-1"
+MAPS = ("ring", "counters")
+NAME = re.compile(r"(\d+)-layout(\d+)-([a-z_]+)-([0-9a-f]{8})", re.ASCII)
+HOW_TO_MOUNT = f"mount -t bpf bpf {USUAL_MOUNT}, or -v {USUAL_MOUNT}:{USUAL_MOUNT} for a container"
+
+
+class Generation(Closeable):
+    """Hooks and maps of one attaching, on the bpf file system."""
+
+    def __init__(self, parent: str, name: str) -> None:
+        """`ValueError` for a name that is none."""
+        found = NAME.fullmatch(name)
+        if found is None:
+            raise ValueError(name)
+        self.name = name
+        self.folder = f"{parent}/{name}"
+        self.number, self.layout = int(found[1]), int(found[2])
+        self.hook, self.checksum = found[3], int(found[4], 16)
+        self._maps = libbpf.PinnedMaps(self.folder)
+        self._ring: libbpf.Ring | None = None
+        self._counters: libbpf.Shared | None = None
+
+    def attached_at(self) -> float:
+        """When it was whole: seconds since the epoch, by the clock of then."""
+        return os.stat(f"{self.folder}/counters").st_mtime
+
+    def map_fd(self, name: str) -> int:
+        return self._maps.map_fd(name)
+
+    def open(self) -> None:
+        """Map ring and counters, while bpf() may still be called."""
+        self.ring  # noqa: B018 - it maps
+        self.counters()
+
+    @property
+    def ring(self) -> libbpf.Ring:
+        if self._ring is None:
+            self._ring = libbpf.Ring(self.map_fd("ring"))
+        return self._ring
+
+    def counters(self) -> dict[str, int]:
+        """Return what its kernel side counted (struct oomkill_counters)."""
+        if self._counters is None:
+            fd = self.map_fd("counters")
+            self._counters = libbpf.Shared(fd, wire.COUNTERS.size)
+        return wire.COUNTERS.unpack(self._counters.read())
+
+    def has(self, names: Sequence[str]) -> bool:
+        return set(names) <= set(os.listdir(self.folder))
+
+    def records(self) -> int:
+        """Return how many records of whatever layout wait in the ring."""
+        return sum(1 for _ in self.ring.read())
+
+    def detach(self) -> None:
+        """Take its programs off their hooks; the maps stay."""
+        for name in os.listdir(self.folder):
+            if name not in MAPS:
+                os.unlink(f"{self.folder}/{name}")
+
+    def remove(self) -> None:
+        """Detach it, and let go of whatever its ring still has."""
+        self.detach()
+        for name in os.listdir(self.folder):
+            os.unlink(f"{self.folder}/{name}")
+        os.rmdir(self.folder)
+        self.close()
+
+    def close(self) -> None:
+        if self._ring is not None:
+            self._ring.close()
+        if self._counters is not None:
+            self._counters.close()
+        self._ring = self._counters = None
+        self._maps.close()
+
+
+class Pins(Closeable):
+    """The folder, ours alone until `close`. Raises `HeldError` while another process has it."""
+
+    def __init__(self, folder: str | None = None, *, proc: str = "/proc") -> None:
+        self.folder = folder or default_folder(proc)
+        self._lock = -1
+        self.checkpoint: Checkpoint = Checkpoint()
+        try:
+            self._make_folder(proc)
+            self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._take_lock(proc)
+            self.checkpoint = self._open_checkpoint()
+            self._remove_unfinished()
+        except BpfError as error:
+            self.close()
+            raise _cannot_pin(self.folder, error.errno, str(error)) from error
+        except OSError as error:
+            self.close()
+            raise _cannot_pin(self.folder, error.errno, (error.strerror or "").lower()) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def generations(self) -> list[Generation]:
+        """Return what is pinned, oldest first."""
+        found = [Generation(self.folder, name) for name in self._names()]
+        return sorted(found, key=lambda each: each.number)
+
+    def resumable(self, hook: str, checksum: int, programs: Sequence[str]) -> Generation | None:
+        """Return the newest generation if it is the very one asked for, and still attached."""
+        for newest in self.generations()[-1:]:
+            found = (newest.layout, newest.hook, newest.checksum)
+            if found == (wire.lib.OOMKILL_LAYOUT, hook, checksum) and newest.has(programs):
+                return newest
+        return None
+
+    def keep(
+        self,
+        hook: str,
+        checksum: int,
+        loaded: libbpf.LoadedObject,
+        links: Mapping[str, libbpf.Link],
+    ) -> int:
+        """Pin what was just attached, and return its number; undone if the kernel refuses."""
+        number = (
+            max([self.checkpoint.generation, *(each.number for each in self.generations())]) + 1
+        )
+        name = f"{number}-layout{wire.lib.OOMKILL_LAYOUT}-{hook}-{checksum:08x}"
+        made = Generation(self.folder, name)
+        os.mkdir(made.folder, 0o700)
+        try:
+            libbpf.pin(loaded.map_fd("ring"), f"{made.folder}/ring")
+            for program, link in links.items():
+                link.pin(f"{made.folder}/{program}")
+            libbpf.pin(loaded.map_fd("counters"), f"{made.folder}/counters")
+        except BaseException:
+            made.remove()
+            raise
+        return number
+
+    def older(
+        self, current: int, ring: libbpf.Ring, kills: int | None
+    ) -> tuple[list[Generation], int]:
+        """Return the generations to read before the ``current`` one, oldest first.
+
+        And how many records of a layout that is not ours were given up. ``ring``: of the current
+        one; ``kills``: the kernel's count before it was attached.
+        """
+        before, discarded = [], 0
+        for each in self.generations():
+            if each.number == current:
+                continue
+            if each.number < self.checkpoint.generation:
+                each.remove()  # it was read to its end
+            elif each.layout == wire.lib.OOMKILL_LAYOUT:
+                each.open()
+                before.append(each)
+            else:
+                discarded += _give_up(each, ring)
+        first = before[0].number if before else current
+        if self.checkpoint.generation != first:
+            known = self.checkpoint.kills if self.checkpoint.generation else kills
+            self.checkpoint.start(first, known)
+        return before, discarded
+
+    def remove(self) -> list[tuple[str, int]]:
+        """Detach and remove everything; the name and the undelivered records of each."""
+        removed = []
+        for each in self.generations():
+            removed.append((each.name, each.records() if each.has(MAPS) else 0))
+            each.remove()
+        self.checkpoint.close()
+        os.unlink(f"{self.folder}/{CHECKPOINT}")
+        os.rmdir(self.folder)
+        return removed
+
+    def close(self) -> None:
+        self.checkpoint.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _names(self) -> list[str]:
+        return [name for name in os.listdir(self.folder) if NAME.fullmatch(name)]
+
+    def _make_folder(self, proc: str) -> None:
+        where = os.path.realpath(self.folder)
+        if not any(where.startswith(mount + "/") for mount in bpf_mounts(proc)):
+            raise OSError(errno.EINVAL, "not on a bpf file system")
+        if not os.path.isdir(self.folder):
+            os.mkdir(self.folder, 0o700)
+
+    def _take_lock(self, proc: str) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = _holder(self._lock, proc)
+            raise HeldError(
+                f"pins in {self.folder} are held by {who}: stop it, or --pin another folder"
+            ) from None
+
+    def _open_checkpoint(self) -> Checkpoint:
+        path = f"{self.folder}/{CHECKPOINT}"
+        if not os.path.exists(path):
+            made = libbpf.make_shared("checkpoint", SIZE)
+            try:
+                libbpf.pin(made, path)
+            finally:
+                os.close(made)
+        with libbpf.PinnedMaps(self.folder) as maps:
+            return PinnedCheckpoint(maps.map_fd(CHECKPOINT))
+
+    def _remove_unfinished(self) -> None:
+        """Remove what a process was pinning when it was killed; what was there before stays."""
+        for each in self.generations():
+            if not each.has(MAPS):
+                each.remove()
+
+
+def _give_up(foreign: Generation, ring: libbpf.Ring) -> int:
+    """Detach and remove it unread; how many records it had that ``ring`` does not have as well."""
+    foreign.detach()
+    both = sum(1 for _ in ring.read())
+    ring.rewind()
+    alone = max(0, foreign.records() - both)
+    foreign.remove()
+    return alone
+
+
+def default_folder(proc: str = "/proc") -> str:
+    """Return the folder on the first bpf file system that is mounted, the usual one preferred."""
+    mounts = bpf_mounts(proc)
+    if not mounts:
+        raise UnsupportedError(f"look for pins: no bpf file system is mounted here: {HOW_TO_MOUNT}")
+    return f"{USUAL_MOUNT if USUAL_MOUNT in mounts else mounts[0]}/{FOLDER}"
+
+
+def bpf_mounts(proc: str = "/proc") -> list[str]:
+    """Return where bpf file systems are mounted; the usual place where /proc does not say."""
+    try:
+        with open(f"{proc}/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.split(" ") for line in file]
+    except OSError:
+        return [USUAL_MOUNT]
+    return [_unescaped(fields[1]) for fields in lines if fields[2] == "bpf"]
+
+
+def _unescaped(path: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
+
+
+def _holder(fd: int, proc: str) -> str:
+    """Who has the lock, by /proc/locks: its pid as seen from here."""
+    status = os.fstat(fd)
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        with open(f"{proc}/locks", encoding="ascii") as file:
+            for line in file:
+                fields = line.split()
+                if "FLOCK" in fields and device in fields:
+                    return f"process {fields[fields.index(device) - 1]}"
+    except (OSError, ValueError):
+        pass
+    return "another process, in another container or not shown by /proc/locks"
+
+
+def _cannot_pin(folder: str, number: int | None, words: str) -> Error:
+    remedies = {
+        errno.EROFS: "mount it writable: mount -o remount,rw " + USUAL_MOUNT,
+        errno.ENOENT: HOW_TO_MOUNT,
+        errno.EINVAL: HOW_TO_MOUNT,
+    }
+    how = remedies.get(number or 0, "run as root")
+    return UnsupportedError(f"pin the hooks in {folder}: {words}: {how}")

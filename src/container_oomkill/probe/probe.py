@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attached programs, and the ring they write to."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .. import libbpf
+from ..errors import BpfError
+from ..incident import wire
+from ..libbpf.btf import struct_layout
+from ..system.closeable import Closeable
+from .checkpoint import Checkpoint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .pins import Generation, Pins
+
+
+class Probe(Closeable):
+    """Programs attached, and the ring they write to. Closeable detaches what is not pinned."""
+
+    def __init__(
+        self,
+        hook: str,
+        maps: libbpf.LoadedObject | Generation,
+        *,
+        links: Sequence[libbpf.Link] = (),
+        looks: bool,
+        types: str,
+    ) -> None:
+        """``maps`` and ``links`` are closed with this; ``looks``: `CANDIDATE_SCAN` is among them.
+
+        ``types``: the file with the kernel's types.
+        """
+        self.hook = hook
+        self._looks = looks
+        self.kernel = os.uname().release
+        self.checkpoint = Checkpoint()
+        self.number = 0  # among the pinned generations; 0: not pinned
+        self._attached_at = time.time()
+        self.older: Sequence[Generation] = ()  # of other versions, to be read before this one
+        self.discarded = 0  # records of another layout, left there by another version
+        self._pins: Pins | None = None
+        self.kills_before: int | None = None  # by the kernel's count, told before this start
+        self.refused: dict[str, BpfError] = {}
+        self._types = types
+        self._tasks: bool | None = None
+        self._maps = maps
+        self._links = list(links)
+        self._attached = True
+        self._ring = libbpf.Ring(maps.map_fd("ring"))
+        self._counters = libbpf.Shared(maps.map_fd("counters"), wire.COUNTERS.size)
+
+    def attached_at(self) -> float:
+        """When it was attached: seconds since the epoch, by the clock of then."""
+        return self._attached_at
+
+    @property
+    def ring(self) -> libbpf.Ring:
+        return self._ring
+
+    @property
+    def attached(self) -> bool:
+        """Whether the programs are in the kernel and on their hooks."""
+        return self._attached
+
+    def features(self) -> dict[str, bool]:
+        """What this hook gives on this kernel, by name; the missing is unknown in a record."""
+        told = self.hook != "raw_tracepoint"
+        return {
+            "oom_control": told,
+            "domain_told": told,
+            "threads": told,
+            "candidates": self._looks,
+            "every_victim": told or self._marks_have_tasks(),
+        }
+
+    def _marks_have_tasks(self) -> bool:
+        """Whether the tracepoint gives the victim itself, not its pid alone; if that is known."""
+        if self._tasks is None:
+            try:
+                with open(self._types, "rb") as file:
+                    _, fields = struct_layout(file.read(), "trace_event_raw_mark_victim")
+            except OSError:  # types in an ELF file, few types, or a file that is gone by now
+                fields = {}
+            self._tasks = "uid" in fields
+        return self._tasks
+
+    def enter_earlier_kills(self, counted: Iterable[tuple[str, int, int]]) -> None:
+        """Tell the raw tracepoint which cgroups had kills before it came, by `kills_by_cgroup`.
+
+        It knows a kill from a mere mark by the cgroup's own count of kills having grown. One may
+        have been counted and not yet marked when the count was read, so these say where they are
+        from: a first mark that finds the very same number is sent as one that may be a kill.
+        """
+        if self.hook == "raw_tracepoint" and isinstance(self._maps, libbpf.LoadedObject):
+            for _, cgroup_id, kills in counted:
+                entered = wire.u64(kills | wire.lib.OOMKILL_ENTERED)
+                self._maps.write_new("kills_seen", wire.u64(cgroup_id), entered)
+
+    def counters(self) -> dict[str, int]:
+        """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""
+        return wire.COUNTERS.unpack(self._counters.read())
+
+    def ring_use(self) -> tuple[int, int]:
+        """Return the bytes that wait in the ring, and its size."""
+        return self._ring.unread(), self._ring.size
+
+    def resume_from(self, pins: Pins, kills: int | None) -> None:
+        """Go on from what is pinned beside this; ``pins`` are closed with it."""
+        self._pins = pins
+        self.older, self.discarded = pins.older(self.number, self._ring, kills)
+        self.checkpoint = pins.checkpoint
+
+    def close(self) -> None:
+        """Detach every program that is not pinned, then free the maps."""
+        self._attached = False
+        while self._links:
+            self._links.pop().close()
+        for each in (self._ring, self._counters, *self.older, self._maps):
+            each.close()
+        if self._pins is not None:
+            self._pins.close()

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a process that has attached, gives it without the rights it needs no more.
+
+Rights belong to threads, and a thread starts with those of the one that made it: `process` comes
+before any other thread does, `this_thread` at the start of one that needs less still. Files that
+are open, and memory that is mapped - the ring, the counters - stay.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+from ._privileges import lib
+
+# Reads the state of containers where it belongs to another user: rootless Podman's in the users'
+# homes; root's, for a process that is not root. include/uapi/linux/capability.h
+CAP_DAC_READ_SEARCH = 1 << 2
+NOT_HERE = (errno.ENOSYS, errno.EINVAL)  # a kernel without seccomp
+
+
+def drop_process() -> None:
+    """Keep CAP_DAC_READ_SEARCH alone, if it is held, and deny system calls never needed again.
+
+    privileges.c has the list. Raises `OSError` if the kernel refuses, which it has no reason to.
+    """
+    _check(lib.privileges_keep(CAP_DAC_READ_SEARCH), "drop the capabilities")
+    _check(lib.privileges_no_new(), "set no_new_privs")
+    refused = lib.privileges_deny_system_calls()
+    if -refused in NOT_HERE:
+        words = "container-oomkill: this kernel has no seccomp: system calls are not filtered"
+        print(words, file=sys.stderr)  # noqa: T201 - the user's line
+    else:
+        _check(refused, "filter the system calls")
+
+
+def drop_thread() -> None:
+    """Keep no capability: for a thread that talks to the network."""
+    _check(lib.privileges_keep(0), "drop the capabilities")
+
+
+def spare_from_oom(score: int, *, proc: str = "/proc") -> None:
+    """Have the OOM killer choose others first; lowers oom_score_adj where it may, never raises it.
+
+    ``score``: -1000 (never) to 1000. Needs CAP_SYS_RESOURCE.
+    """
+    path = f"{proc}/self/oom_score_adj"
+    try:
+        with open(path, "r+", encoding="ascii") as file:
+            if int(file.read()) > score:
+                file.seek(0)
+                file.write(str(score))
+    except (OSError, ValueError):
+        return  # a container's: whoever starts it says it better
+
+
+def _check(result: int, action: str) -> None:
+    if result < 0:
+        raise OSError(-result, f"{action}: {os.strerror(-result).lower()}")

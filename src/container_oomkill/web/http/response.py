@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a status and a body, gives the bytes of an HTTP answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from .request import HttpError, Request
+
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+EVENTS = "text/event-stream"
+
+# What every answer has, unless it brings its own.
+DEFAULTS = (
+    ("Cache-Control", "no-store"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'",
+    ),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
+
+
+@dataclass(slots=True)
+class Response:
+    """``body``: whole as bytes, else in pieces that are made as the client takes them.
+
+    None among the pieces of a stream: there is nothing for now, go on at the next one.
+    """
+
+    status: int
+    body: bytes | Iterator[bytes] | Iterator[bytes | None]
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    heavy: bool = False  # one of those the server gives only so many of at once
+    stream: bool = False  # has no end; of these too the server gives only so many
+
+
+def text(status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    return Response(status, f"{message}\n".encode(), [("Content-Type", TEXT), *headers])
+
+
+def of_error(error: HttpError) -> Response:
+    return text(error.status, error.message, error.headers)
+
+
+def encode(
+    response: Response, request: Request | None, *, keep_alive: bool
+) -> Iterator[bytes | None]:
+    """Yield the head and the body as they go over the wire; ``request`` None: it was malformed."""
+    chunked = not isinstance(response.body, bytes) and request is not None and request.chunks
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+    own = {name for name, _ in response.headers}
+    for name, value in (*response.headers, *(each for each in DEFAULTS if each[0] not in own)):
+        lines.append(f"{name}: {value}")
+    if isinstance(response.body, bytes):
+        # Of 304 it would be the length of what the client has.
+        if response.status != HTTPStatus.NOT_MODIFIED:
+            lines.append(f"Content-Length: {len(response.body)}")
+    elif chunked:
+        lines.append("Transfer-Encoding: chunked")
+    lines.append("Connection: keep-alive" if keep_alive else "Connection: close")
+    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    if request is not None and request.method == "HEAD":
+        yield head
+    elif isinstance(response.body, bytes):
+        yield head + response.body
+    else:
+        yield head
+        for piece in response.body:
+            if piece is None:
+                yield None
+            elif piece:  # an empty chunk would end the body
+                yield b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
+        if chunked:
+            yield b"0\r\n\r\n"

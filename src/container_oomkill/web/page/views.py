@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a request for a page, gives the answer: overview, one incident, the news."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from ...metrics.exposition import gzip, gzip_accepted
+from ..http.request import Request
+from ..http.response import EVENTS, HTML, JSON, Response, text
+from .assets import Assets
+from .detail import detail
+from .docs import docs, read
+from .filters import Filter, parse_page
+from .layout import PageContext, problem
+from .overview import overview
+
+if TYPE_CHECKING:
+    from htpy import Element
+
+    from ...history.history import History
+    from ...incident.model import Incident
+    from ...metrics.table import Facts
+
+INCIDENTS = "/incidents/"
+DOCS = "/docs/"
+PIECE = 16384  # characters
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        *(f"{kind}-src 'self'" for kind in ("style", "script", "img", "connect")),
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+
+
+class Site:
+    """``render``: an incident as JSON; ``not_ready``: why nothing is recorded, or None."""
+
+    def __init__(
+        self,
+        *,
+        history: History,
+        facts: Callable[[], Facts],
+        render: Callable[[Incident], str],
+        not_ready: Callable[[], str | None],
+        node: str,
+        home: str,
+        telemetry_path: str,
+        watched_since: float,
+        wall: Callable[[], float],
+    ) -> None:
+        self._history = history
+        self._facts = facts
+        self._render = render
+        self._not_ready = not_ready
+        self._node = node
+        self._home = home
+        self._telemetry_path = telemetry_path
+        self._watched_since = watched_since
+        self._wall = wall
+        self.assets = Assets()
+
+    def overview(self, request: Request) -> Response:
+        try:
+            wanted, number = Filter.parse(request.query), parse_page(request.query)
+        except ValueError as error:
+            return self._page(request, 400, problem(400, str(error), self._around()))
+        incidents = self._history.newest_first()
+        return self._page(request, 200, overview(incidents, wanted, number, self._around()))
+
+    def incident(self, request: Request) -> Response:
+        """/incidents/ID, and /incidents/ID.json: its record."""
+        wanted = request.path.removeprefix(INCIDENTS)
+        id_ = wanted.removesuffix(".json")
+        found = next((each for each in self._history.newest_first() if each.id == id_), None)
+        if found is None:
+            words = "No such incident is kept: only the latest are."
+            if wanted != id_:
+                return text(404, words)
+            return self._page(request, 404, problem(404, words, self._around()))
+        record = self._render(found)
+        if wanted != id_:
+            return Response(200, record.rstrip("\n").encode() + b"\n", [("Content-Type", JSON)])
+        return self._page(request, 200, detail(found, record, self._around()))
+
+    def docs(self, request: Request) -> Response:
+        found = read(request.path.removeprefix(DOCS))
+        if found is None:
+            return text(404, "not found")
+        return self._page(request, 200, docs(found, self._around()))
+
+    def events(self, request: Request) -> Response:
+        """Say that there is a new incident, whenever there is one, and nothing more of it."""
+        seen = request.header("last-event-id") or request.query.get("after", self._newest())
+        return Response(
+            200,
+            _news(self._newest, seen),
+            [("Content-Type", EVENTS), ("X-Accel-Buffering", "no")],
+            stream=request.method == "GET",
+        )
+
+    def _newest(self) -> str:
+        newest = self._history.newest()
+        return newest.id if newest else ""
+
+    def _around(self) -> PageContext:
+        return PageContext(
+            home=self._home,
+            telemetry_path=self._telemetry_path,
+            style=self.assets.path("page.css"),
+            script=self.assets.path("page.js"),
+            icon=self.assets.path("icon.svg"),
+            node=self._node,
+            facts=self._facts(),
+            not_ready=self._not_ready(),
+            watched_since=self._watched_since,
+            kept_since=self._history.kept_since(),
+            now=self._wall(),
+            newest=self._newest(),
+        )
+
+    def _page(self, request: Request, status: int, page: Element) -> Response:
+        headers = [
+            ("Content-Type", HTML),
+            ("Content-Security-Policy", POLICY),
+            ("Vary", "Accept-Encoding"),
+        ]
+        pieces = _pieces(page)
+        if gzip_accepted(request.header("accept-encoding")):
+            headers.append(("Content-Encoding", "gzip"))
+            pieces = gzip(pieces)
+        return Response(status, pieces, headers)
+
+
+def _pieces(page: Element) -> Iterator[bytes]:
+    """Put the page's many small chunks together to what is worth a write."""
+    chunks: list[str] = []
+    size = 0
+    for chunk in page.iter_chunks():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size >= PIECE:
+            yield "".join(chunks).encode("utf-8", "replace")
+            chunks, size = [], 0
+    yield "".join(chunks).encode("utf-8", "replace")
+
+
+def _news(newest: Callable[[], str], seen: str) -> Iterator[bytes | None]:
+    """Give server-sent events; None: nothing new for now."""
+    yield b"retry: 2000\n\n"
+    while True:
+        if (latest := newest()) == seen:
+            yield None
+            if newest() == seen:
+                yield b": nothing new\n\n"
+        else:
+            seen = latest
+            yield f"id: {latest}\nevent: incident\ndata: {latest}\n\n".encode()

@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`container-oomkill show`: the list, the picture, and where the incidents come from."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container_oomkill.cli import exporter_client
+from container_oomkill.cli.show import find, show_incidents
+from container_oomkill.errors import Error, RecordError, UsageError
+from container_oomkill.exporter.exporter import Exporter, ExporterSettings
+from container_oomkill.incident.model import Container, Domain, Incident, Oom, Stat, Trigger, Victim
+from container_oomkill.sinks import json_lines
+from container_oomkill.sinks.bar import Place, cells, parts
+from container_oomkill.sinks.printable import width
+from container_oomkill.web.http.auth import ROUNDS_MIN, PasswordHash
+
+from ..support.incidents import MIB, FakeProbe, container, incident, victim
+from ..web.http.test_tls import make_certificate
+
+COMMAND = [sys.executable, "-m", "container_oomkill", "show"]
+UNKNOWN = incident(
+    scope=None,
+    container=Container(),
+    domain=None,
+    oom=Oom(),
+    trigger=Trigger(),
+    victims=(Victim(tid=5),),
+    candidates=None,
+)
+
+
+def shown(*incidents: Incident, wanted: str | None = None, encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    show_incidents(incidents, stream, wanted=wanted, colour="auto")
+    return raw.getvalue().decode(encoding)
+
+
+def one(given: Incident, **options: Any) -> str:
+    return shown(given, wanted=given.id, **options)
+
+
+def run(*arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=stdin,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_list_is_newest_first_and_says_what_there_is() -> None:
+    lines = shown(incident(1), incident(2, verdict="because", scope="pod")).splitlines()
+    assert lines[0].split() == ["id", "when", "container", "scope", "limit", "verdict"]
+    assert [line.split()[0] for line in lines[1:]] == ["12a05f200-2", "12a05f200-1"]
+    assert lines[1].endswith("shop/cart-7d9f4/app  pod        128.0 MiB  because")
+    assert shown() == "no incidents\n"
+
+
+def test_an_id_is_known_by_its_start() -> None:
+    two = [incident(1), incident(12)]
+    assert find(two, "12a05f200-12") is two[1]
+    assert find(two, "12a05f200-1") is two[0]  # exactly, though both start so
+    for wanted, words in (("12a", "2 incidents start with 12a: 12a05f200-1,"), ("7", "no inc")):
+        with pytest.raises(UsageError, match=words):
+            find(two, wanted)
+    with pytest.raises(UsageError, match="no incident"):
+        find(two, "")
+
+
+def test_the_picture_has_everything() -> None:
+    text = one(incident(verdict="the verdict"))
+    assert text.startswith("OOM  shop/cart-7d9f4/app  limit 128.0 MiB reached (its own)\n")
+    assert "id 12a05f200-1  node node-1  by fentry" in text
+    assert "\nthe verdict\n" in text
+    assert "█ anon 124.0 MiB  ▓ file 0.8 MiB  ▒ shmem 0.2 MiB  ▚ kernel 3.0 MiB\n" in text
+    assert re.search(r"^anon +124\.0 +124\.0$", text, re.MULTILINE)
+    assert re.search(r"^killed +4711 +python3 +125\.0 +0\.0 +33927 +-3 +3\.2 s$", text, re.M)
+    assert re.search(r"^also +4699 +sh +0\.4 +0 +-997$", text, re.MULTILINE)
+    assert "asked    gunicorn [4712]  order 0  gfp 0xcc0 GFP_KERNEL\n" in text
+    assert "   docs/verdicts.md#own-limit\n" in text
+    assert "\033" not in text
+
+
+def test_a_pods_limit_puts_three_side_by_side() -> None:
+    pod = Domain(cgroup="/pod", cgroup_id=1, usage_bytes=512 * MIB, limit_bytes=512 * MIB)
+    text = one(incident(domain=pod, victims=(victim(usage_bytes=80 * MIB, stat=Stat()),)))
+    assert re.search(r"^usage +512\.0 +80\.0 +125\.0$", text, re.MULTILINE)
+    assert "limit of   /pod\n" in text
+
+
+def test_what_is_unknown_is_left_out() -> None:
+    text = one(UNKNOWN)
+    assert "0.0" not in text
+    assert "None" not in text
+    assert "memory " not in text
+    assert "next" not in text
+
+
+def test_a_stream_without_blocks_gets_ascii() -> None:
+    text = one(incident(), encoding="ascii")
+    assert "# anon 124.0 MiB  = file 0.8 MiB" in text
+    assert re.search(r"^memory   #+=?", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m<script>", "\u202eevil", "漢" * 5000, "a\nb"])
+def test_no_name_harms(name: str) -> None:
+    hostile = incident(
+        container=container(name, namespace=name, pod=name),
+        victims=(victim(command=name, cgroup="/" + name),),
+        verdict=name,
+        node=name,
+    )
+    for text in (shown(hostile), one(hostile)):
+        assert all(line.isprintable() for line in text.splitlines())
+    assert max(map(width, one(hostile).splitlines())) <= 100
+
+
+def test_many_tasks_are_counted() -> None:
+    text = one(incident(victims=tuple(victim(pid=n) for n in range(1, 31))))
+    assert "\nand 12 more\n" in text
+
+
+def place(usage: int | None, limit: int | None, **stat: Any) -> Place:
+    return Place("/a", usage, limit, Stat(**stat))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (place(100, 120, anon_bytes=60), {"anon": 60, "other": 40, "free": 20}),
+        (
+            place(100, 100, anon_bytes=60, file_bytes=40, shmem_bytes=30),
+            {"anon": 60, "file": 10, "shmem": 30},
+        ),
+        (place(100, None), {"other": 100}),
+        (place(None, 100, kernel_bytes=5, sock_bytes=1), {"kernel": 5, "sockets": 1, "free": 94}),
+        (place(100, 50, anon_bytes=110), {"anon": 110}),  # not read at the same instant
+        (place(None, None), {}),
+    ],
+)
+def test_the_bars_parts_add_up(given: Place, expected: dict[str, int]) -> None:
+    assert parts(given) == expected
+
+
+@pytest.mark.parametrize("columns", [1, 7, 60, 111])
+def test_the_bar_is_as_wide_as_it_should_be(columns: int) -> None:
+    sizes = {"anon": 124 * MIB, "file": MIB // 3, "kernel": 3 * MIB, "free": 1}
+    assert sum(cells(sizes, columns).values()) == columns
+    assert cells({"anon": 1, "free": 1}, 10) == {"anon": 5, "free": 5}
+    assert cells({}, 10) == {}
+
+
+def on_terminal(columns: int, *arguments: str, **environ: str) -> str:
+    """What it writes to a terminal of that width."""
+    ours, its = pty.openpty()
+    try:
+        os.set_blocking(ours, True)
+        termios.tcsetwinsize(its, (24, columns))
+        env = {"PATH": os.environ["PATH"], "TERM": "xterm", "LC_ALL": "C.UTF-8"} | environ
+        with subprocess.Popen([*COMMAND, *arguments], stdout=its, env=env) as process:
+            os.close(its)
+            its = -1
+            written = b""
+            while True:
+                try:
+                    written += os.read(ours, 65536)
+                except OSError:  # nobody has the other end any more
+                    break
+            assert process.wait(60) == 0
+    finally:
+        os.close(ours)
+        if its >= 0:
+            os.close(its)
+    return written.decode()
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    path = tmp_path / "kills"
+    path.write_text("".join(json_lines.render(incident(n)) + "\n" for n in (1, 2)))
+    return str(path)
+
+
+def test_a_terminal_is_filled_and_not_overrun(recording: str) -> None:
+    for columns in (60, 80, 110):
+        for wanted in ([], ["12a05f200-2"]):
+            text = on_terminal(columns, "--from", recording, *wanted, NO_COLOR="1")
+            assert "\033" not in text
+            widths = [width(line) for line in text.splitlines()]
+            assert max(widths) <= columns
+            assert columns in widths or not wanted  # by the bar
+    assert "\033[1;31mOOM" in on_terminal(80, "--from", recording, "12a05f200-2")
+
+
+def test_from_a_file_and_standard_input(recording: str) -> None:
+    listed = run("--from", recording)
+    assert (listed.returncode, listed.stdout.count("\n")) == (0, 3)
+    assert run("--from", "-", stdin=Path(recording).read_text()).stdout == listed.stdout
+    assert run(CONTAINER_OOMKILL_FROM=recording).stdout == listed.stdout
+    for arguments, status, words in (
+        (("--from", "/nowhere"), 2, "read the recording /nowhere"),
+        (("--from", recording, "nothing"), 2, "no incident nothing"),
+        (("--from", "-"), 0, ""),
+    ):
+        done = run(*arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (status, bool(words))
+        assert words in done.stderr
+
+
+def test_what_is_before_a_broken_line_is_shown_all_the_same(recording: str) -> None:
+    whole = run("--from", recording).stdout
+    with Path(recording).open("a") as file:
+        file.write(json_lines.render(incident(3))[:500])  # as a full disk leaves it
+    done = run("--from", recording)
+    assert (done.returncode, done.stdout) == (1, whole)
+    assert "line 3: not JSON" in done.stderr
+    assert done.stderr.endswith(", and the line is cut\n")
+    done = run("--from", recording, incident(2).id)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stdout.startswith("OOM  ")
+    Path(recording).write_bytes(bytes(100))
+    done = run("--from", recording)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@contextmanager
+def serving(**settings: Any) -> Iterator[str]:
+    """A running exporter that has two incidents; its HOST:PORT."""
+    made = Exporter(
+        ExporterSettings(listen_addresses=("127.0.0.1:0",), **settings),
+        FakeProbe(),
+        version="1.2.3",
+        render=json_lines.render,
+    )
+    with made as exporter:
+        exporter.start()
+        exporter.sink(incident(1))
+        exporter.sink(incident(2))
+        yield f"127.0.0.1:{exporter.addresses[0].port}"
+
+
+def test_a_running_exporter() -> None:
+    with serving() as address:
+        assert exporter_client.Exporter(f"http://{address}/").incidents() == [
+            incident(2),
+            incident(1),
+        ]
+        done = run("--url", f"http://{address}", "12a05f200-1")
+        assert done.stdout.startswith("OOM  shop/cart-7d9f4/app")
+
+
+def test_an_exporter_that_asks_who_you_are(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text(
+        f"human:{PasswordHash.of('päss:word'.encode(), rounds=ROUNDS_MIN)}\n"
+    )
+    (tmp_path / "password").write_text("päss:word\n")
+    (tmp_path / "wrong").write_text("x")
+    with serving(basic_auth_file=str(tmp_path / "users")) as address:
+        asker = exporter_client.Exporter(
+            f"http://{address}", user="human", password_file=str(tmp_path / "password")
+        )
+        assert len(asker.incidents()) == 2
+        for wrong in (
+            replace(asker, user=None),
+            replace(asker, password_file=str(tmp_path / "wrong")),
+        ):
+            with pytest.raises(Error, match="401 unauthorized: give --user and --password-file"):
+                wrong.incidents()
+
+
+def test_an_exporter_that_speaks_tls(tmp_path: Path) -> None:
+    for name, ca in (("ca", None), ("server", None), ("client", "ca")):
+        make_certificate(tmp_path, name, ca=ca)
+    files = {name: str(tmp_path / name) for name in ("server.pem", "server.key", "ca.pem")}
+    with serving(
+        tls_cert_file=files["server.pem"],
+        tls_key_file=files["server.key"],
+        tls_client_ca_file=files["ca.pem"],
+    ) as address:
+        asker = exporter_client.Exporter(
+            f"https://{address}",
+            ca_file=files["server.pem"],
+            cert_file=str(tmp_path / "client.pem"),
+            key_file=str(tmp_path / "client.key"),
+        )
+        assert len(asker.incidents()) == 2
+        with pytest.raises(Error, match=f"ask https://{address}: "):
+            replace(asker, cert_file=None).incidents()
+        with pytest.raises(Error, match="certificate verify failed"):
+            replace(asker, ca_file=None).incidents()
+        with pytest.raises(UsageError, match=r"read .*server\.pem, /nowhere: no such file"):
+            replace(asker, cert_file="/nowhere", key_file=None).incidents()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ftp://a", "expected http://HOST:PORT or https://HOST:PORT"),
+        ("localhost:9262", "expected http"),
+        ("http://", "expected http"),
+        ("http://a:99999", "Port out of range"),
+        ("http://user:secret@a", "by --user and --password-file"),
+        ("http://127.0.0.1:1/ä", "can't encode"),
+        ("http://a..b:9262", "label empty"),
+    ],
+)
+def test_an_address_of_no_use(url: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        exporter_client.Exporter(url).incidents()
+
+
+def test_a_password_without_a_file() -> None:
+    with pytest.raises(UsageError, match="--user needs --password-file"):
+        exporter_client.Exporter("http://127.0.0.1:1", user="me").incidents()
+    with pytest.raises(UsageError, match="read /nowhere"):
+        exporter_client.Exporter(
+            "http://127.0.0.1:1", user="me", password_file="/nowhere"
+        ).incidents()
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """Somebody else, who says this and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            asking, _ = listening.accept()
+            with asking:
+                asking.recv(65536)
+                asking.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+OK = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (b"", Error, "is the exporter there"),
+        (b"SSH-2.0-OpenSSH\r\n", Error, "is the exporter there"),
+        (b"HTTP/1.0 404 Not Found\r\n\r\n", Error, "404 not found: is this the exporter's --url"),
+        (b"HTTP/1.0 500 Oh\r\n\r\n", Error, "500 oh: see its log"),
+        (OK + b"<html>", RecordError, "no list of incidents in JSON"),
+        (OK + b"[]", RecordError, "no list of incidents"),
+        (OK + b'{"incidents": 1}', RecordError, "incidents: expected a list"),
+        (OK + b'{"incidents": [{"schema": 2}]}', RecordError, "schema: expected 1, found 2"),
+        (OK + b"[" * 100_000, RecordError, "no list of incidents"),
+    ],
+)
+def test_somebody_else_answers(answer: bytes, kind: type[Error], words: str) -> None:
+    with answering(answer) as url, pytest.raises(kind, match=words):
+        exporter_client.Exporter(url).incidents()
+
+
+def test_nobody_answers_and_it_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    done = run("--url", url)
+    words = f"container-oomkill: ask {url}: connection refused: is the exporter there?\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", words)
+
+
+def test_an_answer_is_read_as_the_exporter_writes_it() -> None:
+    records = ",".join(json_lines.render(each) for each in (incident(1), UNKNOWN))
+    assert json.loads(f"[{records}]")[1]["domain"] is None
+    with answering(OK + f'{{"incidents": [{records}]}}'.encode()) as url:
+        assert exporter_client.Exporter(url).incidents() == [incident(1), UNKNOWN]
+
+
+def test_a_command_line_is_shown_whole_and_harmless() -> None:
+    words = [f"--option={number}" for number in range(60)]
+    given = incident(victims=(victim(cmdline="app '\x1b[2J' " + " ".join(words)),))
+    text = shown(given, wanted=given.id)
+    assert "cmdline  app '\\x1b[2J' --option=0" in text
+    assert [word for word in text.split() if word.startswith("--option=")] == words
+    assert "cmdline" not in shown(incident(), wanted=incident().id)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chart renders what kustomize does; values that make no sense are refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tarfile
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from container_oomkill import __version__
+
+from ..support.manifests import (
+    CHART,
+    DEPLOY,
+    NAME,
+    OLDEST,
+    OVERLAYS,
+    Manifest,
+    charted,
+    container,
+    environment,
+    kustomized,
+    objects,
+    one,
+    pod,
+    run,
+    template,
+    tool,
+    unfolded,
+)
+
+HELMS_OWN = {
+    "helm.sh/chart",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/version",
+}
+
+
+def comparable(manifests: list[Manifest]) -> dict[tuple[str, str], Manifest]:
+    """By kind and name; without what only helm says, nor the order of the environment."""
+    found = {}
+    for each in copy.deepcopy(manifests):
+        labels = each["metadata"].get("labels", {})
+        each["metadata"]["labels"] = {k: v for k, v in labels.items() if k not in HELMS_OWN}
+        if each["kind"] == "PrometheusRule":
+            each["spec"] = unfolded(each["spec"])
+        if each["kind"] == "DaemonSet":
+            for one_container in each["spec"]["template"]["spec"]["containers"]:
+                one_container["env"].sort(key=lambda variable: variable["name"])
+        found[each["kind"], each["metadata"]["name"]] = each
+    assert len(found) == len(manifests)
+    return found
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_it_is_the_same_as_kustomize(overlay: str) -> None:
+    """Object by object; helm itself makes the namespace, and its labels are in the notes."""
+    ours = comparable(kustomized(overlay))
+    assert ours.pop(("Namespace", NAME))
+    theirs = comparable(charted("--values", str(CHART / "ci" / f"{overlay}-values.yaml")))
+    assert theirs.keys() == ours.keys()
+    for key, manifest in ours.items():
+        assert theirs[key] == manifest
+
+
+def test_every_values_file_has_its_overlay() -> None:
+    assert sorted(path.name for path in (CHART / "ci").iterdir()) == sorted(
+        f"{overlay}-values.yaml" for overlay in OVERLAYS
+    )
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_lint(overlay: str) -> None:
+    values = str(CHART / "ci" / f"{overlay}-values.yaml")
+    done = run(tool("helm"), "lint", "--strict", str(CHART), "--values", values)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_versions() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_another_release_and_namespace() -> None:
+    """Whoever refers to another object uses its name."""
+    manifests = charted(
+        "--values", str(CHART / "ci/kubernetes-values.yaml"), release="kills", namespace="ops"
+    )
+    name = "kills-container-oomkill"
+    assert {each["metadata"]["name"] for each in manifests} == {name}
+    assert pod(manifests)["serviceAccountName"] == name
+    binding = one(manifests, "ClusterRoleBinding")
+    assert binding["roleRef"]["name"] == name
+    (subject,) = binding["subjects"]
+    assert (subject["name"], subject["namespace"]) == (name, "ops")
+    selector = one(manifests, "DaemonSet")["spec"]["selector"]["matchLabels"]
+    labels = one(manifests, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    assert selector.items() <= labels.items()
+
+
+def test_values_arrive(tmp_path: Path) -> None:
+    values = {
+        "image": {"repository": "registry.example/oomkill", "tag": "1.2", "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "pull"}],
+        "options": {"WEB_MAX_REQUESTS": "16"},
+        "podMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "stack"}},
+        "prometheusRule": {"enabled": True, "labels": {"release": "stack"}},
+        "podLabels": {"team": "ops"},
+        "podAnnotations": {"note": "x"},
+        "affinity": {"nodeAffinity": {}},
+        "networkPolicy": {"enabled": False},
+        "priorityClassName": "",
+    }
+    path = tmp_path / "values.json"
+    path.write_text(json.dumps(values))
+    manifests = charted("--values", str(path))
+    only, spec = container(manifests), pod(manifests)
+    assert only["image"] == "registry.example/oomkill:1.2"
+    assert only["imagePullPolicy"] == "Always"
+    assert spec["imagePullSecrets"] == [{"name": "pull"}]
+    assert environment(manifests)["CONTAINER_OOMKILL_WEB_MAX_REQUESTS"] == "16"
+    for kind in ("PodMonitor", "PrometheusRule"):
+        assert one(manifests, kind)["metadata"]["labels"]["release"] == "stack"
+    monitor = one(manifests, "PodMonitor")["spec"]
+    assert monitor["podMetricsEndpoints"][0]["interval"] == "1m"
+    metadata = one(manifests, "DaemonSet")["spec"]["template"]["metadata"]
+    assert metadata["labels"] == {"team": "ops", "app.kubernetes.io/name": NAME}
+    assert metadata["annotations"]["note"] == "x"
+    assert spec["affinity"] == {"nodeAffinity": {}}
+    assert "priorityClassName" not in spec
+    assert "NetworkPolicy" not in {each["kind"] for each in manifests}
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("image.repo=x", "repo"),
+        ("hostFolders[0].path=run", "path"),
+        ("capabilities={ALL}", "capabilities"),
+        ("kubernetes.events=true", "kubernetes"),
+        ("options.WEB_MAX_REQUESTS=16", "options"),
+        ("options.CONTAINER_OOMKILL_NODE=x", "invalid propertyName"),
+        ("maxUnavailable=0%", "maxUnavailable"),
+        ("podMonitor.interval=soon", "interval"),
+        ("privileged=true", "privileged"),
+    ],
+)
+def test_values_that_make_no_sense(setting: str, named: str) -> None:
+    done = template("--set", setting)
+    assert done.returncode != 0
+    assert "values don't meet the specifications of the schema" in done.stderr
+    assert named in done.stderr
+
+
+def test_notes(tmp_path: Path) -> None:
+    """They say how to see what is wrong, and what the namespace needs.
+
+    helm shows them when it installs, for which there is no cluster here: as an object instead.
+    """
+    chart = tmp_path / NAME
+    shutil.copytree(CHART, chart)
+    notes = (chart / "templates" / "NOTES.txt").read_text(encoding="utf-8")
+    head = "apiVersion: v1\nkind: Notes\ntext: |\n"
+    (chart / "templates" / "notes.yaml").write_text(head + textwrap.indent(notes, "  "))
+    done = run(
+        *(tool("helm"), "template", NAME, str(chart), "--namespace", "ops"),
+        *("--kube-version", OLDEST, "--show-only", "templates/notes.yaml"),
+    )
+    assert done.returncode == 0, done.stderr
+    text = one(objects(done.stdout), "Notes")["text"]
+    assert "kubectl -n ops rollout status daemonset/container-oomkill" in text
+    assert "kubectl label namespace ops pod-security.kubernetes.io/enforce=privileged" in text
+
+
+def test_the_package_is_whole(tmp_path: Path) -> None:
+    """Rules and dashboard are links in the tree, and files in the package."""
+    done = run(tool("helm"), "package", str(CHART), "--destination", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(tmp_path / f"{NAME}-{__version__}.tgz") as package:
+        for inside, source in (
+            ("rules.yml", "prometheus/rules/container-oomkill.yml"),
+            ("dashboard.json", "grafana/dashboards/container-oomkill.json"),
+        ):
+            member = package.extractfile(f"{NAME}/files/{inside}")
+            assert member is not None
+            assert member.read() == (DEPLOY / source).read_bytes()
+        names = package.getnames()
+    assert not any("/ci/" in name for name in names)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""deploy/kubernetes: valid for the oldest and the newest Kubernetes, and no more than is needed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from container_oomkill import __version__
+from container_oomkill.cli.options import PREFIX, build_parser
+from container_oomkill.exporter.settings import LISTEN_ADDRESS, OWN_PATHS
+from container_oomkill.identity.runtimes import docker, oci
+from container_oomkill.kubernetes.events import PATIENCE_SECONDS
+
+from ..support.manifests import (
+    DEPLOY,
+    KUBERNETES,
+    NAME,
+    NEWEST,
+    OLDEST,
+    OVERLAYS,
+    Manifest,
+    container,
+    environment,
+    kustomized,
+    one,
+    pod,
+    run,
+    unfolded,
+)
+from ..support.prometheus import RULES
+
+# Of these, kubernetes-validate has no schema.
+CUSTOM = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints"}
+OF_THE_CLUSTER = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "Namespace",
+    "SecurityContextConstraints",
+}
+API = {"kubernetes", "restricted"}  # overlays that ask Kubernetes' API
+RULE_OBJECT = KUBERNETES / "components" / "prometheus-operator" / "prometheusrule.yaml"
+PINS = "/sys/fs/bpf/container-oomkill"
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def manifests(overlay: str) -> list[Manifest]:
+    return kustomized(overlay)
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_schema(manifests: list[Manifest], version: str) -> None:
+    """Strictly: a field that Kubernetes does not know is an error."""
+    for each in manifests:
+        if each["kind"] not in CUSTOM:
+            kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_the_newest_is_the_newest() -> None:
+    assert kubernetes_validate.latest_version() == NEWEST
+
+
+def test_an_unknown_field_would_be_found() -> None:
+    wrong = json.loads(json.dumps(one(kustomized("standard"), "DaemonSet")))
+    wrong["spec"]["template"]["spec"]["containers"][0]["readinessprobe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, NEWEST, strict=True)
+
+
+def test_everything_is_labelled_and_in_the_namespace(manifests: list[Manifest]) -> None:
+    for each in manifests:
+        assert each["metadata"]["labels"]["app.kubernetes.io/name"] == NAME
+        inside = each["metadata"].get("namespace")
+        assert inside == (None if each["kind"] in OF_THE_CLUSTER else NAME), each["kind"]
+
+
+def test_selectors_find_the_pods(manifests: list[Manifest]) -> None:
+    labels = one(manifests, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    wanted = {"app.kubernetes.io/name": NAME}
+    assert wanted.items() <= labels.items()
+    for each in manifests:
+        spec = each.get("spec", {})
+        if each["kind"] in ("DaemonSet", "PodMonitor"):
+            assert spec["selector"]["matchLabels"] == wanted
+        elif each["kind"] == "Service":
+            assert spec["selector"] == wanted
+        elif each["kind"] == "NetworkPolicy":
+            assert spec["podSelector"]["matchLabels"] == wanted
+            assert spec["ingress"][0]["from"][0]["podSelector"]["matchLabels"] != wanted
+
+
+def test_nothing_is_privileged(overlay: str, manifests: list[Manifest]) -> None:
+    spec, only = pod(manifests), container(manifests)
+    context = only["securityContext"]
+    assert {"hostPID", "hostIPC", "hostNetwork", "initContainers"}.isdisjoint(spec)
+    assert "privileged" not in context
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["capabilities"]["drop"] == ["ALL"]
+    added = {"legacy": ["SYS_ADMIN", "SYS_RESOURCE"]}.get(overlay, ["BPF", "PERFMON"])
+    assert context["capabilities"]["add"] == added
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_what_is_mounted(overlay: str, manifests: list[Manifest]) -> None:
+    """Only where names are looked for by default, read-only; every volume is used."""
+    spec, only = pod(manifests), container(manifests)
+    volumes = {each["name"]: each["hostPath"] for each in spec.get("volumes", [])}
+    mounts = {each["name"]: each for each in only.get("volumeMounts", [])}
+    assert volumes.keys() == mounts.keys()
+    known = {*oci.CONTAINERD_FOLDERS, *oci.CRIO_FOLDERS, *docker.FOLDERS}
+    for name, mount in mounts.items():
+        if name == "pins":
+            assert overlay == "pins"
+            assert (volumes[name]["path"], mount["mountPath"]) == (PINS, "/sys/fs/bpf")
+        else:
+            assert mount["mountPath"] == volumes[name]["path"]
+            assert mount["mountPath"] in known
+            assert mount["readOnly"] is True
+            assert mount["mountPropagation"] == "HostToContainer"
+        # A folder that is made must be gone with the next boot.
+        if volumes[name]["type"] == "DirectoryOrCreate":
+            assert volumes[name]["path"].startswith(("/run/", "/sys/fs/bpf/"))
+    assert bool(mounts) == (overlay != "restricted")
+
+
+def test_a_token_only_for_who_asks_the_api(overlay: str, manifests: list[Manifest]) -> None:
+    asks = overlay in API
+    assert pod(manifests)["automountServiceAccountToken"] is asks
+    assert one(manifests, "ServiceAccount")["automountServiceAccountToken"] is False
+    roles = [each for each in manifests if each["kind"] == "ClusterRole"]
+    assert len(roles) == asks
+    policy = one(manifests, "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert bool(policy["egress"]) == asks
+
+
+def test_rights_at_the_api() -> None:
+    names = [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"]},
+    ]
+    events = {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}
+    assert one(kustomized("restricted"), "ClusterRole")["rules"] == names
+    assert one(kustomized("kubernetes"), "ClusterRole")["rules"] == [*names, events]
+    assert f"{PREFIX}KUBERNETES_EVENTS" in environment(kustomized("kubernetes"))
+    assert f"{PREFIX}KUBERNETES_EVENTS" not in environment(kustomized("restricted"))
+
+
+def test_pod_security() -> None:
+    labels = one(kustomized("standard"), "Namespace")["metadata"]["labels"]
+    levels = {f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn")}
+    assert {labels[each] for each in levels} == {"privileged"}
+
+
+def test_the_options_exist(manifests: list[Manifest]) -> None:
+    _, parser = build_parser("exporter")
+    assert parser is not None
+    known = {
+        PREFIX + option[2:].replace("-", "_").replace(".", "_").upper()
+        for action in parser._actions
+        for option in action.option_strings
+    }
+    given = {each for each in environment(manifests) if each.startswith(PREFIX)}
+    assert given
+    assert given <= known
+
+
+def test_ports_paths_and_versions(manifests: list[Manifest]) -> None:
+    only = container(manifests)
+    asks = "CONTAINER_OOMKILL_KUBERNETES" in {each["name"] for each in only["env"]}
+    flavour = "-full" if asks else ""  # the client is in that one alone
+    assert only["image"] == f"container-oomkill-exporter{flavour}:{__version__}"
+    (port,) = only["ports"]
+    assert f":{port['containerPort']}" == LISTEN_ADDRESS
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert only[probe]["httpGet"]["path"] in OWN_PATHS
+        assert only[probe]["httpGet"]["port"] == port["name"]
+    (offered,) = one(manifests, "Service")["spec"]["ports"]
+    assert (offered["port"], offered["targetPort"]) == (port["containerPort"], port["name"])
+
+
+def test_it_is_on_every_node_and_small(manifests: list[Manifest]) -> None:
+    spec, resources = pod(manifests), container(manifests)["resources"]
+    assert spec["tolerations"] == [{"operator": "Exists"}]
+    assert spec["priorityClassName"] == "system-node-critical"
+    assert resources["limits"] == {"memory": "64Mi"}
+    update = one(manifests, "DaemonSet")["spec"]["updateStrategy"]
+    assert update["rollingUpdate"] == {"maxUnavailable": "10%"}
+
+
+def test_it_says_why_and_ends_in_time(manifests: list[Manifest]) -> None:
+    spec, only = pod(manifests), container(manifests)
+    assert only["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert environment(manifests)[f"{PREFIX}RETRY_ATTACH"] == "true"
+    assert spec["terminationGracePeriodSeconds"] >= 2 * PATIENCE_SECONDS
+    node = next(each for each in only["env"] if each["name"] == "NODE_NAME")
+    assert node["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
+
+
+class TestPrometheusOperator:
+    def test_the_rules_are_the_rules(self) -> None:
+        """One source; to take over a change: the line in tools/prometheus_rule.py."""
+        done = run(sys.executable, str(DEPLOY.parent / "tools" / "prometheus_rule.py"))
+        assert done.stdout == RULE_OBJECT.read_text(encoding="utf-8")
+        spec = one(kustomized("prometheus-operator"), "PrometheusRule")["spec"]
+        assert unfolded(spec) == unfolded(yaml.safe_load(RULES.read_text(encoding="utf-8")))
+
+    @pytest.mark.skipif(
+        shutil.which("promtool") is None, reason="no promtool: apt install prometheus"
+    )
+    def test_prometheus_takes_them(self, tmp_path: Path) -> None:
+        spec = one(kustomized("prometheus-operator"), "PrometheusRule")["spec"]
+        rules = tmp_path / "rules.yml"
+        rules.write_text(yaml.safe_dump(spec))
+        done = run("promtool", "check", "rules", str(rules))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_the_job_is_the_one_of_the_rules(self) -> None:
+        manifests = kustomized("prometheus-operator")
+        monitor = one(manifests, "PodMonitor")["spec"]
+        labels = one(manifests, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+        assert f'up{{job="{labels[monitor["jobLabel"]]}"}}' in RULES.read_text(encoding="utf-8")
+        (endpoint,) = monitor["podMetricsEndpoints"]
+        assert endpoint["honorLabels"] is True
+        assert endpoint["port"] == container(manifests)["ports"][0]["name"]
+
+    def test_the_dashboard_is_the_dashboard(self) -> None:
+        data = one(kustomized("prometheus-operator"), "ConfigMap")["data"]
+        (name, text), *others = data.items()
+        assert not others
+        assert text == (DEPLOY / "grafana" / "dashboards" / name).read_text(encoding="utf-8")

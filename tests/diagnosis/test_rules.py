@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every rule of the verdict: when it speaks, what it says, and when it must be silent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container_oomkill.diagnosis.verdict import RULES, explain, next_steps
+from container_oomkill.identity.resolver import resolve
+from container_oomkill.incident.model import (
+    Candidate,
+    Container,
+    Domain,
+    Incident,
+    Oom,
+    Rss,
+    Stat,
+    Trigger,
+)
+
+from ..support.incidents import MIB, incident, victim
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "verdicts.md"
+NAMES = [rule.name for rule in RULES]
+ID = "0123456789abcdef" * 4
+OTHER = "fedcba9876543210" * 4
+POD = "/kubepods/burstable/podf3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
+OTHER_POD = POD.replace("f3c2", "aaaa")
+MEMCG = Oom(constraint="memcg", order=0, group=False)
+NODE = {"domain": None, "oom": Oom(constraint="none", order=0)}
+OLD = {"pid_in_container": 4711, "uptime_seconds": 3600.0}  # of whom no remark speaks
+NOTHING = Stat(0, 0, 0, 0, 0, 0, 0, 0, 0, approximate=False)
+
+
+def explained(**changes: Any) -> Incident:
+    """One of a container's own limit, of 128 MiB, with nothing to remark."""
+    cgroup = f"{POD}/{ID}"
+    values: dict[str, Any] = {
+        "container": Container(),
+        "trigger": Trigger(1, 1, "asker", cgroup, None),
+        "oom": MEMCG,
+        "domain": held(anon_bytes=124 * MIB),
+        "victims": (one(),),
+        "candidates": (),
+        "inferred": False,
+    }
+    return explain(resolve(incident(**(values | changes))))
+
+
+def one(**changes: Any) -> Any:
+    return victim(**({"cgroup": f"{POD}/{ID}"} | OLD | changes))
+
+
+def rss(mib: int) -> Rss:
+    return Rss(anon_bytes=mib * MIB, file_bytes=0, shmem_bytes=0)
+
+
+def held(*, cgroup: str = f"{POD}/{ID}", limit: int = 128, **stat: Any) -> Domain:
+    """A domain that is full, with this in its memory.stat and 0 in the rest of it."""
+    return Domain(
+        cgroup=cgroup,
+        limit_bytes=limit * MIB,
+        usage_bytes=limit * MIB,
+        stat=replace(NOTHING, **stat),
+    )
+
+
+def tasks(count: int, mib: int) -> tuple[Candidate, ...]:
+    return tuple(Candidate(100 + n, "worker", mib * MIB, 0, mib * 256) for n in range(count))
+
+
+HELD = 126 * MIB + 4096 + 409600 - MIB  # what `one` is charged with: rss, swap, page tables
+LARGER = Candidate(99, "mysqld", 200 * MIB, -997, 0)
+POD_DOMAIN = held(cgroup=POD, limit=512, anon_bytes=500 * MIB)
+SWAP = replace(held(anon_bytes=MIB), swap_limit_bytes=64 * MIB)
+
+# A rule's name: changes that make it speak, and its words.
+SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
+    "sysrq": (
+        {"domain": None, "oom": Oom(constraint="none", order=-1)},
+        "somebody asked for it with sysrq-f",
+    ),
+    "node": (
+        NODE | {"victims": (one(usage_bytes=80 * MIB, limit_bytes=256 * MIB),)},
+        "the node ran out of memory, not this container: it used 80.0 MiB of its 256.0 MiB",
+    ),
+    "cpuset": ({"domain": None, "oom": Oom("cpuset", 0)}, "look at cpuset.mems"),
+    "mempolicy": ({"domain": None, "oom": Oom("memory_policy", 0)}, "its NUMA policy allows"),
+    "own-limit": ({}, "its own limit (128.0 MiB)"),
+    "pod-limit": ({"domain": POD_DOMAIN}, "its pod's limit (512.0 MiB), shared by all"),
+    "parent-limit": (
+        {"domain": held(cgroup="/kubepods")},
+        "the limit (128.0 MiB) of the cgroup /kubepods above it",
+    ),
+    "anonymous-memory": ({}, ": 96 % (124.0 MiB) is anonymous memory of python3"),
+    "tmpfs": (
+        {"domain": held(cgroup=POD, limit=512, shmem_bytes=431 * MIB, file_bytes=440 * MIB)},
+        (
+            "84 % (431.0 MiB) is shared memory or tmpfs "
+            "(look at memory-backed emptyDir volumes and /dev/shm)"
+        ),
+    ),
+    "page-cache": (
+        {"domain": held(shmem_bytes=20 * MIB, file_bytes=84 * MIB)},
+        ": 50 % (64.0 MiB) is page cache that could not be reclaimed",
+    ),
+    "slab": (
+        {
+            "domain": held(
+                slab_reclaimable_bytes=24 * MIB,
+                slab_unreclaimable_bytes=40 * MIB,
+                kernel_bytes=65 * MIB,
+            )
+        },
+        ": 50 % (64.0 MiB) is kernel objects (slab)",
+    ),
+    "page-tables": ({"domain": held(pagetables_bytes=32 * MIB)}, "25 % (32.0 MiB) is page tables"),
+    "kernel-stacks": (
+        {"domain": held(kernel_stack_bytes=64 * MIB)},
+        "50 % (64.0 MiB) is kernel stacks",
+    ),
+    "kernel-memory": (
+        {"domain": held(kernel_bytes=64 * MIB, pagetables_bytes=20 * MIB)},
+        ": 50 % (64.0 MiB) is the kernel's own memory",
+    ),
+    "sockets": ({"domain": held(sock_bytes=96 * MIB)}, ": 75 % (96.0 MiB) is socket buffers"),
+    "not-told-apart": (
+        {"domain": held(anon_bytes=32 * MIB, file_bytes=32 * MIB, kernel_bytes=None)},
+        ": 50 % (64.0 MiB) is neither anonymous memory nor page cache, so it is apparently",
+    ),
+    "little": (
+        {
+            "domain": Domain(cgroup=f"{POD}/{ID}", limit_bytes=128 * MIB, usage_bytes=128 * MIB),
+            "victims": (one(rss=rss(2)),),
+        },
+        ": python3 itself held little of it (2.0 MiB of 128.0 MiB)",
+    ),
+    "limit-lowered": (
+        {"domain": replace(held(anon_bytes=MIB), limit_bytes=64 * MIB)},
+        "it held 128.0 MiB: the limit was apparently lowered while it ran",
+    ),
+    "another-was-larger": (
+        {"candidates": (LARGER,)},
+        (
+            "mysqld [99] held more (200.0 MiB against 125.4 MiB) and was spared for its "
+            "oom_score_adj of -997, against -3"
+        ),
+    ),
+    "neighbours": (
+        {"domain": POD_DOMAIN, "victims": (one(usage_bytes=80 * MIB),)},
+        "its own cgroup held 80.0 MiB of that, the rest is its neighbours'",
+    ),
+    "many-processes": (
+        {"victims": (one(rss=rss(12)),), "candidates": tasks(9, 11)},
+        "there were 10 processes or more and none is large: the largest, python3, held 12.0 MiB",
+    ),
+    "swap-full": (
+        {"domain": replace(SWAP, swap_usage_bytes=62 * MIB)},
+        "its swap (64.0 MiB) is full too",
+    ),
+    "allocating-task": (
+        NODE | {"message": "Out of memory (oom_kill_allocating_task)"},
+        "vm.oom_kill_allocating_task had the process killed that asked",
+    ),
+    "contiguous": (
+        {"domain": None, "oom": Oom("none", 3)},
+        "8 pages in one piece (order 3) were asked for",
+    ),
+    "young": (
+        {"victims": (one(pid_in_container=1, uptime_seconds=3.25),)},
+        "it died 3.2 s after its start, so the limit may be below what the start needs",
+    ),
+    "oom-group": (
+        {"oom": Oom("memcg", 0, group=True), "victims": (one(), one(pid=2))},
+        "memory.oom.group killed 2 processes together",
+    ),
+    "first-process": (
+        {"victims": (one(pid_in_container=1),)},
+        "it was PID 1 of its PID namespace, which ends with it",
+    ),
+    "child": (
+        {"victims": (one(pid_in_container=7),)},
+        "the killed process is not PID 1: the container may live on without it",
+    ),
+    "other-container": (
+        {"domain": POD_DOMAIN, "trigger": Trigger(1, 1, "asker", f"{POD}/{OTHER}", None)},
+        "the memory was asked for by asker of another container of the pod",
+    ),
+}
+
+# A rule's name: changes under which its numbers are too small, unknown, or mean something else.
+SILENT: list[tuple[str, dict[str, Any]]] = [
+    ("sysrq", NODE),
+    ("node", {}),
+    ("anonymous-memory", {"domain": held(anon_bytes=31 * MIB)}),
+    ("anonymous-memory", {"domain": held(anon_bytes=None)}),
+    ("anonymous-memory", {"domain": replace(held(anon_bytes=MIB), usage_bytes=None)}),
+    ("tmpfs", {"domain": held(shmem_bytes=31 * MIB, file_bytes=100 * MIB)}),
+    ("page-cache", {"domain": held(shmem_bytes=80 * MIB, file_bytes=84 * MIB)}),
+    ("page-cache", {"domain": held(shmem_bytes=None, file_bytes=84 * MIB)}),
+    ("slab", {"domain": held(slab_reclaimable_bytes=None, slab_unreclaimable_bytes=99 * MIB)}),
+    ("kernel-memory", {"domain": held(kernel_bytes=64 * MIB, pagetables_bytes=40 * MIB)}),
+    ("not-told-apart", {"domain": held(anon_bytes=0, file_bytes=0, kernel_bytes=0)}),
+    ("not-told-apart", {"domain": held(anon_bytes=None, file_bytes=0, kernel_bytes=None)}),
+    ("little", {"victims": (one(rss=rss(2)),)}),  # memory.stat says where it was
+    ("limit-lowered", {"domain": replace(held(), usage_bytes=129 * MIB)}),
+    ("another-was-larger", {"candidates": None}),
+    ("another-was-larger", {"candidates": (replace(LARGER, oom_score_adj=-3),)}),
+    ("another-was-larger", {"candidates": (replace(LARGER, oom_score_adj=None),)}),
+    ("another-was-larger", {"candidates": (replace(LARGER, rss_bytes=HELD),)}),
+    ("another-was-larger", {"candidates": (LARGER,), "victims": (one(swap_bytes=None),)}),
+    (
+        "another-was-larger",  # it died as well
+        {
+            "candidates": (LARGER,),
+            "victims": (one(), one(pid=99)),
+            "oom": Oom("memcg", 0, group=True),
+        },
+    ),
+    ("neighbours", {"victims": (one(usage_bytes=MIB),)}),
+    ("neighbours", {"domain": POD_DOMAIN, "victims": (one(usage_bytes=256 * MIB),)}),
+    ("many-processes", {"victims": (one(rss=rss(12)),), "candidates": tasks(6, 11)}),
+    ("many-processes", {"victims": (one(rss=rss(32)),), "candidates": tasks(9, 11)}),
+    (
+        "many-processes",  # it was in no process
+        {
+            "victims": (one(rss=rss(1)),),
+            "candidates": tasks(9, 1),
+            "domain": held(shmem_bytes=MIB * 99),
+        },
+    ),
+    (
+        "many-processes",
+        {"victims": (one(rss=rss(1)),), "candidates": (*tasks(9, 1), Candidate(1, "unknown"))},
+    ),
+    ("swap-full", {"domain": replace(SWAP, swap_usage_bytes=60 * MIB)}),
+    ("swap-full", {"domain": replace(SWAP, swap_limit_bytes=0, swap_usage_bytes=0)}),
+    ("swap-full", {"domain": replace(SWAP, swap_usage_bytes=None)}),
+    ("allocating-task", NODE | {"message": "Out of memory"}),
+    ("contiguous", {"oom": Oom("memcg", 3)}),
+    ("contiguous", {"domain": None, "oom": Oom("none", 1)}),
+    ("young", {"victims": (one(uptime_seconds=60.0),)}),
+    ("young", {"victims": (one(uptime_seconds=None),)}),
+    ("oom-group", {"oom": Oom("memcg", 0, group=True)}),
+    ("first-process", {"victims": (one(pid=1, pid_in_container=1),)}),
+    ("child", {"victims": (one(pid_in_container=None),)}),
+    ("other-container", {"trigger": Trigger(1, 1, "asker", f"{POD}/{ID}", None)}),
+]
+
+
+def test_every_rule_is_tested() -> None:
+    assert list(SPEAKS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_speaks(name: str) -> None:
+    changes, words = SPEAKS[name]
+    shown = explained(**changes)
+    assert words in str(shown.verdict)
+    advised = f"verdicts.md#{name}" in [step.link for step in next_steps(shown)]
+    assert advised is bool(RULES[NAMES.index(name)].advice)
+
+
+@pytest.mark.parametrize(("name", "changes"), SILENT)
+def test_it_is_silent(name: str, changes: dict[str, Any]) -> None:
+    assert RULES[NAMES.index(name)].says(explained(**changes)) is None
+
+
+def test_with_nothing_to_remark_it_is_one_clause() -> None:
+    assert explained().verdict == (
+        "its own limit (128.0 MiB): 96 % (124.0 MiB) is anonymous memory of python3"
+    )
+
+
+def test_every_large_place_is_named_the_largest_first() -> None:
+    mixed = held(anon_bytes=40 * MIB, shmem_bytes=80 * MIB, file_bytes=80 * MIB)
+    verdict = str(explained(domain=mixed, victims=(one(rss=rss(12)),)).verdict)
+    assert verdict.endswith(
+        ": 62 % (80.0 MiB) is shared memory or tmpfs (look at memory-backed emptyDir volumes and "
+        "/dev/shm), 31 % (40.0 MiB) is anonymous memory, 12.0 MiB of it python3's"
+    )
+
+
+def test_memory_that_is_not_the_victims_is_not_called_its_own() -> None:
+    verdict = str(explained(victims=(one(rss=rss(12)),)).verdict)
+    assert verdict.endswith("is anonymous memory, 12.0 MiB of it python3's")
+    charged_elsewhere = explained(victims=(one(rss=rss(300)),))
+    assert str(charged_elsewhere.verdict).endswith("(124.0 MiB) is anonymous memory")
+
+
+def test_approximate_numbers_are_called_so() -> None:
+    rough = held(anon_bytes=124 * MIB, approximate=True)
+    assert ": approximately 96 % (124.0 MiB)" in str(explained(domain=rough).verdict)
+    more = held(anon_bytes=130 * MIB, approximate=True)
+    verdict = str(explained(domain=more).verdict)
+    assert ": approximately 130.0 MiB is anonymous memory" in verdict
+    assert "%" not in verdict
+
+
+def test_outside_a_pod_tmpfs_is_no_volume() -> None:
+    cgroup = "/system.slice/cron.service"
+    full = held(cgroup=cgroup, shmem_bytes=96 * MIB, file_bytes=96 * MIB)
+    verdict = str(explained(domain=full, victims=(one(cgroup=cgroup),)).verdict)
+    assert "(look at tmpfs mounts and /dev/shm)" in verdict
+
+
+def test_a_container_of_another_pod_is_not_of_the_pod() -> None:
+    asker = Trigger(1, 1, "asker", f"{OTHER_POD}/{OTHER}", None)
+    verdict = str(explained(domain=held(cgroup="/kubepods"), trigger=asker).verdict)
+    assert verdict.endswith("by asker of another container")
+
+
+def test_a_young_child_says_nothing_of_the_containers_start() -> None:
+    verdict = str(explained(victims=(one(uptime_seconds=0.3),)).verdict)
+    assert verdict.endswith("it died 300 ms after its start")
+
+
+def test_every_rule_has_its_section_and_its_advice_there() -> None:
+    _, *sections = re.split(r"^### ", DOCUMENT.read_text(), flags=re.MULTILINE)
+    told = dict(section.split("\n", 1) for section in sections)
+    assert list(told) == NAMES
+    for rule in RULES:
+        assert rule.advice in " ".join(told[rule.name].split())
+
+
+def test_next_steps_are_those_of_the_verdict_the_most_telling_first() -> None:
+    steps = next_steps(explained(candidates=(LARGER,)))
+    links = [step.link.removeprefix("verdicts.md#") for step in steps]
+    assert links == ["anonymous-memory", "another-was-larger", "own-limit"]
+    assert all(step.text.endswith(".") for step in steps)
+    assert next_steps(incident(scope=None)) == ()

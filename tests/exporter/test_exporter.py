@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exporter as a whole: options, signs of life, the service manager, what it imports when."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from container_oomkill.errors import Error, UsageError
+from container_oomkill.exporter.exporter import SILENT_SECONDS, Exporter, ExporterSettings, options
+from container_oomkill.identity.resolver import Resolver
+from container_oomkill.incident.model import Container
+from container_oomkill.system.sd_notify import Notifier
+
+from ..support.incidents import Clock, FakeProbe, incident
+
+
+def settings(*arguments: str) -> ExporterSettings:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    options(parser)
+    return ExporterSettings.from_args(parser.parse_args(arguments))
+
+
+def make(**changes: object) -> Exporter:
+    values: dict[str, object] = {"version": "1", "render": str, "notifier": Notifier({})}
+    one = ExporterSettings(listen_addresses=("127.0.0.1:0",))
+    return Exporter(one, FakeProbe(), **(values | changes))  # type: ignore[arg-type]
+
+
+def test_options_by_default_are_the_settings_by_default() -> None:
+    assert settings() == ExporterSettings()
+
+
+def test_options() -> None:
+    given = settings(
+        "--web.listen-address=:1",
+        "--web.listen-address=unix:/x",
+        "--web.max-requests=3",
+        "--metrics.expiry=30m",
+        "--metrics.max-containers=7",
+        "--log-incidents=off",
+        "--history=/x",
+        "--history.max-bytes=65536",
+    )
+    assert given.listen_addresses == (":1", "unix:/x")
+    assert (given.max_requests, given.expiry_seconds, given.max_containers) == (3, 1800.0, 7)
+    assert given.log_incidents == "off"
+    assert (given.history, given.history_max_bytes) == ("/x", 65536)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("2m", 120), ("1h", 3600), ("2d", 172800)]
+)
+def test_times(text: str, seconds: float) -> None:
+    assert settings(f"--metrics.expiry={text}").expiry_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["--metrics.expiry=" + text for text in ("", "0", "h", "-1s", "1w", "1.5h", "9" * 99)]
+    + ["--web.max-requests=0", "--metrics.max-containers=x", "--log-incidents=xml"],
+)
+def test_options_that_make_no_sense(argument: str) -> None:
+    with pytest.raises(argparse.ArgumentError):
+        settings(argument)
+
+
+@pytest.mark.parametrize("path", ["metrics", "", "/a?b", "/a b", "/../x", "/healthz", "/readyz"])
+def test_telemetry_paths_that_make_no_sense(path: str) -> None:
+    with pytest.raises(UsageError, match="telemetry-path"):
+        settings(f"--web.telemetry-path={path}")
+
+
+def test_silence_of_the_ring_ends_readiness() -> None:
+    clock = Clock()
+    exporter = make(monotonic=clock)
+    assert exporter.not_ready() is not None
+    exporter.ready(True)
+    assert exporter.not_ready() is None
+    clock.now += SILENT_SECONDS - 1
+    exporter.heartbeat()
+    clock.now += SILENT_SECONDS - 1
+    assert exporter.not_ready() is None
+    clock.now += 2
+    assert exporter.not_ready() == "the ring buffer is not being read"
+    exporter.heartbeat()
+    assert exporter.not_ready() is None
+    exporter.ready(False)
+    assert exporter.not_ready() is not None
+
+
+def test_a_dead_web_server_ends_the_process() -> None:
+    exporter = make()
+    exporter.heartbeat()
+    exporter._failure = lambda: ValueError("broken")
+    with pytest.raises(Error, match="web server stopped: ValueError: broken"):
+        exporter.heartbeat()
+
+
+def test_closing_twice_and_without_start() -> None:
+    exporter = make()
+    exporter.close()
+    exporter.start()
+    exporter.sink(incident())
+    exporter.close()
+    exporter.close()
+
+
+def test_nothing_heavy_before_attaching() -> None:
+    code = (
+        "import sys; from container_oomkill.exporter import exporter;"
+        "assert not {'prometheus_client', 'selectors', 'json', 'threading'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_tls_library_without_tls() -> None:
+    code = (
+        "import sys; from tests.exporter.test_exporter import make;"
+        "e = make(); e.start(); e.close();"
+        "sys.exit('ssl' in sys.modules and 'pytest' not in sys.modules)"
+    )
+    folder = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(10)
+        yield listening
+
+
+def test_the_service_manager_is_told(manager: socket.socket) -> None:
+    notifier = Notifier(
+        {
+            "NOTIFY_SOCKET": manager.getsockname(),
+            "WATCHDOG_USEC": "4000000",
+            "WATCHDOG_PID": str(os.getpid()),
+        }
+    )
+    exporter = make(notifier=notifier)
+    assert exporter.heartbeat_seconds == 2.0
+    exporter.ready(True)
+    exporter.ready(True)
+    exporter.close()
+    got: list[bytes] = []
+    while not got or got[-1] != b"STOPPING=1\n":
+        got.append(manager.recv(4096))
+    ready = b"READY=1\nSTATUS=watching the OOM killer by fentry\n"
+    assert got == [b"WATCHDOG=1\n", ready, b"WATCHDOG=1\n", b"STOPPING=1\n"]
+
+
+def test_a_watchdog_of_another_process_is_not_ours(manager: socket.socket) -> None:
+    environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "2000000"}
+    assert Notifier(environ | {"WATCHDOG_PID": "1"}).watchdog_seconds is None
+    assert Notifier(environ).watchdog_seconds == 1.0
+
+
+@pytest.mark.parametrize("address", ["", "/nonexistent/socket", "@nobody-listens", "vsock:2:1"])
+def test_no_manager_no_harm(address: str) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": address})
+    notifier.ready()
+    notifier.alive()
+    notifier.stopping()
+
+
+class Names:
+    """Stands for a resolver that knows a container by its id alone."""
+
+    def __init__(self, container_id: str) -> None:
+        self.container_id = container_id
+
+    def container(self, _: str) -> Container:
+        return Container(id=self.container_id)
+
+
+@pytest.mark.parametrize(
+    ("container_id", "label"),
+    [
+        ("0123456789abcdef" * 4, "0123456789ab"),
+        ("x3k9f0v2m7q1w8e4r5t6y7u8i", "x3k9f0v2m7q1w8e4r5t6y7u8i"),  # BuildKit's
+        ("9f1a2b3c-0d4e-5f60-7182-93a4b5c6d7e8", "9f1a2b3c-0d4e-5f60-7182-93a4b5c6d7e8"),
+    ],
+)
+def test_earlier_kills_are_filed_under_the_label_of_those_told(
+    container_id: str, label: str
+) -> None:
+    with make() as exporter:
+        names = cast("Resolver", Names(container_id))
+        exporter.earlier([("/", 9), (f"/x/{container_id}", 3)], names)
+        exporter.sink(incident(1, container=Container(id=container_id)))
+        shown = {
+            sample.labels["container"]
+            for family in exporter.metrics.collect()
+            if family.name in ("container_oomkill", "container_oomkill_earlier_kills")
+            for sample in family.samples
+        }
+        assert shown == {label}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Docker's config.v2.json: names of plain containers, pods of cri-dockerd's, and forgeries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from container_oomkill.identity.metadata import ContainerMetadata
+from container_oomkill.identity.runtimes.docker import docker, read
+
+from ...support.trees import UID, C, D, docker_config, kubelet_labels, write
+from .test_state import JSON
+
+POD_NAME = f"/k8s_app_cart-7d9f4_shop_{UID}_0"
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {"Config": docker_config()["Config"] | changes}
+
+
+def test_compose_container(tmp_path: Path) -> None:
+    write(tmp_path / C / "config.v2.json", docker_config())
+    source = docker(str(tmp_path))
+    assert source.keys() == {(0, C)}
+    known = source.find((0, C))
+    assert known == ContainerMetadata(
+        C,
+        "docker",
+        name="shop-cart-1",
+        image="registry.example/shop/cart:1.2",
+        labels={"com.docker.compose.project": "shop", "com.docker.compose.service": "cart"},
+    )
+    assert source.find((0, D)) is None
+    assert source.find((1000, C)) is None
+    assert source.find((0, "../" + C)) is None
+
+
+def test_cri_dockerd() -> None:
+    document = docker_config(Name=POD_NAME, **config(Labels=kubelet_labels()))
+    known = read((0, C), document)
+    assert known
+    assert (known.name, known.pod, known.namespace, known.pod_uid) == (
+        "app",
+        "cart-7d9f4",
+        "shop",
+        UID,
+    )
+
+
+def test_cri_dockerds_sandbox() -> None:
+    labels = kubelet_labels() | {"io.kubernetes.docker.type": "podsandbox"}
+    del labels["io.kubernetes.container.name"]
+    name = POD_NAME.replace("_app_", "_POD_")
+    known = read((0, C), docker_config(Name=name, **config(Labels=labels)))
+    assert known
+    assert (known.name, known.pod) == ("POD", "cart-7d9f4")
+
+
+def test_an_image_cannot_claim_to_be_a_pod() -> None:
+    known = read((0, C), docker_config(**config(Labels=kubelet_labels())))
+    assert known
+    assert (known.name, known.pod, known.namespace, known.pod_uid) == (
+        "shop-cart-1",
+        None,
+        None,
+        None,
+    )
+    other = kubelet_labels() | {"io.kubernetes.pod.namespace": "bank"}
+    known = read((0, C), docker_config(Name=POD_NAME, **config(Labels=other)))
+    assert known
+    assert known.pod is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"Name": "a\nb"}, {"Name": "x" * 1_000_000}, {"Name": None}, {"Name": "/"}, {"Name": {}}],
+)
+def test_no_name_rather_than_a_bad_one(changes: dict[str, Any]) -> None:
+    known = read((0, C), docker_config(**changes))
+    assert known
+    assert known.name is None
+    assert known.image == "registry.example/shop/cart:1.2"
+
+
+def test_labels_with_line_breaks_are_left_out() -> None:
+    document = docker_config(**config(Labels={"a": "b\nc", "d": "e"}))
+    known = read((0, C), document)
+    assert known
+    assert known.labels == {"d": "e"}
+
+
+def test_a_file_of_another_container_is_not_believed() -> None:
+    assert read((0, C), docker_config(D)) is None
+
+
+@given(JSON)
+def test_any_json(document: object) -> None:
+    assert read((0, C), document) is None
+    known = read((0, C), {"ID": C, "Name": document, "Config": document})
+    assert known
+    known = read((0, C), {"ID": C, "Config": {"Labels": document, "Image": document}})
+    assert known
+    assert known.pod is None

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OCI bundles: containerd's by namespace, nerdctl's, CRI-O's, and those among them of others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hypothesis import given
+
+from container_oomkill.identity.metadata import ContainerMetadata
+from container_oomkill.identity.runtimes.oci import Containerd, crio, read_containerd, read_crio
+
+from ...support.trees import UID, C, D, containerd_config, crio_config, write
+from .test_state import JSON
+
+FACTS = ("app", "registry.example/shop/cart:1.2", "cart-7d9f4", "shop", UID)
+
+
+def facts(known: ContainerMetadata | None) -> tuple[str | None, ...]:
+    assert known
+    return known.name, known.image, known.pod, known.namespace, known.pod_uid
+
+
+def test_containerd_by_namespace(tmp_path: Path) -> None:
+    write(tmp_path / "k8s.io" / C / "config.json", containerd_config())
+    nerdctl = {"annotations": {"nerdctl/name": "web", "nerdctl/namespace": "default"}}
+    write(tmp_path / "default" / D / "config.json", nerdctl)
+    write(tmp_path / "default/ctroom1/config.json", {})
+    write(tmp_path / "moby" / ("0" * 64) / "config.json", {})
+    source = Containerd(str(tmp_path))
+    assert source.keys() == {(0, C), (0, D)}
+    assert facts(source.find((0, C))) == FACTS
+    assert facts(source.find((0, D))) == ("web", None, None, None, None)
+    assert source.find((0, "0" * 64)) is None
+    assert source.version((0, C)) is not None
+    assert source.version((0, "0" * 64)) is None
+
+
+def test_containerd_that_is_not_there(tmp_path: Path) -> None:
+    source = Containerd(str(tmp_path / "no"))
+    assert source.stamp() is None
+    assert source.keys() == set()
+    assert source.find((0, C)) is None
+
+
+def test_containerds_stamp_changes_with_a_namespaces_folder(tmp_path: Path) -> None:
+    (tmp_path / "k8s.io").mkdir()
+    source = Containerd(str(tmp_path))
+    before = source.stamp()
+    write(tmp_path / "k8s.io" / C / "config.json", {})
+    assert source.stamp() != before
+
+
+def test_sandbox() -> None:
+    document = containerd_config(
+        **{
+            "io.kubernetes.cri.container-type": "sandbox",
+            "io.kubernetes.cri.podsandbox.image-name": "registry.k8s.io/pause:3.10",
+        }
+    )
+    known = read_containerd((0, D), document, "k8s.io")
+    assert facts(known) == ("POD", "registry.k8s.io/pause:3.10", "cart-7d9f4", "shop", UID)
+
+
+def test_a_pod_only_in_the_kubelets_namespace() -> None:
+    known = read_containerd((0, C), containerd_config(), "default")
+    assert facts(known) == (None,) * 5
+
+
+def test_many_annotations_before_the_ones_that_count() -> None:
+    document = containerd_config()
+    many = {f"a{number}": "x" * 500 for number in range(200)}
+    document["annotations"] = many | document["annotations"]
+    assert facts(read_containerd((0, C), document, "k8s.io")) == FACTS
+
+
+def test_crio(tmp_path: Path) -> None:
+    write(tmp_path / C / "userdata/config.json", crio_config())
+    podman = {"annotations": {"io.container.manager": "libpod"}}
+    write(tmp_path / D / "userdata/config.json", podman)
+    source = crio(str(tmp_path))
+    assert source.keys() == {(0, C), (0, D)}
+    known = source.find((0, C))
+    assert facts(known) == FACTS
+    assert known
+    assert known.runtime == "crio"
+    assert source.find((0, D)) is None
+
+
+def test_crios_own_labels_count_over_the_pods_annotations() -> None:
+    document = crio_config(**{"io.kubernetes.pod.name": "bank-0"})
+    assert facts(read_crio((0, C), document)) == FACTS
+    document = crio_config(**{"io.kubernetes.cri-o.Labels": "{"})
+    assert facts(read_crio((0, C), document)) == FACTS
+
+
+def test_crios_sandbox_and_another_containers_file() -> None:
+    document = crio_config(**{"io.kubernetes.cri-o.ContainerType": "sandbox"})
+    assert facts(read_crio((0, C), document))[0] == "POD"
+    assert read_crio((0, D), crio_config()) is None
+
+
+@given(JSON)
+def test_any_json(document: object) -> None:
+    assert read_crio((0, C), document) is None
+    kind = {"io.kubernetes.cri-o.ContainerType": "container"}
+    labels = {"io.kubernetes.cri-o.Labels": json.dumps(document)}
+    assert read_crio((0, C), {"annotations": kind | labels})
+    assert read_crio((0, C), {"annotations": kind | {"io.kubernetes.cri-o.Labels": document}})
+    read_containerd((0, C), document, "k8s.io")
+    read_containerd((0, C), {"annotations": document}, "k8s.io")

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rootless state: each user's own, links refused, and never waited for."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from container_oomkill.identity.metadata import ContainerMetadata, Key
+from container_oomkill.identity.runtimes.rootless import RootlessUsers
+from container_oomkill.identity.runtimes.state import StateError
+
+from ...support.trees import C, D, docker_config, podman_entry, write
+
+STORAGE = "home/ann/.local/share/containers/storage/overlay-containers"
+
+
+@pytest.fixture
+def homes(tmp_path: Path) -> RootlessUsers:
+    users = "root:x:0:0::/root:/bin/sh\nbroken\nann:x:1000:1000:Ann:/home/ann:/bin/sh\n"
+    write(tmp_path / "etc/passwd", users)
+    return RootlessUsers(str(tmp_path / "etc/passwd"), str(tmp_path), patience=5)
+
+
+def test_podman_and_docker(tmp_path: Path, homes: RootlessUsers) -> None:
+    write(tmp_path / STORAGE / "containers.json", [podman_entry()])
+    docker = tmp_path / "home/ann/.local/share/docker/containers"
+    write(docker / D / "config.v2.json", docker_config(D))
+    known = homes.find((1000, C))
+    assert known
+    assert (known.owner, known.name, known.runtime) == (1000, "web", "podman")
+    known = homes.find((1000, D))
+    assert known
+    assert (known.owner, known.name, known.runtime) == (1000, "shop-cart-1", "docker")
+
+
+def test_others_have_no_answer(tmp_path: Path, homes: RootlessUsers) -> None:
+    write(tmp_path / STORAGE / "containers.json", [podman_entry()])
+    assert homes.find((0, C)) is None
+    assert homes.find((1001, C)) is None
+    assert homes.find((1000, D)) is None
+    assert RootlessUsers(str(tmp_path / "no")).find((1000, C)) is None
+
+
+def test_a_link_out_of_the_home(tmp_path: Path, homes: RootlessUsers) -> None:
+    write(tmp_path / "elsewhere/containers.json", [podman_entry()])
+    (tmp_path / STORAGE).parent.mkdir(parents=True)
+    (tmp_path / STORAGE).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StateError) as caught:
+        homes.find((1000, C))
+    assert caught.value.reason == "symlink"
+
+
+def test_a_home_that_hangs_is_given_up(
+    homes: RootlessUsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def hang(_key: Key) -> ContainerMetadata | None:
+        release.wait(10)
+        return None
+
+    monkeypatch.setattr(homes, "_read", hang)
+    monkeypatch.setattr(homes, "_patience", 0.01)
+    for _ in range(2):  # while it hangs there is one thread, not one a kill
+        with pytest.raises(StateError) as caught:
+            homes.find((1000, C))
+        assert caught.value.reason == "slow"
+    assert sum(thread.name == "homes" for thread in threading.enumerate()) == 1
+    release.set()

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counters and last kills by container: zero first, never mixed up, expiring, bounded."""
+
+from __future__ import annotations
+
+import pytest
+
+from container_oomkill.incident.model import Container, Rss
+from container_oomkill.metrics.metrics import label_values
+from container_oomkill.metrics.series import COUNTER_EXPIRY_SECONDS, COUNTERS_PER_CONTAINER
+
+from ..support.incidents import Clock, container, incident, victim
+from ..support.scraping import make, samples, value
+
+
+def test_known_containers_show_zero() -> None:
+    metrics = make()
+    metrics.register(("shop", "cart-7d9f4", "app"))
+    for scope in ("container", "pod", "node"):
+        assert value(metrics, "container_oomkill_total", container="app", scope=scope) == 0
+    metrics(incident())
+    assert value(metrics, "container_oomkill_total", container="app", scope="container") == 1
+
+
+def test_counters_survive_another_id() -> None:
+    metrics = make()
+    for identity in ("ab" * 32, "cd" * 32):
+        metrics(incident(container=container("app", id=identity)))
+    assert value(metrics, "container_oomkill_total", scope="container") == 2
+    assert value(metrics, "container_oomkill_last_info", container_id="cd" * 32) == 1
+    assert value(metrics, "container_oomkill_last_info", container_id="ab" * 32) is None
+
+
+def test_victims_and_incidents_are_told_apart() -> None:
+    metrics = make()
+    metrics(incident(victims=tuple(victim(pid=pid) for pid in range(4))))
+    assert value(metrics, "container_oomkill_total", scope="container") == 4
+    assert value(metrics, "container_oomkill_incidents_total", scope="container") == 1
+
+
+def test_unknown_is_absent_not_zero() -> None:
+    metrics = make()
+    metrics(incident(domain=None, victims=(victim(rss=Rss()),)))
+    assert value(metrics, "container_oomkill_memory_limit_bytes") is None
+    assert value(metrics, "container_oomkill_rss_anon_bytes") is None
+    assert value(metrics, "container_oomkill_rss_shmem_bytes") is None
+    assert value(metrics, "container_oomkill_swapents_bytes") == 4096
+
+
+def test_last_kill_expires_counters_stay() -> None:
+    clock = Clock()
+    metrics = make(monotonic=clock, expiry_seconds=60)
+    metrics(incident())
+    clock.now += 59
+    assert value(metrics, "container_oomkill_memory_limit_bytes") is not None
+    clock.now += 1
+    assert value(metrics, "container_oomkill_memory_limit_bytes") is None
+    assert value(metrics, "container_oomkill_last_info") is None
+    assert value(metrics, "container_oomkill_total", scope="container") == 1
+
+
+def test_a_further_kill_starts_expiry_anew() -> None:
+    clock = Clock()
+    metrics = make(monotonic=clock, expiry_seconds=60)
+    for _ in range(3):
+        metrics(incident())
+        clock.now += 50
+    assert value(metrics, "container_oomkill_last_timestamp_seconds") is not None
+
+
+def test_last_kills_are_bounded_oldest_out() -> None:
+    metrics = make(max_containers=3)
+    for name in "abcd":
+        metrics(incident(container=container(name)))
+    assert value(metrics, "container_oomkill_last_timestamp_seconds", container="a") is None
+    assert value(metrics, "container_oomkill_last_timestamp_seconds", container="b") is not None
+    assert value(metrics, "container_oomkill_series_evicted_total", kind="last_kill") == 1
+    assert value(metrics, "container_oomkill_series_evicted_total", kind="counters") == 0
+
+
+def test_counters_are_bounded_known_ones_last() -> None:
+    metrics = make(max_containers=1)
+    metrics.register(("", "", "known"))
+    for number in range(COUNTERS_PER_CONTAINER + 2):
+        metrics(incident(container=container(f"c{number}")))
+    counted = {
+        dict(labels)["container"]
+        for name, labels in samples(metrics)
+        if name == "container_oomkill_total"
+    }
+    assert counted == {"known", "c3", "c4", "c5"}
+    assert value(metrics, "container_oomkill_series_evicted_total", kind="counters") == 3
+
+
+def test_counters_of_containers_long_gone_are_dropped() -> None:
+    clock = Clock()
+    metrics = make(monotonic=clock)
+    metrics.register(("", "", "known"))
+    metrics.register(("", "", "short"))
+    metrics(incident(container=Container(name="gone")))
+    metrics(incident(container=Container(name="short")))
+    metrics.forget(("", "", "short"))
+    clock.now += COUNTER_EXPIRY_SECONDS - 1
+    assert value(metrics, "container_oomkill_total", container="short", scope="node") == 0
+    clock.now += 1
+    assert value(metrics, "container_oomkill_total", container="gone", scope="node") is None
+    assert value(metrics, "container_oomkill_total", container="short", scope="node") is None
+    assert value(metrics, "container_oomkill_total", container="known", scope="node") == 0
+
+
+def test_forgetting_one_never_killed_leaves_nothing() -> None:
+    metrics = make()
+    metrics.register(("", "", "idle"))
+    metrics.forget(("", "", "idle"))
+    metrics.forget(("", "", "never known"))
+    assert value(metrics, "container_oomkill_total", scope="node") is None
+
+
+@pytest.mark.parametrize(
+    ("whose", "cgroup", "labels"),
+    [
+        (container("app"), "/x", ("shop", "cart-7d9f4", "app")),
+        (Container(id="ab" * 32), "/docker/" + "ab" * 32, ("", "", "abababababab")),
+        (Container(id="ctr-by-hand-1"), "/default/x", ("", "", "ctr-by-hand-1")),
+        (Container(), "/system.slice/cron.service", ("", "", "cron.service")),
+        (Container(), "/", ("", "", "/")),
+        (Container(), None, ("", "", "unknown")),
+        (Container(), "…/x/bank", ("", "", "unknown")),
+        (Container(name="a\tb\ud800"), None, ("", "", "a\\tb\\ud800")),
+    ],
+)
+def test_labels(whose: Container, cgroup: str | None, labels: tuple[str, str, str]) -> None:
+    assert label_values(incident(container=whose, victims=(victim(cgroup=cgroup),))) == labels
+
+
+def test_names_that_look_alike_once_cleaned_share_a_series() -> None:
+    metrics = make()
+    for name in ("x" * 300, "x" * 400):
+        metrics(incident(container=container(name)))
+    assert value(metrics, "container_oomkill_total", scope="container") == 2
+    name = "x" * 255 + "…"
+    assert value(metrics, "container_oomkill_last_info", container=name) == 1
+
+
+def test_a_container_replaced_by_another_of_its_name_stays_known() -> None:
+    metrics = make()
+    labels = ("shop", "cart-7d9f4", "app")
+    metrics.register(labels)
+    metrics.register(labels)  # the next one, before the first is gone
+    metrics.forget(labels)
+    assert value(metrics, "container_oomkill_total", scope="container") == 0
+    metrics.forget(labels)
+    assert value(metrics, "container_oomkill_total", scope="container") is None

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exporter in a process of its own, fed by hand.
+
+    python -m tests.support.exporter_main [EXPORTER OPTIONS]
+
+prints the address it listens on, then obeys lines on stdin, answering each with "done":
+``register NAME``, ``kill NAME`` and ``kills COUNT`` (of as many containers), ``lost``. It imports
+little: its memory is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+
+from container_oomkill.exporter.exporter import Exporter, ExporterSettings, options
+from container_oomkill.incident.model import Incident
+
+from .incidents import FakeProbe, container, incident
+
+
+def kill(name: str, sequence: int) -> Incident:
+    """An incident of this moment."""
+    return replace(
+        incident(sequence, container=container(name)),
+        time=time.time(),
+        boot_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+    )
+
+
+def _main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    options(parser)
+    settings = ExporterSettings.from_args(parser.parse_args(arguments))
+    probe = FakeProbe()
+
+    def render(each: Incident) -> str:
+        return json.dumps(asdict(each))
+
+    kills = 0
+
+    def sink(name: str) -> None:
+        nonlocal kills
+        kills += 1
+        made = kill(name, kills)
+        exporter.sink(made)
+        if kept is not None:
+            kept(made)
+
+    with Exporter(
+        settings,
+        probe,
+        version="0.0.0-test",
+        render=render,
+        kernel_kills=lambda: kills,
+        kernel_kills_before=0,
+    ) as exporter:
+        kept = exporter.keep()
+        exporter.start()
+        exporter.ready(True)
+        print(exporter.addresses[0], flush=True)
+        for line in sys.stdin:
+            order, _, rest = line.strip().partition(" ")
+            if order == "register":
+                exporter.metrics.register(("shop", "cart-7d9f4", rest))
+            elif order == "kill":
+                sink(rest)
+            elif order == "kills":
+                for number in range(int(rest)):
+                    sink(f"app-{number}")
+            elif order == "lost":
+                probe.counts["lost_ring_full"] += 1
+            else:
+                raise SystemExit(f"unknown order {line!r}")
+            exporter.heartbeat()
+            print("done", flush=True)
+        if kept is not None:
+            kept.close()
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a folder, gives the Docker of Debian trixie in a root of its own.
+
+It knows CAP_BPF and CAP_PERFMON, which the Docker of an older machine does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...vm import mirror
+from ..runtimes.running import daemon, program
+from .engine import BUILD_SECONDS, Docker
+
+SUITE = "trixie"
+PACKAGES = "docker.io,containerd,runc,iptables"
+BRIDGE, BRIDGE_ADDRESS = "oomkill-current", "172.31.252.1/24"
+
+
+@contextlib.contextmanager
+def current_docker(folder: Path) -> Iterator[Docker]:
+    """``folder`` is at the same path in the root: what containers mount is looked for there."""
+    root = folder / "root"
+    make = [program("debootstrap", "debootstrap"), "--variant=minbase", f"--include={PACKAGES}"]
+    make += [SUITE, str(root), mirror.find().archive]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL, timeout=BUILD_SECONDS)
+    (folder / "daemon.json").write_text("{}")
+    client, host = program("docker", "docker.io"), f"unix://{folder}/socket"
+    command = ["chroot", str(root), "dockerd", "-H", host, "--data-root", str(folder / "data")]
+    command += ["--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid")]
+    command += ["--config-file", str(folder / "daemon.json"), f"--bridge={BRIDGE}"]
+    command += ["--iptables=false", "--ip6tables=false", "--ip-masq=false"]
+
+    def ready() -> bool:
+        return subprocess.run([client, "-H", host, "version"], capture_output=True).returncode == 0
+
+    with contextlib.ExitStack() as stack:
+        _mount(stack, "--bind", "--make-private", root, root)  # what runc asks of its root
+        for place in (Path("/proc"), Path("/sys"), Path("/dev")):
+            _mount(stack, "--rbind", "--make-rslave", place, root / place.relative_to("/"))
+        inside = root / folder.relative_to("/")
+        inside.mkdir(parents=True)
+        _mount(stack, "--bind", "--make-private", folder, inside)
+        _ip("link", "add", BRIDGE, "type", "bridge")
+        stack.callback(_ip, "link", "delete", BRIDGE)
+        _ip("addr", "add", BRIDGE_ADDRESS, "dev", BRIDGE)
+        _ip("link", "set", BRIDGE, "up")
+        stack.enter_context(daemon(command, folder / "dockerd.log", ready))
+        engine = Docker(client, host, folder / "data", folder / "config")
+        stack.callback(engine.remove_all)
+        yield engine
+
+
+def _mount(stack: contextlib.ExitStack, how: str, change: str, what: Path, where: Path) -> None:
+    subprocess.run(["mount", how, str(what), str(where)], check=True)
+    stack.callback(subprocess.run, ["umount", "-R", "-l", str(where)], check=True)
+    subprocess.run(["mount", change, str(where)], check=True)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Incidents made by hand, and a probe that says what it is told, for tests without a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from container_oomkill.incident.model import (
+    Candidate,
+    Container,
+    Domain,
+    Incident,
+    Oom,
+    Rss,
+    Stat,
+    Trigger,
+    Victim,
+    Vm,
+)
+
+MIB = 1 << 20
+TIME = 1_790_000_000.5
+BOOT_NS = 5_000_000_000
+
+
+STAT = Stat(
+    anon_bytes=124 * MIB,
+    file_bytes=MIB,
+    shmem_bytes=MIB // 4,
+    kernel_stack_bytes=65536,
+    pagetables_bytes=524288,
+    slab_reclaimable_bytes=262144,
+    slab_unreclaimable_bytes=786432,
+    sock_bytes=0,
+    kernel_bytes=3 * MIB,
+    approximate=False,
+)
+
+
+def victim(**changes: Any) -> Victim:
+    values: dict[str, Any] = {
+        "pid": 4711,
+        "tid": 4711,
+        "pid_in_container": 7,
+        "ppid": 1,
+        "command": "python3",
+        "parent_command": "sh",
+        "uid": 0,
+        "cgroup": "/kubepods/pod1/" + "ab" * 32,
+        "cgroup_id": 77,
+        "oom_score_adj": -3,
+        "points": 33927,
+        "rss": Rss(anon_bytes=124 * MIB, file_bytes=MIB, shmem_bytes=0),
+        "swap_bytes": 4096,
+        "pagetables_bytes": 409600,
+        "vm": Vm(
+            total_bytes=512 * MIB,
+            data_bytes=300 * MIB,
+            exec_bytes=3 * MIB,
+            stack_bytes=135168,
+            locked_bytes=0,
+            pinned_bytes=0,
+            hiwater_rss_bytes=125 * MIB,
+            hiwater_vm_bytes=520 * MIB,
+            task_size_bytes=(1 << 47) - 4096,
+        ),
+        "threads": 3,
+        "minor_faults": 33333,
+        "major_faults": 11,
+        "flags": 4194304,
+        "priority": 120,
+        "static_priority": 120,
+        "user_seconds": 1.5,
+        "system_seconds": 0.25,
+        "guest_seconds": 0.0,
+        "started_at": TIME - 3.25,
+        "uptime_seconds": 3.25,
+    }
+    return Victim(**(values | changes))
+
+
+def incident(sequence: int = 1, **changes: Any) -> Incident:
+    """One like any other; ``changes`` are fields of `Incident`."""
+    values: dict[str, Any] = {
+        "time": TIME + sequence,
+        "boot_ns": BOOT_NS,
+        "sequence": sequence,
+        "node": "node-1",
+        "kernel": "6.12.117",
+        "hook": "fentry",
+        "scope": "container",
+        "inferred": False,
+        "message": None,
+        "verdict": None,
+        "container": container("app"),
+        "domain": Domain(
+            cgroup="/kubepods/pod1/" + "ab" * 32,
+            cgroup_id=77,
+            usage_bytes=128 * MIB,
+            limit_bytes=128 * MIB,
+            low_bytes=0,
+            peak_bytes=128 * MIB,
+            swap_usage_bytes=4096,
+            swap_limit_bytes=0,
+            swappiness=60,
+            stat=STAT,
+        ),
+        "oom": Oom("memcg", 0, 0xCC0, 128 * MIB, 33927, False),
+        "trigger": Trigger(4712, 4713, "gunicorn", "/kubepods/pod1/" + "ab" * 32, "ab" * 32),
+        "victims": (victim(),),
+        "candidates": (
+            Candidate(4702, "gunicorn", 2 * MIB + MIB // 10, 0, 600),
+            Candidate(4699, "sh", 410_000, -997, 0),
+        ),
+    }
+    return Incident(**(values | changes))
+
+
+def container(name: str | None, **changes: Any) -> Container:
+    values: dict[str, Any] = {
+        "id": "ab" * 32,
+        "name": name,
+        "runtime": "containerd",
+        "image": "registry/cart:1.2",
+        "pod": "cart-7d9f4",
+        "namespace": "shop",
+    }
+    return Container(**(values | changes))
+
+
+@dataclass
+class FakeProbe:
+    """A `ProbeStatus`."""
+
+    hook: str = "fentry"
+    kernel: str = "6.12.117"
+    attached: bool = True
+    counts: dict[str, int] = field(
+        default_factory=lambda: {"kills": 0, "lost_ring_full": 0, "lost_no_context": 0}
+    )
+    can: dict[str, bool] = field(default_factory=lambda: {"memcg_peak": True})
+
+    def counters(self) -> Mapping[str, int]:
+        return self.counts
+
+    def features(self) -> Mapping[str, bool]:
+        return self.can
+
+    def ring_use(self) -> tuple[int, int]:
+        return 296, 1 << 20
+
+
+@dataclass
+class Clock:
+    """A clock that is moved by hand."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now

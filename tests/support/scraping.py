@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics with every clock held still, and what a scrape of them finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from container_oomkill.metrics.exposition import page
+from container_oomkill.metrics.metrics import Metrics
+from container_oomkill.metrics.prometheus import Collector, Metric
+
+from .incidents import BOOT_NS, TIME, Clock, FakeProbe
+
+
+class NoProcess(Collector):
+    def collect(self) -> Iterable[Metric]:
+        return []
+
+
+def make(probe: FakeProbe | None = None, **changes: Any) -> Metrics:
+    values: dict[str, Any] = {
+        "version": "1.2.3",
+        "monotonic": Clock(),
+        "wall": Clock(TIME),
+        "boot_ns": lambda: BOOT_NS + 700_000,
+        "process": NoProcess(),
+    }
+    return Metrics(probe or FakeProbe(), **(values | changes))
+
+
+def scrape(metrics: Metrics, accept: str = "", encoding: str = "") -> bytes:
+    families = metrics.families(created="openmetrics" in accept)
+    return b"".join(page(families, accept=accept, accept_encoding=encoding)[1])
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every sample of a scrape, by name and labels; fails on one that comes twice."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    for family in text_string_to_metric_families(scrape(metrics).decode()):
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """The one sample of this name that has these labels, maybe others too; None: there is none."""
+    wanted = set(labels.items())
+    found = [v for (n, have), v in samples(metrics).items() if n == name and wanted <= set(have)]
+    assert len(found) <= 1, found
+    return found[0] if found else None
