@@ -23,11 +23,12 @@ import pytest
 
 from container_oomkill.cli import exporter_client
 from container_oomkill.cli.show import find, show_incidents
+from container_oomkill.diagnosis.breakdown import find_breakdown
 from container_oomkill.errors import Error, RecordError, UsageError
 from container_oomkill.exporter.exporter import Exporter, ExporterSettings
 from container_oomkill.incident.model import Container, Domain, Incident, Oom, Stat, Trigger, Victim
 from container_oomkill.sinks import json_lines
-from container_oomkill.sinks.bar import Place, cells, parts
+from container_oomkill.sinks.bar import cells, sizes
 from container_oomkill.sinks.printable import width
 from container_oomkill.web.http.auth import ROUNDS_MIN, PasswordHash
 
@@ -141,32 +142,40 @@ def test_many_tasks_are_counted() -> None:
     assert "\nand 12 more\n" in text
 
 
-def place(usage: int | None, limit: int | None, **stat: Any) -> Place:
-    return Place("/a", usage, limit, Stat(**stat))
+def full(usage: int | None, limit: int | None, **stat: Any) -> Incident:
+    domain = Domain("/a", usage_bytes=usage, limit_bytes=limit, stat=Stat(**stat))
+    return incident(domain=domain, victims=(Victim(),))
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (place(100, 120, anon_bytes=60), {"anon": 60, "other": 40, "free": 20}),
+        (full(100, 120, anon_bytes=60), {"anon": 60, "rest": 40, "free": 20}),
         (
-            place(100, 100, anon_bytes=60, file_bytes=40, shmem_bytes=30),
+            full(100, 100, anon_bytes=60, file_bytes=40, shmem_bytes=30),
             {"anon": 60, "file": 10, "shmem": 30},
         ),
-        (place(100, None), {"other": 100}),
-        (place(None, 100, kernel_bytes=5, sock_bytes=1), {"kernel": 5, "sockets": 1, "free": 94}),
-        (place(100, 50, anon_bytes=110), {"anon": 110}),  # not read at the same instant
-        (place(None, None), {}),
+        (full(100, None), {"rest": 100}),
+        # What the limit left is unknown where the usage is.
+        (full(None, 100, kernel_bytes=5, sock_bytes=1), {"kernel": 5, "sockets": 1}),
+        (full(100, 50, anon_bytes=110), {"anon": 110}),  # not read at the same instant
     ],
 )
-def test_the_bars_parts_add_up(given: Place, expected: dict[str, int]) -> None:
-    assert parts(given) == expected
+def test_the_bars_parts_add_up(given: Incident, expected: dict[str, int]) -> None:
+    breakdown = find_breakdown(given)
+    assert breakdown is not None
+    assert sizes(breakdown) == expected
+
+
+def test_of_nothing_there_is_no_bar() -> None:
+    assert find_breakdown(full(None, None)) is None
+    assert "memory " not in one(full(None, None))
 
 
 @pytest.mark.parametrize("columns", [1, 7, 60, 111])
 def test_the_bar_is_as_wide_as_it_should_be(columns: int) -> None:
-    sizes = {"anon": 124 * MIB, "file": MIB // 3, "kernel": 3 * MIB, "free": 1}
-    assert sum(cells(sizes, columns).values()) == columns
+    parts = {"anon": 124 * MIB, "file": MIB // 3, "kernel": 3 * MIB, "free": 1}
+    assert sum(cells(parts, columns).values()) == columns
     assert cells({"anon": 1, "free": 1}, 10) == {"anon": 5, "free": 5}
     assert cells({}, 10) == {}
 

@@ -23,14 +23,12 @@ class Rule:
 
     ``name``: its section in docs/verdicts.md. ``says``: words for the verdict, None where the rule
     does not apply or a number it needs is unknown. ``advice``: the next step, in the imperative;
-    empty where there is nothing to do. ``weighs``: bytes it speaks of; the heaviest place is named
-    first.
+    empty where there is nothing to do.
     """
 
     name: str
     says: Callable[[Incident], str | None]
     advice: str = ""
-    weighs: Callable[[Incident], int | None] = lambda _: None
 
     def step(self) -> Step:
         return Step(self.advice, f"verdicts.md#{self.name}")

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ..incident.model import Domain, Incident, Stat, Victim
+from ..diagnosis.breakdown import Breakdown
 
 FREE = "free"
 BLOCKS = {
@@ -14,7 +12,8 @@ BLOCKS = {
     "shmem": "▒",
     "kernel": "▚",
     "sockets": "▞",
-    "other": "░",
+    "page_tables": "▟",
+    "rest": "░",
     FREE: "·",
 }
 PLAIN = {
@@ -23,56 +22,25 @@ PLAIN = {
     "shmem": "%",
     "kernel": "+",
     "sockets": "*",
-    "other": "-",
+    "page_tables": "@",
+    "rest": "-",
     FREE: ".",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A cgroup's memory: the domain's, or the victim's where no cgroup's limit was reached."""
-
-    cgroup: str | None
-    usage_bytes: int | None
-    limit_bytes: int | None
-    stat: Stat
-
-    @classmethod
-    def of(cls, group: Domain | Victim) -> Place:
-        return cls(group.cgroup, group.usage_bytes, group.limit_bytes, group.stat or Stat())
-
-
-def find_place(incident: Incident) -> Place:
-    """Return the one that the bar is of."""
-    return Place.of(incident.domain or incident.victims[0])
-
-
-def parts(place: Place) -> dict[str, int]:
-    """Return bytes by kind; they add up to the usage or, where that is less, to the limit.
-
-    ``other`` is what no known kind accounts for, ``free`` what the limit left.
-    """
-    stat = place.stat
-    kinds = {
-        "anon": stat.anon_bytes,
-        "file": stat.cache_bytes(),
-        "shmem": stat.shmem_bytes,
-        "kernel": stat.kernel_bytes,
-        "sockets": stat.sock_bytes,
-    }
-    known = {kind: bytes_ for kind, bytes_ in kinds.items() if bytes_ and bytes_ > 0}
-    used = max(place.usage_bytes or 0, sum(known.values()))
-    known["other"] = used - sum(known.values())
-    known[FREE] = max(0, (place.limit_bytes or 0) - used)
+def sizes(breakdown: Breakdown) -> dict[str, int]:
+    """Return the bytes of each kind there is any of, and of what the limit left."""
+    known = {part.kind: part.bytes for part in breakdown.parts}
+    known[FREE] = breakdown.free_bytes or 0
     return {kind: bytes_ for kind, bytes_ in known.items() if bytes_}
 
 
-def cells(sizes: dict[str, int], columns: int) -> dict[str, int]:
+def cells(parts: dict[str, int], columns: int) -> dict[str, int]:
     """Share the columns out, none left over: each its whole ones, the rest to the largest rests."""
-    whole = sum(sizes.values())
+    whole = sum(parts.values())
     if not whole:
         return {}
-    shares = {kind: divmod(bytes_ * columns, whole) for kind, bytes_ in sizes.items()}
+    shares = {kind: divmod(bytes_ * columns, whole) for kind, bytes_ in parts.items()}
     missing = columns - sum(count for count, _ in shares.values())
     lucky = sorted(shares, key=lambda kind: shares[kind][1], reverse=True)[:missing]
     return {kind: count + (kind in lucky) for kind, (count, _) in shares.items()}

@@ -6,13 +6,23 @@ What `container-oomkill show` prints: the page of the exporter, in characters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from ..diagnosis.breakdown import (
+    KINDS,
+    REST,
+    Breakdown,
+    Kind,
+    find_breakdown,
+    of_cgroup,
+    of_processes,
+    of_victims_cgroup,
+)
 from ..diagnosis.verdict import next_steps
-from ..incident.model import Candidate, Incident, Stat, Victim
+from ..incident.model import Candidate, Domain, Incident, Victim
 from ..units import duration, in_mib, size
-from .bar import BLOCKS, FREE, PLAIN, Place, cells, find_place, parts
+from .bar import BLOCKS, FREE, PLAIN, cells, sizes
 from .printable import ELLIPSIS, printable, shorten, width, wrap
 from .text import display_name, what_ran_out, who_asked
 
@@ -25,7 +35,8 @@ COLOURS = {
     "shmem": "\033[33m",
     "kernel": "\033[35m",
     "sockets": "\033[36m",
-    "other": "\033[37m",
+    "page_tables": "\033[32m",
+    "rest": "\033[37m",
     FREE: DIM,
 }
 TASKS_SHOWN = 20
@@ -53,7 +64,8 @@ class TerminalView:
                 for line in wrap(printable(incident.verdict), self._columns, " ")
             )
         for block in (
-            self._bar(find_place(incident)),
+            self._bar("memory", find_breakdown(incident)),
+            self._bar("cgroup", of_victims_cgroup(incident)),
             self._side_by_side(incident),
             self._tasks(incident),
             self._command_line(incident.victims[0]),
@@ -81,17 +93,17 @@ class TerminalView:
         for number, part in enumerate(wrap(body, self._columns - indent, blank)):
             yield self._in(DIM, f"{'' if number else head:{indent}}") + part
 
-    def _bar(self, place: Place) -> Iterator[str]:
-        sizes = parts(place)
-        if not sizes:
+    def _bar(self, head: str, breakdown: Breakdown | None) -> Iterator[str]:
+        if breakdown is None or not (known := sizes(breakdown)):
             return
-        shares = cells(sizes, self._columns - HEAD)
+        shares = cells(known, self._columns - HEAD)
         bar = "".join(self._piece(kind, count) for kind, count in shares.items())
-        yield self._in(DIM, f"{'memory':{HEAD}}") + bar
-        legend = [f"{kind} {size(bytes_)}" for kind, bytes_ in sizes.items()]
-        glyphs = [self._glyphs[kind] for kind in sizes]
-        body = "  ".join(f"{glyph} {words}" for glyph, words in zip(glyphs, legend, strict=True))
-        if place.stat.approximate:
+        yield self._in(DIM, f"{head:{HEAD}}") + bar
+        legend = [(part.kind, part.amount(size)) for part in breakdown.parts if part.bytes]
+        if FREE in known:
+            legend.append((FREE, f"{FREE} {size(known[FREE])}"))
+        body = "  ".join(f"{self._glyphs[kind]} {words}" for kind, words in legend)
+        if breakdown.approximate:
             body += "  (approximate)"
         for line in wrap(body, self._columns - HEAD):
             yield " " * HEAD + line
@@ -102,24 +114,23 @@ class TerminalView:
     def _side_by_side(self, incident: Incident) -> Iterator[str]:
         """The domain, the victim's cgroup where it is another, and the victim."""
         victim, domain = incident.victims[0], incident.domain
-        sides: list[tuple[str, list[int | None]]] = []
+        sides: list[tuple[str, Column]] = []
         if domain is not None:
-            swap = domain.swap_usage_bytes
-            sides.append(("the limit's cgroup", _cgroup(Place.of(domain), domain.peak_bytes, swap)))
+            sides.append(("the limit's cgroup", _cgroup(domain)))
         if domain is None or victim.stat is not None or victim.cgroup_id != domain.cgroup_id:
-            sides.append(("its own cgroup", _cgroup(Place.of(victim), None, None)))
+            sides.append(("its own cgroup", _cgroup(victim)))
         sides.append((printable(victim.command or "the process"), _process(victim)))
-        known = [side for side in sides if any(number is not None for number in side[1])]
+        known = [side for side in sides if side[1]]
         if not known:
             return
-        wide = min(20, (self._columns - 14) // len(known))
+        wide = min(20, (self._columns - ROW_HEAD) // len(known))
         heads = "".join(_pad(shorten(name, wide - 2), wide, False) for name, _ in known)
-        yield self._in(DIM, f"{'MiB':14}{heads}")
-        for row, kind in enumerate(KINDS):
-            numbers = [side[1][row] for side in known]
+        yield self._in(DIM, f"{'MiB':{ROW_HEAD}}{heads}")
+        for kind, words in _rows():
+            numbers = [column.get(kind) for _, column in known]
             if any(number is not None for number in numbers):
                 shown = ("" if n is None else in_mib(n) for n in numbers)
-                yield f"{kind:14}" + "".join(f"{text:>{wide}}" for text in shown)
+                yield f"{words:{ROW_HEAD}}" + "".join(f"{text:>{wide}}" for text in shown)
         limit_of = None if domain is None or domain.cgroup == victim.cgroup else domain.cgroup
         for head, path in (("limit of", limit_of), ("killed in", victim.cgroup)):
             if path:
@@ -160,29 +171,43 @@ TASK_HEAD = ("", "pid", "command", "resident MiB", "swap MiB", "score", "adj", "
 TASK_LEFT = (True, False, True, False, False, False, False, True)
 LIST_HEAD = ("id", "when", "container", "scope", "limit", "verdict")
 LIST_LEFT = (True, True, True, True, False, True)
-KINDS = (
-    *("limit", "usage", "peak", "anon", "file", "shmem", "swap", "page tables"),
-    *("slab", "kernel stacks", "kernel", "sockets"),
-)
+ROW_HEAD = 18
+TOTALS = ("limit", "usage", "peak", "swap")
+Column = dict[str, int]  # bytes by kind, as far as they are known
 
 
-def _cgroup(place: Place, peak: int | None, swap: int | None) -> list[int | None]:
-    """Its numbers, in the order of `KINDS`; file without shmem, as the process has it."""
-    stat: Stat = place.stat
-    return [
-        *(place.limit_bytes, place.usage_bytes, peak),
-        *(stat.anon_bytes, stat.cache_bytes(), stat.shmem_bytes, swap, stat.pagetables_bytes),
-        *(stat.slab_bytes(), stat.kernel_stack_bytes, stat.kernel_bytes, stat.sock_bytes),
-    ]
+def _rows() -> Iterator[tuple[str, str]]:
+    """Each row's kind and its words: the totals, then the kinds, what is within one indented."""
+    yield from ((total, total) for total in TOTALS)
+    yield from _rows_of((*KINDS, REST), "")
 
 
-def _process(victim: Victim) -> list[int | None]:
-    rss = victim.rss
-    return [
-        *(None, rss.total_bytes(), victim.vm.hiwater_rss_bytes),
-        *(rss.anon_bytes, rss.file_bytes, rss.shmem_bytes),
-        *(victim.swap_bytes, victim.pagetables_bytes, None, None, None, None),
-    ]
+def _rows_of(kinds: Iterable[Kind], indent: str) -> Iterator[tuple[str, str]]:
+    for kind in kinds:
+        yield kind.name, indent + kind.label
+        yield from _rows_of(kind.within, indent + "  ")
+        if kind.within:
+            yield f"{kind.name}_{REST.name}", f"{indent}  {REST.label}"
+
+
+def _column(breakdown: Breakdown | None, *totals: int | None) -> Column:
+    """Its numbers; ``totals`` as in `TOTALS`."""
+    known = {name: each for name, each in zip(TOTALS, totals, strict=True) if each is not None}
+    if breakdown is not None:
+        known |= {part.kind: part.bytes for part in breakdown.every_part()}
+    return known
+
+
+def _cgroup(group: Domain | Victim) -> Column:
+    peak, swap = None, None
+    if isinstance(group, Domain):
+        peak, swap = group.peak_bytes, group.swap_usage_bytes
+    return _column(of_cgroup(group), group.limit_bytes, group.usage_bytes, peak, swap)
+
+
+def _process(victim: Victim) -> Column:
+    total, peak = victim.rss.total_bytes(), victim.vm.hiwater_rss_bytes
+    return _column(of_processes((victim,)), None, total, peak, victim.swap_bytes)
 
 
 def _killed(victim: Victim) -> tuple[str, ...]:

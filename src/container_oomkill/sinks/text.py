@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TextIO
 
+from ..diagnosis.breakdown import Part, find_breakdown
 from ..incident.model import (
     NO_NAME,
     NO_STATE,
@@ -163,21 +164,25 @@ def _candidate(candidate: Candidate) -> str:
 
 
 def _memory(incident: Incident) -> str:
-    """Where the domain's memory was; the kinds add up, but for what the kernel's contains."""
-    stat = None if incident.domain is None else incident.domain.stat
-    if stat is None:
+    """Where the memory was, by the cgroup's memory.stat; the killed have lines of their own.
+
+    The kinds add up, but for what one is made of: of that a tenth or more is told.
+    """
+    breakdown = find_breakdown(incident)
+    if breakdown is None or not breakdown.of_all:
         return ""
-    sizes = (
-        ("anon", stat.anon_bytes),
-        ("file", stat.cache_bytes()),
-        ("shmem", stat.shmem_bytes),
-        ("kernel", stat.kernel_bytes),
-        ("page tables", stat.pagetables_bytes),
-        ("slab", stat.slab_bytes()),
-        ("sockets", stat.sock_bytes or None),  # seldom any
-    )
-    known = _known(sizes)
-    return f"{known}  (approximate)" if known and stat.approximate else known
+    told: list[Part] = []
+    for part in breakdown.parts:
+        told.append(part)
+        told += (each for each in part.parts if _is_much(each, part))
+    words = [part.amount(in_mib) for part in told if part.bytes or not part.seldom]
+    if not words:
+        return ""
+    return "  ".join(words) + " MiB" + ("  (approximate)" if breakdown.approximate else "")
+
+
+def _is_much(part: Part, whole: Part) -> bool:
+    return 0 < whole.bytes <= 10 * part.bytes and not part.is_rest
 
 
 def _known(sizes: Iterable[tuple[str, int | None]]) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...units import size
-from .memory import KINDS, Breakdown, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ...diagnosis.breakdown import Breakdown, Part
 
 WIDTH = 1000
 HEIGHT = 10
@@ -71,7 +72,7 @@ def explained(breakdown: Breakdown, title: str) -> h.Element:
 def _row(part: Part, breakdown: Breakdown) -> h.Element:
     whole = breakdown.limit_bytes or breakdown.usage_bytes
     return h.tr[
-        h.th(scope="row")[swatch(part.kind), " ", KINDS[part.kind]],
+        h.th(scope="row")[swatch(part.kind), " ", part.words, part.approximate and ", at least"],
         h.td[size(part.bytes)],
         h.td[f"{100 * part.bytes / whole:.0f} %" if whole else ""],
     ]
@@ -93,7 +94,7 @@ def _remarks(breakdown: Breakdown) -> Iterator[str]:
             yield "Files they mapped are left out: others may have been charged for them."
     if breakdown.approximate:
         yield "Approximate: cgroups below had not handed up all of their numbers."
-    if any(part.kind == "rest" and part.bytes for part in breakdown.parts):
+    if any(part.is_rest for part in breakdown.parts):
         yield (
             "Not told apart: what was charged and is in no kind above"
             + ("." if breakdown.of_all else ", so other processes, page cache and kernel memory.")

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import htpy as h
 
+from ...diagnosis.breakdown import of_cgroup
 from ...units import duration
-from . import memory
 from .words import amount, limit, name, number, task, unknown
 
 if TYPE_CHECKING:
-    from ...incident.model import Candidate, Incident, Stat, Trigger, Victim
+    from ...diagnosis.breakdown import Part
+    from ...incident.model import Candidate, Domain, Incident, Trigger, Victim
 
 VICTIMS_MAX = 50  # rows; a group may have thousands
 PATH_COLUMNS = 72
@@ -39,17 +40,27 @@ def domain(incident: Incident) -> h.Element:
         ("swappiness", number(domain.swappiness)),
         ("capacity", amount(incident.oom.total_bytes)),
     ]
-    return _card("domain", "The limit that was reached", [*facts, *_in_stat(domain.stat)])
+    return _card("domain", "The limit that was reached", [*facts, *_made_of(domain)])
 
 
-def _in_stat(stat: Stat | None) -> Facts:
+def _made_of(domain: Domain) -> Facts:
     """What the bar has as one, and what it may have none of."""
-    if stat is None:
-        return
-    for what, bytes_ in memory.in_kernel(stat):
-        yield f"kernel: {what}", amount(bytes_)
-    if stat.sock_bytes is not None:
-        yield "socket buffers", amount(stat.sock_bytes)
+    breakdown = of_cgroup(domain)
+    for part in () if breakdown is None else breakdown.parts:
+        if part.parts:
+            for each in _smallest(part):
+                yield f"{part.words}: {each.words}", amount(each.bytes)
+        elif part.seldom and not part.is_rest:
+            yield part.words, amount(part.bytes)
+
+
+def _smallest(part: Part) -> Iterator[Part]:
+    """What is made of nothing further."""
+    for each in part.parts:
+        if each.parts:
+            yield from _smallest(each)
+        else:
+            yield each
 
 
 def victim(incident: Incident) -> h.Element:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
+from ...diagnosis.breakdown import find_breakdown, of_victims_cgroup
 from ...diagnosis.verdict import next_steps
 from ...sinks.text import UNRESOLVED
-from . import cards, memory
+from . import cards
 from .bar import explained
 from .filters import named
 from .layout import PageContext, page
@@ -93,8 +94,8 @@ def _who(incident: Incident) -> Iterator[h.Node]:
 
 def _memory(incident: Incident) -> h.Element:
     domain = incident.domain
-    where = memory.of_what_ran_out(incident)
-    victims = memory.of_victims_cgroup(incident.victims[0])
+    where = find_breakdown(incident)
+    victims = of_victims_cgroup(incident)
     title = "What was charged against the limit"
     if where and not where.of_all:
         title = "What the killed processes had" + (", against the limit" if domain else "")

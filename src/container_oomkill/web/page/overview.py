@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
+from ...diagnosis.breakdown import find_breakdown
 from ...sinks.printable import printable
-from . import memory
 from .bar import bar
 from .filters import NAMES, Filter, named
 from .layout import PageContext, page
@@ -174,7 +174,7 @@ def _row(incident: Incident, around: PageContext) -> h.Element:
 def _what_happened(incident: Incident, home: str) -> str:
     """Return what stays the same of a row: pages that are open ask for it again and again."""
     domain = incident.domain
-    where = memory.of_what_ran_out(incident)
+    where = find_breakdown(incident)
     row = h.fragment[
         h.div(".who")[
             h.a(href=f"/incidents/{incident.id}")[name(named(incident)["container"])],

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Incidents with any numbers, and any of them unknown: what Hypothesis draws from."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from container_oomkill.incident.model import (
+    Candidate,
+    Container,
+    Domain,
+    Oom,
+    Rss,
+    Stat,
+    Trigger,
+    Victim,
+)
+
+from .incidents import incident
+
+# Sizes that occur, those at which arithmetic breaks, and unknown.
+NUMBERS = st.none() | st.integers(0, 1 << 40) | st.integers(-(1 << 63), (1 << 64) - 1)
+SECONDS = st.none() | st.floats(-1e18, 1e18)
+LIKE_A_VERDICT = "a: b; 7 %"
+NAMES = st.none() | st.sampled_from(["", "python3", LIKE_A_VERDICT, "\x1b[31m", "漢" * 20])
+PATHS = st.none() | st.sampled_from(["/", "/docker/" + "ab" * 32, "/kubepods/pod1", "…/cut"])
+FLAGS = st.none() | st.booleans()
+STATS = st.none() | st.builds(Stat, *[NUMBERS] * 9, FLAGS)
+VICTIMS = st.builds(
+    Victim,
+    pid=NUMBERS,
+    pid_in_container=NUMBERS,
+    command=NAMES,
+    cgroup=PATHS,
+    cgroup_id=NUMBERS,
+    usage_bytes=NUMBERS,
+    limit_bytes=NUMBERS,
+    stat=STATS,
+    oom_score_adj=NUMBERS,
+    points=NUMBERS,
+    rss=st.builds(Rss, NUMBERS, NUMBERS, NUMBERS),
+    swap_bytes=NUMBERS,
+    pagetables_bytes=NUMBERS,
+    uptime_seconds=SECONDS,
+)
+INCIDENTS = st.builds(
+    incident,
+    inferred=st.booleans(),
+    message=NAMES,
+    container=st.builds(Container, name=NAMES),
+    domain=st.none()
+    | st.builds(Domain, PATHS, NUMBERS, *[NUMBERS] * 6, swappiness=NUMBERS, stat=STATS),
+    oom=st.builds(
+        Oom,
+        st.sampled_from([None, "none", "cpuset", "memory_policy", "memcg"]),
+        NUMBERS,
+        NUMBERS,
+        NUMBERS,
+        NUMBERS,
+        FLAGS,
+    ),
+    trigger=st.builds(Trigger, NUMBERS, NUMBERS, NAMES, PATHS),
+    victims=st.lists(VICTIMS, min_size=1, max_size=3).map(tuple),
+    candidates=st.none()
+    | st.lists(st.builds(Candidate, NUMBERS, NAMES, NUMBERS, NUMBERS, NUMBERS), max_size=9).map(
+        tuple
+    ),
+)
