@@ -140,7 +140,7 @@ def test_what_it_serves(
     out, errors = exporter.process.communicate(timeout=DEADLINE)
     assert exporter.process.returncode == 0
     assert errors == ""
-    assert "OOM  /oomkill-served  limit 32.0 MiB reached" in out
+    assert "OOM  oomkill-served  limit 32.0 MiB reached" in out
 
 
 def test_a_kill_while_it_is_being_loaded_is_none_that_it_missed(

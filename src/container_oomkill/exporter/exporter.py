@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..identity.metadata import ContainerMetadata
     from ..identity.resolver import Resolver
     from ..identity.store import Store
-    from ..incident.model import Incident
+    from ..incident.model import Container, Incident
     from ..metrics.metrics import ProbeStatus
     from ..sinks.queued import BufferedSink
     from ..system.sd_notify import Notifier
@@ -33,11 +33,13 @@ HEARTBEAT_SECONDS = 5.0  # the reader of the ring gives a sign of life at least 
 SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
 
 
-def label_key(known: ContainerMetadata) -> tuple[str, str, str]:
+def label_key(
+    known: Container | ContainerMetadata, path: str | None = None
+) -> tuple[str, str, str]:
     """Return namespace, pod and container as the labels of its metrics have them."""
-    from ..metrics.metrics import best_name
+    from ..sinks.names import UNKNOWN, container_name
 
-    return known.namespace or "", known.pod or "", best_name(known.name, known.id)
+    return known.namespace or "", known.pod or "", container_name(known, path) or UNKNOWN
 
 
 class Exporter(Closeable):
@@ -120,13 +122,9 @@ class Exporter(Closeable):
 
     def earlier(self, kills: Iterable[tuple[str, int]], resolve: Resolver) -> None:
         """Show the kills that cgroups count from before the start; each by its path."""
-        from ..metrics.metrics import best_name
-
         for path, number in kills:
             if path != "/":  # it has none of its own
-                known = resolve.container(path)
-                name = best_name(known.name, known.id, path)
-                self.metrics.earlier((known.namespace or "", known.pod or "", name), number)
+                self.metrics.earlier(label_key(resolve.container(path), path), number)
 
     def event_lost(self, incidents: int) -> None:
         """Count incidents that had no Event on their pod, because the API did not take it."""

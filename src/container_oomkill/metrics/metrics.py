@@ -6,7 +6,6 @@ The sink only keeps what came; numbers become text at a scrape. One lock holds t
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from bisect import bisect_left
@@ -16,6 +15,7 @@ from typing import Protocol
 
 from ..incident.model import NS, UNRESOLVED, Incident
 from ..probe.kernel_counts import kernel_count
+from ..sinks.names import UNKNOWN, name_of
 from .exposition import Family, Labels, Point, clean
 from .prometheus import Collector, Metric, ProcessCollector, go_float
 from .series import Key, Series
@@ -32,8 +32,6 @@ from .table import (
 )
 
 NO_LABELS = Labels((), ())
-HEX_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
-SHORT_ID = 12  # as docker and crictl print it
 
 
 class ProbeStatus(Protocol):
@@ -61,21 +59,7 @@ class ProbeStatus(Protocol):
 def label_values(incident: Incident) -> Key:
     """Return namespace, pod and the best name known of the container."""
     container = incident.container
-    path = incident.victims[0].cgroup if incident.victims else None
-    name = best_name(container.name, container.id, path)
-    return clean(container.namespace), clean(container.pod), clean(name)
-
-
-def best_name(name: str | None, container_id: str | None, path: str | None = None) -> str:
-    """Return what a container is called in labels: by its name, its id, else its cgroup's path."""
-    if name:
-        return name
-    if container_id:
-        return container_id[:SHORT_ID] if HEX_ID.fullmatch(container_id) else container_id
-    # A path that was cut ("…/") may end inside a container, with any name.
-    if path is not None and path.startswith("/"):
-        return path.rpartition("/")[2] or "/"
-    return "unknown"
+    return clean(container.namespace), clean(container.pod), clean(name_of(incident) or UNKNOWN)
 
 
 class Metrics(Collector):

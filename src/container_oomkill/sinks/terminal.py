@@ -23,8 +23,9 @@ from ..diagnosis.verdict import next_steps
 from ..incident.model import Candidate, Domain, Incident, Victim
 from ..units import duration, in_mib, size
 from .bar import BLOCKS, FREE, PLAIN, cells, sizes
+from .names import full_name, what_ran_out
 from .printable import ELLIPSIS, printable, shorten, width, wrap
-from .text import display_name, what_ran_out, who_asked
+from .text import who_asked
 
 NARROWEST, WIDEST = 60, 120
 HEAD = 9  # columns of a line's head
@@ -80,7 +81,7 @@ class TerminalView:
     def _title(self, incident: Incident) -> str:
         reason = what_ran_out(incident)
         room = self._columns - len("OOM    ") - len(reason)
-        return f"{shorten(printable(display_name(incident)), max(room, 20))}  {reason}"
+        return f"{shorten(printable(full_name(incident)), max(room, 20))}  {reason}"
 
     def _in(self, style: str, text: str) -> str:
         return f"{style}{text}{OFF}" if self._colour else text
@@ -242,7 +243,7 @@ def _listed(incident: Incident) -> tuple[str, ...]:
     return (
         incident.id,
         _when(incident),
-        shorten(printable(display_name(incident)), 40),
+        shorten(printable(full_name(incident)), 40),
         printable(incident.scope or ""),
         "" if limit is None else size(limit),
         printable(incident.verdict or ""),

@@ -12,18 +12,10 @@ from datetime import datetime
 from typing import TextIO
 
 from ..diagnosis.breakdown import Part, find_breakdown
-from ..incident.model import (
-    NO_NAME,
-    NO_STATE,
-    NOT_FOUND,
-    PATH_CUT,
-    Candidate,
-    Container,
-    Incident,
-    Victim,
-)
+from ..incident.model import Candidate, Container, Incident, Victim
 from ..units import duration, in_mib, size
 from .gfp import gfp_names
+from .names import UNRESOLVED, full_name, what_ran_out
 from .printable import printable, shorten, width, wrap
 
 COLUMNS = 100
@@ -34,24 +26,6 @@ CMDLINE_ROOM = 3 * ROOM
 CANDIDATES_SHOWN = 5
 SENTENCES = ("cmdline", "why")  # whose words may stand on any line
 BOLD_RED, BOLD, DIM, PLAIN = "\033[1;31m", "\033[1m", "\033[2m", "\033[0m"
-SCOPES = {
-    "container": "its own",
-    "pod": "its pod's",
-    "cgroup": "a parent cgroup's",
-}
-NO_LIMIT = {
-    "node": "the node ran out of memory",
-    "cpuset": "the memory of its cpuset ran out",
-    "mempolicy": "the memory its policy allows ran out",
-    "manual": "asked for by sysrq",
-}
-
-UNRESOLVED = {
-    NOT_FOUND: "no runtime's state has this id",
-    NO_STATE: "there is no state of its runtime here (container-oomkill doctor)",
-    NO_NAME: "it was given none",
-    PATH_CUT: "the cgroup's path is too long",
-}
 
 
 def wants_colour(stream: TextIO, choice: str) -> bool:
@@ -80,38 +54,11 @@ class Text:
         when = datetime.fromtimestamp(incident.time).strftime("%H:%M:%S")
         reason = what_ran_out(incident)
         room = COLUMNS - len("00:00:00  OOM  ") - len(reason) - 2
-        name = shorten(printable(display_name(incident)), room)
+        name = shorten(printable(full_name(incident)), room)
         return f"{when}  {self._in(BOLD_RED, 'OOM')}  {self._in(BOLD, name)}  {reason}"
 
     def _in(self, style: str, text: str) -> str:
         return f"{style}{text}{PLAIN}" if self._colour else text
-
-
-def display_name(incident: Incident) -> str:
-    """The best name known: namespace/pod/container, a name alone, the id's start, the path."""
-    container = incident.container
-    name = container.name or short_id(container)
-    known = [part for part in (container.namespace, container.pod, name) if part]
-    return "/".join(known) or incident.victims[0].cgroup or "unknown container"
-
-
-def short_id(container: Container) -> str | None:
-    """The first 12 characters of a hexadecimal id, any other id whole."""
-    if container.id is None or len(container.id) != 64:
-        return container.id
-    return container.id[:12]
-
-
-def what_ran_out(incident: Incident) -> str:
-    """The limit that was reached and whose it is, or what else."""
-    domain = incident.domain
-    if domain is not None and (domain.limit_bytes is not None or incident.scope in SCOPES):
-        known = [SCOPES.get(incident.scope or ""), "inferred" if incident.inferred else None]
-        how = ", ".join(filter(None, known))
-        limit = "limit" if domain.limit_bytes is None else f"limit {size(domain.limit_bytes)}"
-        return f"{limit} reached" + (f" ({how})" if how else "")
-    reason = NO_LIMIT.get(incident.scope or "", "cause unknown")
-    return f"{reason} (inferred)" if incident.inferred and incident.scope else reason
 
 
 def _body(incident: Incident) -> Iterator[tuple[str, str]]:
@@ -222,7 +169,7 @@ def _places(incident: Incident) -> Iterator[tuple[str, str]]:
     """The cgroups, where their paths say more than the headline."""
     cgroup = incident.victims[0].cgroup
     domain = incident.domain
-    if cgroup and cgroup != display_name(incident):
+    if cgroup and cgroup != full_name(incident):
         yield "in", shorten(printable(cgroup), ROOM)
     if domain is not None and domain.cgroup and domain.cgroup != cgroup:
         yield "limit", shorten(printable(domain.cgroup), ROOM)

@@ -16,7 +16,7 @@ import pytest
 
 from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.incident.model import Candidate, Container, Incident, Stat, Trigger, Victim
-from container_oomkill.sinks.text import UNRESOLVED
+from container_oomkill.sinks.names import UNRESOLVED
 
 from ...support.http_client import ask, get, make_exporter
 from ...support.incidents import BOOT_NS, MIB, container, incident, victim

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...diagnosis.breakdown import of_cgroup
+from ...sinks.names import short_id
 from ...units import duration
 from .words import amount, limit, name, number, task, unknown
 
@@ -134,7 +135,7 @@ def _asker(incident: Incident, trigger: Trigger) -> h.Node:
         return h.span(".unknown")["none, or unknown"]
     if trigger.container_id == incident.container.id:
         return "the same"
-    return name(trigger.container_id[:12])
+    return name(short_id(trigger.container_id))
 
 
 def _card(key: str, title: str, facts: Facts) -> h.Element:

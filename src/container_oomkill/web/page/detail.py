@@ -11,7 +11,7 @@ import htpy as h
 
 from ...diagnosis.breakdown import find_breakdown, of_victims_cgroup
 from ...diagnosis.verdict import next_steps
-from ...sinks.text import UNRESOLVED
+from ...sinks.names import UNRESOLVED
 from . import cards
 from .bar import explained
 from .filters import named

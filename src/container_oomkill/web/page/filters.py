@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from .words import SCOPES, container_name
+from ...sinks.names import name_of
+from .words import SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ def named(incident: Incident) -> dict[str, str | None]:
     return {
         "namespace": container.namespace,
         "pod": container.pod,
-        "container": container_name(incident),
+        "container": name_of(incident),
     }
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
+from ...sinks.names import UNKNOWN
 from ...sinks.printable import printable, shorten
 from ...sinks.record import rfc3339
-from ...sinks.text import short_id
 from ...units import size
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ SCOPES = {
     "mempolicy": ("◍", "memory policy"),
     "manual": ("✱", "sysrq"),
 }
-UNKNOWN = "unknown"
 
 
 def unknown() -> h.Element:
@@ -86,12 +85,6 @@ def scope(incident: Incident) -> h.Element:
     return h.span(".scope", {"data-scope": incident.scope or ""})[
         h.span(aria_hidden="true")[mark], " ", word
     ]
-
-
-def container_name(incident: Incident) -> str | None:
-    """The best name of the container alone; for a process in none, its cgroup."""
-    container = incident.container
-    return container.name or short_id(container) or incident.victims[0].cgroup
 
 
 def pid(number_: int | None) -> str:
