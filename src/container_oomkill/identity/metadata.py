@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ContainerMetadata:
     pod: str | None = None
     namespace: str | None = None
     pod_uid: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    service: str | None = None  # Swarm's or Compose's
     workload: str | None = None  # kind/name; known by a cluster's API only
 
     def key(self) -> Key:
@@ -55,11 +55,12 @@ class ContainerMetadata:
             pod=self.pod or other.pod,
             namespace=self.namespace or other.namespace,
             pod_uid=self.pod_uid or other.pod_uid,
+            service=self.service or other.service,
             workload=self.workload or other.workload,
         )
 
     def facts(self) -> int:
-        """Return how many of its names are known."""
+        """Return how many of its names are known; the service goes by the name, and with it."""
         named = (self.name, self.image, self.pod, self.namespace, self.pod_uid, self.workload)
         return sum(text is not None for text in named)
 

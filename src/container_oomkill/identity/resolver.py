@@ -80,6 +80,7 @@ class Resolver:
             pod=known.pod if same_pod else None,
             namespace=known.namespace if same_pod else None,
             pod_uid=found.pod_uid or known.pod_uid,
+            service=known.service,
             workload=known.workload if same_pod else None,
             unresolved=None if known.name else reason,
         )

@@ -46,6 +46,7 @@ class Container:
     namespace: str | None = None
     pod_uid: str | None = None
     workload: str | None = None
+    service: str | None = None  # Swarm's or Compose's: its containers come and go
     unresolved: str | None = None  # why there is an id and no name
 
 

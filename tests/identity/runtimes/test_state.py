@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from container_oomkill.identity import metadata
 from container_oomkill.identity.metadata import MIB
-from container_oomkill.identity.runtimes import state
 from container_oomkill.identity.runtimes.state import StateError, read_json
 
 from ...support.trees import write
@@ -115,23 +114,10 @@ def test_texts_that_are_no_names(value: object) -> None:
     assert metadata.text(value) is None
 
 
-def test_labels_are_bounded() -> None:
-    assert state.bounded({"a": "", "b": "c\nd", "e": 1, "f": "é"}) == {"a": "", "f": "é"}
-    assert len(state.bounded({f"k{i}": "v" for i in range(1000)})) == state.LABELS_MAX
-    assert state.bounded({"a": "x" * state.LABELS_SIZE_MAX}) == {}
-    assert state.bounded(["a"]) == {}
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
-
-
-@given(JSON)
-def test_bounded_takes_any_json(document: object) -> None:
-    labels = state.bounded(document)
-    assert all(key.isprintable() and value.isprintable() for key, value in labels.items())
 
 
 @given(st.binary())

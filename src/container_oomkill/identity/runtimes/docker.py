@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes Docker's ``containers/<id>/config.v2.json``, gives the container's names and labels.
+"""Takes Docker's ``containers/<id>/config.v2.json``, gives the container's names.
 
 Docker merges an image's labels into the container's: any image may claim to be any pod. The
 kubelet's labels are believed only of a container with the name that goes with them, which
-cri-dockerd gives and no image can: ``k8s_<container>_<pod>_<namespace>_<uid>_<attempt>``.
+cri-dockerd gives and no image can: ``k8s_<container>_<pod>_<namespace>_<uid>_<attempt>``. So are
+the labels of a Swarm or Compose service.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .state import Folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 FOLDERS = (
@@ -23,6 +25,8 @@ FOLDERS = (
 )
 ROOTLESS = (".local", "share", "docker", "containers")  # below a user's home
 FILE = ("config.v2.json",)
+SWARM_SERVICE = "com.docker.swarm.service.name"
+COMPOSE = "com.docker.compose."
 
 
 def docker(folder: str, inside: tuple[str, ...] = (), owner: int = 0) -> Folder:
@@ -38,7 +42,6 @@ def read(key: Key, document: Any) -> ContainerMetadata | None:
         return None
     config = metadata.mapping(document.get("Config"))
     raw = metadata.mapping(config.get("Labels"))
-    labels = state.bounded(raw)
     image = metadata.text(config.get("Image"))
     name = (metadata.text(document.get("Name")) or "").removeprefix("/") or None
     sandbox = raw.get("io.kubernetes.docker.type") == "podsandbox"
@@ -48,6 +51,28 @@ def read(key: Key, document: Any) -> ContainerMetadata | None:
     uid = metadata.text(raw.get(state.POD_UID))
     if name and name.startswith(f"k8s_{container}_{pod}_{namespace}_{uid}_"):
         return ContainerMetadata(
-            container_id, "docker", owner, container, image, pod, namespace, uid, labels=labels
+            container_id, "docker", owner, container, image, pod, namespace, uid
         )
-    return ContainerMetadata(container_id, "docker", owner, name, image, labels=labels)
+    service = service_of(name, raw)
+    return ContainerMetadata(container_id, "docker", owner, name, image, service=service)
+
+
+def service_of(name: str | None, labels: Mapping[str, Any]) -> str | None:
+    """Return the Swarm or Compose service, where the container's name goes with the labels.
+
+    Swarm: ``<service>.<slot or node>.<task>``. Compose: ``<project>-<service>-<number>``, up to
+    1.29 with ``_``; its service is given with the project, as several may have a "web". A container
+    with another name was given that for good, and needs no service's.
+    """
+    swarm = metadata.text(labels.get(SWARM_SERVICE))
+    project = metadata.text(labels.get(COMPOSE + "project"))
+    service = metadata.text(labels.get(COMPOSE + "service"))
+    if name is None:
+        return None
+    if swarm is not None and name.startswith(f"{swarm}."):
+        return swarm
+    if project is not None and service is not None:
+        for mark in "-_":
+            if name.startswith(f"{project}{mark}{service}{mark}"):
+                return f"{project}{mark}{service}"
+    return None

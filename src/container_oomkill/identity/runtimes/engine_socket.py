@@ -21,6 +21,7 @@ from urllib.parse import quote
 from .. import metadata
 from ..metadata import MIB, ContainerMetadata, Key
 from ..store import Store
+from .docker import service_of
 
 ANSWER_MAX = 16 * MIB
 LINE_MAX = MIB
@@ -179,7 +180,7 @@ class EngineSocket:
 
 
 def read(entry: Any) -> ContainerMetadata | None:
-    """Return what one entry of the list says; no label is believed, as any image may set it."""
+    """Return what one entry of the list says; any image may set labels: no pod is believed."""
     entry = metadata.mapping(entry)
     container_id, names = entry.get("Id"), entry.get("Names")
     if not isinstance(container_id, str) or not metadata.is_id(container_id):
@@ -187,7 +188,9 @@ def read(entry: Any) -> ContainerMetadata | None:
     # Names of links to it have another container's in front: /other/name.
     own = [name for name in names if _is_own(name)] if isinstance(names, list) else []
     name = metadata.text(own[0].removeprefix("/")) if own else None
-    return ContainerMetadata(container_id, "", name=name, image=metadata.text(entry.get("Image")))
+    image = metadata.text(entry.get("Image"))
+    service = service_of(name, metadata.mapping(entry.get("Labels")))
+    return ContainerMetadata(container_id, "", name=name, image=image, service=service)
 
 
 def _is_own(name: object) -> bool:

@@ -90,7 +90,6 @@ def read_containerd(key: Key, document: Any, namespace: str) -> ContainerMetadat
     """Return what one config.json says; a pod's facts only in the kubelet's namespace."""
     owner, container_id = key
     notes = metadata.mapping(metadata.mapping(document).get("annotations"))
-    labels = state.bounded(notes)
     if namespace == "k8s.io" and CRI + "sandbox-name" in notes:
         sandbox = notes.get(CRI + "container-type") == "sandbox"
         image = notes.get(CRI + ("podsandbox.image-name" if sandbox else "image-name"))
@@ -103,10 +102,9 @@ def read_containerd(key: Key, document: Any, namespace: str) -> ContainerMetadat
             pod=metadata.text(notes.get(CRI + "sandbox-name")),
             namespace=metadata.text(notes.get(CRI + "sandbox-namespace")),
             pod_uid=metadata.text(notes.get(CRI + "sandbox-uid")),
-            labels=labels,
         )
     name = metadata.text(notes.get("nerdctl/name"))
-    return ContainerMetadata(container_id, "containerd", owner, name, labels=labels)
+    return ContainerMetadata(container_id, "containerd", owner, name)
 
 
 def read_crio(key: Key, document: Any) -> ContainerMetadata | None:
@@ -132,7 +130,6 @@ def read_crio(key: Key, document: Any) -> ContainerMetadata | None:
         pod=metadata.text(labels.get(state.POD_NAME)),
         namespace=metadata.text(labels.get(state.POD_NAMESPACE)),
         pod_uid=metadata.text(labels.get(state.POD_UID)),
-        labels=state.bounded(_labels(raw.get(CRIO + "Labels"))),
     )
 
 

@@ -14,7 +14,7 @@ import os
 import stat
 import time
 
-from ..metadata import MIB, ContainerMetadata, Key, is_id, mapping, text
+from ..metadata import MIB, ContainerMetadata, Key, is_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
 TICK_NS = 50_000_000  # longer than the kernel takes for one, 1 to 10 ms
-LABELS_MAX = 64
-LABELS_SIZE_MAX = 8192  # characters, keys and values together
 POD_NAME = "io.kubernetes.pod.name"
 POD_NAMESPACE = "io.kubernetes.pod.namespace"
 POD_UID = "io.kubernetes.pod.uid"
@@ -113,19 +111,6 @@ def _decode(data: bytes, path: str) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError):  # not JSON, not UTF-8, a number or a nesting too long
         raise StateError("not_json", path) from None
-
-
-def bounded(labels: object) -> dict[str, str]:
-    """Return the labels that are texts in bounds, the first ones of too many."""
-    kept: dict[str, str] = {}
-    size = 0
-    for key, value in mapping(labels).items():
-        if text(key) and (value == "" or text(value, LABELS_SIZE_MAX)):
-            size += len(key) + len(value)
-            if len(kept) == LABELS_MAX or size > LABELS_SIZE_MAX:
-                break
-            kept[key] = value
-    return kept
 
 
 def stamp_of(path: str) -> tuple[int, int, int] | None:

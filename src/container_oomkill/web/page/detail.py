@@ -83,6 +83,7 @@ def _who(incident: Incident) -> Iterator[h.Node]:
         ("pod", container.pod),
         ("namespace", container.namespace),
         ("workload", container.workload),
+        ("service", container.service),
         ("image", container.image),
         ("by", container.runtime),
     ):
