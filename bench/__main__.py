@@ -22,7 +22,7 @@ from tests.vm import table
 from tests.vm.errors import VmError
 from tests.vm.guest import end_with_us
 
-from . import growth, guest, kill_cost, report
+from . import alternatives, growth, guest, kill_cost, report
 
 CONTAINERS = (1, 10, 100, 500, 1000, 10_000)
 FULL = guest.Effort()
@@ -44,6 +44,8 @@ def main() -> int:
         measured["flow"] = flow()
         say("growth")
         measured["growth"] = [growth.measure(containers) for containers in CONTAINERS]
+        say("what libraries would cost")
+        measured["alternatives"] = alternatives.measure()
         say(f"every tool, in a guest with kernel {args.kernel}")
         measured["guest"] = guest.measure(args.kernel, QUICK if args.quick else FULL)
         say("what a kill costs, by the processes in its cgroup")

@@ -81,6 +81,12 @@ def page(measured: dict[str, Any]) -> str:
         "## Our own speed",
         "On the machine itself, not emulated.",
         own(measured["flow"], measured["growth"]),
+        "## By hand, and what a library would cost",
+        (
+            "CPU time of importing it, and what the process grows by (Pss), where ours would import"
+            " it; the reason is in the module's docstring."
+        ),
+        alternatives(measured["alternatives"]),
         "## Growth",
         f"![a line per resource](images/{LINES.name})",
         growth(measured["growth"]),
@@ -166,6 +172,14 @@ def own(flow: dict[str, Any], grown: list[dict[str, Any]]) -> str:
         ("Pss of what serves, no BPF loaded, 500 killed containers", f"{many['pss_mib']:.1f} MiB"),
     ]
     return table(("", f"hook {flow['hook']}"), rows)
+
+
+def alternatives(found: list[dict[str, Any]]) -> str:
+    rows = [
+        (each["ours"], f"`{each['library']}`", spread(each["ms"], "ms", 1), f"{each['kib']:,.0f}")
+        for each in found
+    ]
+    return table(("ours", "instead of", "import", "KiB"), rows)
 
 
 def lateness(flow: dict[str, Any]) -> Iterator[tuple[str, str, float, float, int]]:

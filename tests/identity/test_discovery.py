@@ -20,6 +20,7 @@ from container_oomkill.identity.runtimes.docker import docker
 from container_oomkill.identity.runtimes.sources import default_sources
 from container_oomkill.identity.runtimes.state import StateError
 
+from ..support.logged import logged
 from ..support.trees import C, D, containerd_config, crio_config, docker_config, podman_entry, write
 
 
@@ -40,7 +41,7 @@ def settle(folder: Path) -> None:
     os.utime(folder, (time.time() - 10,) * 2)
 
 
-def test_every_runtime_below_one_root(tmp_path: Path) -> None:
+def test_every_runtime_below_one_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = ["1" * 64, "2" * 64, "3" * 64, "4" * 64]
     write(tmp_path / f"var/lib/docker/containers/{ids[0]}/config.v2.json", docker_config(ids[0]))
     write(
@@ -50,8 +51,8 @@ def test_every_runtime_below_one_root(tmp_path: Path) -> None:
     storage = "storage/overlay-containers"
     write(tmp_path / f"run/containers/{storage}/{ids[2]}/userdata/config.json", crio_config(ids[2]))
     write(tmp_path / f"var/lib/containers/{storage}/containers.json", [podman_entry(ids[3])])
-    log: list[str] = []
-    watcher = ContainerDiscovery(default_sources(root=str(tmp_path)), log=log.append)
+    log = logged(monkeypatch)
+    watcher = ContainerDiscovery(default_sources(root=str(tmp_path)))
     assert len(watcher.present()) == 4
     watcher.refresh()
     assert [name(watcher, each) for each in ids] == ["shop-cart-1", "app", "app", "web"]
@@ -122,15 +123,17 @@ def test_a_file_that_comes_after_its_folder(tmp_path: Path) -> None:
     assert name(watcher) == "shop-cart-1"
 
 
-def test_a_file_that_never_comes_is_given_up(tmp_path: Path) -> None:
+def test_a_file_that_never_comes_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / C).mkdir()
     (tmp_path / D).mkdir()
     write(tmp_path / D / "config.v2.json", "{")
     settle(tmp_path)
     source = docker(str(tmp_path))
-    log: list[str] = []
+    log = logged(monkeypatch)
     clock = Clock()
-    watcher = ContainerDiscovery([source], log=log.append, clock=clock)
+    watcher = ContainerDiscovery([source], clock=clock)
     looks: list[Key] = []
     find: Callable[[Key], ContainerMetadata | None] = source.find
 
@@ -197,10 +200,10 @@ def test_one_that_only_a_lookup_saw_goes_too(tmp_path: Path) -> None:
     assert name(watcher) == "shop-cart-1"
 
 
-def test_a_miss_has_its_reason(tmp_path: Path) -> None:
-    log: list[str] = []
+def test_a_miss_has_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = logged(monkeypatch)
     folder = tmp_path / "containers"
-    watcher = ContainerDiscovery([docker(str(folder))], log=log.append)
+    watcher = ContainerDiscovery([docker(str(folder))])
     assert watcher.lookup(C) == "no_state"
     folder.mkdir()
     assert watcher.lookup(C) == "not_found"
@@ -212,23 +215,27 @@ def test_a_miss_has_its_reason(tmp_path: Path) -> None:
     assert len(log) == 2
 
 
-def test_the_reason_is_that_of_its_own_file(tmp_path: Path) -> None:
+def test_the_reason_is_that_of_its_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not that of a list of others, which is damaged too."""
     storage = tmp_path / "var/lib/containers/storage/overlay-containers"
     write(storage / "containers.json", "{")
     write(tmp_path / f"var/lib/docker/containers/{C}/config.v2.json", "x" * (1 << 21))
-    log: list[str] = []
-    watcher = ContainerDiscovery(default_sources(root=str(tmp_path)), log=log.append)
+    log = logged(monkeypatch)
+    watcher = ContainerDiscovery(default_sources(root=str(tmp_path)))
     assert watcher.lookup(C) == "too_big"
     assert len(log) == 2
 
 
-def test_a_source_that_fails_does_not_hide_the_others(tmp_path: Path) -> None:
+def test_a_source_that_fails_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "b" / C / "config.v2.json", docker_config())
     bad = docker(str(tmp_path / "a"))
     (tmp_path / "a").write_text("not a folder")
-    log: list[str] = []
-    watcher = ContainerDiscovery([bad, docker(str(tmp_path / "b"))], log=log.append)
+    log = logged(monkeypatch)
+    watcher = ContainerDiscovery([bad, docker(str(tmp_path / "b"))])
     watcher.refresh()
     assert name(watcher) == "shop-cart-1"
     assert isinstance(watcher.lookup(C), ContainerMetadata)
@@ -291,8 +298,8 @@ def test_the_thread_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.EMFILE, "make an inotify instance: too many open files")
 
     monkeypatch.setattr(FolderWatch.__init__, "__kwdefaults__", {"interval": 2.0, "make": refused})
-    log: list[str] = []
-    with ContainerDiscovery([docker(str(tmp_path))], interval=0.01, log=log.append) as watcher:
+    log = logged(monkeypatch)
+    with ContainerDiscovery([docker(str(tmp_path))], interval=0.01) as watcher:
         time.sleep(0.05)
         write(tmp_path / C / "config.v2.json", docker_config())
         assert eventually(lambda: name(watcher) == "shop-cart-1")
@@ -329,15 +336,15 @@ def test_a_dead_thread_is_not_passed_over(tmp_path: Path) -> None:
             watcher.lookup(C)
 
 
-def test_state_errors_are_no_bugs(tmp_path: Path) -> None:
+def test_state_errors_are_no_bugs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = docker(str(tmp_path))
 
     def unreadable() -> set[Key]:
         raise StateError("denied", str(tmp_path))
 
     source.keys = unreadable  # type: ignore[method-assign]
-    log: list[str] = []
-    watcher = ContainerDiscovery([source], log=log.append)
+    log = logged(monkeypatch)
+    watcher = ContainerDiscovery([source])
     watcher.refresh()
     watcher.refresh()
     assert log == [f"container-oomkill: read container state: {tmp_path}: denied"]

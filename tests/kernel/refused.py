@@ -37,7 +37,7 @@ def test_the_next_hook_takes_its_place(hook: str) -> None:
         said = probe.stderr.readline()
         probe.terminate()
         assert probe.wait(DEADLINE) == 0
-    assert said == f"attached by {hooks[hooks.index(hook) + 1]}\n"
+    assert said == f"container-oomkill: attached by {hooks[hooks.index(hook) + 1]}\n"
 
 
 def test_doctor_says_what_it_would_need(hook: str) -> None:

@@ -214,7 +214,7 @@ def test_a_full_disk_ends_it_with_the_reason(
         command = [sys.executable, str(COMMAND), "probe", "-o", "json", "--hook", hook]
         with subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, env=environ) as probe:
             assert probe.stderr is not None
-            assert probe.stderr.readline() == f"attached by {hook}\n".encode()
+            assert probe.stderr.readline() == f"container-oomkill: attached by {hook}\n".encode()
             assert hog(cgroup, "anon 64").was_killed()
             assert probe.wait(DEADLINE) == 1
             words = "container-oomkill: write to standard output: no space left on device\n"

@@ -74,7 +74,9 @@ def exporter(hook: str, tmp_path: Path) -> Iterator[Exporter]:
     with start(hook, "--host-root", str(tmp_path)) as process:
         assert process.stderr is not None
         words = process.stderr.readline()
-        assert words.startswith(f"attached by {hook}, serving on 127.0.0.1:"), words
+        assert words.startswith(f"container-oomkill: attached by {hook}, serving on 127.0.0.1:"), (
+            words
+        )
         yield Exporter(process, words.split()[-1])
         process.kill()
 
@@ -234,7 +236,9 @@ def test_what_was_refused_is_tried_again(hook: str, tmp_path: Path) -> None:
         late.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())
         late.rename(btf)
         words = process.stderr.readline()
-        assert words.startswith(f"attached by {hook}, serving on 127.0.0.1:"), words
+        assert words.startswith(f"container-oomkill: attached by {hook}, serving on 127.0.0.1:"), (
+            words
+        )
         ready = Exporter(process, words.split()[-1])
         wait_for(ready.is_ready)
         assert "container_oomkill_probe_info{" in ready.get("/metrics")

@@ -29,17 +29,18 @@ from ..support.api_server import (
     uid,
 )
 from ..support.incidents import BOOT_NS, TIME, container, incident
+from ..support.logged import logged
 from ..support.manifests import NEWEST, OLDEST
 
 BOOT = "5d3a1f00-aaaa-bbbb-cccc-0123456789ab"
 
 
 class Started:
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, log: list[str]) -> None:
         self._stack = stack
         self.cluster = Cluster()
         self.lost: list[int] = []
-        self.log: list[str] = []
+        self.log = log
 
     def url(self) -> str:
         return self._stack.enter_context(serving(self.cluster))
@@ -50,7 +51,7 @@ class Started:
         api = Api(Access(url or self.url()), patience=patience)
         self._stack.callback(api.close)
         backoff = Backoff(first=0.02, most=0.1)
-        values: dict[str, Any] = {"backoff": backoff, "log": self.log.append, **changes}
+        values: dict[str, Any] = {"backoff": backoff, **changes}
         return self._stack.enter_context(Events(api, NODE, BOOT, self.lost.append, **values))
 
     def written(self, count: int) -> list[Any]:
@@ -65,9 +66,9 @@ class Started:
 
 
 @pytest.fixture
-def started() -> Iterator[Started]:
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
     with ExitStack() as stack:
-        yield Started(stack)
+        yield Started(stack, logged(monkeypatch))
 
 
 def kill(number: int = 1, name: str | None = "app", **changes: Any) -> Incident:

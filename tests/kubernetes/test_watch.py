@@ -34,6 +34,7 @@ from ..support.api_server import (
     serving,
     uid,
 )
+from ..support.logged import logged
 
 CART = owner("ReplicaSet", "cart-7d9f4")
 CART_PATH = "/apis/apps/v1/namespaces/shop/replicasets/cart-7d9f4"
@@ -42,7 +43,7 @@ CART_PATH = "/apis/apps/v1/namespaces/shop/replicasets/cart-7d9f4"
 class Started:
     """A cluster, its server and a watch of it."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, log: list[str]) -> None:
         self._stack = stack
         self.cluster = Cluster()
         self.cluster.objects[CART_PATH] = {
@@ -51,19 +52,19 @@ class Started:
                 "ownerReferences": [owner("Deployment", "cart")],
             }
         }
-        self.log: list[str] = []
+        self.log = log
 
     def watch(self, url: str | None = None, *, patience: float = PATIENCE_SECONDS) -> PodWatch:
         url = url or self._stack.enter_context(serving(self.cluster))
         api = Api(Access(url), patience=patience)
         backoff = Backoff(first=0.02, most=0.1)
-        return self._stack.enter_context(PodWatch(api, NODE, backoff=backoff, log=self.log.append))
+        return self._stack.enter_context(PodWatch(api, NODE, backoff=backoff))
 
 
 @pytest.fixture
-def started() -> Iterator[Started]:
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
     with ExitStack() as stack:
-        yield Started(stack)
+        yield Started(stack, logged(monkeypatch))
 
 
 def path(number: int = 1) -> str:

@@ -12,8 +12,8 @@ import sys
 import time
 
 from ..errors import Error, StuckError, UsageError
-from ..system import standard_streams
-from .options import as_given, parse
+from ..system import log, standard_streams
+from .options import as_given, log_options, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; an `Error` is one line on stderr and its exit status."""
     try:
         standard_streams.prepare()
+        argv = sys.argv[1:] if argv is None else argv
+        log.configure(**log_options(argv))  # first: what is wrong with the others is logged
         try:
-            args = parse(sys.argv[1:] if argv is None else argv)
+            args = parse(argv)
         except SystemExit:  # help or version was asked for, and is printed
             args = None
         status = 0 if args is None else _run(args)
@@ -63,13 +65,12 @@ def _run(args: Namespace) -> int:
 
 
 def _complain(error: Exception, status: int) -> int:
-    print(f"container-oomkill: {error}", file=sys.stderr)  # noqa: T201 - the user's line
+    log.error(str(error))
     return status
 
 
 def _say_not_told(incidents: int) -> None:
-    words = f"{incidents} incidents had no Kubernetes Event: it could not be written"
-    print(f"container-oomkill: {words}", file=sys.stderr)  # noqa: T201 - the user's line
+    log.warn(f"{incidents} incidents had no Kubernetes Event: it could not be written")
 
 
 def probe(args: Namespace) -> int:
@@ -89,7 +90,7 @@ def probe(args: Namespace) -> int:
         attached.enter_earlier_kills(kills_by_cgroup())
         if not args.keep_privileges:
             privileges.drop_process()
-        print(f"attached by {attached.hook}", file=sys.stderr)  # noqa: T201 - not a record
+        log.info(f"attached by {attached.hook}")
         with _names(args) as names, Background(args, _say_not_told) as background:
             sinks = [open_sink(args.output, sys.stdout, colour=args.color), *background.sinks]
             resolve = Resolver(names, background.asked).resolve
@@ -159,12 +160,16 @@ def exporter(args: Namespace) -> int:
             serving.earlier(((path, kills) for path, _, kills in earlier), resolver)
             if settings.log_incidents != "off":
                 written = open_sink(settings.log_incidents, sys.stdout)
-                log = BufferedSink(written, lambda: serving.lost("log"), size=settings.log_queue)
+                written_log = BufferedSink(
+                    written, lambda: serving.lost("log"), size=settings.log_queue
+                )
                 # What it could not write it has said: that is no failure of the whole.
-                closing.callback(lambda: standard_streams.abandon_stdout() if log.broken else None)
-                closing.callback(log.close)
-                serving.show_queue("log", log.depth, settings.log_queue)
-                slow.append(log)
+                closing.callback(
+                    lambda: standard_streams.abandon_stdout() if written_log.broken else None
+                )
+                closing.callback(written_log.close)
+                serving.show_queue("log", written_log.depth, settings.log_queue)
+                slow.append(written_log)
             pipeline = Pipeline(
                 attached,
                 [serving.sink, *slow, *background.sinks],
@@ -176,8 +181,7 @@ def exporter(args: Namespace) -> int:
             )
             serving.ready(True)  # who reads the lines below may ask for it at once
             for address in serving.addresses:
-                words = f"attached by {attached.hook}, serving on {address}"
-                print(words, file=sys.stderr)  # noqa: T201 - not a record
+                log.info(f"attached by {attached.hook}, serving on {address}")
             pipeline.run(
                 stop, heartbeat=serving.heartbeat, heartbeat_seconds=serving.heartbeat_seconds
             )

@@ -12,11 +12,12 @@ import os
 import re
 
 from ..errors import UsageError
+from ..system import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 PREFIX = "CONTAINER_OOMKILL_"
 FORMATS = ("text", "json", "logfmt")
@@ -80,6 +81,23 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> argpa
     return parser.parse_args(argv, argparse.Namespace(variables=variables))
 
 
+def log_options(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return what `log.configure` takes, wherever in ``argv`` it stands and whatever else is wrong.
+
+    What makes no sense is left to `parse`, which says so.
+    """
+    parser = Parser(
+        add_help=False, allow_abbrev=False, exit_on_error=False, formatter_class=Formatter
+    )
+    _add_log(parser)
+    try:
+        given = _from_environment(parser, environ, argv, {})
+        args, _ = parser.parse_known_args([*given, *argv])
+    except (argparse.ArgumentError, UsageError):
+        return {}
+    return {"form": args.log_format, "level": args.log_level}
+
+
 def as_given(message: str, variables: Mapping[str, str]) -> str:
     """Return a message that names an option with the variable in its place, if it came from one."""
     for option, variable in variables.items():
@@ -114,6 +132,7 @@ def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
     if chosen not in commands:
         return parser, None
     COMMANDS[chosen][1](commands[chosen])
+    _add_log(commands[chosen])
     return parser, commands[chosen]
 
 
@@ -305,6 +324,22 @@ def _add_object(parser: Parser) -> None:
         "--btf", metavar="FILE", help="the kernel's types, where the kernel has none itself"
     )
     parser.add_argument("--object", metavar="FILE", help="another build of the BPF object")
+
+
+def _add_log(parser: Parser) -> None:
+    group = parser.add_argument_group("log (standard error)")
+    group.add_argument(
+        "--log-format",
+        choices=log.FORMATS,
+        default="text",
+        help="text (default) or json: one object per line, as other Prometheus exporters write it",
+    )
+    group.add_argument(
+        "--log-level",
+        choices=log.LEVELS,
+        default="info",
+        help="write nothing less severe than this (default info)",
+    )
 
 
 def _positive(text: str) -> int:

@@ -7,13 +7,13 @@ Nothing heavy is imported before `Exporter` is made: attaching comes first.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import Error, UsageError
 from ..probe.kernel_counts import read_kernel_kills
+from ..system import log
 from ..system.closeable import Closeable
 from .settings import ExporterSettings, options
 
@@ -154,8 +154,7 @@ class Exporter(Closeable):
         except UsageError:
             raise
         except Error as error:
-            words = f"container-oomkill: {error}: going on without it"
-            print(words, file=sys.stderr)  # noqa: T201 - the user's line
+            log.warn(f"{error}: going on without it")
             return None
         for incident in file.load():
             self.history(incident)

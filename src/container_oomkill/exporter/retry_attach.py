@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..errors import Error
 from ..sinks import json_lines
-from ..system import privileges
+from ..system import log, privileges
 from .exporter import Exporter
 
 if TYPE_CHECKING:
@@ -70,8 +69,7 @@ def attach_in_time(
         serving.start(in_thread=privileges.drop_thread)
         while True:
             serving.refused = str(refused)
-            words = f"container-oomkill: {refused}; trying again in {seconds:.0f} s"
-            print(words, file=sys.stderr, flush=True)  # noqa: T201 - the user's line
+            log.warn(f"{refused}; trying again in {seconds:.0f} s")
             if _told_to_stop(stop, seconds, serving):
                 raise refused
             try:

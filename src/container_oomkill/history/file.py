@@ -13,7 +13,6 @@ import errno
 import json
 import os
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..errors import Error, RecordError, UsageError
 from ..incident.model import Incident
 from ..sinks.json_lines import render
 from ..sinks.record import from_object
+from ..system import log
 from .repair import Content, DamagedError, classify, rescue
 
 APPLICATION_ID = 0x636F6F6D  # "coom", in the file's header
@@ -95,7 +95,7 @@ class HistoryFile:
             database.executemany(
                 "INSERT OR IGNORE INTO incident (id, record) VALUES (?, ?)", rescued.rows
             )
-        _say(
+        log.warn(
             f"the history {self._path} was damaged: it is {rescued.moved_to} now, and "
             f"{len(rescued.rows)} incidents of it were kept"
         )
@@ -114,9 +114,9 @@ class HistoryFile:
                 except (RecordError, ValueError, RecursionError):
                     broken += 1  # and left there: a later version may have written it
         except sqlite3.Error as error:
-            _say(f"read the history {self._path}: {_words(error)}")
+            log.warn(f"read the history {self._path}: {_words(error)}")
         if broken:
-            _say(f"the history {self._path} has {broken} incidents that cannot be read here")
+            log.warn(f"the history {self._path} has {broken} incidents that cannot be read here")
         return found[::-1]
 
     def __call__(self, incident: Incident) -> None:
@@ -127,7 +127,7 @@ class HistoryFile:
             self._on_lost()
             if not self._failing:
                 self._failing = True
-                _say(f"write the history {self._path}: {_words(error)}")
+                log.warn(f"write the history {self._path}: {_words(error)}")
         else:
             self._failing = False
 
@@ -163,7 +163,7 @@ class HistoryFile:
         try:
             self._database.close()
         except sqlite3.Error as error:
-            _say(f"close the history {self._path}: {_words(error)}")
+            log.warn(f"close the history {self._path}: {_words(error)}")
 
 
 def connect(path: Path, *, new: bool) -> sqlite3.Connection:
@@ -235,7 +235,3 @@ def _words(error: sqlite3.Error) -> str:
     if _code(error) == sqlite3.SQLITE_BUSY:
         return "another process has it"
     return str(error)
-
-
-def _say(words: str) -> None:
-    print(f"container-oomkill: {words}", file=sys.stderr)  # noqa: T201 - the user's line

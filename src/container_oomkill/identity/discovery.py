@@ -8,11 +8,11 @@ that is not known yet when it is asked for is read there and then, and so is one
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 
 from ..incident.model import NO_STATE, NOT_FOUND
+from ..system import log
 from .folder_watch import INTERVAL_SECONDS, FolderWatch
 from .runtimes.state import StateError
 from .store import Store
@@ -52,14 +52,12 @@ class ContainerDiscovery:
         interval: float = INTERVAL_SECONDS,
         rescan: float = RESCAN_SECONDS,
         clock: Callable[[], float] = time.monotonic,
-        log: Callable[[str], None] | None = None,
     ) -> None:
         self.store = Store() if store is None else store
         self._sources = tuple(sources)
         self._interval = interval
         self._rescan = rescan
         self._clock = clock
-        self._log = log or _log
         self._logged: set[tuple[str, str]] = set()
         self._seen = [_Seen() for _ in self._sources]
         self._next_rescan = clock()
@@ -68,7 +66,7 @@ class ContainerDiscovery:
         self.failure: Exception | None = None
 
     def __enter__(self) -> ContainerDiscovery:
-        self._bell = FolderWatch(self._log, interval=self._interval)
+        self._bell = FolderWatch(interval=self._interval)
         self._thread = threading.Thread(
             target=self._run, args=(self._bell,), name="identity", daemon=True
         )
@@ -213,8 +211,4 @@ class ContainerDiscovery:
         """One line a source and reason; the count has the rest."""
         if (source.folder, error.reason) not in self._logged:
             self._logged.add((source.folder, error.reason))
-            self._log(f"container-oomkill: read container state: {error}")
-
-
-def _log(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - the log
+            log.warn(f"read container state: {error}")

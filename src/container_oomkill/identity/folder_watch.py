@@ -11,6 +11,7 @@ import os
 import select
 import time
 
+from ..system import log
 from .inotify import Inotify
 
 TYPE_CHECKING = False
@@ -26,12 +27,10 @@ class FolderWatch:
 
     def __init__(
         self,
-        log: Callable[[str], None],
         *,
         interval: float = INTERVAL_SECONDS,
         make: Callable[[], Inotify] = Inotify,
     ) -> None:
-        self._log = log
         self._interval = interval
         self._make = make
         self._complained = False
@@ -52,7 +51,7 @@ class FolderWatch:
             if not self._complained:
                 self._complained = True
                 every = f"looking every {self._interval:g} s instead"
-                self._log(f"container-oomkill: watch container state: {error.strerror}: {every}")
+                log.warn(f"watch container state: {error.strerror}: {every}")
 
     def wait(self, seconds: float) -> tuple[bool, bool]:
         """Return whether to go on, and whether events were lost; ``seconds``: the longest wait."""

@@ -10,7 +10,6 @@ twice.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import OrderedDict
@@ -23,6 +22,7 @@ from urllib.parse import quote
 from ..identity.metadata import SANDBOX
 from ..incident.model import Incident
 from ..sinks.printable import printable
+from ..system import log
 from .api import Api
 from .backoff import Backoff
 from .errors import ApiError
@@ -79,7 +79,6 @@ class Events:
         backoff: Backoff | None = None,
         size: int = SIZE,
         burst: int = BURST,
-        log: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
@@ -88,8 +87,7 @@ class Events:
         self._on_lost = on_lost
         self._backoff = backoff or Backoff()
         self.size = size
-        self._log = log or _log
-        self._said: str | None = None
+        self._log = log.Once("kubernetes")
         self._clock = clock
         self._burst = burst
         self._tokens, self._refilled = float(burst), clock()
@@ -183,7 +181,7 @@ class Events:
                 if self._ending:
                     return
             else:
-                self._said = None
+                self._log.clear()
                 self._backoff.reset()
                 self._done(key, waiting, count)
 
@@ -266,7 +264,7 @@ class Events:
         words = f"write an Event on pod {key[0]}/{key[1]}: {error}"
         if error.code == 403:
             words += f": {REMEDY}"
-        self._say(words)
+        self._log.warn(words)
         final = error.code in REFUSED or "NamespaceTerminating" in error.causes
         if final or self._clock() - waiting.since > GIVE_UP_SECONDS:
             self._on_lost(count)
@@ -279,12 +277,6 @@ class Events:
             while not self._ending and (left := until - self._clock()) > 0:
                 self._changed.wait(left)
 
-    def _say(self, words: str) -> None:
-        """Log what is wrong, once for as long as it is."""
-        if words != self._said:
-            self._said = words
-            self._log(f"container-oomkill: kubernetes: {words}")
-
 
 def _message(incident: Incident) -> str:
     text = printable(incident.verdict or "killed by the kernel's OOM killer")
@@ -296,7 +288,3 @@ def _message(incident: Incident) -> str:
 
 def _rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _log(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - the log

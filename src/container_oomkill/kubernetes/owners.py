@@ -28,12 +28,12 @@ class Owners:
     def __init__(
         self,
         api: Api,
-        log: Callable[[str], None],
+        warn: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
-        self._log = log
+        self._warn = warn
         self._clock = clock
         self._known: OrderedDict[str, str] = OrderedDict()  # workload by the owner's uid
         self._resume = clock()
@@ -58,7 +58,7 @@ class Owners:
             above = self._above(path, owner)
         except ApiError as error:
             self._resume = self._clock() + PAUSE_SECONDS
-            self._log(f"read the owner of {itself}: {error}: its pods have {itself} as workload")
+            self._warn(f"read the owner of {itself}: {error}: its pods have {itself} as workload")
             return itself
         self._known[owner.uid] = workload = f"{above.kind}/{above.name}" if above else itself
         while len(self._known) > CAPACITY:

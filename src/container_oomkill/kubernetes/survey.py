@@ -21,7 +21,7 @@ def survey(args: Namespace) -> Finding:
     from .errors import ApiError
     from .watch import PodWatch, remedy_of
 
-    with closing(PodWatch(api, node, log=lambda _: None)) as watch:
+    with closing(PodWatch(api, node)) as watch:
         try:
             watch.list()
         except ApiError as error:

@@ -9,12 +9,12 @@ the API is down, what is known stays known.
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
 
 from ..identity.metadata import ContainerMetadata
+from ..system import log
 from .api import Api
 from .backoff import Backoff
 from .errors import ApiError
@@ -44,7 +44,6 @@ class PodWatch:
         node: str,
         *,
         backoff: Backoff | None = None,
-        log: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pods = Pods()
@@ -54,10 +53,9 @@ class PodWatch:
         self._api = api
         self._node = node
         self._backoff = backoff or Backoff()
-        self._log = log or _log
-        self._said: str | None = None
+        self._log = log.Once("kubernetes")
         self._clock = clock
-        self._owners = Owners(api, self._say)
+        self._owners = Owners(api, self._log.warn)
         self._version: str | None = None  # of what is known; None: list anew
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubernetes", daemon=True)
@@ -103,7 +101,7 @@ class PodWatch:
                     self._version, consistent = None, True
                 if not self._end.is_set():
                     words = f"watch pods of node {self._node}: {error}"
-                    self._say(": ".join(filter(None, (words, remedy_of(error)))))
+                    self._log.warn(": ".join(filter(None, (words, remedy_of(error)))))
                 wait = self._backoff.next(error.retry_after)
             except Exception as error:  # noqa: BLE001 - raised again by the next lookup
                 self._up, self.failure = False, error
@@ -144,11 +142,10 @@ class PodWatch:
         for line in self._api.watch(PODS, fields, WATCH_SECONDS + ROOM_SECONDS):
             if not self._up:
                 self._up = True
-                if self._said is not None:
-                    self._said = None
-                    self._log(f"container-oomkill: kubernetes: watching {len(self.pods)} pods")
+                if self._log.clear():
+                    log.info(f"kubernetes: watching {len(self.pods)} pods")
             if line is None:
-                self._say("a pod of more than 4 MiB: skipped")
+                self._log.warn("a pod of more than 4 MiB: skipped")
             elif line:
                 self._take(line)
                 self._backoff.reset()
@@ -161,7 +158,7 @@ class PodWatch:
         try:
             pod = decode(change.object, Pod)
         except ApiError as error:
-            self._say(f"skipped a pod: {error}")  # asked for again, it would come again
+            self._log.warn(f"skipped a pod: {error}")  # asked for again, it would come again
             return
         if change.type == "DELETED":
             self.pods.gone(cgroup_uid(pod))
@@ -169,17 +166,7 @@ class PodWatch:
             self.pods.put(pod, self._owners.workload(pod.metadata))
         self._version = pod.metadata.resource_version or self._version
 
-    def _say(self, words: str) -> None:
-        """Log what is wrong, once for as long as it is."""
-        if words != self._said:
-            self._said = words
-            self._log(f"container-oomkill: kubernetes: {words}")
-
 
 def remedy_of(error: ApiError) -> str | None:
     """Return what to do, where there is something."""
     return REMEDIES.get(error.code or 0)
-
-
-def _log(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - the log

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from ..probe.checkpoint import Checkpoint
 from ..probe.kernel_counts import kernel_count, read_kernel_kills
 from ..probe.pins import Generation
 from ..probe.probe import Probe
+from ..system import log
 from ..system.shutdown import ShutdownRequest
 
 Sink = Callable[[Incident], None]
@@ -279,7 +279,7 @@ class Pipeline:
 
 def _complain(records: int, words: str) -> None:
     how_many = f"{records} record{'s' * (records != 1)}"
-    print(f"container-oomkill: {how_many} lost: {words}", file=sys.stderr)  # noqa: T201 - the user's line
+    log.warn(f"{how_many} lost: {words}")
 
 
 def _victim(incident: Incident) -> tuple[int | None, int | None]:

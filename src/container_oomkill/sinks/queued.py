@@ -8,12 +8,12 @@ away costs that sink alone.
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from ..incident.model import Incident
+from ..system import log
 
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 
@@ -89,8 +89,7 @@ class BufferedSink:
         else:
             self._thread.join(PATIENCE_SECONDS)
         if left := self.depth():
-            words = f"container-oomkill: {left} incidents were not written to the {self._name}"
-            print(words, file=sys.stderr)  # noqa: T201 - the user's line
+            log.warn(f"{left} incidents were not written to the {self._name}")
 
     def _run(self) -> None:
         try:
@@ -101,8 +100,7 @@ class BufferedSink:
             self._at_end()
         except OSError as error:
             left = self._break()
-            words = f"container-oomkill: the {self._name} takes no more incidents: {error.strerror}"
-            print(words, file=sys.stderr)  # noqa: T201 - the user's line
+            log.warn(f"the {self._name} takes no more incidents: {error.strerror}")
             for _ in range(left):
                 self._on_lost()
         except Exception as error:  # noqa: BLE001 - raised again by the next incident

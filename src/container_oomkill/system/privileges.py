@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 
+from . import log
 from ._privileges import lib
 
 # Reads the state of containers where it belongs to another user: rootless Podman's in the users'
@@ -29,8 +29,7 @@ def drop_process() -> None:
     _check(lib.privileges_no_new(), "set no_new_privs")
     refused = lib.privileges_deny_system_calls()
     if -refused in NOT_HERE:
-        words = "container-oomkill: this kernel has no seccomp: system calls are not filtered"
-        print(words, file=sys.stderr)  # noqa: T201 - the user's line
+        log.warn("this kernel has no seccomp: system calls are not filtered")
     else:
         _check(refused, "filter the system calls")
 

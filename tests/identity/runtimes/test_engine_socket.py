@@ -22,6 +22,7 @@ from container_oomkill.doctor.report import Report
 from container_oomkill.identity.resolver import Resolver
 from container_oomkill.identity.runtimes.engine_socket import EngineSocket, read
 
+from ...support.logged import logged
 from ...support.trees import C, D
 
 
@@ -132,9 +133,11 @@ def test_come_renamed_and_gone(engine: Engine, stack: ExitStack) -> None:
     assert (found.image, found.runtime, found.unresolved) == ("nginx:1", "docker", None)
 
 
-def test_what_went_while_the_engine_was_away(engine: Engine, stack: ExitStack) -> None:
-    log: list[str] = []
-    asked = stack.enter_context(EngineSocket(str(engine.path), first_seconds=0.02, log=log.append))
+def test_what_went_while_the_engine_was_away(
+    engine: Engine, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logged(monkeypatch)
+    asked = stack.enter_context(EngineSocket(str(engine.path), first_seconds=0.02))
     eventually(lambda: log)
     assert "no such file" in log[0]
     engine.start(C, "web")
@@ -159,25 +162,31 @@ def test_what_went_while_the_engine_was_away(engine: Engine, stack: ExitStack) -
     ],
 )
 def test_faults_are_one_line_and_passed(
-    engine: Engine, stack: ExitStack, faults: list[int | bytes], words: str
+    engine: Engine,
+    stack: ExitStack,
+    faults: list[int | bytes],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log: list[str] = []
+    log = logged(monkeypatch)
     engine.start(C, "web")
     engine.faults = faults
     stack.enter_context(engine.serving())
     path = str(engine.path)
-    asked = stack.enter_context(EngineSocket(path, first_seconds=0.02, log=log.append))
+    asked = stack.enter_context(EngineSocket(path, first_seconds=0.02))
     eventually(lambda: name(asked) == "web")
     assert len(log) == 1
     assert words in log[0]
 
 
-def test_an_odd_answer_after_a_start(engine: Engine, stack: ExitStack) -> None:
-    log: list[str] = []
+def test_an_odd_answer_after_a_start(
+    engine: Engine, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logged(monkeypatch)
     engine.start(C, "web")
     stack.enter_context(engine.serving())
     path = str(engine.path)
-    asked = stack.enter_context(EngineSocket(path, first_seconds=0.02, log=log.append))
+    asked = stack.enter_context(EngineSocket(path, first_seconds=0.02))
     eventually(lambda: name(asked) == "web" and engine.events.empty())
     engine.faults = [b"5"]
     engine.start(D, "cart")

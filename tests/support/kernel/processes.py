@@ -89,7 +89,7 @@ class Recorder:
         self._unread = b""
         self._kills = 0  # told, as the kernel counts them
         attached = self.process.stderr.readline()
-        assert attached == f"attached by {hook}\n".encode(), (
+        assert attached == f"container-oomkill: attached by {hook}\n".encode(), (
             attached + self.process.stderr.read()
         ).decode()
         self._kills_before = read_kernel_kills()

@@ -12,12 +12,12 @@ import contextlib
 import http.client
 import json
 import socket
-import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 from urllib.parse import quote
 
+from ...system import log
 from .. import metadata
 from ..metadata import MIB, ContainerMetadata, Key
 from ..store import Store
@@ -49,14 +49,12 @@ class EngineSocket:
         path: str,
         *,
         first_seconds: float = AGAIN_SECONDS[0],
-        log: Callable[[str], None] | None = None,
     ) -> None:
         self.store = Store()
         self.failure: Exception | None = None
         self._path = path
         self._first_seconds = first_seconds
-        self._log = log or _log
-        self._said: str | None = None
+        self._log = log.Once(f"ask {path} for containers")
         self._listening: socket.socket | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -90,7 +88,7 @@ class EngineSocket:
                 wait = self._first_seconds
             except FAULTS as error:
                 if not self._end.is_set():
-                    self._say(words_of(error))
+                    self._log.warn(words_of(error))
             except Exception as error:  # noqa: BLE001 - raised again by the next lookup
                 self.failure = error
                 return
@@ -107,7 +105,7 @@ class EngineSocket:
             self._listening = listening
             if self._end.is_set():
                 return
-            self._said = None
+            self._log.clear()
             listening.settimeout(None)
             while line := response.readline(LINE_MAX):
                 self._take(metadata.mapping(_decode(line)))
@@ -172,12 +170,6 @@ class EngineSocket:
             raise RefusedError(f"{target.partition('?')[0]}: {response.status} {response.reason}")
         return response
 
-    def _say(self, words: str) -> None:
-        """Log what is wrong, once for as long as it is."""
-        if words != self._said:
-            self._said = words
-            self._log(f"container-oomkill: ask {self._path} for containers: {words}")
-
 
 def read(entry: Any) -> ContainerMetadata | None:
     """Return what one entry of the list says; any image may set labels: no pod is believed."""
@@ -210,7 +202,3 @@ def words_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error) or type(error).__name__
-
-
-def _log(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - the log

@@ -12,7 +12,6 @@ import os
 import queue
 import selectors
 import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...system import log
 from .connection import PARKED, Connection
 from .listen import Listener
 from .request import HttpError, Request
@@ -284,4 +284,4 @@ class Server:
 
 
 def _report(what: str, error: Exception) -> None:
-    print(f"container-oomkill: {what}: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+    log.error(f"{what}: {type(error).__name__}: {error}")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ...errors import UsageError
+from ...system import log
 from .stream import Gone, Stream, WantRead, WantWrite
 
 LOOK_AGAIN_SECONDS = 10.0
@@ -92,7 +92,7 @@ class Tls:
             self._context = self._load()
         except UsageError as error:
             # Half written, perhaps: keep the old one, look again.
-            print(f"container-oomkill: kept the old certificate: {error}", file=sys.stderr)  # noqa: T201
+            log.warn(f"kept the old certificate: {error}")
         else:
             self._seen = stamps
 
