@@ -331,7 +331,7 @@ def test_a_dead_thread_is_not_passed_over(tmp_path: Path) -> None:
 
     source.keys = broken  # type: ignore[method-assign]
     with ContainerDiscovery([source]) as watcher:
-        assert eventually(lambda: watcher.failure is not None)
+        assert eventually(lambda: watcher.worker.failure is not None)
         with pytest.raises(RuntimeError, match="a bug"):
             watcher.lookup(C)
 

@@ -292,7 +292,7 @@ def test_a_dead_thread_is_not_passed_over(
 
     monkeypatch.setattr(events, "_tell", broken)
     events(kill(1))
-    eventually(lambda: events.failure)
+    eventually(lambda: events.worker.failure)
     with pytest.raises(RuntimeError, match="a bug"):
         events(kill(2))
 

@@ -338,4 +338,4 @@ def test_it_ends_while_it_waits_for_a_slow_answer(started: Started) -> None:
     watch = started.watch()
     eventually(watch.is_up)
     watch.close()
-    assert not watch._thread.is_alive()
+    assert not watch.worker.running

@@ -245,7 +245,7 @@ class Exporter(Closeable):
         self.addresses = [listener.bound for listener in listeners]
         self._close = server.close
         self._news = server.news
-        self._failure = lambda: server.failure
+        self._failure = lambda: server.worker.failure
         server.start()
 
     def ready(self, reading: bool) -> None:

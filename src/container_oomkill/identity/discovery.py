@@ -8,11 +8,12 @@ that is not known yet when it is asked for is read there and then, and so is one
 
 from __future__ import annotations
 
-import threading
 import time
 
 from ..incident.model import NO_STATE, NOT_FOUND
 from ..system import log
+from ..system.closeable import Closeable
+from ..system.worker import Worker
 from .folder_watch import INTERVAL_SECONDS, FolderWatch
 from .runtimes.state import StateError
 from .store import Store
@@ -20,6 +21,7 @@ from .store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Self
 
     from .metadata import ContainerMetadata, Key
     from .runtimes.state import Source
@@ -41,7 +43,7 @@ class _Seen:
         self.pending: dict[Key, float] = {}  # since when a file is waited for
 
 
-class ContainerDiscovery:
+class ContainerDiscovery(Closeable):
     """Names by id, from a store that a thread keeps up to date; a context manager."""
 
     def __init__(
@@ -61,29 +63,19 @@ class ContainerDiscovery:
         self._logged: set[tuple[str, str]] = set()
         self._seen = [_Seen() for _ in self._sources]
         self._next_rescan = clock()
-        self._bell: FolderWatch | None = None
-        self._thread: threading.Thread | None = None
-        self.failure: Exception | None = None
+        self._folders: FolderWatch | None = None
+        self.worker = Worker("identity")
 
-    def __enter__(self) -> ContainerDiscovery:
-        self._bell = FolderWatch(interval=self._interval)
-        self._thread = threading.Thread(
-            target=self._run, args=(self._bell,), name="identity", daemon=True
-        )
-        self._thread.start()
+    def __enter__(self) -> Self:
+        folders = self._folders = FolderWatch(interval=self._interval)
+        self.worker.start(lambda: self._run(folders), wake=folders.end)
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stop the thread."""
-        if self._bell is not None and self._thread is not None:
-            self._bell.end()
-            self._thread.join(1)  # a state folder may hang: then it is left to the end
-            if not self._thread.is_alive():
-                self._bell.close()
-        self._bell = self._thread = None
+        if self.worker.close() and self._folders is not None:
+            self._folders.close()
+            self._folders = None
 
     def lookup(self, container_id: str, owner: int = 0) -> ContainerMetadata | str:
         """Return what is known of a container of uid ``owner``'s; if nothing is, one word why.
@@ -91,8 +83,7 @@ class ContainerDiscovery:
         A container the store does not have is read here and now, and so is one whose state is
         not as it was: a few small files, no call to any runtime.
         """
-        if self.failure is not None:
-            raise self.failure
+        self.worker.check()
         key = (owner, container_id)
         known = self.store.lookup(key)
         if known is not None:
@@ -194,18 +185,13 @@ class ContainerDiscovery:
         if wrong is not None and (since is None or now - since > DAMAGED_SECONDS):
             self._note(source, wrong)
 
-    def _run(self, bell: FolderWatch) -> None:
-        try:
-            going = True
-            while going:
-                # Before the look: what happens after it rings.
-                bell.watch([folder for source in self._sources for folder in source.watched()])
-                self.refresh()
-                going, lost = bell.wait(self.patience())
-                if lost:
-                    self._next_rescan = self._clock()
-        except Exception as error:  # noqa: BLE001 - raised again by the next lookup
-            self.failure = error
+    def _run(self, folders: FolderWatch) -> None:
+        while not self.worker.ending:
+            # Before the look: what happens after it ends the wait.
+            folders.watch([folder for source in self._sources for folder in source.watched()])
+            self.refresh()
+            if folders.wait(self.patience()):
+                self._next_rescan = self._clock()
 
     def _note(self, source: Source, error: StateError) -> None:
         """One line a source and reason; the count has the rest."""

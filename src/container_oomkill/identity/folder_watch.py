@@ -40,7 +40,7 @@ class FolderWatch:
         self._poll.register(self._end, select.POLLIN)
 
     def watch(self, folders: Iterable[str]) -> None:
-        """Ring from now on when something happens in one of ``folders``, or makes one."""
+        """End `wait` from now on when something happens in one of ``folders``, or makes one."""
         try:
             if self._inotify is None:
                 self._inotify = self._make()
@@ -53,17 +53,15 @@ class FolderWatch:
                 every = f"looking every {self._interval:g} s instead"
                 log.warn(f"watch container state: {error.strerror}: {every}")
 
-    def wait(self, seconds: float) -> tuple[bool, bool]:
-        """Return whether to go on, and whether events were lost; ``seconds``: the longest wait."""
+    def wait(self, seconds: float) -> bool:
+        """Wait at most ``seconds`` for something to happen; return whether events were lost."""
         if self._inotify is None:
             seconds = min(seconds, self._interval)
         ready = {fd for fd, _ in self._poll.poll(max(0.0, seconds) * 1000)}
-        if self._end in ready:
-            return False, False
-        if self._inotify is None or self._inotify.fileno() not in ready:
-            return True, False
+        if self._end in ready or self._inotify is None or self._inotify.fileno() not in ready:
+            return False
         time.sleep(GATHER_SECONDS)
-        return True, self._inotify.read()
+        return self._inotify.read()
 
     def end(self) -> None:
         """Have `wait` return at once, for good."""

@@ -16,13 +16,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from ..identity.metadata import SANDBOX
 from ..incident.model import Incident
 from ..sinks.printable import printable
 from ..system import log
+from ..system.closeable import Closeable
+from ..system.worker import Worker
 from .api import Api
 from .backoff import Backoff
 from .errors import ApiError
@@ -66,7 +68,7 @@ class Told:
     at: float  # monotonic
 
 
-class Events:
+class Events(Closeable):
     """A sink with a thread of its own; a context manager. ``on_lost``: so many were given up."""
 
     def __init__(
@@ -94,21 +96,15 @@ class Events:
         self._changed = threading.Condition()
         self._waiting: OrderedDict[Key, Waiting] = OrderedDict()
         self._told: OrderedDict[Key, Told] = OrderedDict()  # the thread's
-        self._ending = False
-        self.failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self.worker = Worker("events")
 
-    def __enter__(self) -> Events:
-        self._thread.start()
+    def __enter__(self) -> Self:
+        self.worker.start(self._write, wake=self._wake)
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __call__(self, incident: Incident) -> None:
         """Take an incident; one of no pod has no Event. Raises what a bug ended the thread with."""
-        if self.failure is not None:
-            raise self.failure
+        self.worker.check()
         container = incident.container
         if container.namespace is None or container.pod is None:
             return
@@ -140,34 +136,28 @@ class Events:
 
     def close(self) -> None:
         """Wait a moment for what is left to be told; the rest is given up, and counted."""
-        with self._changed:
-            if self._ending:
-                return
-            self._ending = True
-            self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join(PATIENCE_SECONDS)
+        if self.worker.ending:
+            return
+        self.worker.close(PATIENCE_SECONDS)
         with self._changed:
             left = sum(each.count for each in self._waiting.values())
         if left:
             self._on_lost(left)
 
-    def _run(self) -> None:
-        try:
-            self._write()
-        except Exception as error:  # noqa: BLE001 - raised again by the next incident
-            self.failure = error
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify()
 
     def _write(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._ending:
+                while not self._waiting and not self.worker.ending:
                     self._changed.wait()
                 if not self._waiting:
                     return
                 pause = self._until_token()
                 if pause > 0:
-                    if self._ending:
+                    if self.worker.ending:
                         return
                     self._changed.wait(pause)
                     continue
@@ -178,7 +168,7 @@ class Events:
                 self._tell(key, waiting, count, message, last)
             except ApiError as error:
                 self._failed(key, waiting, count, error)
-                if self._ending:
+                if self.worker.ending:
                     return
             else:
                 self._log.clear()
@@ -274,7 +264,7 @@ class Events:
         until = self._clock() + wait
         with self._changed:
             self._waiting.move_to_end(key)
-            while not self._ending and (left := until - self._clock()) > 0:
+            while not self.worker.ending and (left := until - self._clock()) > 0:
                 self._changed.wait(left)
 
 

@@ -9,12 +9,14 @@ the API is down, what is known stays known.
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 from ..identity.metadata import ContainerMetadata
 from ..system import log
+from ..system.closeable import Closeable
+from ..system.worker import Worker
 from .api import Api
 from .backoff import Backoff
 from .errors import ApiError
@@ -35,7 +37,7 @@ REMEDIES = {
 }
 
 
-class PodWatch:
+class PodWatch(Closeable):
     """Names by a thread of its own; a context manager."""
 
     def __init__(
@@ -49,7 +51,6 @@ class PodWatch:
         self.pods = Pods()
         self.store = self.pods.containers
         self._up = False  # what is known is what the API has
-        self.failure: Exception | None = None
         self._api = api
         self._node = node
         self._backoff = backoff or Backoff()
@@ -57,36 +58,29 @@ class PodWatch:
         self._clock = clock
         self._owners = Owners(api, self._log.warn)
         self._version: str | None = None  # of what is known; None: list anew
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="kubernetes", daemon=True)
+        self.worker = Worker("kubernetes")
 
-    def __enter__(self) -> PodWatch:
-        self._thread.start()
+    def __enter__(self) -> Self:
+        self.worker.start(self._run, wake=self._api.close)
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the thread, and the API's connections with it."""
-        self._end.set()
+        self.worker.close()
         self._api.close()
-        if self._thread.is_alive():
-            self._thread.join(1)
 
     def is_up(self) -> bool:
         """Tell whether what is known is what the API has."""
-        return self._up
+        return self._up and self.worker.failure is None
 
     def find(self, container_id: str, pod_uid: str | None) -> ContainerMetadata | None:
         """Return what is known of a container; never asks."""
-        if self.failure is not None:
-            raise self.failure
+        self.worker.check()
         return self.pods.find(container_id, pod_uid)
 
     def _run(self) -> None:
         consistent = False
-        while not self._end.is_set():
+        while not self.worker.ending:
             try:
                 if self._version is None:
                     self._version = self.list(consistent=consistent)
@@ -99,14 +93,11 @@ class PodWatch:
                 self._up = False
                 if error.code == GONE:
                     self._version, consistent = None, True
-                if not self._end.is_set():
+                if not self.worker.ending:
                     words = f"watch pods of node {self._node}: {error}"
                     self._log.warn(": ".join(filter(None, (words, remedy_of(error)))))
                 wait = self._backoff.next(error.retry_after)
-            except Exception as error:  # noqa: BLE001 - raised again by the next lookup
-                self._up, self.failure = False, error
-                return
-            self._end.wait(wait)
+            self.worker.pause(wait)
 
     def list(self, *, consistent: bool = False) -> str:
         """Learn all pods, return the version to watch from.

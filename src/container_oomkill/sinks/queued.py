@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from ..incident.model import Incident
 from ..system import log
+from ..system.worker import Worker
 
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 
@@ -40,15 +41,13 @@ class BufferedSink:
         self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
         self._numbers: deque[int] = deque()  # of those waiting and the one being written
         self._broken = False
-        self._failure: Exception | None = None
         self._lock = threading.Lock()  # what is above changes together
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._worker = Worker(name)
+        self._worker.start(self._run, failed=self._break)
 
     def __call__(self, incident: Incident) -> None:
         """Take an incident, or count it as lost. Raises what a bug ended the thread with."""
-        if self._failure is not None:
-            raise self._failure
+        self._worker.check()
         if not self._taken(incident):
             self._on_lost()
 
@@ -87,7 +86,7 @@ class BufferedSink:
         except queue.Full:
             pass
         else:
-            self._thread.join(PATIENCE_SECONDS)
+            self._worker.close(PATIENCE_SECONDS)
         if left := self.depth():
             log.warn(f"{left} incidents were not written to the {self._name}")
 
@@ -103,9 +102,6 @@ class BufferedSink:
             log.warn(f"the {self._name} takes no more incidents: {error.strerror}")
             for _ in range(left):
                 self._on_lost()
-        except Exception as error:  # noqa: BLE001 - raised again by the next incident
-            self._failure = error
-            self._break()
 
     def _break(self) -> int:
         """Hold nothing back any more; return how many were not written."""

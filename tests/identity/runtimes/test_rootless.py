@@ -70,3 +70,14 @@ def test_a_home_that_hangs_is_given_up(
         assert caught.value.reason == "slow"
     assert sum(thread.name == "homes" for thread in threading.enumerate()) == 1
     release.set()
+
+
+def test_a_bug_is_not_taken_for_a_slow_home(
+    homes: RootlessUsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_key: Key) -> ContainerMetadata | None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(homes, "_read", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        homes.find((1000, C))

@@ -6,14 +6,16 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.web.http import connection, server
-from container_oomkill.web.http.listen import parse_address
+from container_oomkill.web.http.listen import Listener, parse_address
 from container_oomkill.web.http.request import HEAD_MAX
+from container_oomkill.web.http.response import text
 
 from ...support.exporter_process import running
 from ...support.http_client import ask, connect, eventually, get, make_exporter, read_all
@@ -215,3 +217,20 @@ def test_a_bug_in_an_answer_is_one_line(
         assert ask(exporter.addresses[0], get("/healthz")).status == 200
     error = capfd.readouterr().err
     assert error == "container-oomkill: a request failed: ZeroDivisionError: division by zero\n"
+
+
+def test_a_bug_in_the_thread_for_jobs_ends_it_all() -> None:
+    """Whoever asked would wait for ever, and nothing would say so."""
+    with contextlib.closing(Listener(parse_address("127.0.0.1:0"))) as listener:
+
+        def refused() -> None:
+            if threading.current_thread().name == "web-jobs":
+                raise OSError(1, "drop the capabilities: operation not permitted")
+
+        served = server.Server([listener], lambda _: lambda: text(200, "done"), before=refused)
+        served.start()
+        with connect(listener.bound) as client:
+            client.sendall(get())
+            assert read_all(client) == b""
+        served.close()
+        assert isinstance(served.worker.failure, OSError)

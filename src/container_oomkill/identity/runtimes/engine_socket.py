@@ -12,12 +12,13 @@ import contextlib
 import http.client
 import json
 import socket
-import threading
 from collections.abc import Sequence
 from typing import Any, Self
 from urllib.parse import quote
 
 from ...system import log
+from ...system.closeable import Closeable
+from ...system.worker import Worker
 from .. import metadata
 from ..metadata import MIB, ContainerMetadata, Key
 from ..store import Store
@@ -41,7 +42,7 @@ class RefusedError(Exception):
 FAULTS = (RefusedError, OSError, http.client.HTTPException)
 
 
-class EngineSocket:
+class EngineSocket(Closeable):
     """Names by id; a context manager."""
 
     def __init__(
@@ -51,48 +52,40 @@ class EngineSocket:
         first_seconds: float = AGAIN_SECONDS[0],
     ) -> None:
         self.store = Store()
-        self.failure: Exception | None = None
         self._path = path
         self._first_seconds = first_seconds
         self._log = log.Once(f"ask {path} for containers")
         self._listening: socket.socket | None = None
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.worker = Worker("engine")
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.worker.start(self._run, wake=self._hang_up)
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the thread."""
-        self._end.set()
+        self.worker.close()
+
+    def _hang_up(self) -> None:
         if (listening := self._listening) is not None:
             with contextlib.suppress(OSError):  # the engine was first
                 listening.shutdown(socket.SHUT_RDWR)
-        self._thread.join(1)
 
     def find(self, container_id: str, pod_uid: str | None) -> ContainerMetadata | None:  # noqa: ARG002 - has no pods
         """Return what is known of a container; never asks."""
-        if self.failure is not None:
-            raise self.failure
+        self.worker.check()
         return self.store.lookup((0, container_id))
 
     def _run(self) -> None:
         wait = self._first_seconds
-        while not self._end.is_set():
+        while not self.worker.ending:
             try:
                 self._follow()
                 wait = self._first_seconds
             except FAULTS as error:
-                if not self._end.is_set():
+                if not self.worker.ending:
                     self._log.warn(words_of(error))
-            except Exception as error:  # noqa: BLE001 - raised again by the next lookup
-                self.failure = error
-                return
-            self._end.wait(wait)
+            self.worker.pause(wait)
             wait = min(wait * 2, AGAIN_SECONDS[1])
 
     def _follow(self) -> None:
@@ -103,7 +96,7 @@ class EngineSocket:
             response = self._ask(connection, EVENTS)
             self.list()
             self._listening = listening
-            if self._end.is_set():
+            if self.worker.ending:
                 return
             self._log.clear()
             listening.settimeout(None)

@@ -8,8 +8,7 @@ may hang (a dead file server), so each look is a thread's that is given up on af
 
 from __future__ import annotations
 
-import threading
-
+from ...system.worker import Worker
 from ..metadata import ContainerMetadata, Key
 from . import docker, podman
 from .state import StateError
@@ -34,7 +33,7 @@ class RootlessUsers:
         self.folder = users
         self._root = root
         self._patience = patience
-        self._looking: threading.Thread | None = None
+        self._looking = Worker("homes")
 
     def watched(self) -> list[str]:
         return []
@@ -55,14 +54,13 @@ class RootlessUsers:
         owner = key[0]
         if owner == 0:
             return None
-        if self._looking is not None and self._looking.is_alive():
+        if self._looking.running:
             raise StateError("slow", self.folder)
         answers: list[ContainerMetadata | StateError | None] = []
-        self._looking = threading.Thread(
-            target=self._look, args=(key, answers), name="homes", daemon=True
-        )
-        self._looking.start()
-        self._looking.join(self._patience)
+        self._looking = Worker("homes")
+        self._looking.start(lambda: self._look(key, answers))
+        self._looking.close(self._patience)
+        self._looking.check()
         if not answers:
             raise StateError("slow", self.folder)
         if isinstance(answers[0], StateError):

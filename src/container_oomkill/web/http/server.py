@@ -12,7 +12,6 @@ import os
 import queue
 import selectors
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...system import log
+from ...system.worker import Worker
 from .connection import PARKED, Connection
 from .listen import Listener
 from .request import HttpError, Request
@@ -60,7 +60,7 @@ class Server:
     ) -> None:
         """``before``: called at the start of each of its threads."""
         self.listeners = listeners
-        self.failure: BaseException | None = None
+        self.worker = Worker("web")
         self._respond = respond
         self._before = before
         self._tls = tls
@@ -71,46 +71,43 @@ class Server:
         self._jobs: queue.SimpleQueue[tuple[Connection, Job] | None] = queue.SimpleQueue()
         self._jobs_open = 0
         self._done: deque[tuple[Connection, Response]] = deque()
-        self._worker: threading.Thread | None = None
+        self._jobs_worker = Worker("web-jobs")
         self._accept_from = 0.0  # monotonic; later than now while accepting pauses
-        self._closing = False
         self._closed = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._listen()
-        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.worker.start(self._run, wake=self._wake_up)
 
     def news(self) -> None:
         """Let every stream go on: there is something new. From any thread, at no cost to it."""
         if self._streams and not self._news:
             self._news = True
-            os.eventfd_write(self._wake, 1)
+            self._wake_up()
 
     def close(self) -> None:
         """Stop serving, close every socket; may be called again."""
         if self._closed:
             return
         self._closed = True
-        self._closing = True
-        if self._thread.ident is None:
-            self._close_all()
+        if self.worker.started:
+            self.worker.close(None)
         else:
-            os.eventfd_write(self._wake, 1)
-            self._thread.join()
+            self._close_all()
         # Here, not in the thread: it may be over before it is woken.
         os.close(self._wake)
+
+    def _wake_up(self) -> None:
+        os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
         try:
             self._before()
-            while not self._closing:
+            while not self.worker.ending:
                 self._turn()
-        except BaseException as error:  # noqa: BLE001 - the exporter asks for it and dies of it
-            self.failure = error
         finally:
             self._close_all()
 
@@ -123,6 +120,7 @@ class Server:
                 self._accept(key.data)
             else:
                 os.eventfd_read(self._wake)
+        self._jobs_worker.check()
         while self._done:
             client, response = self._done.popleft()
             self._jobs_open -= 1
@@ -235,9 +233,10 @@ class Server:
             return self._admit(client, response)
         if self._jobs_open >= self._limits.jobs:
             return text(503, "too many requests at once", [("Retry-After", "1")])
-        if self._worker is None:
-            self._worker = threading.Thread(target=self._work, name="web-jobs", daemon=True)
-            self._worker.start()
+        if not self._jobs_worker.started:
+            self._jobs_worker.start(
+                self._work, wake=lambda: self._jobs.put(None), failed=self._wake_up
+            )
         self._jobs_open += 1
         self._jobs.put((client, response))
         return None
@@ -270,16 +269,14 @@ class Server:
                 _report("a request failed", error)
                 response = text(500, "internal error")
             self._done.append((client, response))
-            os.eventfd_write(self._wake, 1)
+            self._wake_up()
 
     def _close_all(self) -> None:
         for client in list(self._clients.values()):
             self._drop(client)
         for listener in self.listeners:
             listener.close()
-        if self._worker is not None:
-            self._jobs.put(None)
-            self._worker.join()
+        self._jobs_worker.close(None)
         self._selector.close()
 
 
