@@ -10,6 +10,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include "oomkill.h"
 
 #define CORE_FLAVOUR __attribute__((preserve_access_index))
 

@@ -18,7 +18,11 @@
 #ifndef MEMCG_STAT_BPF_H
 #define MEMCG_STAT_BPF_H
 
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
 #include "core_fixes.bpf.h"
+#include "maps.bpf.h"
 
 #define STAT_WORDS 128 /* a power of two, longer than any kernel's array */
 #define STAT_CGROUPS_MAX 64

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The maps: what is kept from one hook to the next, and what the loader and the reader share. */
+#ifndef MAPS_BPF_H
+#define MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include "oomkill.h"
+
+const volatile struct oomkill_config config = {};
+
+struct scratch {
+	struct mem_cgroup *domain; /* whose memory.stat is still to be read, else NULL */
+	struct oom_control *scan; /* what the candidates are looked at for, else NULL */
+	struct task_struct *killed; /* from its SIGKILL to its mark_victim, else NULL */
+	u64 group_id; /* raw tracepoint alone: the group this incident kills */
+	u64 last_ns; /* raw tracepoint alone: when the last victim was marked */
+	u32 owner; /* thread in the middle of an incident, 0 for none */
+	u32 used; /* of record.strings */
+	u32 used_by_incident; /* of it, what all victims share */
+	u32 threads; /* of the victim, before SIGKILL made some of them leave */
+	u32 kept; /* of record.candidates */
+	u32 least; /* the smallest of them, once there is no room for more */
+	u32 pad;
+	u64 least_pages; /* how large it is; 0 before */
+	struct oomkill_victim record;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratch SEC(".maps");
+
+/* Mapped by the reader: it needs no right to call bpf() once it runs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct oomkill_counters);
+} counters SEC(".maps");
+
+/* The loader may set another size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} ring SEC(".maps");
+
+/*
+ * Raw tracepoint alone: OOM kills counted by each memory cgroup when last seen,
+ * by kernfs id. The loader enters those above 0 from before its time, and with
+ * them OOMKILL_ENTERED.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, u64);
+	__type(value, u64);
+} kills_seen SEC(".maps");
+
+static __always_inline struct scratch *get_scratch(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&scratch, &key);
+}
+
+static __always_inline struct oomkill_counters *get_counters(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&counters, &key);
+}
+
+static __always_inline u32 current_tid(void)
+{
+	return (u32)bpf_get_current_pid_tgid();
+}
+
+#endif /* MAPS_BPF_H */

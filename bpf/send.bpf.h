@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Numbers each record and writes it into the ring buffer. */
+#ifndef SEND_BPF_H
+#define SEND_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include "oomkill.h"
+#include "maps.bpf.h"
+
+static __always_inline void fill_header(struct oomkill_header *to, struct oomkill_counters *c,
+					u8 kind, u32 size)
+{
+	to->sequence = ++c->records;
+	to->incident = c->incidents;
+	to->boot_ns = bpf_ktime_get_boot_ns();
+	to->size = size;
+	to->layout = OOMKILL_LAYOUT;
+	to->kind = kind;
+	to->hook = config.hook;
+}
+
+/*
+ * Every record wakes the reader: it may keep unread records of an unfinished
+ * incident, and the default wakes it only when it has read everything.
+ */
+static __always_inline void send(struct oomkill_counters *c, void *record, u64 size)
+{
+	if (bpf_ringbuf_output(&ring, record, size, BPF_RB_FORCE_WAKEUP))
+		c->lost_ring_full++;
+}
+
+static __always_inline void send_victim(struct scratch *s, struct oomkill_counters *c)
+{
+	u64 size = s->used;
+
+	if (size > OOMKILL_STRINGS_LEN)
+		return;
+	size += sizeof(s->record) - OOMKILL_STRINGS_LEN;
+	fill_header(&s->record.header, c, OOMKILL_VICTIM, size);
+	send(c, &s->record, size);
+}
+
+#endif /* SEND_BPF_H */
