@@ -60,12 +60,12 @@ chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory
 		--tests tests/chaos --out build/chaos/matrix.json
 	$(Q)sed -n '/^=.* numbers =/,/^=.* passed/p' build/chaos/vm/6.12/log
 
-lint: .venv/dev ## Check style and types; compile the BPF object for every architecture
+lint: .venv/dev ## Check style and types; compile the BPF object by every clang for every architecture
 	$(Q).venv/bin/ruff check .
 	$(Q).venv/bin/ruff format --check .
 	$(Q).venv/bin/mypy
 	$(Q)clang-format --dry-run -Werror $(CLANG_FORMATTED)
-	$(Q)$(PYTHON) build.py check
+	$(Q)$(PYTHON) -m tests.vm.compilers
 
 format: .venv/dev ## Format Python and C
 	$(Q).venv/bin/ruff check --fix .

@@ -21,7 +21,7 @@
 /* Keeps a process, in the place of the smallest if there is no room. */
 __noinline int keep_candidate(u64 task_address, u64 size, u64 rss)
 {
-	const struct task_struct *task = (const struct task_struct *)task_address;
+	struct task_struct *task = (struct task_struct *)task_address;
 	struct oomkill_counters *c = get_counters();
 	struct scratch *s = get_scratch();
 	struct oomkill_candidate *to;
@@ -63,8 +63,8 @@ __noinline int keep_candidate(u64 task_address, u64 size, u64 rss)
 /* The address space of a process whose leader has none left, as find_lock_task_mm() finds it. */
 __noinline u64 threads_mm(u64 leader)
 {
-	const struct task_struct *task = (const struct task_struct *)leader;
-	const struct signal_struct *sig = BPF_CORE_READ(task, signal);
+	struct task_struct *task = (struct task_struct *)leader;
+	struct signal_struct *sig = BPF_CORE_READ(task, signal);
 	u64 head = (u64)__builtin_preserve_access_index(&sig->thread_head);
 	struct list_head *node = BPF_CORE_READ(sig, thread_head.next);
 	int i;
@@ -94,8 +94,8 @@ static __always_inline u64 address_of(const void *pointer)
 	return address;
 }
 
-static __always_inline void weigh(struct scratch *s, const struct task_struct *task,
-				  const struct mm_struct *mm, bool direct)
+static __always_inline void weigh(struct scratch *s, struct task_struct *task, struct mm_struct *mm,
+				  bool direct)
 {
 	s64 pages[RSS_MEMBERS] = {};
 	u64 rss, size;

@@ -26,10 +26,10 @@ struct kernfs_node___v615 {
 	struct kernfs_node *__parent;
 } CORE_FLAVOUR;
 
-static __always_inline struct kernfs_node *kernfs_parent(const struct kernfs_node *kn)
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *kn)
 {
-	const struct kernfs_node___v615 *new = (const void *)kn;
-	const struct kernfs_node___v515 *old = (const void *)kn;
+	struct kernfs_node___v615 *new = (void *)kn;
+	struct kernfs_node___v515 *old = (void *)kn;
 
 	if (bpf_core_field_exists(new->__parent))
 		return BPF_CORE_READ(new, __parent);
@@ -59,18 +59,18 @@ struct mem_cgroup___v1 {
 	struct page_counter kmem;
 } CORE_FLAVOUR;
 
-static __always_inline u64 memcg_v1_kernel_pages(const struct mem_cgroup *memcg)
+static __always_inline u64 memcg_v1_kernel_pages(struct mem_cgroup *memcg)
 {
-	const struct mem_cgroup___v1 *v1 = (const void *)memcg;
+	struct mem_cgroup___v1 *v1 = (void *)memcg;
 
 	if (bpf_core_field_exists(v1->kmem))
 		return BPF_CORE_READ(v1, kmem.usage.counter);
 	return OOMKILL_UNKNOWN;
 }
 
-static __always_inline s32 memcg_v1_swappiness(const struct mem_cgroup *memcg)
+static __always_inline s32 memcg_v1_swappiness(struct mem_cgroup *memcg)
 {
-	const struct mem_cgroup___v1 *v1 = (const void *)memcg;
+	struct mem_cgroup___v1 *v1 = (void *)memcg;
 
 	if (bpf_core_field_exists(v1->swappiness))
 		return BPF_CORE_READ(v1, swappiness);
@@ -153,22 +153,21 @@ static __always_inline u64 not_negative(s64 count)
 #define FIELD(direct, pointer, field) ((direct) ? (pointer)->field : BPF_CORE_READ(pointer, field))
 
 /* The counters themselves, which is what oom_badness() adds up until v6.18. */
-static __always_inline void mm_counters(const struct mm_struct *mm, bool direct,
-					s64 pages[RSS_MEMBERS])
+static __always_inline void mm_counters(struct mm_struct *mm, bool direct, s64 pages[RSS_MEMBERS])
 {
-	const struct mm_struct___v510 *old = (const void *)mm;
-	const struct mm_struct___v62 *new = (const void *)mm;
+	struct mm_struct___v510 *old = (void *)mm;
+	struct mm_struct___v62 *new = (void *)mm;
 	const void *counter;
 	int i;
 
 	if (bpf_core_type_exists(struct mm_rss_stat)) {
 		/* v5.10 allows no direct read: it does not see through the array's typedef. */
-		counter = (const void *)mm + bpf_core_field_offset(old->rss_stat);
+		counter = (void *)mm + bpf_core_field_offset(old->rss_stat);
 		bpf_probe_read_kernel(pages, RSS_MEMBERS * sizeof(*pages), counter);
 		return;
 	}
 	/* An index that is no constant to clang is not relocated: step by step, then. */
-	counter = (const void *)mm + bpf_core_field_offset(new->rss_stat);
+	counter = (void *)mm + bpf_core_field_offset(new->rss_stat);
 	counter += bpf_core_field_offset(struct percpu_counter, count);
 	for (i = 0; i < RSS_MEMBERS; i++) {
 		if (direct)
@@ -180,9 +179,9 @@ static __always_inline void mm_counters(const struct mm_struct *mm, bool direct,
 }
 
 /* Fills pages[RSS_*] of one address space; cpus is a constant to the verifier. */
-static __always_inline void mm_rss(const struct mm_struct *mm, u32 cpus, s64 pages[RSS_MEMBERS])
+static __always_inline void mm_rss(struct mm_struct *mm, u32 cpus, s64 pages[RSS_MEMBERS])
 {
-	const struct mm_struct___v62 *new = (const void *)mm;
+	struct mm_struct___v62 *new = (void *)mm;
 	u64 shares[RSS_MEMBERS] = {};
 	u64 counter, offset;
 	u32 cpu;
@@ -193,7 +192,7 @@ static __always_inline void mm_rss(const struct mm_struct *mm, u32 cpus, s64 pag
 		return;
 	counter = (u64)mm + bpf_core_field_offset(new->rss_stat);
 	for (i = 0; i < RSS_MEMBERS; i++) {
-		shares[i] = (u64)BPF_CORE_READ((const struct percpu_counter *)counter, counters);
+		shares[i] = (u64)BPF_CORE_READ((struct percpu_counter *)counter, counters);
 		counter += bpf_core_type_size(struct percpu_counter);
 	}
 	for (cpu = 0; cpu < OOMKILL_CPUS_MAX; cpu++) {

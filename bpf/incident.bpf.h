@@ -33,8 +33,7 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	no_stat(&record->domain_stat);
 }
 
-static __always_inline u64 task_group_id(const struct task_struct *task,
-					 const struct mem_cgroup *domain)
+static __always_inline u64 task_group_id(struct task_struct *task, struct mem_cgroup *domain)
 {
 	struct mem_cgroup *memcg = task_memcg(task);
 
@@ -44,7 +43,7 @@ static __always_inline u64 task_group_id(const struct task_struct *task,
 }
 
 static __always_inline void fill_incident(struct scratch *s, struct mem_cgroup *domain,
-					  const struct task_struct *victim)
+					  struct task_struct *victim)
 {
 	struct oomkill_victim *record = &s->record;
 
@@ -122,7 +121,7 @@ static __always_inline struct task_struct *killed_task(struct scratch *s, u64 ar
 }
 
 static __always_inline void send_kill(struct scratch *s, struct oomkill_counters *c,
-				      const struct task_struct *task, u32 tid)
+				      struct task_struct *task, u32 tid)
 {
 	s->used = s->used_by_incident;
 	no_process(&s->record.process);

@@ -14,7 +14,7 @@
 #define NAME_SIZE 256 /* NAME_MAX and its NUL */
 
 /* mem_cgroup_from_task(); its css is its first member. */
-static __always_inline struct mem_cgroup *task_memcg(const struct task_struct *task)
+static __always_inline struct mem_cgroup *task_memcg(struct task_struct *task)
 {
 	struct css_set *cset = BPF_CORE_READ(task, cgroups);
 	u64 slot = (u64)__builtin_preserve_access_index(&cset->subsys);
@@ -25,24 +25,24 @@ static __always_inline struct mem_cgroup *task_memcg(const struct task_struct *t
 	return memcg;
 }
 
-static __always_inline struct mem_cgroup *parent_memcg(const struct mem_cgroup *memcg)
+static __always_inline struct mem_cgroup *parent_memcg(struct mem_cgroup *memcg)
 {
 	return (struct mem_cgroup *)BPF_CORE_READ(memcg, css.parent);
 }
 
-static __always_inline bool memcg_is_v1(const struct mem_cgroup *memcg)
+static __always_inline bool memcg_is_v1(struct mem_cgroup *memcg)
 {
 	/* The one default hierarchy, cgroup v2, is number 0. */
 	return BPF_CORE_READ(memcg, css.cgroup, root, hierarchy_id) != 0;
 }
 
-static __always_inline u64 memcg_id(const struct mem_cgroup *memcg)
+static __always_inline u64 memcg_id(struct mem_cgroup *memcg)
 {
 	return BPF_CORE_READ(memcg, css.cgroup, kn, id);
 }
 
 /* SIGKILLs the OOM killer sent into this very cgroup; mark_victim comes after. */
-static __always_inline u64 memcg_oom_kills(const struct mem_cgroup *memcg)
+static __always_inline u64 memcg_oom_kills(struct mem_cgroup *memcg)
 {
 	u64 event = (u64)__builtin_preserve_access_index(&memcg->memory_events_local);
 	u64 count = 0;
@@ -80,7 +80,7 @@ __noinline u64 oom_group_id(u64 victim_memcg, u64 domain)
 }
 
 /* What a cgroup may still take; v1 can limit memory and swap together as well. */
-static __always_inline s64 memcg_room(const struct mem_cgroup *memcg)
+static __always_inline s64 memcg_room(struct mem_cgroup *memcg)
 {
 	s64 room = BPF_CORE_READ(memcg, memory.max) - BPF_CORE_READ(memcg, memory.usage.counter);
 	s64 both = BPF_CORE_READ(memcg, swap.max) - BPF_CORE_READ(memcg, swap.usage.counter);
@@ -179,7 +179,7 @@ static __always_inline void no_memcg(struct oomkill_memcg *to)
 }
 
 static __always_inline void fill_memcg_name(struct scratch *s, struct oomkill_memcg *to,
-					    const struct mem_cgroup *memcg)
+					    struct mem_cgroup *memcg)
 {
 	no_memcg(to);
 	if (!memcg)
@@ -224,7 +224,7 @@ __noinline int fill_stat(u64 memcg, u64 which)
 }
 
 /* At the moment of the kill, the domain's once per incident. */
-static __always_inline void fill_stats(struct scratch *s, const struct task_struct *victim)
+static __always_inline void fill_stats(struct scratch *s, struct task_struct *victim)
 {
 	u64 memcg = (u64)task_memcg(victim);
 
@@ -235,7 +235,7 @@ static __always_inline void fill_stats(struct scratch *s, const struct task_stru
 }
 
 static __always_inline void fill_memcg(struct scratch *s, struct oomkill_memcg *to,
-				       const struct mem_cgroup *memcg)
+				       struct mem_cgroup *memcg)
 {
 	fill_memcg_name(s, to, memcg);
 	if (!memcg)

@@ -227,16 +227,16 @@ __noinline u64 add_array(u64 array, s64 times)
 	return seen;
 }
 
-static __always_inline u64 vmstats_address(const struct mem_cgroup *memcg)
+static __always_inline u64 vmstats_address(struct mem_cgroup *memcg)
 {
-	const struct mem_cgroup___v513 *v513 = (const void *)memcg;
+	struct mem_cgroup___v513 *v513 = (void *)memcg;
 
 	if (bpf_core_field_exists(v513->vmstats))
 		return (u64)memcg + bpf_core_field_offset(v513->vmstats);
-	return (u64)BPF_CORE_READ((const struct mem_cgroup___v61 *)memcg, vmstats);
+	return (u64)BPF_CORE_READ((struct mem_cgroup___v61 *)memcg, vmstats);
 }
 
-static __always_inline u64 add_state(const struct mem_cgroup *memcg, s64 times)
+static __always_inline u64 add_state(struct mem_cgroup *memcg, s64 times)
 {
 	u64 vmstats = vmstats_address(memcg);
 
@@ -250,7 +250,7 @@ __noinline u64 add_pending(u64 memcg, s64 times)
 
 	if (!bpf_core_type_exists(struct memcg_vmstats))
 		return 0;
-	vmstats = vmstats_address((const struct mem_cgroup *)memcg);
+	vmstats = vmstats_address((struct mem_cgroup *)memcg);
 	return add_array(vmstats + bpf_core_field_offset(struct memcg_vmstats, state_pending),
 			 times);
 }
@@ -269,7 +269,7 @@ __noinline int add_cpus(u64 memcg)
 
 	if (!cpus_can_be_read())
 		return 0;
-	first = (u64)BPF_CORE_READ((const struct mem_cgroup___v61 *)memcg, vmstats_percpu);
+	first = (u64)BPF_CORE_READ((struct mem_cgroup___v61 *)memcg, vmstats_percpu);
 	for (cpu = 0; cpu < OOMKILL_CPUS_MAX; cpu++) {
 		u64 offset;
 
@@ -309,7 +309,7 @@ __noinline u64 next_below(u64 css, u64 top)
 
 static __always_inline void sum_below(u64 top, struct stat_sums *s)
 {
-	const struct mem_cgroup *memcg = (const struct mem_cgroup *)top;
+	struct mem_cgroup *memcg = (struct mem_cgroup *)top;
 	u64 seen, seen_pending, at = top;
 	u32 i;
 
@@ -333,7 +333,7 @@ static __always_inline void sum_below(u64 top, struct stat_sums *s)
 /* Fills the sums of a cgroup; 1 if they can be had. The css is a memcg's first member. */
 __noinline int sum_stat(u64 memcg)
 {
-	const struct mem_cgroup___v510 *v510 = (const void *)memcg;
+	struct mem_cgroup___v510 *v510 = (void *)memcg;
 	struct stat_sums *s = get_stat_sums();
 
 	if (!s)

@@ -15,7 +15,7 @@
 /* What a process used: its dead threads' share and that of each living one. */
 __noinline int fill_threads(u64 signal)
 {
-	const struct signal_struct *sig = (const struct signal_struct *)signal;
+	struct signal_struct *sig = (struct signal_struct *)signal;
 	struct scratch *s = get_scratch();
 	u64 head = (u64)__builtin_preserve_access_index(&sig->thread_head);
 	struct list_head *node = BPF_CORE_READ(sig, thread_head.next);
@@ -30,7 +30,7 @@ __noinline int fill_threads(u64 signal)
 	if (!s)
 		return 0;
 	for (i = 0; i < THREADS_MAX; i++) {
-		const struct task_struct *task;
+		struct task_struct *task;
 
 		if (!node || (u64)node == head)
 			break;
@@ -53,7 +53,7 @@ __noinline int fill_threads(u64 signal)
 	return 0;
 }
 
-static __always_inline void fill_mm(struct oomkill_process *to, const struct mm_struct *mm)
+static __always_inline void fill_mm(struct oomkill_process *to, struct mm_struct *mm)
 {
 	s64 rss[RSS_MEMBERS] = {};
 
@@ -76,7 +76,7 @@ static __always_inline void fill_mm(struct oomkill_process *to, const struct mm_
 	to->task_size_bytes = BPF_CORE_READ(mm, task_size);
 }
 
-static __always_inline u32 innermost_pid(const struct task_struct *task)
+static __always_inline u32 innermost_pid(struct task_struct *task)
 {
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	u32 level = BPF_CORE_READ(pid, level);
@@ -103,13 +103,12 @@ static __always_inline void no_process(struct oomkill_process *to)
 }
 
 /* task: the marked thread; its leader may be long dead, without memory. */
-static __always_inline void fill_process(struct oomkill_victim *record,
-					 const struct task_struct *task)
+static __always_inline void fill_process(struct oomkill_victim *record, struct task_struct *task)
 {
-	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	const struct task_struct *parent = BPF_CORE_READ(task, real_parent);
-	const struct signal_struct *sig = BPF_CORE_READ(task, signal);
-	const struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	struct signal_struct *sig = BPF_CORE_READ(task, signal);
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	struct oomkill_process *to = &record->process;
 
 	if (!mm) /* set by mark_oom_victim(), just before */

@@ -6,6 +6,10 @@
  * replace every offset, at load time, by the one of the running kernel (CO-RE),
  * so neither the order nor the gaps here mean anything. A layout that differs
  * between kernels has its older or newer flavour in core_fixes.bpf.h.
+ *
+ * A pointer to one of them is never to const: BPF_CORE_READ() declares a variable
+ * of the field's type and fills it later, const with the rest, and clang 21 and
+ * newer warn of that (-Wdefault-const-init-var-unsafe).
  */
 #ifndef __VMLINUX_H__ /* the name that libbpf's bpf_tracing.h looks for */
 #define __VMLINUX_H__
@@ -212,7 +216,7 @@ struct task_struct {
 	u64 start_boottime;
 	unsigned long min_flt;
 	unsigned long maj_flt;
-	const struct cred *real_cred;
+	struct cred *real_cred;
 	char comm[16];
 	struct css_set *cgroups;
 	struct signal_struct *signal;

@@ -40,6 +40,7 @@ class Apt:
             )
         for part in ("state/lists/partial", "cache/archives/partial"):
             (folder / part).mkdir(parents=True)
+        (folder / "state/status").touch()
         sources = folder / "suites.sources"
         sources.write_text(
             "\n".join(
@@ -53,7 +54,8 @@ class Apt:
         self._options = [
             f"Dir::State={folder}/state",
             f"Dir::Cache={folder}/cache",
-            "Dir::State::status=/dev/null",
+            # Empty: nothing counts as installed. apt-get locks beside it, which needs no root here.
+            f"Dir::State::status={folder}/state/status",
             f"Dir::Etc::sourcelist={sources}",
             "Dir::Etc::sourceparts=/dev/null",
             "Dir::Etc::preferences=/dev/null",

@@ -10,21 +10,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.vm import mirror
-from tests.vm.apt import Apt, run
+from tests.vm import mirror, unpacked
+from tests.vm.apt import Apt
 from tests.vm.packages import cache_dir, digest, locked
 from tests.vm.table import ARCHES, NATIVE
 
 SUITES = ("trixie", "trixie-updates", "trixie-security")
 _PACKAGES = {"amd64": "qemu-system-x86", "arm64": "qemu-system-arm"}
-# With the loader and the libraries beside it.
-_RUN = """#!/bin/sh
-root=${{0%/*}}
-libraries=$root/{libraries}
-export QEMU_MODULE_DIR="$libraries/qemu"
-exec "$libraries/{loader}" --library-path "$libraries" "$root/usr/bin/${{0##*/}}" \\
-	-L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
-"""
+_BEFORE = ('export QEMU_MODULE_DIR="$libraries/qemu"',)
+_ARGUMENTS = ('-L "$root/usr/share/qemu"', '-L "$root/usr/share/seabios"')
 
 
 def ensure(arch: str) -> Path:
@@ -32,7 +26,7 @@ def ensure(arch: str) -> Path:
     machine = next(machine for machine, name in ARCHES.items() if name == arch)
     cache = cache_dir() / "emulators"
     cache.mkdir(parents=True, exist_ok=True)
-    root = cache / f"{arch}-{digest(SUITES, _PACKAGES[arch], _RUN)}"
+    root = cache / f"{arch}-{digest(SUITES, _PACKAGES[arch], _BEFORE, _ARGUMENTS)}"
     program = root / f"qemu-system-{machine}"
     with locked(cache / "lock"):
         if not root.exists():
@@ -49,11 +43,6 @@ def _unpack(package: str, program: str, place: Path) -> None:
         apt = Apt(folder / "apt", mirror.find(), SUITES, NATIVE)
         apt.update()
         print(f"fetch the emulator: {package} of {SUITES[0]}", flush=True)
-        for deb in apt.download_with_dependencies([package]):
-            run(["dpkg-deb", "-x", str(deb), str(root)], f"unpack {deb.name}")
-        [loader] = (root / "usr/lib").glob("*-linux-gnu/ld-linux-*.so.*")
-        libraries = loader.parent.relative_to(root)
-        start = root / program
-        start.write_text(_RUN.format(libraries=libraries, loader=loader.name), encoding="utf-8")
-        start.chmod(0o755)
+        unpacked.unpack(apt, [package], root)
+        unpacked.starter(root, f"usr/bin/{program}", before=_BEFORE, arguments=_ARGUMENTS)
         root.rename(place)
