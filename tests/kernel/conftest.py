@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hook", help="hooks to test, with commas (default: the best that attaches here)"
     )
     parser.addoption("--refused", help="hooks that this kernel does not have: see refused")
+    parser.addoption("--objects", type=Path, help="folder of other builds: see test_compilers")
     parser.addoption("--results", type=Path, help="file for a line of JSON per test: see results")
 
 

@@ -20,7 +20,7 @@ from tests.vm import mirror, unpacked
 from tests.vm.apt import Apt, run
 from tests.vm.errors import PackageError, VmError
 from tests.vm.packages import cache_dir, digest, locked
-from tests.vm.table import NATIVE
+from tests.vm.table import ARCHES, NATIVE
 
 ROOT = Path(__file__).parents[2]
 # Oldest first: Debian 12's, what Debian 12 has besides, Debian 13's (the images'), the newest.
@@ -91,6 +91,19 @@ def _fetch(version: int, place: Path) -> None:
         for tool in _TOOLS:
             unpacked.starter(root, f"usr/lib/llvm-{version}/bin/{tool}")
         root.rename(place)
+
+
+def build_object(folder: Path, version: int, arch: str = NATIVE) -> Path:
+    """The object for an architecture, built by one clang; its path is `object_file`'s."""
+    machine = next(machine for machine, name in ARCHES.items() if name == arch)
+    file = object_file(folder, version)
+    ensure(version).build("object", str(file), machine=machine)
+    return file
+
+
+def object_file(folder: Path, version: int) -> Path:
+    """What the object of a clang is called in a folder of them."""
+    return folder / f"clang{version}.bpf.o"
 
 
 def _own() -> Compiler | None:

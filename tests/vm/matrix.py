@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm import emulator, guest, packages, page, table, userland
+from tests.vm import compilers, emulator, guest, packages, page, table, userland
 from tests.vm.errors import GuestError, VmError
 from tests.vm.report import Matrix, Session, read_sessions, render
 
@@ -67,6 +67,9 @@ def main(argv: list[str] | None = None) -> int:
         kernels = packages.ensure(table.choose(args.kernels, args.arch))
         root = userland.ensure(args.arch)
         emulator.ensure(args.arch)
+        share.mkdir(parents=True, exist_ok=True)
+        for version in (compilers.OLDEST, compilers.NEWEST):
+            compilers.build_object(share, version, args.arch)
         boots = [
             Boot(kernel, setup)
             for kernel in kernels
@@ -77,7 +80,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"tests.vm.matrix: {error}", file=sys.stderr)
         return 2
     guest.end_with_us()
-    share.mkdir(parents=True, exist_ok=True)
     settings = Settings(
         tests=args.tests,
         hooks=tuple(args.hooks.split(",")),
@@ -163,6 +165,8 @@ def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
             "CONTAINER_OOMKILL_HOG": settings.hog,
             "CONTAINER_OOMKILL_KILLER": str(settings.share / "killer"),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # seconds each, and none is used
+            # Of this very tree, wherever the environment's editable install points.
+            **({"PYTHONPATH": str(ROOT / "src")} if settings.userland.is_ours else {}),
         },
     )
 
@@ -175,7 +179,7 @@ def _script(share: Path, settings: Settings, refused: Sequence[str]) -> str:
     command += [settings.tests, "--hook", ",".join(ours)] if ours else [REFUSED]
     if others:  # no test's name by itself; a file of the folder, named beside it, would be dropped
         command += ["-o", "python_files=test_*.py refused.py", "--refused", ",".join(others)]
-    command += [f"--results={share}/results", *settings.extra]
+    command += [f"--results={share}/results", f"--objects={settings.share}", *settings.extra]
     log, status = shlex.quote(f"{share}/log"), shlex.quote(f"{share}/status")
     return f"{shlex.join(command)} > {log} 2>&1; echo $? > {status}"
 
