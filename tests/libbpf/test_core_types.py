@@ -20,7 +20,9 @@ from container_oomkill.probe import object_file
 
 STRUCTS = ("task_struct", "mm_struct", "mem_cgroup", "cgroup", "kernfs_node", "oom_control")
 ABSENT = "no such struct"
-UNKNOWN_KIND = 31 << 24  # in btf_type.info: the highest that has room there
+UNKNOWN_KIND = 31 << 24  # in btf_type.info
+LATER_KIND = 32 << 24  # the first that older headers have no room for
+HEADER = 24  # bytes of it that every kernel has
 
 
 def object_types() -> bytes:
@@ -32,6 +34,7 @@ def object_types() -> bytes:
 
 
 OWN = object_types()
+FIRST_INFO = int.from_bytes(OWN[28:32], "little")  # of its first type
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,15 @@ def test_all_of_an_objects_own(own: Any) -> None:
         assert layout(few, struct) == layout(OWN, struct)
 
 
+def test_a_later_kernels_longer_header(own: Any) -> None:
+    """Its end is what it says itself; what is given to libbpf has what every libbpf reads."""
+    longer = OWN[:4] + (HEADER + 8).to_bytes(4, "little") + OWN[8:HEADER] + bytes(8) + OWN[HEADER:]
+    few = named(longer, own)
+    assert few == named(OWN, own)
+    assert few is not None
+    assert int.from_bytes(few[4:8], "little") == HEADER
+
+
 @pytest.mark.parametrize(
     "damaged",
     [
@@ -77,6 +89,7 @@ def test_all_of_an_objects_own(own: Any) -> None:
         b"\0\0" + OWN[2:],
         OWN[:24] + b"\xff\xff\xff\xff" + OWN[28:],  # the first type's name
         OWN[:28] + UNKNOWN_KIND.to_bytes(4, "little") + OWN[32:],
+        OWN[:28] + (FIRST_INFO | LATER_KIND).to_bytes(4, "little") + OWN[32:],
     ],
 )
 def test_damaged(own: Any, damaged: bytes) -> None:

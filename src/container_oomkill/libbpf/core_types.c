@@ -8,14 +8,24 @@
  * takes to attach. With these few it finds the same at once. What a pointer
  * points to is left out, for a relocation never goes through one.
  *
- * The format is that of Documentation/bpf/btf.rst.
+ * The format is that of Documentation/bpf/btf.rst. What later kernels have made
+ * longer or wider is not taken from linux/btf.h: it would be as old, or as new,
+ * as the headers of whatever machine this was built on.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <bpf/btf.h>
 #include <linux/btf.h>
+
+/* A header without what came later; its own hdr_len says where it ends. */
+#define SUBSET_HEADER_SIZE (offsetof(struct btf_header, str_len) + sizeof(uint32_t))
+
+/* Older kernels use 5 of these 7 bits for the kind and 16 of 24 for the count, the others are 0. */
+#define SUBSET_KIND(info) ((info) >> 24 & 0x7f)
+#define SUBSET_COUNT(info) ((info)&0xffffff)
 
 struct subset {
 	const char *types; /* the kernel's, one behind the other */
@@ -41,9 +51,9 @@ static const struct btf_type *subset_type(const struct subset *s, uint32_t numbe
 /* What stands behind a struct btf_type, in bytes; -EINVAL for a kind that is not known. */
 static int64_t subset_extra(const struct btf_type *type)
 {
-	uint32_t many = BTF_INFO_VLEN(type->info);
+	uint32_t many = SUBSET_COUNT(type->info);
 
-	switch (BTF_INFO_KIND(type->info)) {
+	switch (SUBSET_KIND(type->info)) {
 	case BTF_KIND_FWD:
 	case BTF_KIND_PTR:
 	case BTF_KIND_TYPEDEF:
@@ -101,7 +111,7 @@ static int subset_wanted(const struct btf *object, char ***names, uint32_t *coun
 		const char *name = btf__name_by_offset(object, type->name_off);
 		char *kept, *flavour;
 
-		if (!subset_has_name(BTF_INFO_KIND(type->info)) || !name || !*name)
+		if (!subset_has_name(SUBSET_KIND(type->info)) || !name || !*name)
 			continue;
 		kept = strdup(name);
 		if (!kept)
@@ -119,7 +129,7 @@ static int subset_wanted(const struct btf *object, char ***names, uint32_t *coun
 static uint32_t subset_choose(struct subset *s, uint32_t number)
 {
 	if (number && !s->numbers[number]) {
-		uint32_t kind = BTF_INFO_KIND(subset_type(s, number)->info);
+		uint32_t kind = SUBSET_KIND(subset_type(s, number)->info);
 
 		if (kind == BTF_KIND_FUNC_PROTO) /* a typedef of a function: no data */
 			return 0;
@@ -149,7 +159,7 @@ static int subset_scan(struct subset *s, char **names, uint32_t names_count)
 		s->offsets[++s->count] = at;
 		at += sizeof(*type) + extra;
 		name = s->strings + type->name_off;
-		if (!*name || !subset_has_name(BTF_INFO_KIND(type->info)))
+		if (!*name || !subset_has_name(SUBSET_KIND(type->info)))
 			continue;
 		if (bsearch(&name, names, names_count, sizeof(*names), subset_compare))
 			subset_choose(s, s->count);
@@ -193,13 +203,13 @@ static int subset_copy(struct subset *s, uint32_t number)
 	const struct btf_type *from = subset_type(s, number);
 	struct btf_type *to = (struct btf_type *)(s->out + s->out_size);
 	uint32_t size = sizeof(*from) + subset_extra(from);
-	uint32_t i, many = BTF_INFO_VLEN(from->info);
+	uint32_t i, many = SUBSET_COUNT(from->info);
 	int error;
 
 	memcpy(to, from, size);
 	s->out_size += size;
 	error = subset_name(s, &to->name_off);
-	switch (BTF_INFO_KIND(from->info)) {
+	switch (SUBSET_KIND(from->info)) {
 	case BTF_KIND_INT:
 	case BTF_KIND_FLOAT:
 	case BTF_KIND_FWD:
@@ -254,8 +264,8 @@ static int subset_sections(struct subset *s, const void *data, uint32_t size)
 	const struct btf_header *header = data;
 	uint32_t left;
 
-	if (size < sizeof(*header) || header->magic != BTF_MAGIC || header->hdr_len > size ||
-	    header->hdr_len < sizeof(*header))
+	if (size < SUBSET_HEADER_SIZE || header->magic != BTF_MAGIC || header->hdr_len > size ||
+	    header->hdr_len < SUBSET_HEADER_SIZE)
 		return -EINVAL;
 	left = size - header->hdr_len;
 	if (header->type_off > left || header->type_len > left - header->type_off ||
@@ -274,19 +284,20 @@ static void *subset_whole(const struct subset *s, uint32_t *size)
 	struct btf_header header = {
 		.magic = BTF_MAGIC,
 		.version = BTF_VERSION,
-		.hdr_len = sizeof(header),
+		.hdr_len = SUBSET_HEADER_SIZE,
 		.type_len = s->out_size,
 		.str_off = s->out_size,
 		.str_len = s->out_strings_size,
 	};
-	char *whole = malloc(sizeof(header) + s->out_size + s->out_strings_size);
+	uint32_t types = SUBSET_HEADER_SIZE, strings = types + s->out_size;
+	char *whole = malloc(strings + s->out_strings_size);
 
 	if (!whole)
 		return NULL;
-	memcpy(whole, &header, sizeof(header));
-	memcpy(whole + sizeof(header), s->out, s->out_size);
-	memcpy(whole + sizeof(header) + s->out_size, s->out_strings, s->out_strings_size);
-	*size = sizeof(header) + s->out_size + s->out_strings_size;
+	memcpy(whole, &header, SUBSET_HEADER_SIZE);
+	memcpy(whole + types, s->out, s->out_size);
+	memcpy(whole + strings, s->out_strings, s->out_strings_size);
+	*size = strings + s->out_strings_size;
 	return whole;
 }
 
