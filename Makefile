@@ -15,7 +15,7 @@ CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos
 
 .PHONY: help run demo build wheel clean bench bench-scale chaos lint format image push up down \
-	test test-unit test-browser test-runtimes test-images test-kernels
+	test test-unit test-browser test-runtimes test-images test-kernels test-releases
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -53,6 +53,9 @@ test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each h
 	$(Q)$(if $(ARCH),tools/system-packages.sh $(ARCH)-guests)
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix $(if $(ARCH),--arch $(ARCH)) --kernels $(KERNELS) \
 		$(if $(PUBLISH),--publish)
+
+test-releases: .venv/dev ## Test libbpf 1.1 to the newest and Python 3.11 to 3.14: the wheel built, a kill recorded, units
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.releases
 
 chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory; print the numbers
 	$(Q)$(SUDO) $(PYTHON) -m pytest -q -p no:cacheprovider tests/chaos

@@ -43,6 +43,7 @@ def test_a_kill_is_recorded(
     (cgroup,) = make_cgroups("/oomkill-compiler")
     cgroup.limit(32)
     with Recorder(hook, "--object", str(built), "--cmdline") as recorder:
+        other = hog(cgroup, "name spared anon 4 ready wait").ready()
         script = "name eater anon 64"
         started = hog(cgroup, script)
         assert started.was_killed()
@@ -59,3 +60,5 @@ def test_a_kill_is_recorded(
     assert record["domain"]["cgroup"] == victim["cgroup"] == cgroup.path
     assert record["domain"]["limit_bytes"] == 32 * MIB
     assert record["domain"]["stat"]["anon_bytes"] > 24 * MIB
+    if hook != "raw_tracepoint":
+        assert [candidate["pid"] for candidate in record["candidates"]] == [other.pid]

