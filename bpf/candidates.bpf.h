@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The candidates: whom the kernel looks at when it chooses a victim, 0 in oomkill.bpf.c.
+ * The candidate scan: the processes among which the kernel chooses a victim, 0 in
+ * oomkill.bpf.c.
  *
  * Called for every process of the domain, so what is done for most of them is
  * little: read how large it is, and compare it with the smallest one kept.
@@ -121,7 +122,8 @@ static __always_inline int on_out_of_memory(struct oom_control *oc)
 	return 0;
 }
 
-static __always_inline int on_look(struct task_struct *task, struct oom_control *oc, bool direct)
+static __always_inline int on_oom_evaluate_task(struct task_struct *task, struct oom_control *oc,
+						bool direct)
 {
 	struct scratch *s = get_scratch();
 	struct mm_struct *mm;

@@ -79,7 +79,7 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 	bpf_probe_read_kernel_str(record->message, sizeof(record->message), message);
 	if (!memcg)
 		record->flags |= OOMKILL_NODE_WIDE;
-	if (s->scan == oc && s->kept) /* none: it killed who asked, looking at nobody */
+	if (s->scan == oc && s->kept) /* none: it killed who asked, without a scan */
 		record->candidates_used = s->kept;
 	s->scan = NULL;
 	fill_incident(s, memcg, BPF_CORE_READ(oc, chosen));

@@ -11,7 +11,7 @@ const volatile struct oomkill_config config = {};
 
 struct scratch {
 	struct mem_cgroup *domain; /* whose memory.stat is still to be read, else NULL */
-	struct oom_control *scan; /* what the candidates are looked at for, else NULL */
+	struct oom_control *scan; /* whose candidate scan is going on, else NULL */
 	struct task_struct *killed; /* from its SIGKILL to its mark_victim, else NULL */
 	u64 group_id; /* raw tracepoint alone: the group this incident kills */
 	u64 last_ns; /* raw tracepoint alone: when the last victim was marked */

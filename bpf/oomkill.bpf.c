@@ -4,8 +4,8 @@
  *
  * The kernel's way through mm/oom_kill.c, and where this program listens:
  *
- *	out_of_memory()				0. nobody looked at yet
- *	  oom_evaluate_task(task, oc)		0. each process it looks at
+ *	out_of_memory()				0. the candidate scan begins
+ *	  oom_evaluate_task(task, oc)		0. each candidate
  *	  oom_kill_process(oc, message)		1. what ran out, and who asked
  *	    __oom_kill_process(victim)		2. SIGKILL is really sent
  *	      mark_oom_victim()
@@ -17,6 +17,10 @@
  *
  * 0, 1, 2 and 4 are fentry programs or, where the kernel has no trampolines,
  * kprobes. Where it has neither, 3 stands alone and infers what it can.
+ *
+ * A program is named after its kind and the function it sits on. The kernel keeps
+ * 15 characters of that, and lists show them: with the kind in front no two are
+ * the same, and fentry is told from fexit, which are one type to the kernel.
  *
  * The kernel holds oom_lock all along, so one scratch element is enough; the
  * tid in it guards against the assumption ever becoming wrong.
@@ -67,9 +71,9 @@ int BPF_PROG(fentry_out_of_memory, struct oom_control *oc)
 }
 
 SEC("fentry/oom_evaluate_task")
-int BPF_PROG(fentry_look, struct task_struct *task, struct oom_control *oc)
+int BPF_PROG(fentry_oom_evaluate_task, struct task_struct *task, struct oom_control *oc)
 {
-	return on_look(task, oc, true);
+	return on_oom_evaluate_task(task, oc, true);
 }
 
 SEC("fentry/oom_kill_process")
@@ -79,7 +83,7 @@ int BPF_PROG(fentry_oom_kill_process, struct oom_control *oc, const char *messag
 }
 
 SEC("fentry/__oom_kill_process")
-int BPF_PROG(fentry_kill, struct task_struct *victim)
+int BPF_PROG(fentry___oom_kill_process, struct task_struct *victim)
 {
 	return on_kill(victim);
 }
@@ -97,9 +101,9 @@ int BPF_KPROBE(kprobe_out_of_memory, struct oom_control *oc)
 }
 
 SEC("kprobe/oom_evaluate_task")
-int BPF_KPROBE(kprobe_look, struct task_struct *task, struct oom_control *oc)
+int BPF_KPROBE(kprobe_oom_evaluate_task, struct task_struct *task, struct oom_control *oc)
 {
-	return on_look(task, oc, false);
+	return on_oom_evaluate_task(task, oc, false);
 }
 
 SEC("kprobe/oom_kill_process")
@@ -109,7 +113,7 @@ int BPF_KPROBE(kprobe_oom_kill_process, struct oom_control *oc, const char *mess
 }
 
 SEC("kprobe/__oom_kill_process")
-int BPF_KPROBE(kprobe_kill, struct task_struct *victim)
+int BPF_KPROBE(kprobe___oom_kill_process, struct task_struct *victim)
 {
 	return on_kill(victim);
 }

@@ -31,7 +31,7 @@
 /* Longest command line kept, in bytes; it comes after the paths. */
 #define OOMKILL_CMDLINE_LEN 1024
 
-/* Of the processes the kernel looked at, how many are kept. */
+/* Of the processes in a candidate scan, how many are kept. */
 #define OOMKILL_CANDIDATES 12
 
 /* In the map "kills_seen": a count from before the program's time, as the loader read it. */
@@ -157,7 +157,7 @@ struct oomkill_process {
 	char parent_comm[OOMKILL_COMM_LEN];
 };
 
-/* A process the kernel looked at when it chose. */
+/* A process of the candidate scan. */
 struct oomkill_candidate {
 	__u64 rss_pages;
 	__u64 size_pages; /* resident, swapped out and page tables: what points start from */
@@ -184,7 +184,7 @@ struct oomkill_victim {
 	struct oomkill_process process;
 	char message[OOMKILL_MESSAGE_LEN];
 	struct oomkill_candidate candidates[OOMKILL_CANDIDATES]; /* in no order */
-	__u32 candidates_used; /* unknown: the kernel was not seen looking */
+	__u32 candidates_used; /* unknown: no candidate scan was seen */
 	__u16 cmdline_offset; /* into strings */
 	__u16 cmdline_size; /* bytes; each argument ends with a NUL */
 	char strings[OOMKILL_STRINGS_LEN]; /* only the used part is sent */

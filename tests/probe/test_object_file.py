@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from container_oomkill.errors import ObjectError, UsageError
 from container_oomkill.incident import wire
 from container_oomkill.probe import object_file
+from container_oomkill.probe.attach import CANDIDATE_SCAN, PROGRAMS
 
 WHOLE = Path(object_file.PACKAGED).read_bytes()
 MACHINE = 18  # offset of e_machine in an ELF header
 DATA_ENCODING = 5
 SYMBOL_VALUE = 8  # offset of st_value in a symbol
+KERNEL_NAME = 15  # characters of a program's name that the kernel keeps
 
 
 def section_bounds(name: str) -> tuple[int, int]:
@@ -40,6 +42,28 @@ def test_the_packaged_object_is_known_by_its_checksum_and_would_pass_the_check()
     assert wire.is_packaged_object(WHOLE)
     assert not wire.is_packaged_object(WHOLE + b"\0")
     object_file.check_object(WHOLE, "the packaged one")
+
+
+def test_programs_are_named_after_what_they_sit_on_and_told_apart_by_what_the_kernel_keeps() -> (
+    None
+):
+    with Path(object_file.PACKAGED).open("rb") as file:
+        elf = ELFFile(file)
+        table = elf.get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        sections = [section.name for section in elf.iter_sections()]
+        named = {
+            symbol.name: sections[symbol["st_shndx"]]
+            for symbol in table.iter_symbols()
+            if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF"
+        }
+    programs = {name: section for name, section in named.items() if "/" in section}
+    attached = [name for names in (*PROGRAMS.values(), *CANDIDATE_SCAN.values()) for name in names]
+    assert set(programs) == set(attached)
+    for name, section in programs.items():
+        kind, function = section.split("/")
+        assert name == (function if kind == "raw_tp" else f"{kind}_{function}")
+    assert len({name[:KERNEL_NAME] for name in programs}) == len(programs) == 11
 
 
 @pytest.mark.parametrize(

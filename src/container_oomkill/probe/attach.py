@@ -29,19 +29,24 @@ if TYPE_CHECKING:
 
 # In the order they are attached: whoever ends an incident before whoever begins one.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
-    "fentry": ("mark_victim", "fexit_oom_kill_process", "fentry_kill", "fentry_oom_kill_process"),
+    "fentry": (
+        "mark_victim",
+        "fexit_oom_kill_process",
+        "fentry___oom_kill_process",
+        "fentry_oom_kill_process",
+    ),
     "kprobe": (
         "mark_victim",
         "kretprobe_oom_kill_process",
-        "kprobe_kill",
+        "kprobe___oom_kill_process",
         "kprobe_oom_kill_process",
     ),
     "raw_tracepoint": ("mark_victim",),
 }
 # See whom the kernel looks at; a kernel without oom_evaluate_task() gives all the rest.
 CANDIDATE_SCAN: Mapping[str, tuple[str, ...]] = {
-    "fentry": ("fentry_look", "fentry_out_of_memory"),
-    "kprobe": ("kprobe_look", "kprobe_out_of_memory"),
+    "fentry": ("fentry_oom_evaluate_task", "fentry_out_of_memory"),
+    "kprobe": ("kprobe_oom_evaluate_task", "kprobe_out_of_memory"),
 }
 # libbpf's words where that function is in no type information, or nowhere to put a breakpoint.
 NO_CANDIDATE_SCAN = (
