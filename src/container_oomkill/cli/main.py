@@ -139,14 +139,14 @@ def exporter(args: Namespace) -> int:
                 watched_since=max(started, attached.attached_at()),
             ) as serving,
         ):
-            slow: list[BufferedSink] = []
+            buffered: list[BufferedSink] = []
 
             def before_any_thread() -> None:
                 if not args.keep_privileges:
                     privileges.drop_process()
                 if (kept := serving.keep()) is not None:
                     closing.callback(kept.close)
-                    slow.append(kept)
+                    buffered.append(kept)
 
             in_thread = (lambda: None) if args.keep_privileges else privileges.drop_thread
             serving.start(bound=before_any_thread, in_thread=in_thread)
@@ -169,11 +169,11 @@ def exporter(args: Namespace) -> int:
                 )
                 closing.callback(written_log.close)
                 serving.show_queue("log", written_log.depth, settings.log_queue)
-                slow.append(written_log)
+                buffered.append(written_log)
             pipeline = Pipeline(
                 attached,
-                [serving.sink, *slow, *background.sinks],
-                slow=slow,
+                [serving.sink, *buffered, *background.sinks],
+                buffered=buffered,
                 node=args.node,
                 complete=_complete(args),
                 resolve=resolver.resolve,

@@ -8,7 +8,7 @@
 While no process runs, the links keep the programs attached and the ring keeps what they record.
 The next start opens the same maps, and the kernel has noticed nothing. Another object or other
 settings make a new generation: it is attached first, then the older one is read to its end and
-removed (`pipeline.py`). ``counters`` is pinned last, so that a folder that has it is whole.
+removed (`pipeline/`). ``counters`` is pinned last, so that a folder that has it is whole.
 """
 
 from __future__ import annotations
