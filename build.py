@@ -10,7 +10,7 @@ this folder that name is this file).
 What it makes, beside the sources:
   src/container_oomkill/oomkill.bpf.o    bpf/ compiled, without DWARF
   container_oomkill.incident._wire       bpf/oomkill.h as the C compiler lays it out
-  container_oomkill.libbpf._libbpf       libbpf, shim.c and core_types.c
+  container_oomkill.libbpf._libbpf       libbpf, and the C files in libbpf/
   container_oomkill.system._privileges   privileges.c, for dropping privileges
   container_oomkill.identity._inotify    inotify, which Python itself does not have
 """
@@ -36,6 +36,7 @@ PACKAGE = ROOT / "src" / "container_oomkill"
 OBJECT = PACKAGE / "oomkill.bpf.o"
 # Python's own settings have -g: more than half of an extension, in every wheel and image.
 NO_DEBUG = "-g0"
+LIBBPF_SOURCES = ("log.c", "heap.c", "ringbuf.c", "core_types.c")
 PACKAGES = "clang llvm libbpf-dev libelf-dev zlib1g-dev"
 
 # uname -m -> the name libbpf's bpf_tracing.h knows the registers by
@@ -116,7 +117,8 @@ def libbpf_ffi() -> FFI:
     ffi.cdef((folder / "cdef.h").read_text())
     ffi.set_source(
         "container_oomkill.libbpf._libbpf",
-        "".join((folder / name).read_text() for name in ("shim.c", "core_types.c")),
+        "#include <bpf/bpf.h>\n#include <bpf/btf.h>\n#include <bpf/libbpf.h>\n"
+        + "".join((folder / name).read_text() for name in LIBBPF_SOURCES),
         libraries=["bpf"],
         extra_compile_args=["-Wall", "-Werror", NO_DEBUG],
         py_limited_api=True,

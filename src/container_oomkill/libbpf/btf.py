@@ -25,4 +25,4 @@ def struct_layout(data: bytes, name: str) -> tuple[int, dict[str, int]]:
         return kind.size, offsets
     finally:
         lib.btf__free(btf)
-        lib.shim_trim_heap()
+        lib.oomkill_heap_trim()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is used of libbpf (1.1 and newer), of shim.c and core_types.c, for cffi. "..." is
- * filled in by the C compiler from libbpf's own headers.
+ * What is used of libbpf (1.1 and newer) and of the C files beside this one, for cffi. "..."
+ * is filled in by the C compiler from libbpf's own headers.
  */
 
 /* bpf/libbpf.h */
@@ -91,27 +91,32 @@ uint16_t btf_vlen(const struct btf_type *t);
 struct btf_member *btf_members(const struct btf_type *t);
 uint32_t btf_member_bit_offset(const struct btf_type *t, uint32_t member_idx);
 
-/* shim.c */
+/* log.c */
 
-void shim_capture_log(bool debug);
-size_t shim_take_log(char *to, size_t size);
-void shim_trim_heap(void);
-void shim_free(void *memory);
+void oomkill_log_capture(bool debug);
+size_t oomkill_log_take(char *to, size_t size);
 
-struct shim_ring {
+/* heap.c */
+
+void oomkill_heap_trim(void);
+void oomkill_heap_free(void *memory);
+
+/* ringbuf.c */
+
+struct oomkill_ring {
 	size_t size;
 	...;
 };
 
-int shim_ring_open(struct shim_ring *ring, int map_fd, size_t size);
-void shim_ring_close(struct shim_ring *ring);
-unsigned long shim_ring_start(const struct shim_ring *ring);
-unsigned long shim_ring_end(const struct shim_ring *ring);
-int shim_ring_next(const struct shim_ring *ring, unsigned long *position, const void **record,
-		   uint32_t *size);
-void shim_ring_release(struct shim_ring *ring, unsigned long position);
+int oomkill_ring_open(struct oomkill_ring *ring, int map_fd, size_t size);
+void oomkill_ring_close(struct oomkill_ring *ring);
+unsigned long oomkill_ring_start(const struct oomkill_ring *ring);
+unsigned long oomkill_ring_end(const struct oomkill_ring *ring);
+int oomkill_ring_next(const struct oomkill_ring *ring, unsigned long *position, const void **record,
+		      uint32_t *size);
+void oomkill_ring_release(struct oomkill_ring *ring, unsigned long position);
 
 /* core_types.c */
 
-int shim_core_types(const void *kernel, uint32_t kernel_size, const struct btf *object,
-		    void **subset, uint32_t *size);
+int oomkill_core_types(const void *kernel, uint32_t kernel_size, const struct btf *object,
+		       void **subset, uint32_t *size);

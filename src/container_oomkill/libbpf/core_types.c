@@ -305,8 +305,8 @@ static void *subset_whole(const struct subset *s, uint32_t *size)
  * Gives the subset, to be freed, and its size. -EINVAL: the kernel's types are
  * damaged, or of a kind that came later than this program.
  */
-static int shim_core_types(const void *kernel, uint32_t kernel_size, const struct btf *object,
-			   void **subset, uint32_t *size)
+static int oomkill_core_types(const void *kernel, uint32_t kernel_size, const struct btf *object,
+			      void **subset, uint32_t *size)
 {
 	uint32_t i, names_count = 0;
 	struct subset s = {};

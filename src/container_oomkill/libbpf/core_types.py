@@ -66,12 +66,12 @@ def named(kernel: bytes, own: Any) -> bytes | None:
     With them comes what lies in them by value. None: these types cannot be read.
     """
     subset, size = ffi.new("void **"), ffi.new("uint32_t *")
-    if lib.shim_core_types(ffi.from_buffer(kernel), len(kernel), own, subset, size):
+    if lib.oomkill_core_types(ffi.from_buffer(kernel), len(kernel), own, subset, size):
         return None
     try:
         return bytes(ffi.buffer(subset[0], size[0]))
     finally:
-        lib.shim_free(subset[0])
+        lib.oomkill_heap_free(subset[0])
 
 
 def _is_there(file: int) -> bool:

@@ -103,7 +103,7 @@ class OpenObject(Closeable):
         """Hand the object to the kernel; `BpfError` with the verifier's log if refused."""
         self._types.fill(self._obj)
         check(lib.bpf_object__load(self._obj), "load the BPF object")
-        lib.shim_trim_heap()
+        lib.oomkill_heap_trim()
         loaded = LoadedObject(self._obj, self._data)
         self._obj = None  # it is the loaded object's now
         return loaded

@@ -24,9 +24,9 @@ class Ring(Closeable):
     def __init__(self, map_fd: int) -> None:
         """``map_fd`` stays the caller's."""
         self.size = map_entries(map_fd)  # bytes
-        self._ring = ffi.new("struct shim_ring *")
-        check(lib.shim_ring_open(self._ring, map_fd, self.size), "map the ring buffer")
-        self._next = ffi.new("unsigned long *", lib.shim_ring_start(self._ring))
+        self._ring = ffi.new("struct oomkill_ring *")
+        check(lib.oomkill_ring_open(self._ring, map_fd, self.size), "map the ring buffer")
+        self._next = ffi.new("unsigned long *", lib.oomkill_ring_start(self._ring))
         self._record = ffi.new("const void **")
         self._size = ffi.new("uint32_t *")
         # Edge-triggered: records that are kept back must not wake the reader again and again.
@@ -43,25 +43,25 @@ class Ring(Closeable):
 
     def read(self) -> Iterator[tuple[bytes, int]]:
         """Yield each record not yielded before, and the position to release it by."""
-        while lib.shim_ring_next(self._ring, self._next, self._record, self._size):
+        while lib.oomkill_ring_next(self._ring, self._next, self._record, self._size):
             yield bytes(ffi.buffer(self._record[0], self._size[0])), self._next[0]
 
     def release(self, position: int) -> None:
         """Give every record up to this position back to the kernel."""
-        lib.shim_ring_release(self._ring, position)
+        lib.oomkill_ring_release(self._ring, position)
 
     def rewind(self) -> None:
         """Read once more what was read and not released."""
-        self._next[0] = lib.shim_ring_start(self._ring)
+        self._next[0] = lib.oomkill_ring_start(self._ring)
 
     def kept(self) -> int:
         """Return how many bytes were read and not released."""
-        return int(self._next[0] - lib.shim_ring_start(self._ring))
+        return int(self._next[0] - lib.oomkill_ring_start(self._ring))
 
     def unread(self) -> int:
         """Return how many bytes wait, read or not."""
-        return int(lib.shim_ring_end(self._ring) - lib.shim_ring_start(self._ring))
+        return int(lib.oomkill_ring_end(self._ring) - lib.oomkill_ring_start(self._ring))
 
     def close(self) -> None:
         self._epoll.close()
-        lib.shim_ring_close(self._ring)
+        lib.oomkill_ring_close(self._ring)

@@ -46,13 +46,13 @@ def _words(errno: int) -> str:
 
 def capture_log(*, debug: bool = False) -> None:
     """Keep libbpf's log lines for errors instead of printing them; debug: all of them."""
-    lib.shim_capture_log(debug)
+    lib.oomkill_log_capture(debug)
 
 
 def take_log() -> str:
     """Return the captured log, newest 64 KiB, and empty it."""
     buffer = ffi.new("char[]", LOG_BYTES)
-    size = lib.shim_take_log(buffer, LOG_BYTES)
+    size = lib.oomkill_log_take(buffer, LOG_BYTES)
     return bytes(ffi.buffer(buffer, size)).decode("utf-8", "replace")
 
 
