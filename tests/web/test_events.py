@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stream of news: who follows it hears of every kill at once, and holds up nobody."""
+"""The stream of changes: who follows it hears of every kill at once, and holds up nobody."""
 
 from __future__ import annotations
 

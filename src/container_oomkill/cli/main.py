@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..exporter.settings import ExporterSettings
     from ..identity.discovery import ContainerDiscovery
-    from ..identity.runtimes.state import Source
+    from ..identity.runtimes.state import RuntimeState
     from ..incident.model import Incident
     from ..probe.pins import Pins
     from ..probe.probe import Probe
@@ -118,8 +118,8 @@ def exporter(args: Namespace) -> int:
         from ..pipeline.pipeline import Pipeline
         from ..probe.kernel_counts import kills_by_cgroup
         from ..sinks import json_lines
+        from ..sinks.buffered import BufferedSink
         from ..sinks.formats import open_sink
-        from ..sinks.queued import BufferedSink
         from ..system import privileges
         from .metadata_providers import Background
 
@@ -247,7 +247,7 @@ def _names(args: Namespace) -> ContainerDiscovery:
     return ContainerDiscovery(_sources(args))
 
 
-def _sources(args: Namespace) -> list[Source]:
+def _sources(args: Namespace) -> list[RuntimeState]:
     from ..identity.runtimes.sources import default_sources
 
     return default_sources(

@@ -18,7 +18,7 @@ from ..probe.attach import PROGRAMS, attach
 from .report import Finding, Report
 
 if TYPE_CHECKING:
-    from ..identity.runtimes.state import Source
+    from ..identity.runtimes.state import RuntimeState
 
 # include/uapi/linux/capability.h
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
@@ -35,7 +35,7 @@ def examine(
     *,
     object_path: str | None = None,
     btf: str | None = None,
-    sources: Iterable[Source] = (),
+    sources: Iterable[RuntimeState] = (),
     proc: Path = Path("/proc"),
     sys: Path = Path("/sys"),
 ) -> Report:
@@ -171,7 +171,7 @@ def _examine_rights(report: Report, proc: Path) -> None:
     report.add("rights", "perf_event_paranoid", Finding(True, paranoid or "unknown"))
 
 
-def examine_runtimes(report: Report, sources: Iterable[Source]) -> None:
+def examine_runtimes(report: Report, sources: Iterable[RuntimeState]) -> None:
     """Look at the folders that names come from, and count what is in them."""
     for runtime, found in survey(sources).items():
         report.add("runtimes", runtime, _runtime(runtime, found))

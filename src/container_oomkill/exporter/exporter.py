@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..identity.store import Store
     from ..incident.model import Container, Incident
     from ..metrics.metrics import ProbeStatus
-    from ..sinks.queued import BufferedSink
+    from ..sinks.buffered import BufferedSink
     from ..system.sd_notify import Notifier
     from ..web.http.listen import Address
 
@@ -97,7 +97,7 @@ class Exporter(Closeable):
         self._names: Sequence[Store] = ()
         self._known: set[tuple[str, str, str]] = set()
         self._close: Callable[[], None] = lambda: None
-        self._news: Callable[[], None] = lambda: None
+        self._notify_streams: Callable[[], None] = lambda: None
         self._failure: Callable[[], BaseException | None] = lambda: None
         self.refused: str | None = None  # why there is no probe yet
         self.addresses: list[Address] = []  # that are bound
@@ -106,7 +106,7 @@ class Exporter(Closeable):
         """Take an incident: it is on /metrics and on every page when this returns."""
         self.metrics(incident)
         self.history(incident)
-        self._news()
+        self._notify_streams()
 
     def lost(self, reason: str, records: int = 1) -> None:
         """Count records that could not be delivered."""
@@ -139,7 +139,7 @@ class Exporter(Closeable):
         if settings.history is None:
             return None
         from ..history.file import HistoryFile
-        from ..sinks.queued import BufferedSink
+        from ..sinks.buffered import BufferedSink
 
         def lost() -> None:
             self.metrics.lost("history")
@@ -244,7 +244,7 @@ class Exporter(Closeable):
         server = Server(listeners, routes, tls=tls, limits=limits, before=in_thread)
         self.addresses = [listener.bound for listener in listeners]
         self._close = server.close
-        self._news = server.news
+        self._notify_streams = server.notify_streams
         self._failure = lambda: server.worker.failure
         server.start()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from .metadata import ContainerMetadata, Key
-    from .runtimes.state import Source
+    from .runtimes.state import RuntimeState
 
 RESCAN_SECONDS = 60.0  # for what no folder's time tells, such as a container's new name
 GIVE_UP_SECONDS = 10.0  # on a state file that its runtime has yet to write
@@ -48,7 +48,7 @@ class ContainerDiscovery(Closeable):
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[RuntimeState],
         store: Store | None = None,
         *,
         interval: float = INTERVAL_SECONDS,
@@ -147,7 +147,7 @@ class ContainerDiscovery(Closeable):
             waits += [max(PENDING_SECONDS, (now - since) / 2) for since in seen.pending.values()]
         return min(waits)
 
-    def _refresh(self, source: Source, seen: _Seen, *, whole: bool) -> None:
+    def _refresh(self, source: RuntimeState, seen: _Seen, *, whole: bool) -> None:
         stamp = source.stamp()
         if stamp == seen.stamp and not (whole or seen.pending):
             return
@@ -160,7 +160,7 @@ class ContainerDiscovery(Closeable):
             self._learn(source, seen, key)
         seen.stamp = stamp if source.settled(stamp) else _UNSETTLED
 
-    def _learn(self, source: Source, seen: _Seen, key: Key) -> None:
+    def _learn(self, source: RuntimeState, seen: _Seen, key: Key) -> None:
         version = source.version(key)
         if version is not None and version == seen.versions.get(key):
             return
@@ -193,7 +193,7 @@ class ContainerDiscovery(Closeable):
             if folders.wait(self.patience()):
                 self._next_rescan = self._clock()
 
-    def _note(self, source: Source, error: StateError) -> None:
+    def _note(self, source: RuntimeState, error: StateError) -> None:
         """One line a source and reason; the count has the rest."""
         if (source.folder, error.reason) not in self._logged:
             self._logged.add((source.folder, error.reason))

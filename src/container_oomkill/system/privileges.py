@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a process that has attached, gives it without the rights it needs no more.
+"""Drops capabilities and installs the seccomp filter once the hooks are attached.
 
-Rights belong to threads, and a thread starts with those of the one that made it: `process` comes
-before any other thread does, `this_thread` at the start of one that needs less still. Files that
-are open, and memory that is mapped - the ring, the counters - stay.
+Privileges belong to threads, and a thread starts with those of the one that made it: `drop_process`
+comes before any other thread does, `drop_thread` at the start of one that needs less still. Files
+that are open, and memory that is mapped - the ring, the counters - stay.
 """
 
 from __future__ import annotations

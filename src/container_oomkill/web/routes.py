@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..metrics.metrics import Metrics
     from .http.auth import BasicAuth
     from .http.server import Job
-    from .page.views import Site
+    from .page.views import Views
 
 Handler = Callable[[Request], Response]
 
@@ -59,16 +59,16 @@ class Routes:
         self._auth = auth
         self._open: dict[str, Handler] = {"/healthz": self._health, "/readyz": self._readiness}
         self._guarded: dict[str, Handler] = {
-            OVERVIEW: lambda request: self._site.overview(request),
-            OVERVIEW_TOO: lambda request: self._site.overview(request),
-            "/events": lambda request: self._site.events(request),
+            OVERVIEW: lambda request: self._views.overview(request),
+            OVERVIEW_TOO: lambda request: self._views.overview(request),
+            "/events": lambda request: self._views.events(request),
             "/api/v1/incidents": self._incidents,
             telemetry_path: self._scrape,
         }
         self._below: dict[str, Handler] = {
-            "/incidents/": lambda request: self._site.incident(request),
-            "/docs/": lambda request: self._site.docs(request),
-            "/assets/": lambda request: self._site.assets(request),
+            "/incidents/": lambda request: self._views.incident(request),
+            "/docs/": lambda request: self._views.docs(request),
+            "/assets/": lambda request: self._views.assets(request),
         }
 
     def __call__(self, request: Request) -> Response | Job:
@@ -98,12 +98,12 @@ class Routes:
         return text(404, "not found") if answer is None else answer(request)
 
     @cached_property
-    def _site(self) -> Site:
+    def _views(self) -> Views:
         """The pages; imported, with what they are made with, when the first is asked for."""
-        from .page.views import Site
+        from .page.views import Views
 
         telemetry_path = self._telemetry_path
-        return Site(
+        return Views(
             history=self._history,
             facts=self._metrics.facts,
             render=self._render,

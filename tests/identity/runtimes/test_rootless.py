@@ -68,7 +68,7 @@ def test_a_home_that_hangs_is_given_up(
         with pytest.raises(StateError) as caught:
             homes.find((1000, C))
         assert caught.value.reason == "slow"
-    assert sum(thread.name == "homes" for thread in threading.enumerate()) == 1
+    assert sum(thread.name == "rootless" for thread in threading.enumerate()) == 1
     release.set()
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes a user's id and a container id, gives the name the user's own rootless runtime has for it.
 
-MetadataProvider only of a container in that user's own cgroups: a user's files name nobody else's
-containers. Nothing is watched, since walking all homes mounts them on hosts with autofs. A home
-may hang (a dead file server), so each look is a thread's that is given up on after a moment.
+Only for a container in that user's own cgroups: a user's files name nobody else's containers.
+Nothing is watched, since walking all homes mounts them on hosts with autofs. A home may hang (a
+dead file server), so each look is a thread's that is given up on after a moment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .state import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .state import Source
+    from .state import RuntimeState
 
 USERS = "/etc/passwd"
 PATIENCE_SECONDS = 0.1
@@ -33,7 +33,7 @@ class RootlessUsers:
         self.folder = users
         self._root = root
         self._patience = patience
-        self._looking = Worker("homes")
+        self._looking = Worker("rootless")
 
     def watched(self) -> list[str]:
         return []
@@ -57,7 +57,7 @@ class RootlessUsers:
         if self._looking.running:
             raise StateError("slow", self.folder)
         answers: list[ContainerMetadata | StateError | None] = []
-        self._looking = Worker("homes")
+        self._looking = Worker("rootless")
         self._looking.start(lambda: self._look(key, answers))
         self._looking.close(self._patience)
         self._looking.check()
@@ -77,7 +77,7 @@ class RootlessUsers:
         home = self._home(key[0])
         if home is None:
             return None
-        sources: tuple[Source, ...] = (
+        sources: tuple[RuntimeState, ...] = (
             podman.Podman(home, podman.ROOTLESS, key[0]),
             docker.docker(home, docker.ROOTLESS, key[0]),
         )

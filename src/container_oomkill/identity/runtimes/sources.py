@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .state import Source
+    from .state import RuntimeState
 
 
 def default_sources(
@@ -25,7 +25,7 @@ def default_sources(
     crio_folders: Sequence[str] | None = None,
     podman_folders: Sequence[str] | None = None,
     users: str | None = USERS,
-) -> list[Source]:
+) -> list[RuntimeState]:
     """Return every runtime's state; ``users`` None: nobody's home is looked into.
 
     Folders are taken as given; where None are, it is the usual ones, with ``root`` before them.
@@ -34,7 +34,7 @@ def default_sources(
     def folders(given: Sequence[str] | None, usual: Sequence[str]) -> list[str]:
         return [root + folder for folder in usual] if given is None else list(given)
 
-    sources: list[Source] = [docker(each) for each in folders(docker_folders, DOCKER_FOLDERS)]
+    sources: list[RuntimeState] = [docker(each) for each in folders(docker_folders, DOCKER_FOLDERS)]
     sources += map(Containerd, folders(containerd_folders, CONTAINERD_FOLDERS))
     sources += map(crio, folders(crio_folders, CRIO_FOLDERS))
     sources += map(Podman, folders(podman_folders, PODMAN_FOLDERS))

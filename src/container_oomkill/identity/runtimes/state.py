@@ -45,7 +45,7 @@ class StateError(Exception):
 
 if TYPE_CHECKING:
 
-    class Source(Protocol):
+    class RuntimeState(Protocol):
         """One runtime's state."""
 
         runtime: str

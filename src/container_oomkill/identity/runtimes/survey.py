@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .state import Source
+    from .state import RuntimeState
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Survey:
     damaged: Counter[str] = field(default_factory=Counter)  # containers' files, by a word why
 
 
-def survey(sources: Iterable[Source]) -> dict[str, Survey]:
+def survey(sources: Iterable[RuntimeState]) -> dict[str, Survey]:
     """Return what there is of each runtime; users' homes are not walked."""
     found: dict[str, Survey] = {}
     for source in sources:

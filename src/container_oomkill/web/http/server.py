@@ -67,7 +67,7 @@ class Server:
         self._limits = limits or Limits()
         self._clients: dict[int, Connection] = {}  # whoever moved longest ago comes first
         self._streams: set[Connection] = set()
-        self._news = False
+        self._notified = False
         self._jobs: queue.SimpleQueue[tuple[Connection, Job] | None] = queue.SimpleQueue()
         self._jobs_open = 0
         self._done: deque[tuple[Connection, Response]] = deque()
@@ -82,10 +82,10 @@ class Server:
     def start(self) -> None:
         self.worker.start(self._run, wake=self._wake_up)
 
-    def news(self) -> None:
-        """Let every stream go on: there is something new. From any thread, at no cost to it."""
-        if self._streams and not self._news:
-            self._news = True
+    def notify_streams(self) -> None:
+        """Let every stream go on: something has changed. From any thread, at no cost to it."""
+        if self._streams and not self._notified:
+            self._notified = True
             self._wake_up()
 
     def close(self) -> None:
@@ -128,8 +128,8 @@ class Server:
                 client.answer(self._admit(client, response), time.monotonic())
                 self._step(client)
         now = time.monotonic()
-        if self._news:
-            self._news = False  # before they look: what comes later is news again
+        if self._notified:
+            self._notified = False  # before they look: what comes later is told again
             for client in list(self._streams):
                 self._resume(client, now)
         for client in [c for c in self._clients.values() if c.due() <= now]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes incidents, gives the page for whoever was just paged: looks first, reading second.
 
-    site       Request -> Response: which page, which file, the stream of news
-    frame      what every page has: header, the probe's health, footer
+    views      Request -> Response: which page, which file, the stream of changes
+    layout     what every page has: header, the probe's health, footer
     overview   the latest incidents, filtered, and the last day
     detail     one incident; cards, fact by fact
     docs       what "what to do next" links to

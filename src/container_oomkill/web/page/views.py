@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a request for a page, gives the answer: overview, one incident, the news."""
+"""Takes a request for a page, gives the answer: overview, one incident, the stream of changes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ POLICY = "; ".join(
 )
 
 
-class Site:
+class Views:
     """``render``: an incident as JSON; ``not_ready``: why nothing is recorded, or None."""
 
     def __init__(

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from container_oomkill.incident.model import Incident
-from container_oomkill.sinks import queued
-from container_oomkill.sinks.queued import BufferedSink
+from container_oomkill.sinks import buffered
+from container_oomkill.sinks.buffered import BufferedSink
 
 from ..support.incidents import incident
 
@@ -50,7 +50,7 @@ def test_what_does_not_fit_is_counted_and_nobody_waits() -> None:
 def test_what_is_not_written_at_the_end_is_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queued, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(buffered, "PATIENCE_SECONDS", 0.01)
     read = threading.Event()
 
     def blocked(_: Incident) -> None:
