@@ -10,16 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from container_oomkill.errors import Error, UsageError
 from container_oomkill.probe import object_file
 
 from ..kernel.test_exporter import Exporter, start
 from ..support.chaos.killing import Killing
 from ..support.exporter_process import running
+from ..support.history import names, numbers, opened, refused, write
+from ..support.incidents import incident
 from ..support.kernel.cgroups import Cgroup
 from ..support.kernel.processes import COMMAND, DEADLINE, Hog, Recorder
 from ..support.prometheus import wait_for
@@ -255,3 +259,66 @@ def test_memory_stays(say: Say) -> None:
         after = child.memory("Rss")
     say(f"memory: {before >> 10} KiB after {few}, {after >> 10} KiB after {many} containers")
     assert after <= 1.1 * before
+
+
+def test_a_history_on_a_full_disk(full_disk: Path, say: Say) -> None:
+    """What does not fit is counted; with room again it goes on, and no line is cut."""
+    path = full_disk / "history"
+    lost: list[None] = []
+    with closing(opened(path, max_incidents=8, on_lost=lambda: lost.append(None))) as file:
+        for number in range(1, 4):
+            file(incident(number))
+        assert len(lost) == 3  # nothing is left at all
+        (full_disk / "ballast").unlink()
+        for number in range(4, 101):  # 8 at a time, replaced beside themselves
+            file(incident(number))
+        assert len(lost) == 3
+        fill(full_disk / "ballast")
+        for number in range(101, 131):
+            file(incident(number))
+        full = len(lost) - 3
+        assert full > 20
+        read = [json.loads(line) for line in path.read_text().splitlines() if line]
+        assert [each["sequence"] for each in read][-8:] == numbers_from(130 - full - 7, 8)
+        (full_disk / "ballast").unlink()
+        file(incident(131))
+    kept = numbers(path, max_incidents=8)
+    assert kept == [*numbers_from(130 - full - 6, 7), 131]
+    assert names(path) == ["history"]
+    say(f"full disk: the history lost {full} of 30, counted; 1 of 1 taken when there was room")
+
+
+def numbers_from(first: int, count: int) -> list[int]:
+    return list(range(first, first + count))
+
+
+def fill(path: Path) -> None:
+    """Leave nothing."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"\0" * 4096):
+            pass
+
+
+def test_a_damaged_history_on_a_full_disk(full_disk: Path) -> None:
+    """It is not mended, and not made worse; the exporter goes on without."""
+    path = full_disk / "history"
+    (full_disk / "ballast").unlink()
+    write(path, 8)
+    damaged = b"x" + path.read_bytes()
+    path.write_bytes(damaged)
+    fill(full_disk / "ballast")
+    with pytest.raises(Error, match="No space left on device") as error:
+        opened(path)
+    assert not isinstance(error.value, UsageError)
+    assert path.read_bytes() == damaged
+    (full_disk / "ballast").unlink()
+    assert numbers(path) == numbers_from(1, 8)
+
+
+def test_a_history_on_a_disk_that_is_read_only(full_disk: Path) -> None:
+    path = full_disk / "history"
+    (full_disk / "ballast").unlink()
+    write(path, 2)
+    subprocess.run(["mount", "-o", "remount,ro", str(full_disk)], check=True)
+    assert "Read-only file system" in refused(path)
+    assert "Read-only file system" in refused(full_disk / "another")
