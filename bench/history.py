@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def main() -> int:
     parser.add_argument("--incidents", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path("build"), help="default: build")
-    parser.add_argument("--part", choices=("write", "start", "idle"), help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=tuple(PARTS), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.part:
         print(json.dumps(PARTS[args.part](args.folder / "history", args.incidents)))
@@ -37,6 +38,7 @@ def main() -> int:
     args.folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         written = part("write", folder, args.incidents)
+        written |= part("replace", folder, args.incidents)
         starts = [part("start", folder, args.incidents) for _ in range(args.rounds)]
         idle = [part("idle", folder, args.incidents) for _ in range(args.rounds)]
     print(f"\nthe history, {args.incidents} incidents, medians of {args.rounds} starts\n")
@@ -85,6 +87,22 @@ def write(path: Path, incidents: int) -> dict[str, float]:
     }
 
 
+def replace(path: Path, incidents: int) -> dict[str, float]:
+    """The one that finds twice as many there as are kept, in a copy of the file."""
+    from tests.support.incidents import incident
+
+    copy = path.with_name("copy")
+    shutil.copyfile(path, copy)
+    file = opened(copy, incidents // 2)
+    file.load()
+    made = incident(incidents + 1)
+    begun = time.perf_counter()
+    file(made)
+    taken = time.perf_counter() - begun
+    file.close()
+    return {f"replace it, {incidents // 2} stay, ms": taken * 1e3}
+
+
 def start(path: Path, incidents: int) -> dict[str, float]:
     """Open it as the exporter does, whose web and metrics have loaded json by then."""
     idle()
@@ -118,7 +136,7 @@ def memory() -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[[Path, int], dict[str, float]]]
-PARTS = {"write": write, "start": start, "idle": lambda *_: idle()}
+PARTS = {"write": write, "replace": replace, "start": start, "idle": lambda *_: idle()}
 
 
 if __name__ == "__main__":

@@ -32,10 +32,9 @@ ASKED = (  # http.client and email
     f"{PACKAGE}.cli.exporter_client",
 )
 SERVED = (f"{PACKAGE}.exporter", f"{PACKAGE}.web")  # OpenSSL
-KEPT = (f"{PACKAGE}.history.file",)  # SQLite
 APART = {
-    "probe": (*API, *ASKED, *KEPT, *SERVED),
-    "exporter": (*API, *ASKED, *KEPT),
+    "probe": (*API, *ASKED, *SERVED),
+    "exporter": (*API, *ASKED),
     "exporter-full": (),
 }
 HASHED = (f"{PACKAGE}.web.http.auth",)  # `python -m` of it makes a password's hash

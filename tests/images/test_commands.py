@@ -109,7 +109,6 @@ def test_show(docker: Docker) -> None:
     [
         (PROBE, ("exporter",)),
         (PROBE, ("show",)),
-        (EXPORTER, ("exporter", "--history", "/tmp/incidents")),
         (EXPORTER, ("exporter", "--kubernetes", "--kubernetes-node", "here")),
     ],
 )
@@ -121,17 +120,17 @@ def test_an_image_knows_what_it_is_not(
     assert "use container-oomkill-exporter-full" in done.stderr
 
 
-def test_the_full_image_keeps_incidents(docker: Docker) -> None:
+def test_the_exporter_keeps_incidents(docker: Docker) -> None:
     """In a folder of its own: a kill is there after the exporter has ended and begun anew."""
     kept = ("exporter", "--history", "/kept/incidents", "--web.listen-address", "127.0.0.1:0")
     options = (*docker.privileges(), "--network=host", "-v", "oomkill-test-kept:/kept")
     try:
-        docker.start("oomkill-test-before", *options, FULL, *kept)
+        docker.start("oomkill-test-before", *options, EXPORTER, *kept)
         docker.wait_for("oomkill-test-before", "serving on")
         kill(docker, "oomkill-test-yesterday")
         docker.wait_for("oomkill-test-before", "oomkill-test-yesterday")
         docker("stop", "-t", "5", "oomkill-test-before")
-        docker.start("oomkill-test-after", *options, FULL, *kept)
+        docker.start("oomkill-test-after", *options, EXPORTER, *kept)
         said = docker.wait_for("oomkill-test-after", "serving on")
         port = int(said.partition("serving on ")[2].split()[0].rpartition(":")[2])
         assert "oomkill-test-yesterday" in get(port, "/api/v1/incidents")

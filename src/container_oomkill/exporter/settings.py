@@ -128,7 +128,7 @@ class ExporterSettings:
     history: str | None = _option(
         "--history",
         None,
-        "keep the incidents of --web.max-incidents across restarts, in this SQLite file",
+        "persist the latest --web.max-incidents incidents in this file, as JSON lines",
         metavar="FILE",
     )
     history_max_bytes: int = _option(
