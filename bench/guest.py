@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.kernel.conftest import SOURCE as HOG
 from tests.support.chaos import killing
+from tests.support.kernel.processes import compile_hog
 from tests.vm import guest, packages, table
 from tests.vm.errors import VmError
 
@@ -73,7 +72,7 @@ def measure(name: str, effort: Effort) -> dict[str, Any]:
             {
                 "tools": tools,
                 "headers": str(headers) if headers else None,
-                "hog": str(_compiled(HOG)),
+                "hog": str(compile_hog(SHARE.resolve() / "hog")),
                 "killer": str(killing.program(SHARE.resolve())),
                 "rounds": effort.rounds,
                 "kills": effort.kills,
@@ -103,12 +102,6 @@ def measure(name: str, effort: Effort) -> dict[str, Any]:
         "tools": measured,
         "missing": missing | peers.NOT_MEASURED,
     }
-
-
-def _compiled(source: Path) -> Path:
-    program = SHARE.resolve() / source.stem
-    subprocess.run(["cc", "-O1", "-pthread", str(source), "-o", str(program)], check=True)
-    return program
 
 
 def _size(folder: Path) -> int:

@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.kernel.processes import compile_hog
 from tests.vm import guest, packages, table
 from tests.vm.errors import VmError
-
-from .latency import compiled
 
 SHARE = Path("build/bench")
 HOOKS = ("fentry", "kprobe", "raw_tracepoint")
@@ -48,7 +47,7 @@ def measure(name: str, hooks: Sequence[str] = HOOKS, kills: int = KILLS) -> list
     result = SHARE / "kill_cost.json"
     result.unlink(missing_ok=True)
     command = [sys.executable, "-m", "bench.kill_times", str(result.resolve())]
-    command += [str(compiled(SHARE.resolve())), str(kills), *hooks]
+    command += [str(compile_hog(SHARE.resolve() / "hog")), str(kills), *hooks]
     (kernel,) = packages.ensure(table.choose(name))
     ended = guest.run(kernel, command, share=SHARE, timeout=3600, memory="3G")
     if ended.returncode:

@@ -37,9 +37,8 @@ from container_oomkill.probe.object_file import read_object
 from container_oomkill.probe.probe import Probe
 from container_oomkill.sinks import json_lines
 from container_oomkill.system.shutdown import ShutdownRequest
-from tests.kernel.conftest import SOURCE
 from tests.support.kernel.cgroups import cgroups
-from tests.support.kernel.processes import Hog
+from tests.support.kernel.processes import Hog, compile_hog
 
 from . import starts
 from .kill_times import bpf_ns
@@ -82,7 +81,7 @@ def measure(kills: int) -> dict[str, Any]:
     started = starts.measure()
     with tempfile.TemporaryDirectory() as folder, attach(read_object()) as probe:
         probe.enter_earlier_kills(kills_by_cgroup())
-        hog = compiled(Path(folder))
+        hog = compile_hog(Path(folder) / "hog")
         record = capture(probe, hog)
         exporter = Exporter(ExporterSettings(), probe, version="bench", render=json_lines.render)
         return {
@@ -102,14 +101,6 @@ def measure(kills: int) -> dict[str, Any]:
 
 def milliseconds(seconds: list[float]) -> list[float]:
     return [each * 1e3 for each in seconds]
-
-
-def compiled(folder: Path) -> Path:
-    import subprocess
-
-    program = folder / "hog"
-    subprocess.run(["cc", "-O1", "-pthread", str(SOURCE), "-o", str(program)], check=True)
-    return program
 
 
 def capture(probe: Probe, hog: Path) -> bytes:

@@ -18,7 +18,7 @@ PATIENCE_MS = 20_000
 
 
 def test_real_kills_appear_without_reload(
-    browser: Browser, keep: Callable[[Page, str], None]
+    browser: Browser, keep_screenshot: Callable[[Page, str], None]
 ) -> None:
     command = [sys.executable, str(COMMAND), "exporter", "--web.listen-address", "127.0.0.1:0"]
     with (
@@ -34,10 +34,10 @@ def test_real_kills_appear_without_reload(
                 expect(page.locator("#live")).to_have_text("live")
                 kill(page, cgroup.enter, 1)
                 kill(page, cgroup.enter, 2)
-                keep(page, "real-overview")
+                keep_screenshot(page, "real-overview")
                 page.locator(".incidents a").first.click()
                 expect(page.locator("h1")).to_contain_text("32.0 MiB")
-                keep(page, "real-incident")
+                keep_screenshot(page, "real-incident")
         finally:
             exporter.terminate()
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.incident.model import Candidate, Incident
 
 from ..support.browser.browser import DESKTOP, PHONE, Scheme, address, opened
-from ..support.incidents import MIB, container, victim
-from ..web.page.test_pages import HOSTILE, STAT, now
+from ..support.event_stream import STREAMS, follow
+from ..support.incidents import HOSTILE, MIB, MIXED_STAT, container, now, victim
 
 RECORDING = Path(__file__).parents[2] / "deploy" / "docker" / "recording.jsonl"
 CANDIDATE_SCAN: list[tuple[Scheme, int]] = [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)]
@@ -31,7 +32,7 @@ def rich() -> Incident:
     assert plain.domain is not None
     return replace(
         plain,
-        domain=replace(plain.domain, stat=STAT),
+        domain=replace(plain.domain, stat=MIXED_STAT),
         victims=(victim(), victim(pid=12, command="worker")),
         candidates=(Candidate(9, "nginx", 3 * MIB, 0, 800), Candidate(10, "sh", MIB, None, None)),
         verdict="its own limit (128.0 MiB): 47 % is anonymous memory of python3",
@@ -69,34 +70,36 @@ def check(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("scheme", "width"), CANDIDATE_SCAN)
-def test_looks(browser: Browser, filled: Exporter, keep: Keep, scheme: Scheme, width: int) -> None:
+def test_looks(
+    browser: Browser, filled: Exporter, keep_screenshot: Keep, scheme: Scheme, width: int
+) -> None:
     look = "phone" if width == PHONE else scheme
     with opened(browser, address(filled), scheme=scheme, width=width) as page:
         check(page)
-        keep(page, f"overview-{look}")
+        keep_screenshot(page, f"overview-{look}")
         page.click(f"a[href='/incidents/{rich().id}']")
         page.click("summary")
         check(page)
-        keep(page, f"incident-{look}")
+        keep_screenshot(page, f"incident-{look}")
         page.click(".steps a")
         expect(page.locator(":target")).to_be_in_viewport()
         check(page)
-        keep(page, f"docs-{look}")
+        keep_screenshot(page, f"docs-{look}")
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 def test_hostile_names_do_no_harm(
-    browser: Browser, exporter: Exporter, keep: Keep, width: int
+    browser: Browser, exporter: Exporter, keep_screenshot: Keep, width: int
 ) -> None:
     exporter.sink(hostile(1))
     exporter.sink(now(2, container=container("beside")))
     with opened(browser, address(exporter), width=width) as page:
         check(page)
-        keep(page, f"hostile-overview-{width}")
+        keep_screenshot(page, f"hostile-overview-{width}")
         assert page.locator(".incidents > li").count() == 2
         page.click(f"a[href='/incidents/{hostile(1).id}']")
         check(page)
-        keep(page, f"hostile-incident-{width}")
+        keep_screenshot(page, f"hostile-incident-{width}")
         assert page.locator("main script").count() == 0
         assert "\u202e" not in page.content()
 
@@ -165,10 +168,6 @@ def test_an_exporter_that_went_away_is_said(browser: Browser, exporter: Exporter
 def test_more_pages_than_streams_look_from_time_to_time(
     browser: Browser, exporter: Exporter
 ) -> None:
-    from contextlib import ExitStack
-
-    from ..web.test_events import STREAMS, follow
-
     with ExitStack() as stack:
         for _ in range(STREAMS):
             stack.enter_context(follow(exporter))

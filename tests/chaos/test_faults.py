@@ -19,12 +19,12 @@ import pytest
 from container_oomkill.errors import Error, UsageError
 from container_oomkill.probe import object_file
 
-from ..kernel.test_exporter import Exporter, start
 from ..support.chaos.killing import Killing
 from ..support.exporter_process import running
 from ..support.history import names, numbers, opened, refused, write
 from ..support.incidents import incident
 from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.exporter import Exporter, start
 from ..support.kernel.processes import COMMAND, DEADLINE, Hog, Recorder
 from ..support.prometheus import wait_for
 

@@ -18,9 +18,9 @@ import pytest
 from container_oomkill.probe import object_file
 from container_oomkill.probe.kernel_counts import read_kernel_kills
 
-from ..kernel.test_exporter import Exporter
 from ..support.chaos.killing import Killing
 from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.exporter import Exporter
 from ..support.kernel.processes import COMMAND
 from ..support.prometheus import wait_for
 

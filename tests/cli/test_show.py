@@ -32,8 +32,8 @@ from container_oomkill.sinks.bar import cells, sizes
 from container_oomkill.sinks.printable import width
 from container_oomkill.web.http.auth import ROUNDS_MIN, PasswordHash
 
+from ..support.certificates import make_certificate
 from ..support.incidents import MIB, FakeProbe, container, incident, victim
-from ..web.http.test_tls import make_certificate
 
 COMMAND = [sys.executable, "-m", "container_oomkill", "show"]
 UNKNOWN = incident(

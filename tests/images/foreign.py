@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from ..support.images.engine import BASE, BUILD_SECONDS, REPOSITORY, Docker
+from ..support.images.engine import BASE, BUILD_SECONDS, EXPORTER, IMAGES, REPOSITORY, Docker
 from ..vm import guest, mirror, packages, table, userland
-from .conftest import EXPORTER, IMAGES
 
 ARCH = next(name for machine, name in table.ARCHES.items() if machine != platform.machine())
 KERNEL = "6.12"

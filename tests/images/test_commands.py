@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ..support.images.engine import REPOSITORY, Docker, eventually
+from ..support.images.engine import EXPORTER, FULL, IMAGES, PROBE, REPOSITORY, Docker, eventually
 from ..support.images.kills import PYTHON, get, kill, sample, start_exporter
-from .conftest import EXPORTER, FULL, IMAGES, PROBE
 
 RECORDING = (REPOSITORY / "deploy/docker/recording.jsonl").read_text()
 # From exec to attached, the same inside and outside: no engine in between.

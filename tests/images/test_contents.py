@@ -15,8 +15,7 @@ import pytest
 
 from container_oomkill import __version__
 
-from ..support.images.engine import BUILD_SECONDS, REPOSITORY, Docker
-from .conftest import EXPORTER, FULL, IMAGES, PROBE
+from ..support.images.engine import BUILD_SECONDS, EXPORTER, FULL, IMAGES, PROBE, REPOSITORY, Docker
 
 Contents = dict[str, dict[str, tarfile.TarInfo]]
 
@@ -34,8 +33,8 @@ each_image = pytest.mark.parametrize("image", IMAGES)
 
 
 @each_image
-def test_sizes(image: str, built: str) -> None:
-    [line] = [line for line in built.splitlines() if line.startswith(f"{image} ")]
+def test_sizes(image: str, built_images: str) -> None:
+    [line] = [line for line in built_images.splitlines() if line.startswith(f"{image} ")]
     size, packed = map(float, re.findall(r"([\d.]+) MB", line))
     most, most_packed = GOALS[image]
     assert size <= most
@@ -43,44 +42,46 @@ def test_sizes(image: str, built: str) -> None:
 
 
 @each_image
-def test_no_program_but_ours(image: str, contents: Contents) -> None:
-    files = [path for path, each in contents[image].items() if not each.isdir()]
+def test_no_program_but_ours(image: str, image_contents: Contents) -> None:
+    files = [path for path, each in image_contents[image].items() if not each.isdir()]
     names = {path.rpartition("/")[2] for path in files}
     assert not names & (SHELLS | MANAGERS | BUILDERS)
     executable = {
         path
-        for path, each in contents[image].items()
+        for path, each in image_contents[image].items()
         if each.isreg() and each.mode & 0o111 and ".so" not in path
     }
     assert executable == PROGRAMS
 
 
 @each_image
-def test_nothing_setuid_nothing_to_write_to(image: str, contents: Contents) -> None:
-    for path, each in contents[image].items():
+def test_nothing_setuid_nothing_to_write_to(image: str, image_contents: Contents) -> None:
+    for path, each in image_contents[image].items():
         assert each.isdir() or each.isreg() or each.issym(), path
         assert (each.uid, each.gid) == (0, 0), path
         assert each.issym() or not each.mode & 0o7222, f"{path} {each.mode:o}"
 
 
 @each_image
-def test_nothing_that_builds(image: str, contents: Contents) -> None:
+def test_nothing_that_builds(image: str, image_contents: Contents) -> None:
     wrong = [
-        path for path in contents[image] if re.search(r"\.(h|a|o|c|py)$|/(include|src)/", path)
+        path
+        for path in image_contents[image]
+        if re.search(r"\.(h|a|o|c|py)$|/(include|src)/", path)
     ]
     assert [path for path in wrong if not path.endswith("/oomkill.bpf.o")] == []
-    folders = {"/" + path.split("/")[1] for path in contents[image]}
+    folders = {"/" + path.split("/")[1] for path in image_contents[image]}
     assert folders <= TOP
     assert not any(
         re.search(r"/(ensurepip|venv|idlelib|tkinter|test|tests)/", path)
-        for path in contents[image]
+        for path in image_contents[image]
     )
 
 
 @each_image
-def test_papers(image: str, contents: Contents) -> None:
+def test_papers(image: str, image_contents: Contents) -> None:
     """Every package has its licence, and is known to those who scan images."""
-    paths = contents[image]
+    paths = image_contents[image]
     packages = {path.rpartition("/")[2] for path in paths if "/status.d/" in path}
     assert {"libc6", "python3.13-minimal", "libbpf1"} <= packages
     assert all(f"/usr/share/doc/{package}" in paths for package in packages)
@@ -92,8 +93,8 @@ def test_papers(image: str, contents: Contents) -> None:
     assert {"container-oomkill", "cffi", "pyelftools", *packages} <= named
 
 
-def test_each_has_what_it_needs_and_no_more(contents: Contents) -> None:
-    probe, exporter, full = (contents[image] for image in IMAGES)
+def test_each_has_what_it_needs_and_no_more(image_contents: Contents) -> None:
+    probe, exporter, full = (image_contents[image] for image in IMAGES)
     certificates = "/etc/ssl/certs/ca-certificates.crt"
     assert certificates in exporter
     assert certificates not in probe

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from ..support.images.current import current_docker
-from ..support.images.engine import Docker, eventually
+from ..support.images.engine import IMAGES, PROBE, Docker, eventually
 from ..support.images.kills import kill, sample, start_exporter
-from .conftest import IMAGES, PROBE
 
 KNOWS_BPF = 23  # of Docker's versions, the first
 

@@ -11,10 +11,9 @@ import pytest
 
 from container_oomkill import __version__
 
-from ..support.images.engine import BASE, BUILD_SECONDS, REPOSITORY, Docker
+from ..support.images.engine import BASE, BUILD_SECONDS, IMAGES, REPOSITORY, Docker
 from ..support.images.registry import ask, registry
 from ..vm import mirror
-from .conftest import IMAGES
 
 OTHER = "oomkill-test-other"
 

@@ -85,7 +85,7 @@ def test_a_group_whose_end_mark_was_lost_is_whole_when_the_next_incident_begins(
 
 
 @pytest.mark.parametrize(
-    ("hook", "seconds"),
+    ("hook_id", "seconds"),
     [
         (lib.OOMKILL_HOOK_FENTRY, NO_END_SECONDS),
         (lib.OOMKILL_HOOK_KPROBE, NO_END_SECONDS),
@@ -93,12 +93,12 @@ def test_a_group_whose_end_mark_was_lost_is_whole_when_the_next_incident_begins(
     ],
 )
 def test_a_group_without_an_end_mark_is_whole_when_nothing_more_comes(
-    hook: int, seconds: float
+    hook_id: int, seconds: float
 ) -> None:
     bench = Bench()
-    bench.take(member(1, 11, hook))
+    bench.take(member(1, 11, hook_id))
     bench.clock.now += seconds / 2
-    bench.take(member(1, 12, hook))
+    bench.take(member(1, 12, hook_id))
     bench.clock.now += seconds * 0.9
     assert bench.overdue() == []
     assert bench.assembler.seconds_left() == pytest.approx(seconds * 0.1)

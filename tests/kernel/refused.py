@@ -12,12 +12,8 @@ import sys
 
 from container_oomkill.probe.attach import PROGRAMS
 
+from ..support.kernel.command import run
 from ..support.kernel.processes import COMMAND, DEADLINE
-
-
-def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(COMMAND), *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
 
 
 def test_forced_it_is_refused(hook: str) -> None:

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,15 +17,11 @@ import pytest
 from container_oomkill.probe import object_file
 
 from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.command import assert_refused, run
 from ..support.kernel.processes import COMMAND, DEADLINE, Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
-
-
-def run(*argv: str, wrap: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-    command = [*wrap, sys.executable, str(COMMAND), *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
 
 
 def programs() -> set[str]:
@@ -39,16 +35,6 @@ def programs() -> set[str]:
         if "prog_id:" in text or "link_id:" in text:
             found.add(str(info))
     return found
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
-    """One clear line on stderr, nothing on stdout, the promised exit status."""
-    assert done.returncode == status, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("container-oomkill: ")
-    for word in words:
-        assert word in done.stderr
 
 
 @pytest.mark.needs("no emulation")

@@ -7,14 +7,10 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 
@@ -24,8 +20,9 @@ from container_oomkill.probe.kernel_counts import read_kernel_kills
 from container_oomkill.probe.object_file import read_object
 
 from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.exporter import Exporter, address_of, incidents, start
 from ..support.kernel.kernel_log import KernelLog
-from ..support.kernel.processes import COMMAND, DEADLINE, Hog
+from ..support.kernel.processes import DEADLINE, Hog
 from ..support.prometheus import needs_prometheus, prometheus, wait_for
 
 MakeCgroups = Callable[..., list[Cgroup]]
@@ -33,31 +30,6 @@ StartHog = Callable[..., Hog]
 CONTAINER = "0123456789abcdef" * 4
 
 pytestmark = pytest.mark.needs("no emulation")
-
-
-@dataclass
-class Exporter:
-    """`container-oomkill exporter` and where it listens."""
-
-    process: subprocess.Popen[str]
-    address: str
-
-    def get(self, path: str, **headers: str) -> str:
-        request = urllib.request.Request(f"http://{self.address}{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
-            text: str = answer.read().decode()
-        return text
-
-    def is_ready(self) -> bool:
-        try:
-            return self.get("/readyz") == "ready\n"
-        except urllib.error.HTTPError:
-            return False
-
-    def value(self, series: str) -> float | None:
-        """The value of a series, as /metrics spells it."""
-        found = re.search(rf"(?m)^{re.escape(series)} (\S+)$", self.get("/metrics"))
-        return float(found[1]) if found else None
 
 
 def docker_state(root: Path) -> None:
@@ -79,14 +51,6 @@ def exporter(hook: str, tmp_path: Path) -> Iterator[Exporter]:
         )
         yield Exporter(process, words.split()[-1])
         process.kill()
-
-
-def start(
-    hook: str, *options: str, stdout: int | IO[str] = subprocess.PIPE
-) -> subprocess.Popen[str]:
-    listen = ["--web.listen-address", "127.0.0.1:0"]
-    command = [sys.executable, str(COMMAND), "exporter", "--hook", hook, *listen, *options]
-    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
 @needs_prometheus
@@ -201,16 +165,6 @@ def test_a_kill_is_remembered_past_sigkill(
 def remembered(path: str) -> list[str]:
     lines = Path(path).read_text().splitlines(keepends=True)
     return [json.loads(line)["id"] for line in lines if line.endswith("\n")]
-
-
-def address_of(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None
-    return process.stderr.readline().split()[-1]
-
-
-def incidents(exporter: Exporter) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(exporter.get("/api/v1/incidents"))["incidents"]
-    return found
 
 
 def test_a_busy_port_is_one_line(hook: str) -> None:

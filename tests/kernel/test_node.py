@@ -15,8 +15,8 @@ import pytest
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.evidence import exact
 from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.needs import SPARE_NODE
 from ..support.kernel.processes import Hog
-from .conftest import SPARE_NODE
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

@@ -20,9 +20,9 @@ from container_oomkill.probe.checkpoint import PinnedCheckpoint
 from container_oomkill.probe.pins import CHECKPOINT
 
 from ..support.kernel.cgroups import Cgroup
+from ..support.kernel.command import assert_refused, run
 from ..support.kernel.processes import DEADLINE, Hog, Recorder
 from ..support.prometheus import wait_for
-from .test_command import assert_refused, run
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..support.kernel.exporter import start
 from ..support.kernel.processes import Recorder
 from ..support.prometheus import wait_for
-from .test_exporter import start
 
 CAP_DAC_READ_SEARCH = 1 << 2
 CAP_SYS_RESOURCE = 1 << 24

@@ -12,7 +12,7 @@ from container_oomkill.pipeline.pipeline import Pipeline
 from container_oomkill.probe.probe import Probe
 
 from ..support import records
-from .test_hand_over import Hooks
+from ..support.hooks import Hooks
 
 PROCESSES = 100
 

@@ -22,7 +22,7 @@ from ..support.runtimes.running import busy, record_of
 UID = "5b3f1c9e-7a42-4c0d-9e61-0f2d8a7b6c55"
 POD = Pod("shop", "cart-7d9f4", UID, f"/kubepods/burstable/pod{UID}")
 LIMIT_MIB = 32
-Record = Callable[..., Recorder]
+StartRecorder = Callable[..., Recorder]
 KUBECONFIG = """\
 current-context: here
 contexts: [{{name: here, context: {{cluster: here}}}}]
@@ -67,9 +67,11 @@ def check(
     }
 
 
-def test_an_id_that_is_not_hexadecimal(containerd: Containerd, record: Record) -> None:
+def test_an_id_that_is_not_hexadecimal(
+    containerd: Containerd, start_recorder: StartRecorder
+) -> None:
     """ctr's names are its ids, and all there is: it keeps no image in the bundle."""
-    recorder = record(*containerd.options)
+    recorder = start_recorder(*containerd.options)
     limit = f"--memory-limit={LIMIT_MIB * MIB}"
     started = containerd.run("web-1", "name greedy anon 64", "--rm", limit)
     assert started.status() == 137
@@ -82,9 +84,9 @@ def test_an_id_that_is_not_hexadecimal(containerd: Containerd, record: Record) -
 
 
 def test_a_container_by_its_own_limit(
-    containerd: Containerd, cri: Cri, pod: Cgroup, record: Record
+    containerd: Containerd, cri: Cri, pod: Cgroup, start_recorder: StartRecorder
 ) -> None:
-    recorder = record(*containerd.options)
+    recorder = start_recorder(*containerd.options)
     container_id = cri.run(cri.run_pod(POD), "app", "name greedy anon 64", LIMIT_MIB)
     status = cri.ended(container_id)
     assert (status.reason, status.exit_code) == ("OOMKilled", 137)
@@ -96,11 +98,11 @@ def test_a_container_by_its_own_limit(
 
 
 def test_a_container_by_its_pods_limit(
-    containerd: Containerd, cri: Cri, pod: Cgroup, record: Record
+    containerd: Containerd, cri: Cri, pod: Cgroup, start_recorder: StartRecorder
 ) -> None:
     """The victim's container, not the pod's cgroup; its neighbour lives on."""
     pod.limit(LIMIT_MIB)
-    recorder = record(*containerd.options)
+    recorder = start_recorder(*containerd.options)
     sandbox = cri.run_pod(POD)
     cri.run(sandbox, "sidecar", "anon 4 wait", None)
     container_id = cri.run(sandbox, "app", "name greedy anon 64", None)
@@ -114,10 +116,10 @@ def test_a_container_by_its_pods_limit(
 
 
 def test_a_child_of_its_first_process(
-    containerd: Containerd, cri: Cri, pod: Cgroup, record: Record
+    containerd: Containerd, cri: Cri, pod: Cgroup, start_recorder: StartRecorder
 ) -> None:
     assert pod.path == POD.cgroup
-    recorder = record(*containerd.options)
+    recorder = start_recorder(*containerd.options)
     script = "name first fork name second anon 64"
     container_id = cri.run(cri.run_pod(POD), "app", script, LIMIT_MIB)
     cri.ended(container_id)
@@ -126,7 +128,9 @@ def test_a_child_of_its_first_process(
     assert seen["victims"][0]["command"] == "second"
 
 
-def test_by_the_clusters_api_alone(cri: Cri, pod: Cgroup, record: Record, tmp_path: Path) -> None:
+def test_by_the_clusters_api_alone(
+    cri: Cri, pod: Cgroup, start_recorder: StartRecorder, tmp_path: Path
+) -> None:
     """No state is mounted: the names are the API's, and the pod has its Event."""
     assert pod.path == POD.cgroup
     cluster = api_server.Cluster()
@@ -144,7 +148,7 @@ def test_by_the_clusters_api_alone(cri: Cri, pod: Cgroup, record: Record, tmp_pa
         config.write_text(KUBECONFIG.format(url=url))
         options = [f"--kubernetes-node={api_server.NODE}", f"--kubeconfig={config}"]
         options += ["--kubernetes", "--kubernetes-events", f"--state.containerd={tmp_path}"]
-        recorder = record(*options)
+        recorder = start_recorder(*options)
         api_server.eventually(lambda: cluster.requests(api_server.WATCH))
         sandbox = cri.run_pod(POD)
         container_id = cri.run(sandbox, "app", "name greedy anon 64", LIMIT_MIB, tell)
@@ -158,10 +162,10 @@ def test_by_the_clusters_api_alone(cri: Cri, pod: Cgroup, record: Record, tmp_pa
 
 
 def test_removed_at_once_with_the_machine_busy(
-    containerd: Containerd, cri: Cri, pod: Cgroup, record: Record
+    containerd: Containerd, cri: Cri, pod: Cgroup, start_recorder: StartRecorder
 ) -> None:
     assert pod.path == POD.cgroup
-    recorder = record(*containerd.options)
+    recorder = start_recorder(*containerd.options)
     sandbox = cri.run_pod(POD)
     with busy(2):
         for number in range(20):

@@ -20,7 +20,7 @@ from ..support.runtimes.running import busy, output, record_of, remove_cgroups
 
 KILLED = 128 + signal.SIGKILL
 GREEDY = "name greedy anon 64"
-Record = Callable[..., Recorder]
+StartRecorder = Callable[..., Recorder]
 
 
 def check(record: dict[str, Any], engine: Engine, container_id: str, name: str) -> None:
@@ -35,8 +35,8 @@ def check(record: dict[str, Any], engine: Engine, container_id: str, name: str) 
     assert record["domain"]["limit_bytes"] == LIMIT_MIB * MIB
 
 
-def test_named_as_the_engine_names_it(engine: Engine, record: Record) -> None:
-    recorder = record(*engine.options)
+def test_named_as_the_engine_names_it(engine: Engine, start_recorder: StartRecorder) -> None:
+    recorder = start_recorder(*engine.options)
     started = engine.run("shop-cart", GREEDY)
     assert started.status() == KILLED
     told = engine.inspect("shop-cart")
@@ -49,8 +49,10 @@ def test_named_as_the_engine_names_it(engine: Engine, record: Record) -> None:
     assert seen["trigger"]["container_id"] == told["Id"]
 
 
-def test_removed_at_its_end_with_the_machine_busy(engine: Engine, record: Record) -> None:
-    recorder = record(*engine.options)
+def test_removed_at_its_end_with_the_machine_busy(
+    engine: Engine, start_recorder: StartRecorder
+) -> None:
+    recorder = start_recorder(*engine.options)
     right = 0
     with busy(2):
         for number in range(20):
@@ -61,16 +63,16 @@ def test_removed_at_its_end_with_the_machine_busy(engine: Engine, record: Record
     print(f"{engine.runtime} run --rm, machine busy: {right} of 20 named right")
 
 
-def test_killed_within_the_first_moment(engine: Engine, record: Record) -> None:
+def test_killed_within_the_first_moment(engine: Engine, start_recorder: StartRecorder) -> None:
     """Nobody waits: the hog is PID 1 and is killed as soon as it runs; nothing was learned yet."""
-    recorder = record(*engine.options)
+    recorder = start_recorder(*engine.options)
     started = engine.run("at-once", "anon 64", "--rm")
     assert started.status() == KILLED
     check(record_of(recorder, started.id()), engine, started.id(), "at-once")
 
 
-def test_removed_before_its_record_is_read(engine: Engine, record: Record) -> None:
-    recorder = record(*engine.options)
+def test_removed_before_its_record_is_read(engine: Engine, start_recorder: StartRecorder) -> None:
+    recorder = start_recorder(*engine.options)
     started = engine.run("removed", "ready go " + GREEDY, "--rm").ready()
     time.sleep(1)  # is known by now
     recorder.process.send_signal(signal.SIGSTOP)
@@ -80,16 +82,16 @@ def test_removed_before_its_record_is_read(engine: Engine, record: Record) -> No
     check(record_of(recorder, started.id()), engine, started.id(), "removed")
 
 
-def test_started_before_the_probe(engine: Engine, record: Record) -> None:
+def test_started_before_the_probe(engine: Engine, start_recorder: StartRecorder) -> None:
     started = engine.run("early", "ready go " + GREEDY, "--rm").ready()
-    recorder = record(*engine.options)
+    recorder = start_recorder(*engine.options)
     time.sleep(0.5)  # it attaches first, learns the names then
     assert started.go().status() == KILLED
     check(record_of(recorder, started.id()), engine, started.id(), "early")
 
 
-def test_renamed(engine: Engine, record: Record) -> None:
-    recorder = record(*engine.options)
+def test_renamed(engine: Engine, start_recorder: StartRecorder) -> None:
+    recorder = start_recorder(*engine.options)
     started = engine.run("before", "ready go " + GREEDY).ready()
     time.sleep(1)  # is known by the old name
     output(*engine.client, "rename", "before", "after")
@@ -102,8 +104,8 @@ def test_renamed(engine: Engine, record: Record) -> None:
     check(seen, engine, started.id(), "after")
 
 
-def test_twenty_at_once(engine: Engine, record: Record) -> None:
-    recorder = record(*engine.options)
+def test_twenty_at_once(engine: Engine, start_recorder: StartRecorder) -> None:
+    recorder = start_recorder(*engine.options)
     names = [f"at-once-{number}" for number in range(20)]
     started = [engine.run(name, "ready go " + GREEDY, "--rm") for name in names]
     for each in started:
@@ -119,8 +121,8 @@ def test_twenty_at_once(engine: Engine, record: Record) -> None:
             check(seen, engine, found.id(), found.name)
 
 
-def test_a_child_of_its_first_process(engine: Engine, record: Record) -> None:
-    recorder = record(*engine.options)
+def test_a_child_of_its_first_process(engine: Engine, start_recorder: StartRecorder) -> None:
+    recorder = start_recorder(*engine.options)
     started = engine.run("parent", "name first fork name second anon 64")
     assert started.status() == 0
     seen = record_of(recorder, started.id())
@@ -129,9 +131,9 @@ def test_a_child_of_its_first_process(engine: Engine, record: Record) -> None:
     assert seen["victims"][0]["pid_in_container"] > 1
 
 
-def test_labels_claim_nothing(engine: Engine, record: Record) -> None:
+def test_labels_claim_nothing(engine: Engine, start_recorder: StartRecorder) -> None:
     """A label may hold whatever an image's author likes."""
-    recorder = record(*engine.options)
+    recorder = start_recorder(*engine.options)
     labels = [
         "--label=io.kubernetes.pod.name=admin",
         "--label=io.kubernetes.container.name=admin",
@@ -146,9 +148,9 @@ def test_labels_claim_nothing(engine: Engine, record: Record) -> None:
 
 
 @pytest.mark.parametrize("session_engine", ["docker"], indirect=True)
-def test_in_a_pod_of_cri_dockerds(engine: Engine, record: Record) -> None:
+def test_in_a_pod_of_cri_dockerds(engine: Engine, start_recorder: StartRecorder) -> None:
     """With the name, the labels and the cgroup that a kubelet has it give a pod's container."""
-    recorder = record(*engine.options)
+    recorder = start_recorder(*engine.options)
     uid = "5b3f1c9e-7a42-4c0d-9e61-0f2d8a7b6c55"
     labels = {"container.name": "app", "pod.name": "cart-7d9f4", "pod.namespace": "shop"}
     labels["pod.uid"] = uid
@@ -170,11 +172,11 @@ def test_in_a_pod_of_cri_dockerds(engine: Engine, record: Record) -> None:
 
 
 @pytest.mark.parametrize("session_engine", ["docker"], indirect=True)
-def test_by_its_socket_alone(engine: Engine, record: Record, tmp_path: Path) -> None:
+def test_by_its_socket_alone(engine: Engine, start_recorder: StartRecorder, tmp_path: Path) -> None:
     """No state is mounted; one container is there before, one comes, one is renamed."""
     before = engine.run("before", "ready go " + GREEDY, "--rm").ready()
     path = engine.client[-1].removeprefix("unix://")
-    recorder = record(f"--state.docker={tmp_path}", f"--state.docker-socket={path}")
+    recorder = start_recorder(f"--state.docker={tmp_path}", f"--state.docker-socket={path}")
     renamed = engine.run("old", "ready go " + GREEDY, "--rm").ready()
     output(*engine.client, "rename", "old", "new")
     time.sleep(1)  # is known by now
@@ -184,9 +186,9 @@ def test_by_its_socket_alone(engine: Engine, record: Record, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("session_engine", ["podman"], indirect=True)
-def test_in_a_pod_of_podmans(engine: Engine, record: Record) -> None:
+def test_in_a_pod_of_podmans(engine: Engine, start_recorder: StartRecorder) -> None:
     """Its name is in Podman's data base only, and stays unknown."""
-    recorder = record(*engine.options)
+    recorder = start_recorder(*engine.options)
     pod = output(*engine.client, "pod", "create", "--infra=false", "--name", "shop")
     try:
         started = engine.run("cart", GREEDY, "--pod", "shop")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from container_oomkill.incident.model import (
 MIB = 1 << 20
 TIME = 1_790_000_000.5
 BOOT_NS = 5_000_000_000
+HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m\x00'\"&" + "x" * 10_000  # as any text may be
 
 
 STAT = Stat(
@@ -36,6 +38,13 @@ STAT = Stat(
     sock_bytes=0,
     kernel_bytes=3 * MIB,
     approximate=False,
+)
+MIXED_STAT = Stat(
+    anon_bytes=60 * MIB,
+    file_bytes=50 * MIB,
+    shmem_bytes=40 * MIB,
+    kernel_bytes=10 * MIB,
+    approximate=True,
 )
 
 
@@ -116,6 +125,12 @@ def incident(sequence: int = 1, **changes: Any) -> Incident:
         ),
     }
     return Incident(**(values | changes))
+
+
+def now(sequence: int = 1, *, age: float = 60.0, **changes: Any) -> Incident:
+    """An incident of a moment ago."""
+    at = {"time": time.time() - age, "boot_ns": BOOT_NS + sequence}
+    return incident(sequence, **(at | changes))
 
 
 def container(name: str | None, **changes: Any) -> Container:

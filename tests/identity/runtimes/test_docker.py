@@ -15,8 +15,8 @@ from container_oomkill.identity.resolver import Resolver
 from container_oomkill.identity.runtimes import engine_socket
 from container_oomkill.identity.runtimes.docker import docker, read
 
+from ...support.json_values import JSON
 from ...support.trees import UID, C, D, docker_config, kubelet_labels, write
-from .test_state import JSON
 
 POD_NAME = f"/k8s_app_cart-7d9f4_shop_{UID}_0"
 

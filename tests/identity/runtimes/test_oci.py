@@ -11,8 +11,8 @@ from hypothesis import given
 from container_oomkill.identity.metadata import ContainerMetadata
 from container_oomkill.identity.runtimes.oci import Containerd, crio, read_containerd, read_crio
 
+from ...support.json_values import JSON
 from ...support.trees import UID, C, D, containerd_config, crio_config, write
-from .test_state import JSON
 
 FACTS = ("app", "registry.example/shop/cart:1.2", "cart-7d9f4", "shop", UID)
 

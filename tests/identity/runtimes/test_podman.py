@@ -15,8 +15,8 @@ from container_oomkill.identity.metadata import ContainerMetadata
 from container_oomkill.identity.runtimes.podman import Podman, read
 from container_oomkill.identity.runtimes.state import StateError
 
+from ...support.json_values import JSON
 from ...support.trees import C, D, podman_entry, write
-from .test_state import JSON
 
 
 def test_both_lists(tmp_path: Path) -> None:

@@ -114,12 +114,6 @@ def test_texts_that_are_no_names(value: object) -> None:
     assert metadata.text(value) is None
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-
-
 @given(st.binary())
 def test_a_file_of_any_bytes(data: bytes) -> None:
     """It is read, or refused with a word that a metric can have for a label."""

@@ -11,7 +11,6 @@ is written for the occasion.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,9 +18,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from ...kernel.conftest import SOURCE
 from ..kernel.cgroups import Cgroup, cgroups
-from ..kernel.processes import Hog, Recorder
+from ..kernel.processes import Hog, Recorder, compile_hog
 from ..trees import docker_config, write
 
 NODE = "node-3"
@@ -39,9 +37,7 @@ Start = Callable[..., Hog]
 def main(recording: str) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        program = folder / "hog"
-        command = ["cc", "-O1", "-pthread", str(SOURCE), "-o", str(program)]
-        subprocess.run(command, check=True)
+        program = compile_hog(folder / "hog")
         state = folder / "docker"
         for name in CONTAINERS:
             write_state(state, name)

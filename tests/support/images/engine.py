@@ -19,6 +19,11 @@ from ..runtimes.dockerd import dockerd
 
 PLUGINS = ("docker-buildx", "docker-compose")
 BASE = "debian:trixie-slim"
+PROBE, EXPORTER, FULL = IMAGES = (
+    "container-oomkill-probe",
+    "container-oomkill-exporter",
+    "container-oomkill-exporter-full",
+)
 REPOSITORY = Path(__file__).parents[3]
 BUILD_SECONDS = 900
 T = TypeVar("T")

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import urllib.request
 
-from ...images.conftest import EXPORTER
-from .engine import Docker
+from .engine import EXPORTER, Docker
 
 PYTHON = ("--entrypoint", "/usr/bin/python3.13")
 # 8 MiB at a time up to 256, so that a limit that does not hold is no harm.

@@ -22,6 +22,14 @@ from .evidence import recorded
 
 DEADLINE = 120  # seconds; emulated guests are slow
 COMMAND = Path(sysconfig.get_path("scripts")) / "container-oomkill"
+HOG_SOURCE = Path(__file__).with_name("hog.c")
+
+
+def compile_hog(program: Path, *options: str) -> Path:
+    """Compile hog.c into a program."""
+    command = ["cc", "-O1", "-Wall", "-Werror", *options, "-pthread", str(HOG_SOURCE)]
+    subprocess.run([*command, "-o", str(program)], check=True)
+    return program
 
 
 class Hog:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from . import evidence
+
 
 class Results:
     """A pytest plugin; a line is written as soon as its test is over, for a guest may die."""
@@ -25,6 +27,14 @@ class Results:
 
     def left_out(self, item: pytest.Item, reason: str) -> None:
         self._write(item.nodeid, outcome="left out", message=reason, seconds=0, fields={})
+
+    def pytest_runtest_setup(self) -> None:
+        evidence.collected.clear()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        """Keep with the test what it has shown of the record's fields."""
+        item.user_properties.append(("fields", dict(evidence.collected)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         cell = self._of[report.nodeid]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,9 @@ from container_oomkill.errors import UsageError
 from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.web.http.tls import LOOK_AGAIN_SECONDS, Tls
 
+from ...support.certificates import make_certificate, openssl
 from ...support.http_client import Answer, ask, connect, get, make_exporter, parse, read_all
 from ...support.incidents import Clock
-
-
-def openssl(folder: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def make_certificate(folder: Path, name: str, *, ca: str | None = None, days: int = 2) -> None:
-    """NAME.pem and NAME.key, signed by CA or by itself."""
-    issuer = ["-CA", f"{ca}.pem", "-CAkey", f"{ca}.key"] if ca else []
-    openssl(
-        folder,
-        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-        *("-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", str(days)),
-        *("-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", *issuer),
-    )
 
 
 @pytest.fixture(scope="session")

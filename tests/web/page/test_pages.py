@@ -15,20 +15,11 @@ from typing import Any
 import pytest
 
 from container_oomkill.exporter.exporter import Exporter
-from container_oomkill.incident.model import Candidate, Container, Incident, Stat, Trigger, Victim
+from container_oomkill.incident.model import Candidate, Container, Trigger, Victim
 from container_oomkill.sinks.names import UNRESOLVED
 
 from ...support.http_client import ask, get, make_exporter
-from ...support.incidents import BOOT_NS, MIB, container, incident, victim
-
-HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m\x00'\"&" + "x" * 10_000
-STAT = Stat(
-    anon_bytes=60 * MIB,
-    file_bytes=50 * MIB,
-    shmem_bytes=40 * MIB,
-    kernel_bytes=10 * MIB,
-    approximate=True,
-)
+from ...support.incidents import BOOT_NS, HOSTILE, MIB, MIXED_STAT, container, incident, now, victim
 
 
 class Text(HTMLParser):
@@ -54,12 +45,6 @@ class Text(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
-
-
-def now(sequence: int = 1, *, age: float = 60.0, **changes: Any) -> Incident:
-    """An incident of a moment ago."""
-    at = {"time": time.time() - age, "boot_ns": BOOT_NS + sequence}
-    return incident(sequence, **(at | changes))
 
 
 def page(exporter: Exporter, path: str = "/", status: int = 200) -> Text:
@@ -283,7 +268,7 @@ class TestIncident:
     def test_where_the_memory_was_by_memory_stat(self, exporter: Exporter) -> None:
         domain = incident().domain
         assert domain is not None
-        shown = self.shown(exporter, domain=replace(domain, stat=STAT))
+        shown = self.shown(exporter, domain=replace(domain, stat=MIXED_STAT))
         assert "anonymous: heap, stacks 60.0 MiB 47 %" in shown
         assert "shared memory, tmpfs 40.0 MiB 31 %" in shown
         assert "page cache 10.0 MiB 8 %" in shown  # what is file and not shmem
@@ -299,7 +284,7 @@ class TestIncident:
         assert domain is not None
         slab, sock = 10 * MIB, 58 * MIB
         stat = replace(
-            STAT, kernel_bytes=kernel_bytes, slab_unreclaimable_bytes=slab, sock_bytes=sock
+            MIXED_STAT, kernel_bytes=kernel_bytes, slab_unreclaimable_bytes=slab, sock_bytes=sock
         )
         shown = self.shown(exporter, domain=replace(domain, stat=stat))
         assert "kernel 10.0 MiB 8 % " in shown

@@ -1,36 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
+"""A Chromium for all tests, and screenshots to look at. Only these tests need Playwright."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page
 
-from container_oomkill.exporter.exporter import Exporter
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
-from ..support.browser.browser import chromium
-from ..support.http_client import make_exporter
-
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+SCREENSHOTS = Path(__file__).parents[3] / "build" / "screenshots"
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    from .browser import chromium
+
     with chromium() as browser:
         yield browser
 
 
 @pytest.fixture
-def exporter() -> Iterator[Exporter]:
-    with make_exporter() as running:
-        running.start()
-        running.ready(True)
-        yield running
-
-
-@pytest.fixture
-def keep() -> Callable[[Page, str], None]:
+def keep_screenshot() -> Callable[[Page, str], None]:
     """Keep a screenshot, to be looked at."""
 
     def save(page: Page, name: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the chaos tests: those of the kernel tests, a place for pins, and the numbers."""
+"""What the chaos tests have beside the kernel tests: a place for pins, and numbers to print."""
 
 from __future__ import annotations
 
@@ -9,23 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ..kernel.conftest import (  # noqa: F401 - pytest finds them by their names here
-    hog,
-    hog_program,
-    hook,
-    make_cgroups,
-    pytest_collection_modifyitems,
-    pytest_configure,
-    pytest_generate_tests,
-    stack,
-)
-from ..kernel.conftest import pytest_addoption as add_hook_option
-
 NUMBERS = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    add_hook_option(parser)
     parser.addoption("--kills", type=int, default=2000, help="real kills per test of restarts")
     parser.addoption("--restarts", type=int, default=20, help="SIGKILLs of the exporter meanwhile")
 
@@ -34,8 +21,10 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """One line per scenario, together at the end: `make chaos` shows them."""
-    terminalreporter.section("numbers")
-    for line in config.stash.get(NUMBERS, []):
+    numbers = config.stash.get(NUMBERS, [])
+    if numbers:
+        terminalreporter.section("numbers")
+    for line in numbers:
         terminalreporter.write_line(f"    {line}")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures: an engine with the images in it."""
+"""An engine of the tests' own with the images in it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ..support.images.engine import BUILD_SECONDS, REPOSITORY, Docker
-from ..support.images.engine import docker as start_docker
-
-PROBE, EXPORTER, FULL = IMAGES = (
-    "container-oomkill-probe",
-    "container-oomkill-exporter",
-    "container-oomkill-exporter-full",
-)
+from .engine import BUILD_SECONDS, IMAGES, REPOSITORY, Docker
+from .engine import docker as start_docker
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +29,7 @@ def session_docker() -> Iterator[Docker]:
 
 
 @pytest.fixture(scope="session")
-def built(session_docker: Docker) -> str:
+def built_images(session_docker: Docker) -> str:
     """What `make image` prints; the images are there then."""
     environ = {"BUILD_OPTIONS": "--network host", **session_docker.environ}
     done = subprocess.run(
@@ -50,16 +44,19 @@ def built(session_docker: Docker) -> str:
 
 
 @pytest.fixture
-def docker(session_docker: Docker, built: str) -> Iterator[Docker]:  # noqa: ARG001 - made first
+def docker(
+    session_docker: Docker,
+    built_images: str,  # noqa: ARG001 - made first
+) -> Iterator[Docker]:
     """Without the containers of the test before."""
     yield session_docker
     session_docker.remove_all()
 
 
 @pytest.fixture(scope="session")
-def contents(
+def image_contents(
     session_docker: Docker,
-    built: str,  # noqa: ARG001 - made first
+    built_images: str,  # noqa: ARG001 - made first
 ) -> dict[str, dict[str, tarfile.TarInfo]]:
     """Everything in each image, by image and path."""
     return {image: _layers(session_docker, image) for image in IMAGES}

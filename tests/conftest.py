@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one conftest: every suite's fixtures and options, wherever pytest is pointed at.
+
+The modules import what is heavy, and what a guest does not have, inside their fixtures.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+pytest_plugins = (
+    "tests.support.fixtures",
+    "tests.support.kernel.plugin",
+    "tests.support.kernel.fixtures",
+    "tests.support.chaos.fixtures",
+    "tests.support.runtimes.fixtures",
+    "tests.support.images.fixtures",
+    "tests.support.browser.fixtures",
+)
+
+# A guest generates nothing; it imports slowly, and has no Hypothesis where it is emulated.
+if "CONTAINER_OOMKILL_GUEST" not in os.environ and find_spec("hypothesis"):
+    from hypothesis import HealthCheck, settings
+
+    # How long an example takes says how busy the machine is, nothing else.
+    settings.register_profile(
+        "untimed",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize="CI" in os.environ,
+        print_blob=True,
+    )
+    settings.load_profile("untimed")

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates, made by the openssl command."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def make_certificate(folder: Path, name: str, *, ca: str | None = None, days: int = 2) -> None:
+    """NAME.pem and NAME.key, signed by CA or by itself."""
+    issuer = ["-CA", f"{ca}.pem", "-CAkey", f"{ca}.key"] if ca else []
+    openssl(
+        folder,
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        *("-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", str(days)),
+        *("-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", *issuer),
+    )

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the tests with real kills, and how exact this kernel's own numbers are."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .cgroups import Cgroup, cgroups
+from .judging import IN_FLIGHT_BYTES, assert_agrees, assert_explains
+from .kernel_log import KernelLog
+from .processes import Hog, Recorder, compile_hog
+
+
+@pytest.fixture(scope="session")
+def hook(request: pytest.FixtureRequest) -> str:
+    """Each hook under test: see --hook."""
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def hog_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """hog.c, compiled; or as the environment has it, where a guest would compile it each time.
+
+    Copied, for a guest's own files are in RAM: before a kill a hog's pages are dropped and read
+    again, which from the host's files takes a second.
+    """
+    program = tmp_path_factory.mktemp("hog") / "hog"
+    if made := os.environ.get("CONTAINER_OOMKILL_HOG"):
+        return Path(shutil.copy(made, program))
+    return compile_hog(program)
+
+
+@pytest.fixture(scope="session")
+def fast_count_error_bytes() -> int:
+    """How far the kernel's log may be from the truth, per counter.
+
+    From v6.2 its counters are per CPU and up to v6.18 the log adds none of the CPUs' shares:
+    at most a batch of max(32, 2 * CPUs) pages for each CPU (lib/percpu_counter.c).
+    """
+    version = tuple(int(part) for part in platform.release().split(".")[:2])
+    if not (6, 2) <= version <= (6, 18):
+        return 0
+    cpus = os.cpu_count() or 1
+    return max(32, 2 * cpus) * cpus * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(scope="session")
+def handed_over_bytes() -> int:
+    """How much a victim's thread may add to a counter between our reading and the log's line.
+
+    Up to v6.1 each thread keeps to itself what up to TASK_RSS_EVENTS_THRESH faults brought
+    (mm/memory.c), and hands it over when it leaves: at once, on another CPU, after SIGKILL.
+    """
+    version = tuple(int(part) for part in platform.release().split(".")[:2])
+    return 64 * os.sysconf("SC_PAGE_SIZE") if version < (6, 2) else 0
+
+
+@pytest.fixture
+def kernel_log() -> Iterator[KernelLog]:
+    with KernelLog() as log:
+        yield log
+
+
+@pytest.fixture(scope="session")
+def attached_recorder(hook: str) -> Iterator[Recorder]:
+    """One for all tests: starting Python takes seconds in an emulated guest."""
+    with Recorder(hook) as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def recorder(attached_recorder: Recorder, hog_program: Path) -> Recorder:
+    """A recorder that has nothing left to say of the tests before.
+
+    Where it may have, a kill of its own comes behind all of theirs, in the ring as in the kernel's
+    log: the hog, which asks itself, ends only once its line is written.
+    """
+    if attached_recorder.has_told_all():
+        return attached_recorder
+    with cgroups("/oomkill-before") as (cgroup,):
+        cgroup.limit(4)
+        last = Hog(hog_program, cgroup, "anon 8")
+        assert last.was_killed()
+        last.close()
+    attached_recorder.skip_past(last.pid)
+    return attached_recorder
+
+
+@pytest.fixture
+def judged(
+    recorder: Recorder, kernel_log: KernelLog, fast_count_error_bytes: int
+) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
+    """Take the next record of one kill, hold it against the kernel's log; give it, its victim."""
+
+    def judge(handed_over: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+        record, killed = recorder.record(), kernel_log.killed()
+        (victim,) = record["victims"]
+        if record["trigger"]["pid"] != victim["pid"]:
+            handed_over = max(handed_over, IN_FLIGHT_BYTES)
+        assert_agrees(victim, killed, fast_count_error_bytes, handed_over)
+        if kernel_log.report:
+            assert_explains(record, kernel_log.report)
+        return record, victim
+
+    return judge
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def make_cgroups(stack: ExitStack) -> Callable[..., list[Cgroup]]:
+    """Make cgroups that are gone when the test is over."""
+    return lambda *paths: stack.enter_context(cgroups(*paths))
+
+
+@pytest.fixture
+def hog(stack: ExitStack, hog_program: Path) -> Callable[..., Hog]:
+    """Start hogs that are gone, before their cgroups, when the test is over."""
+
+    def start(cgroup: Cgroup, script: str, **options: list[str]) -> Hog:
+        started = Hog(hog_program, cgroup, script, **options)
+        stack.callback(started.close)
+        return started
+
+    return start

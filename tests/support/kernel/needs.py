@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a kernel test may ask of the machine, and why this one cannot give it."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+from container_oomkill.libbpf.btf import struct_layout
+
+from .cgroups import V1_ROOT, is_hybrid, is_v1
+
+KERNEL_TYPES = Path("/sys/kernel/btf/vmlinux")
+CAP_SYS_RESOURCE = 24  # include/uapi/linux/capability.h
+SPARE_NODE = Path("/sys/devices/system/node/node3")
+
+
+def lacking(what: str, hook: str | None) -> str | None:
+    """Return why this machine or hook does not have it; None if it does."""
+    raw = hook == "raw_tracepoint"
+    reasons = {
+        "cgroup v2": "the memory controller is on cgroup v1" if is_v1() else None,
+        "a count of looks": (
+            "cgroup v1 does not count how often the kernel has looked for a victim"
+            if is_v1()
+            else None
+        ),
+        "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
+        "CAP_SYS_RESOURCE": (
+            None if may_spare() else "without CAP_SYS_RESOURCE oom_score_adj cannot be lowered"
+        ),
+        "no emulation": (
+            "shown without a guest already; in an emulated one it takes minutes"
+            if os.environ.get("CONTAINER_OOMKILL_GUEST")
+            else None
+        ),
+        "guest": (
+            None
+            if os.environ.get("CONTAINER_OOMKILL_GUEST")
+            else "changes settings of the whole kernel, so it runs in a guest only"
+        ),
+        "a look at the others": (
+            "the raw_tracepoint hook does not see whom the kernel looks at" if raw else None
+        ),
+        "nodes": None
+        if SPARE_NODE.exists()
+        else "one memory node only, so none that could run out alone",
+        "memory and swap": (
+            None
+            if (V1_ROOT / "memory.memsw.limit_in_bytes").exists()
+            else "only cgroup v1 limits memory and swap together, where swap is accounted for"
+        ),
+        "oom_control": "the tracepoint does not have the kernel's oom_control" if raw else None,
+        "the task": (
+            "this kernel's tracepoint gives the raw_tracepoint hook a pid, not the task"
+            if raw and gives_pid_only()
+            else None
+        ),
+    }
+    return reasons[what]
+
+
+@functools.cache
+def gives_pid_only() -> bool:
+    """Whether the kernel's mark_victim tracepoint has the old signature."""
+    _, fields = struct_layout(KERNEL_TYPES.read_bytes(), "trace_event_raw_mark_victim")
+    return "uid" not in fields
+
+
+@functools.cache
+def may_spare() -> bool:
+    """Whether a process here may make itself unkillable."""
+    status = Path("/proc/self/status").read_text()
+    effective = int(status.split("CapEff:")[1].split()[0], 16)
+    return bool(effective & 1 << CAP_SYS_RESOURCE)
