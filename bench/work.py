@@ -137,7 +137,7 @@ def one_kill(tool: Tool, cgroup: Cgroup, log: KernelLog, hog: Path) -> dict[str,
     process = Hog(hog, cgroup, "shmem 6 anon 24")  # so that anonymous memory is not all there is
     assert process.was_killed()
     process.close()
-    killed = log.killed()
+    killed = log.killed(process.pid)
     tool.names([str(process.pid)], since, 10)
     time.sleep(0.5)  # for the rest of its words
     text = tool.text(since)

@@ -49,7 +49,7 @@ class HeldAtItsEnd:
 
 
 def test_a_victim_that_asked_itself(
-    recorder: Recorder,  # first: it has a kill of its own, which the other need not see
+    recorder: Recorder,
     curious: Recorder,
     make_cgroups: MakeCgroups,
     hog: StartHog,
@@ -67,7 +67,7 @@ def test_a_victim_that_asked_itself(
 
 @pytest.mark.needs("the task")
 def test_another_victim_than_the_one_that_asked(
-    recorder: Recorder,  # first: it has a kill of its own, which the other need not see
+    recorder: Recorder,
     curious: Recorder,
     make_cgroups: MakeCgroups,
     hog: StartHog,

@@ -43,7 +43,8 @@ def docker_state(root: Path) -> None:
 @pytest.fixture
 def exporter(hook: str, tmp_path: Path) -> Iterator[Exporter]:
     docker_state(tmp_path)
-    with start(hook, "--host-root", str(tmp_path)) as process:
+    log, options = tmp_path / "log", ("--host-root", str(tmp_path))
+    with log.open("w") as output, start(hook, *options, stdout=output) as process:
         assert process.stderr is not None
         words = process.stderr.readline()
         assert words.startswith(f"container-oomkill: attached by {hook}, serving on 127.0.0.1:"), (
@@ -69,8 +70,9 @@ def test_from_the_kernel_to_the_alert(
     alert = 'ALERTS{alertname="ContainerOomKilled",container="shop",alertstate="firing"}'
     with prometheus(folder, exporter.address, window="4") as server:
         wait_for(lambda: server.value(series) == 0)
-        assert hog(cgroup, "name till anon 64").was_killed()
-        killed = kernel_log.killed()
+        till = hog(cgroup, "name till anon 64")
+        assert till.was_killed()
+        killed = kernel_log.killed(till.pid)
         wait_for(lambda: server.value(f"increase({series}[1m])") or 0)
         wait_for(lambda: server.value(f"max_over_time({alert}[5m])") == 1)
         wait_for(lambda: server.value(alert) is None)
@@ -81,12 +83,14 @@ def test_from_the_kernel_to_the_alert(
         assert info["metric"]["container_id"] == CONTAINER
         assert info["metric"]["image"] == "shop:1.2"
         assert info["metric"]["command"] == killed.comm == "till"
-        assert server.value("container_oomkill_unaccounted") == 0
-        assert server.value("container_oomkill_kernel_kills_total") == 1
+        # Others on this machine may be killed: of the kernel's count, what is not told is nothing.
+        wait_for(lambda: server.value("container_oomkill_unaccounted") == 0)
+        untold = "sum(container_oomkill_kernel_kills_total) - sum(container_oomkill_total)"
+        wait_for(lambda: server.value(untold) == 0)
 
 
 def test_what_it_serves(
-    exporter: Exporter, make_cgroups: MakeCgroups, hog: StartHog, hook: str
+    exporter: Exporter, make_cgroups: MakeCgroups, hog: StartHog, hook: str, tmp_path: Path
 ) -> None:
     (cgroup,) = make_cgroups("/oomkill-served")
     cgroup.limit(32)
@@ -94,19 +98,18 @@ def test_what_it_serves(
     assert exporter.get("/healthz")
     started = hog(cgroup, "name served anon 64")
     assert started.was_killed()
-    wait_for(lambda: len(incidents(exporter)) == 1)
-    (incident,) = incidents(exporter)
-    assert incident["victims"][0]["pid"] == started.pid
+    wait_for(lambda: incidents(exporter, started.pid))
+    (incident,) = incidents(exporter, started.pid)
     assert incident["hook"] == hook
     assert "container_oomkill_probe_info{" in exporter.get("/metrics")
     assert exporter.value('container_oomkill_lost_total{reason="ring_full"}') == 0
     with pytest.raises(urllib.error.HTTPError, match="404"):
         exporter.get("/../etc/passwd")
     exporter.process.send_signal(signal.SIGTERM)
-    out, errors = exporter.process.communicate(timeout=DEADLINE)
+    _, errors = exporter.process.communicate(timeout=DEADLINE)
     assert exporter.process.returncode == 0
     assert errors == ""
-    assert "OOM  oomkill-served  limit 32.0 MiB reached" in out
+    assert "OOM  oomkill-served  limit 32.0 MiB reached" in (tmp_path / "log").read_text()
 
 
 def test_a_kill_while_it_is_being_loaded_is_none_that_it_missed(
@@ -135,9 +138,10 @@ def test_a_log_without_room_is_said_once_and_ends_nothing(
     cgroup.limit(32)
     with Path("/dev/full").open("w") as full, start(hook, stdout=full) as process:
         exporter = Exporter(process, address_of(process))
-        assert hog(cgroup, "anon 64").was_killed()
+        started = hog(cgroup, "anon 64")
+        assert started.was_killed()
         wait_for(lambda: exporter.value('container_oomkill_lost_total{reason="log"}'))
-        assert len(incidents(exporter)) == 1
+        wait_for(lambda: len(incidents(exporter, started.pid)) == 1)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=DEADLINE)
     words = "container-oomkill: the log takes no more incidents: No space left on device\n"
@@ -152,13 +156,14 @@ def test_a_kill_is_remembered_past_sigkill(
     path = str(tmp_path / "history")
     with start(hook, "--history", path) as process:
         first = Exporter(process, address_of(process))
-        assert hog(cgroup, "name remembered anon 64").was_killed()
-        wait_for(lambda: len(incidents(first)) == 1)
-        (before,) = incidents(first)
-        wait_for(lambda: remembered(path) == [before["id"]])
+        started = hog(cgroup, "name remembered anon 64")
+        assert started.was_killed()
+        wait_for(lambda: incidents(first, started.pid))
+        (before,) = incidents(first, started.pid)
+        wait_for(lambda: before["id"] in remembered(path))
         process.kill()
     with start(hook, "--history", path) as process:
-        assert incidents(Exporter(process, address_of(process))) == [before]
+        assert incidents(Exporter(process, address_of(process)), started.pid) == [before]
         process.kill()
 
 

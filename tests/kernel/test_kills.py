@@ -12,7 +12,12 @@ import pytest
 
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.evidence import exact, near
-from ..support.kernel.judging import CHARGED_AHEAD, assert_agrees, assert_explains
+from ..support.kernel.judging import (
+    CHARGED_AHEAD,
+    assert_agrees,
+    assert_explains,
+    assert_numbered_on,
+)
 from ..support.kernel.kernel_log import KernelLog
 from ..support.kernel.processes import Hog, Recorder
 
@@ -36,8 +41,9 @@ def test_own_limit(
     started = hog(cgroup, "name eater adj 123 uid 4711 shmem 4 anon 64")
     assert started.was_killed()
 
-    record, killed = recorder.record(), kernel_log.killed()
+    record = recorder.record()
     (victim,) = record["victims"]
+    killed = kernel_log.killed(victim["tid"])
     assert_agrees(victim, killed, fast_count_error_bytes)
     if kernel_log.report:
         assert_explains(record, kernel_log.report)
@@ -81,14 +87,15 @@ def test_kills_come_in_order_and_once(
 ) -> None:
     (cgroup,) = make_cgroups("/oomkill-again")
     cgroup.limit(32)
-    records = []
+    killed, records = [], []
     for _ in range(3):
-        assert hog(cgroup, "anon 64").was_killed()
+        started = hog(cgroup, "anon 64")
+        assert started.was_killed()
+        killed.append(started.pid)
         records.append(recorder.record())
-    pids = [kernel_log.killed().tid for _ in range(3)]
+    pids = [kernel_log.killed(pid).tid for pid in killed]
     assert [record["victims"][0]["pid"] for record in records] == pids
-    first = records[0]["sequence"]
-    assert [record["sequence"] for record in records] == [first, first + 1, first + 2]
+    assert_numbered_on(recorder, records)
     assert [record["boot_ns"] for record in records] == sorted(r["boot_ns"] for r in records)
 
 
@@ -105,8 +112,9 @@ def test_pod_limit(
     cgroups[2].limit(32)
     assert hog(cgroups[3], "anon 64").was_killed()
 
-    record, killed = recorder.record(), kernel_log.killed()
+    record = recorder.record()
     (victim,) = record["victims"]
+    killed = kernel_log.killed(victim["tid"])
     assert_agrees(victim, killed, fast_count_error_bytes)
     assert record["scope"] == "pod"
     assert record["domain"]["cgroup"] == pod
@@ -126,7 +134,7 @@ def take_second_kill(asker: Hog, recorder: Recorder, kernel_log: KernelLog) -> N
     if asker.process.stdout.readline() != "ready\n":
         assert asker.was_killed()
         (victim,) = recorder.record()["victims"]
-        assert victim["tid"] == kernel_log.killed().tid == asker.pid
+        assert victim["tid"] == kernel_log.killed(asker.pid).tid
 
 
 @pytest.mark.needs("the task")
@@ -143,9 +151,10 @@ def test_another_task_asked(
     big = hog(cgroup, "name big adj 1000 anon 20 ready wait").ready()
     small = hog(cgroup, "name small anon 16 ready wait")
     assert big.was_killed()
-    record, killed = recorder.record(), kernel_log.killed()
-    take_second_kill(small, recorder, kernel_log)
+    record = recorder.record()
     (victim,) = record["victims"]
+    killed = kernel_log.killed(victim["tid"])
+    take_second_kill(small, recorder, kernel_log)
     assert_agrees(victim, killed, fast_count_error_bytes, handed_over_bytes)
     assert (victim["pid"], victim["command"]) == (big.pid, "big")
     assert (record["trigger"]["pid"], record["trigger"]["command"]) == (small.pid, "small")
@@ -159,9 +168,10 @@ def test_another_task_asked_and_at_least_the_pid_is_known(
     big = hog(cgroup, "adj 1000 anon 20 ready wait").ready()
     small = hog(cgroup, "anon 16 ready wait")
     assert big.was_killed()
-    record, killed = recorder.record(), kernel_log.killed()
-    take_second_kill(small, recorder, kernel_log)
+    record = recorder.record()
     (victim,) = record["victims"]
+    killed = kernel_log.killed(victim["tid"])
+    take_second_kill(small, recorder, kernel_log)
     assert victim["tid"] == killed.tid == big.pid
     assert record["trigger"]["pid"] == small.pid
     assert record["trigger"]["cgroup"] == cgroup.path
@@ -181,8 +191,9 @@ def test_threads_and_a_dead_leader(
     cgroup.limit(32)
     started = hog(cgroup, "name headless threads 3 leave anon 64")
     assert started.was_killed()
-    record, killed = recorder.record(), kernel_log.killed()
+    record = recorder.record()
     (victim,) = record["victims"]
+    killed = kernel_log.killed(victim["tid"])
     assert_agrees(victim, killed, fast_count_error_bytes, 5 * handed_over_bytes)
     assert victim["pid"] == started.pid
     assert victim["tid"] != victim["pid"]
@@ -204,5 +215,5 @@ def test_inside_a_pid_namespace(
     record = recorder.record()
     (victim,) = record["victims"]
     assert victim["pid_in_container"] == 1
-    assert victim["pid"] == kernel_log.killed().tid
+    assert victim["pid"] == kernel_log.killed(victim["pid"]).tid
     assert victim["pid"] > 1

@@ -83,7 +83,7 @@ def test_a_group_that_is_a_pod(
     assert record["domain"]["cgroup"] == pod.path
     assert {victim["pid"] for victim in record["victims"]} == set(members)
     assert {victim["cgroup"] for victim in record["victims"]} == {one.path, other.path}
-    assert {killed.tid for killed in kernel_log.killed_so_far()} == set(members)
+    assert {killed.tid for killed in kernel_log.killed_so_far(*members)} == set(members)
 
 
 @pytest.mark.parametrize("kind", NAMES)

@@ -10,6 +10,7 @@ import pytest
 
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.evidence import exact
+from ..support.kernel.judging import assert_numbered_on
 from ..support.kernel.kernel_log import KernelLog
 from ..support.kernel.processes import Hog, Recorder
 
@@ -74,7 +75,7 @@ def test_the_one_who_asked_may_not_be_killed(
     exact("trigger", record["trigger"], pid=spared.pid, command="spared")
     spared.ready()
     assert spared.process.poll() is None
-    assert kernel_log.killed_so_far() == []
+    assert kernel_log.killed_so_far(idle.pid, spared.pid) == []
     assert cgroup.oom_kills() == 1
 
 
@@ -92,7 +93,7 @@ def test_a_sharer_of_its_memory_dies_unlogged(
     assert started.was_killed()
     _, victim = judged()
     assert victim["pid"] in pids
-    assert kernel_log.killed_so_far() == []
+    assert kernel_log.killed_so_far(*pids) == []
     assert cgroup.oom_kills() == 1
     while cgroup.read("cgroup.procs"):  # the sharer's end has no waiter but the guest's init
         pass
@@ -123,11 +124,10 @@ def test_a_storm(
     records, killed = [], []
     for _ in range(KILLS):  # the log is short: read as it comes
         records.append(recorder.record())
-        killed.append(kernel_log.killed().tid)
+        killed.append(kernel_log.killed(records[-1]["victims"][0]["tid"]).tid)
     assert [process.process.wait() for process in started] == [0, 0]
     assert [record["victims"][0]["tid"] for record in records] == killed
     assert [cgroup.oom_kills() for cgroup in sides] == [KILLS // 2, KILLS // 2]
-    first = records[0]["sequence"]
-    assert [record["sequence"] for record in records] == list(range(first, first + KILLS))
+    assert_numbered_on(recorder, records)
     assert [record["boot_ns"] for record in records] == sorted(r["boot_ns"] for r in records)
     assert {record["domain"]["cgroup"] for record in records} == {side.path for side in sides}

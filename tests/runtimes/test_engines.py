@@ -116,7 +116,7 @@ def test_twenty_at_once(engine: Engine, start_recorder: StartRecorder) -> None:
     left = {each.id(): each for each in started}
     assert len(left) == 20
     while left:
-        seen = recorder.record()
+        seen = recorder.next()
         if found := left.pop(seen["container"]["id"], None):
             check(seen, engine, found.id(), found.name)
 

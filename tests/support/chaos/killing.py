@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Self
 
 from ..kernel.cgroups import Cgroup
 
@@ -38,3 +39,10 @@ class Killing:
         out, _ = self._process.communicate()
         assert self._process.returncode == 0
         return [int(line) for line in out.split()]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()

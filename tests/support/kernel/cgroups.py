@@ -14,6 +14,19 @@ V2_ROOT = Path("/sys/fs/cgroup")
 V1_ROOT = Path("/sys/fs/cgroup/memory")
 UNIFIED = V2_ROOT / "unified"  # cgroup v2 beside v1, where a system has both
 MIB = 1 << 20
+# Every cgroup that this process has made, gone or not: who is killed in another is not of ours.
+_made: dict[int, str] = {}
+ELSEWHERE_SECONDS = 120  # for another run of the same test on this machine
+
+
+def ids_of_ours() -> set[int]:
+    """The ids of the cgroups that these tests made."""
+    return set(_made)
+
+
+def paths_of_ours() -> set[str]:
+    """Their paths; another run of these tests has cgroups of the same paths."""
+    return set(_made.values())
 
 
 def is_v1() -> bool:
@@ -34,7 +47,19 @@ class Cgroup:
         self.folder = (V1_ROOT if is_v1() else V2_ROOT) / path.lstrip("/")
         self._ours = not (may_exist and self.folder.exists())
         if self._ours:
-            self.folder.mkdir()
+            self._make()
+            _made[self.id()] = path
+
+    def _make(self) -> None:
+        deadline = time.monotonic() + ELSEWHERE_SECONDS
+        while True:
+            try:
+                return self.folder.mkdir()
+            except FileExistsError as error:
+                if time.monotonic() > deadline:
+                    error.add_note("left by a run that was killed? rmdir it, or its children first")
+                    raise
+                time.sleep(0.1)
 
     def limit(self, mib: int) -> None:
         """Set memory.max, and swap off where there is a switch; refuse to go on without."""

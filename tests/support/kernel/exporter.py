@@ -53,6 +53,7 @@ def address_of(process: subprocess.Popen[str]) -> str:
     return process.stderr.readline().split()[-1]
 
 
-def incidents(exporter: Exporter) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(exporter.get("/api/v1/incidents"))["incidents"]
-    return found
+def incidents(exporter: Exporter, pid: int) -> list[dict[str, Any]]:
+    """What it tells of a process; others on this machine may be killed as well."""
+    found = json.loads(exporter.get("/api/v1/incidents?limit=1000"))["incidents"]
+    return [each for each in found if each["victims"][0]["pid"] == pid]

@@ -8,6 +8,7 @@ from typing import Any
 
 from .evidence import exact, near
 from .kernel_log import Killed, Report
+from .processes import Recorder
 
 # What each CPU may have charged in advance (MEMCG_CHARGE_BATCH) and give back meanwhile.
 CHARGED_AHEAD = 64 * os.sysconf("SC_PAGE_SIZE") * (os.cpu_count() or 1)
@@ -61,3 +62,12 @@ def assert_explains(record: dict[str, Any], report: Report) -> None:
         near("domain", record["domain"], CHARGED_AHEAD, usage_bytes=report.usage)
         if report.swap_usage is not None:
             near("domain", record["domain"], CHARGED_AHEAD, swap_usage_bytes=report.swap_usage)
+
+
+def assert_numbered_on(recorder: Recorder, records: list[dict[str, Any]]) -> None:
+    """Each kill's number is the one before and 1, those of others on this machine between them."""
+    first, last = records[0]["sequence"], records[-1]["sequence"]
+    told = [each for each in recorder.told if first <= each.sequence <= last]
+    assert [each.sequence for each in told] == list(range(first, last + 1))
+    ours = [each.sequence for each in told if each.ours]
+    assert ours == [record["sequence"] for record in records]

@@ -142,28 +142,37 @@ class KernelLog:
         self._waiting: list[tuple[Killed, Before]] = []
         self._before = Before()
         self._stat: dict[str, int] = {}
-        # Of the kill returned last, or others in one group with it:
+        # Of the kill returned last, where the kernel printed them:
         self.report: Report | None = None
         self.stats: dict[str, dict[str, int]] = {}  # "Memory cgroup stats", by path
         self.tasks: dict[int, Task] = {}  # by process
 
-    def killed(self, seconds: float = 60) -> Killed:
-        """Return the next kill; fails if the kernel logs none in time."""
+    def killed(self, tid: int, seconds: float = 60) -> Killed:
+        """Return the kill of this task; fails if the kernel logs none in time.
+
+        What was logged before it was another's, and is not returned any more.
+        """
         deadline = time.monotonic() + seconds
-        while not self._waiting:
+        while True:
+            while self._waiting:
+                killed, before = self._waiting.pop(0)
+                if killed.tid == tid:
+                    self.report, self.stats = before.report(), before.stats
+                    self.tasks = before.tasks
+                    return killed
             left = deadline - time.monotonic()
-            assert left > 0, "the kernel logged no kill"
+            assert left > 0, f"the kernel logged no kill of {tid}"
             select.select([self._fd], [], [], left)
             self._read()
-        killed, before = self._waiting.pop(0)
-        self.report, self.stats, self.tasks = before.report(), before.stats, before.tasks
-        return killed
 
-    def killed_so_far(self) -> list[Killed]:
-        """Return the kills logged and not yet returned."""
+    def killed_so_far(self, *pids: int) -> list[Killed]:
+        """Return the kills of these processes that are logged and not yet returned.
+
+        Of any, where none is named: in a guest nobody else is killed.
+        """
         self._read()
         taken, self._waiting = self._waiting, []
-        return [killed for killed, _ in taken]
+        return [killed for killed, _ in taken if not pids or killed.tid in pids]
 
     def _read(self) -> None:
         while True:
@@ -180,6 +189,7 @@ class KernelLog:
     def _take(self, line: str) -> None:
         if killed := parse(line):
             self._waiting.append((killed, self._before))
+            self._before = Before()  # the next kill, of whomever, has its own or none
             return
         for part in REPORT:
             if found := part.match(line):

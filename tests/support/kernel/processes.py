@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import json
-import os
-import selectors
+import queue
 import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from container_oomkill.probe.kernel_counts import read_kernel_kills
 
-from .cgroups import Cgroup
+from .cgroups import Cgroup, ids_of_ours, paths_of_ours
 from .evidence import recorded
 
 DEADLINE = 120  # seconds; emulated guests are slow
@@ -81,63 +82,93 @@ class Hog:
         self.process.communicate()
 
 
-class Recorder:
-    """`container-oomkill probe -o json`, attached; each line is a record."""
+@dataclass(frozen=True)
+class Told:
+    """A record that came, whoever it is of."""
 
-    def __init__(self, hook: str, *options: str, wrap: Sequence[str] = ()) -> None:
+    sequence: int
+    pid: int
+    ours: bool
+
+
+class Recorder:
+    """`container-oomkill probe -o json`, attached; each line is a record.
+
+    Others on this machine may be killed meanwhile: their records are read, and left out.
+    """
+
+    def __init__(
+        self, hook: str, *options: str, wrap: Sequence[str] = (), reading: bool = True
+    ) -> None:
+        """``reading``: take what it writes as it comes, so that it never waits for a reader."""
         self.process = subprocess.Popen(
             [*wrap, sys.executable, str(COMMAND), "probe", "-o", "json", "--hook", hook, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self._selector = selectors.DefaultSelector()
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        self._selector.register(self.process.stdout, selectors.EVENT_READ)
-        self._unread = b""
+        self.told: list[Told] = []
+        self.since_ns = 0  # CLOCK_BOOTTIME; a kill before was another test's
         self._kills = 0  # told, as the kernel counts them
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        assert self.process.stderr is not None
         attached = self.process.stderr.readline()
         assert attached == f"container-oomkill: attached by {hook}\n".encode(), (
             attached + self.process.stderr.read()
         ).decode()
         self._kills_before = read_kernel_kills()
+        if reading:
+            self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.endswith(b"\n"):  # or it was killed in the middle of one
+                self._lines.put(line.decode())
+        self._lines.put(None)
 
     def record(self) -> dict[str, Any]:
-        """Return the next record; fails if none comes in time."""
-        record = self._next()
+        """Return the next record of a kill in a cgroup of ours; fails if none comes in time."""
+        record: dict[str, Any] = json.loads(self.line())
         recorded(record)
         return record
 
-    def has_told_all(self) -> bool:
-        """Whether it has told as many kills as the kernel counts."""
-        kills, before = read_kernel_kills(), self._kills_before
-        return kills is not None and before is not None and kills - before == self._kills
+    def line(self) -> str:
+        """Return it as it was written."""
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            line = self._next(deadline)
+            assert line is not None, "the recorder ended: " + self.errors()
+            if self.told[-1].ours:
+                return line
 
-    def skip_past(self, tid: int) -> None:
-        """Drop every record up to that of this victim, killed behind all that is to be dropped.
-
-        What waits in the pipe is not all of it: a recorder that nobody reads fills the pipe, and
-        has the rest still in its ring.
-        """
-        while self._next()["victims"][0]["tid"] != tid:
-            pass
-
-    def _next(self) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads(self.line())
-        self._kills += len(record["victims"]) + bool(record["oom"]["group"])
+    def next(self) -> dict[str, Any]:
+        """Return the next record, whoever it is of; fails if none comes in time."""
+        line = self._next(time.monotonic() + DEADLINE)
+        assert line is not None, "the recorder ended: " + self.errors()
+        record: dict[str, Any] = json.loads(line)
         return record
 
-    def line(self) -> str:
-        """Return the next record as it was written; fails if none comes in time."""
-        assert self.process.stdout is not None
-        deadline = time.monotonic() + DEADLINE
-        while b"\n" not in self._unread:
-            assert self._selector.select(deadline - time.monotonic()), self._none_came()
-            read = os.read(self.process.stdout.fileno(), 65536)
-            assert read, "the recorder ended: " + self.errors()
-            self._unread += read
-        line, self._unread = self._unread.split(b"\n", 1)
-        return line.decode()
+    def rest(self) -> list[Told]:
+        """Take what it wrote before it ended; return all that it ever told."""
+        while self._next(time.monotonic() + DEADLINE) is not None:
+            pass
+        return self.told
+
+    def _next(self, deadline: float) -> str | None:
+        """Take the next record; None: it has ended, and there is no more."""
+        try:
+            line = self._lines.get(timeout=max(0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(self._none_came()) from None
+        if line is None:
+            self._lines.put(None)  # for whoever asks again
+            return None
+        record = json.loads(line)
+        self._kills += len(record["victims"]) + bool(record["oom"]["group"])
+        ours = record["boot_ns"] >= self.since_ns and _is_of_ours(record)
+        self.told.append(Told(record["sequence"], record["victims"][0]["pid"], ours))
+        return line
 
     def _none_came(self) -> str:
         """Whether a kill is missing, or was none: by the kernel's own count, since it attached."""
@@ -160,6 +191,16 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._selector.close()
         self.process.kill()
+        if self._reader.is_alive():
+            self._reader.join()
         self.process.communicate()
+
+
+def _is_of_ours(record: dict[str, Any]) -> bool:
+    """The raw tracepoint may know the victim's pid only; then who asked says where it was."""
+    places = [*record["victims"], record["domain"] or {}]
+    known = {place["cgroup_id"] for place in places if place.get("cgroup_id") is not None}
+    if known:
+        return not known.isdisjoint(ids_of_ours())
+    return record["trigger"]["cgroup"] in paths_of_ours()

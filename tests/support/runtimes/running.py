@@ -66,7 +66,7 @@ def daemon(command: Sequence[str], log: Path, ready: Callable[[], bool]) -> Iter
 def record_of(recorder: Recorder, container_id: str) -> dict[str, Any]:
     """Return the next record of a container; others on this machine may be killed meanwhile."""
     while True:
-        record = recorder.record()
+        record = recorder.next()
         if record["container"]["id"] == container_id:
             return record
 
