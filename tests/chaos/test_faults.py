@@ -109,7 +109,9 @@ def test_a_full_disk(
     say("full disk: exit 1, one line; both kills written by the next process, which has room")
 
 
-def test_a_log_that_nobody_reads(hook: str, kill: Callable[[int], list[int]], say: Say) -> None:
+def test_a_log_that_nobody_reads(
+    hook: str, cgroup: Cgroup, kill: Callable[[int], list[int]], say: Say
+) -> None:
     """The metrics have every kill; what the log could not take is counted."""
     kills, queue = 60, 5
     with start(hook, "--log-incidents", "json", "--log-queue", str(queue)) as process:
@@ -117,8 +119,9 @@ def test_a_log_that_nobody_reads(hook: str, kill: Callable[[int], list[int]], sa
             assert process.stderr is not None
             exporter = Exporter(process, process.stderr.readline().split()[-1])
             kill(kills)
-            series = 'container_oomkill_total{container="oomkill-fault",namespace="",pod="",'
-            wait_for(lambda: exporter.value(series + 'scope="container"}') == kills)
+            labels = f'container="{cgroup.path[1:]}",namespace="",pod="",scope="container"'
+            series = f"container_oomkill_total{{{labels}}}"
+            wait_for(lambda: exporter.value(series) == kills)
             length = exporter.value('container_oomkill_queue_length{queue="log"}') or 0
             lost = exporter.value('container_oomkill_lost_total{reason="log"}') or 0
             assert length <= queue + 1
@@ -169,14 +172,16 @@ def test_an_upgrade_while_nobody_reads_the_log(
     say(f"upgrade with an unread log: {len(killed)} kills, each once in it, numbered on")
 
 
-def test_without_proc(hook: str, kill: Callable[[int], list[int]], say: Say) -> None:
+def test_without_proc(
+    hook: str, cgroup: Cgroup, kill: Callable[[int], list[int]], say: Say
+) -> None:
     """Kills are recorded all the same; what only /proc tells is unknown."""
     wrap = ["unshare", "--mount", "sh", "-c", 'umount -l /proc; exec "$@"', "sh"]
     with Recorder(hook, wrap=wrap) as recorder:
         killed = kill(1)
         record = recorder.record()
         assert [victim(record)] == killed
-        assert record["domain"]["cgroup"] == "/oomkill-fault"
+        assert record["domain"]["cgroup"] == cgroup.path
         assert recorder.stop() == 0
         assert recorder.errors() == ""
     say("/proc unmounted: recorded and named as ever")
@@ -194,7 +199,7 @@ def test_a_cgroup_that_is_gone_at_once(
         recorder.process.send_signal(signal.SIGCONT)
         record = recorder.record()
         assert [victim(record)] == killed
-        assert record["domain"]["cgroup"] == "/oomkill-short-lived"
+        assert record["domain"]["cgroup"] == cgroup.path
         assert record["domain"]["cgroup_id"] == number
     cgroup.folder.mkdir()  # for the fixture to remove
     say("cgroup removed before the record is read: path and id are in the record")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import signal
 import socket
 import urllib.error
@@ -27,7 +28,7 @@ from ..support.prometheus import needs_prometheus, prometheus, wait_for
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
-CONTAINER = "0123456789abcdef" * 4
+CONTAINER = secrets.token_hex(32)
 
 pytestmark = pytest.mark.needs("no emulation")
 
@@ -109,7 +110,7 @@ def test_what_it_serves(
     _, errors = exporter.process.communicate(timeout=DEADLINE)
     assert exporter.process.returncode == 0
     assert errors == ""
-    assert "OOM  oomkill-served  limit 32.0 MiB reached" in (tmp_path / "log").read_text()
+    assert f"OOM  {cgroup.path[1:]}  limit 32.0 MiB reached" in (tmp_path / "log").read_text()
 
 
 def test_a_kill_while_it_is_being_loaded_is_none_that_it_missed(

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +23,8 @@ from ..support.kernel.judging import (
 from ..support.kernel.kernel_log import KernelLog
 from ..support.kernel.processes import Hog, Recorder
 
-CONTAINER = "0123456789abcdef" * 4
-POD = "f3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
+CONTAINER = secrets.token_hex(32)
+POD = str(uuid.uuid4())
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]

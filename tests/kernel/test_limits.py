@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,8 @@ MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
 Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
-POD = "f3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
-ONE, OTHER = "0123456789abcdef" * 4, "fedcba9876543210" * 4
+POD = str(uuid.uuid4())
+ONE, OTHER = secrets.token_hex(32), secrets.token_hex(32)
 NAMES = {
     "spaces": " two words ",
     "quotes": '"quo\'tes" \\ and $',
@@ -106,7 +108,7 @@ def test_a_name_with_a_newline_cannot_be() -> None:
 def test_a_deep_path_is_whole(
     judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, depth: int
 ) -> None:
-    *_, leaf = make_cgroups(*nested([f"level-{n}" for n in range(depth)]))
+    *_, leaf = make_cgroups(*nested([f"oomkill-level-{n}" for n in range(depth)]))
     leaf.limit(16)
     assert hog(leaf, "anon 64").was_killed()
     record, victim = judged()
@@ -117,7 +119,7 @@ def test_a_deep_path_is_whole(
 def test_a_path_too_deep_is_cut_visibly(
     recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog
 ) -> None:
-    names = [f"level-{n}" for n in range(PATH_DEPTH + 3)]
+    names = [f"oomkill-level-{n}" for n in range(PATH_DEPTH + 3)]
     *_, leaf = make_cgroups(*nested(names))
     leaf.limit(16)
     assert hog(leaf, "anon 64").was_killed()

@@ -16,7 +16,6 @@ UNIFIED = V2_ROOT / "unified"  # cgroup v2 beside v1, where a system has both
 MIB = 1 << 20
 # Every cgroup that this process has made, gone or not: who is killed in another is not of ours.
 _made: dict[int, str] = {}
-ELSEWHERE_SECONDS = 120  # for another run of the same test on this machine
 
 
 def ids_of_ours() -> set[int]:
@@ -25,7 +24,7 @@ def ids_of_ours() -> set[int]:
 
 
 def paths_of_ours() -> set[str]:
-    """Their paths; another run of these tests has cgroups of the same paths."""
+    """Their paths."""
     return set(_made.values())
 
 
@@ -47,19 +46,8 @@ class Cgroup:
         self.folder = (V1_ROOT if is_v1() else V2_ROOT) / path.lstrip("/")
         self._ours = not (may_exist and self.folder.exists())
         if self._ours:
-            self._make()
+            self.folder.mkdir()
             _made[self.id()] = path
-
-    def _make(self) -> None:
-        deadline = time.monotonic() + ELSEWHERE_SECONDS
-        while True:
-            try:
-                return self.folder.mkdir()
-            except FileExistsError as error:
-                if time.monotonic() > deadline:
-                    error.add_note("left by a run that was killed? rmdir it, or its children first")
-                    raise
-                time.sleep(0.1)
 
     def limit(self, mib: int) -> None:
         """Set memory.max, and swap off where there is a switch; refuse to go on without."""
@@ -107,8 +95,11 @@ class Cgroup:
     def read(self, name: str) -> str:
         return (self.folder / name).read_text().strip()
 
-    def remove(self) -> None:
-        """Kill what is left in it and remove it; the kernel may need a moment."""
+    def remove(self, *, shared: bool = False) -> None:
+        """Kill what is left in it and remove it; the kernel may need a moment.
+
+        ``shared``: leave it where somebody else has a cgroup in it.
+        """
         if not self._ours:
             return
         for _ in range(500):
@@ -118,6 +109,8 @@ class Cgroup:
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
                 return
+            if shared and any(each.is_dir() for each in self.folder.iterdir()):
+                return
             time.sleep(0.02)
         raise RuntimeError(f"{self.path}: could not be removed")
 
@@ -126,7 +119,8 @@ class Cgroup:
 def cgroups(*paths: str) -> Iterator[list[Cgroup]]:
     """Make cgroups, parents before children; a parent shares the memory controller.
 
-    A parent that was there before, such as Docker's, is used and left.
+    A parent that was there before, such as Docker's, is used and left; so is one that somebody else
+    uses by now.
     """
     made: list[Cgroup] = []
     try:
@@ -138,4 +132,4 @@ def cgroups(*paths: str) -> Iterator[list[Cgroup]]:
         yield made
     finally:
         for cgroup in reversed(made):
-            cgroup.remove()
+            cgroup.remove(shared=any(other.startswith(cgroup.path + "/") for other in paths))

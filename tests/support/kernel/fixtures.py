@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -113,8 +114,17 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def make_cgroups(stack: ExitStack) -> Callable[..., list[Cgroup]]:
-    """Make cgroups that are gone when the test is over."""
-    return lambda *paths: stack.enter_context(cgroups(*paths))
+    """Make cgroups that are gone when the test is over.
+
+    /oomkill-NAME has this run's number before the name: there may be another one on the machine.
+    """
+    ours = f"/oomkill-{os.getpid()}-"
+
+    def make(*paths: str) -> list[Cgroup]:
+        own = [re.sub("^/oomkill-", ours, path) for path in paths]
+        return stack.enter_context(cgroups(*own))
+
+    return make
 
 
 @pytest.fixture
