@@ -26,9 +26,9 @@ def program(folder: Path) -> Path:
 class Killing:
     """killer.c at work; `pids` waits for its end."""
 
-    def __init__(self, folder: Path, cgroup: Cgroup, count: int, pause_ms: int = 0) -> None:
+    def __init__(self, folder: Path, cgroup: Cgroup, count: int, every_ms: int = 0) -> None:
         cgroup.limit(LIMIT_MIB)
-        command = [str(program(folder)), f"{cgroup.folder}/cgroup.procs", str(count), str(pause_ms)]
+        command = [str(program(folder)), f"{cgroup.folder}/cgroup.procs", str(count), str(every_ms)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def going(self) -> bool:
@@ -45,4 +45,4 @@ class Killing:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()

@@ -30,8 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory() as folder, cgroups(f"/foreign-{os.getpid()}") as (cgroup,):
-        count, pause_ms = args.seconds * args.rate, 1000 // args.rate
-        with Killing(Path(folder), cgroup, count, pause_ms) as killing:
+        count, every_ms = args.seconds * args.rate, 1000 // args.rate
+        with Killing(Path(folder), cgroup, count, every_ms) as killing:
             print(f"{args.rate} OOM kills a second in {cgroup.path}", flush=True)
             print(f"{len(killing.pids())} killed")
     return 0
