@@ -25,8 +25,9 @@ from pathlib import Path
 from prometheus_client import ProcessCollector
 
 from tests.support.incidents import FakeProbe, container, incident
-from tests.support.prometheus import RULES, Prometheus, running, wait_for
+from tests.support.prometheus import RULES, Prometheus, running
 from tests.support.scraping import make, scrape
+from tests.support.waiting import eventually
 
 MIB = 1 << 20
 PORT = 9262
@@ -141,9 +142,9 @@ def measure(nodes: int, containers: int, killed: int, scrapes: int) -> Numbers:
         config.write_text(CONFIG.format(interval=INTERVAL_SECONDS, rules=RULES, targets=quoted))
         with running(folder, config, "--web.enable-admin-api") as (server, pid):
             before = anonymous(pid)
-            wait_for(lambda: server.value("count(up == 1)") == nodes)
+            eventually(lambda: server.value("count(up == 1)") == nodes)
             time.sleep(scrapes * INTERVAL_SECONDS)
-            wait_for(lambda: samples(server) >= nodes * scrapes * series_of(pages[0]))
+            eventually(lambda: samples(server) >= nodes * scrapes * series_of(pages[0]))
             series = int(server.get("/api/v1/status/tsdb")["headStats"]["numSeries"])
             grown = anonymous(pid) - before
             taken = samples(server)

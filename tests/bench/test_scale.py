@@ -9,6 +9,8 @@ from pathlib import Path
 
 from bench.scale import Nodes, page, series_of
 
+from ..support.waiting import PATIENCE_SECONDS
+
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "scale.md"
 RESET = struct.pack("ii", 1, 0)  # linger, for no time: closing is a reset
@@ -24,7 +26,7 @@ def test_a_scrape_that_is_given_up_ends_no_node() -> None:
             hasty.close()
         for target, text in zip(nodes.targets, (b"one", b"two"), strict=True):
             address, _, port = target.partition(":")
-            with socket.create_connection((address, int(port)), timeout=20) as client:
+            with socket.create_connection((address, int(port)), timeout=PATIENCE_SECONDS) as client:
                 client.sendall(REQUEST)
                 answer = b""
                 while not answer.endswith(text):

@@ -26,7 +26,7 @@ from ..support.incidents import incident
 from ..support.kernel.cgroups import Cgroup
 from ..support.kernel.exporter import Exporter, start
 from ..support.kernel.processes import COMMAND, DEADLINE, Hog, Recorder
-from ..support.prometheus import wait_for
+from ..support.waiting import eventually
 
 Say = Callable[[str], None]
 MakeCgroups = Callable[..., list[Cgroup]]
@@ -121,7 +121,7 @@ def test_a_log_that_nobody_reads(
             kill(kills)
             labels = f'container="{cgroup.path[1:]}",namespace="",pod="",scope="container"'
             series = f"container_oomkill_total{{{labels}}}"
-            wait_for(lambda: exporter.value(series) == kills)
+            eventually(lambda: exporter.value(series) == kills)
             length = exporter.value('container_oomkill_queue_length{queue="log"}') or 0
             lost = exporter.value('container_oomkill_lost_total{reason="log"}') or 0
             assert length <= queue + 1
@@ -153,14 +153,14 @@ def test_an_upgrade_while_nobody_reads_the_log(
             assert process.stderr is not None
             assert process.stdout is not None
             exporter = Exporter(process, process.stderr.readline().split()[-1])
-            wait_for(lambda: len(list(pins.iterdir())) == 2)  # the checkpoint and one generation
+            eventually(lambda: len(list(pins.iterdir())) == 2)  # the checkpoint and one generation
             killed += kill(after)
             records = [json.loads(process.stdout.readline()) for _ in killed]
             waiting = [
                 f'container_oomkill_queue_length{{queue="{name}"}}' for name in ("log", "ring")
             ]
             # What is still in one of them would be told once more.
-            wait_for(lambda: [exporter.value(each) for each in waiting] == [0, 0])
+            eventually(lambda: [exporter.value(each) for each in waiting] == [0, 0])
             assert exporter.value("container_oomkill_unaccounted") == 0
         finally:
             process.kill()
@@ -239,8 +239,8 @@ def test_the_node_runs_out(hook: str, hog_program: Path, say: Say) -> None:
             total = int(Path("/proc/meminfo").read_text().split()[1]) >> 10
             command = [str(hog_program), *["adj", "500", "anon", "250", "wait"]]
             hogs += [subprocess.Popen(command) for _ in range(total // 250 + 2)]
-            wait_for(lambda: any(each.poll() == -signal.SIGKILL for each in hogs))
-            wait_for(lambda: '"scope":"node"' in exporter.get("/api/v1/incidents"))
+            eventually(lambda: any(each.poll() == -signal.SIGKILL for each in hogs))
+            eventually(lambda: '"scope":"node"' in exporter.get("/api/v1/incidents"))
             incidents = json.loads(exporter.get("/api/v1/incidents"))["incidents"]
             assert {victim(each) for each in incidents} <= {each.pid for each in hogs}
             assert process.poll() is None

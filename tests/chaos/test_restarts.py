@@ -22,7 +22,7 @@ from ..support.chaos.killing import Killing
 from ..support.kernel.cgroups import Cgroup
 from ..support.kernel.exporter import Exporter
 from ..support.kernel.processes import COMMAND
-from ..support.prometheus import wait_for
+from ..support.waiting import eventually
 
 BACKLOG_SECONDS = 900  # to tell all kills, in an emulated guest
 Say = Callable[[str], None]
@@ -109,9 +109,9 @@ def test_killed_again_and_again(
     while exporter.value(waiting):
         assert time.monotonic() < deadline, "the ring is never empty"
         time.sleep(0.5)
-    wait_for(lambda: {r["victims"][0]["pid"] for r in exporters.records()} >= set(killed))
-    wait_for(lambda: exporter.value("container_oomkill_unaccounted") == 0)
-    wait_for(lambda: len(list(pins.iterdir())) == 2)  # the checkpoint and one generation
+    eventually(lambda: {r["victims"][0]["pid"] for r in exporters.records()} >= set(killed))
+    eventually(lambda: exporter.value("container_oomkill_unaccounted") == 0)
+    eventually(lambda: len(list(pins.iterdir())) == 2)  # the checkpoint and one generation
     lost = exporter.value('container_oomkill_lost_total{reason="ring_full"}')
     exporter.process.kill()
     errors = exporter.process.communicate()[1]

@@ -34,6 +34,7 @@ from container_oomkill.web.http.auth import ROUNDS_MIN, PasswordHash
 
 from ..support.certificates import make_certificate
 from ..support.incidents import MIB, FakeProbe, container, incident, victim
+from ..support.waiting import PATIENCE_SECONDS
 
 COMMAND = [sys.executable, "-m", "container_oomkill", "show"]
 UNKNOWN = incident(
@@ -66,7 +67,7 @@ def run(*arguments: str, stdin: str = "", **environ: str) -> subprocess.Complete
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
 
 
@@ -196,7 +197,7 @@ def on_terminal(columns: int, *arguments: str, **environ: str) -> str:
                     written += os.read(ours, 65536)
                 except OSError:  # nobody has the other end any more
                     break
-            assert process.wait(60) == 0
+            assert process.wait(PATIENCE_SECONDS) == 0
     finally:
         os.close(ours)
         if its >= 0:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ..support.exporter_process import Child, running
-from ..support.prometheus import DEPLOY, RULES, Prometheus, needs_prometheus, prometheus, wait_for
+from ..support.prometheus import DEPLOY, RULES, Prometheus, needs_prometheus, prometheus
+from ..support.waiting import eventually
 
 pytestmark = needs_prometheus
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -30,50 +31,53 @@ def exporter() -> Iterator[Child]:
 def server(exporter: Child, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
     with prometheus(folder, exporter.address, window=WINDOW) as running_server:
-        wait_for(lambda: running_server.value("up") == 1)
+        eventually(lambda: running_server.value("up") == 1)
         yield running_server
 
 
 def test_the_first_kill_shows_in_increase(server: Prometheus, exporter: Child) -> None:
     series = 'container_oomkill_total{container="first",scope="container"}'
     exporter.tell("register first")
-    wait_for(lambda: server.value(series) == 0)
+    eventually(lambda: server.value(series) == 0)
     exporter.tell("kill first")
-    wait_for(lambda: (server.value(f"increase({series}[1m])") or 0) > 0)
-    assert server.value(f"resets({series}[1m])") == 0
+    eventually(lambda: (server.value(f"increase({series}[1m])") or 0) > 0)
+    eventually(lambda: server.value(f"resets({series}[1m])") == 0)
 
 
 def test_the_alert_fires_and_resolves(server: Prometheus, exporter: Child) -> None:
     """Of a container nobody knew before: increase() alone would not see this kill."""
     alert = 'ALERTS{alertname="ContainerOomKilled",container="unheard-of",alertstate="firing"}'
     exporter.tell("kill unheard-of")
-    wait_for(lambda: server.value(f"max_over_time({alert}[5m])") == 1)
-    wait_for(lambda: server.value(alert) is None)
-    assert server.value('container_oomkill_total{container="unheard-of",scope="container"}') == 1
+    eventually(lambda: server.value(f"max_over_time({alert}[5m])") == 1)
+    eventually(lambda: server.value(alert) is None)
+    # Where the machine is too busy for a scrape, nothing is known until the next one.
+    series = 'container_oomkill_total{container="unheard-of",scope="container"}'
+    assert eventually(lambda: server.value(series)) == 1
 
 
 def test_a_loop_and_a_loss_fire(server: Prometheus, exporter: Child) -> None:
     exporter.tell("register looping")
-    wait_for(lambda: server.query('container_oomkill_total{container="looping"}'))
+    eventually(lambda: server.query('container_oomkill_total{container="looping"}'))
     for _ in range(4):
         exporter.tell("kill looping")
     exporter.tell("lost")
-    wait_for(lambda: {"ContainerOomKillLoop", "OomKillRecordsLost"} <= server.firing())
+    eventually(lambda: {"ContainerOomKillLoop", "OomKillRecordsLost"} <= server.firing())
 
 
 def test_the_numbers_of_the_last_kill_arrive_whole(server: Prometheus, exporter: Child) -> None:
     exporter.tell("kill whole")
-    wait_for(lambda: server.query('container_oomkill_last_info{container="whole"}'))
+    info = 'container_oomkill_last_info{container="whole"}'
+    eventually(lambda: server.query(info))
     found = {
         each["metric"]["__name__"]: float(each["value"][1])
-        for each in server.query('{container="whole"}')
+        for each in eventually(lambda: server.query('{container="whole"}'))
     }
     assert found["container_oomkill_memory_limit_bytes"] == 128 << 20
     assert found["container_oomkill_task_size_bytes"] == (1 << 47) - 4096
     assert found["container_oomkill_oom_score_adj"] == -3
     kept = {"namespace": "shop", "pod": "cart-7d9f4"}
-    (info,) = server.query('container_oomkill_last_info{container="whole"}')
-    assert kept.items() <= info["metric"].items()
+    (last,) = eventually(lambda: server.query(info))
+    assert kept.items() <= last["metric"].items()
 
 
 def dashboard_expressions() -> list[tuple[str, str]]:
@@ -123,12 +127,12 @@ def test_every_expression_of_the_dashboard(
 ) -> None:
     """It is understood, and shows something once there was a kill."""
     exporter.tell("register seen")
-    wait_for(lambda: server.query('container_oomkill_total{container="seen"}'))
+    eventually(lambda: server.query('container_oomkill_total{container="seen"}'))
     exporter.tell("kill seen")
     if title in EMPTY_IS_FINE:
         server.query(expression)
     else:
-        wait_for(lambda: server.query(expression))
+        eventually(lambda: server.query(expression))
 
 
 def test_every_rule_is_evaluated_without_error(server: Prometheus) -> None:
@@ -138,7 +142,7 @@ def test_every_rule_is_evaluated_without_error(server: Prometheus) -> None:
         groups = server.get("/api/v1/rules")["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
-    wait_for(lambda: all(rule["health"] != "unknown" for rule in rules()))
+    eventually(lambda: all(rule["health"] != "unknown" for rule in rules()))
     assert {rule["name"] for rule in rules()} == wanted
     assert [rule for rule in rules() if rule["health"] != "ok"] == []
 
@@ -165,6 +169,11 @@ def test_dashboard_is_whole() -> None:
 
 
 def test_prometheus_negotiates_openmetrics(server: Prometheus) -> None:
-    assert server.query("container_oomkill_created")
-    (target,) = server.get("/api/v1/targets")["activeTargets"]
-    assert target["lastError"] == ""
+    eventually(lambda: server.query("container_oomkill_created"))
+
+    def last_error() -> str:
+        (target,) = server.get("/api/v1/targets")["activeTargets"]
+        error: str = target["lastError"]
+        return error
+
+    eventually(lambda: last_error() == "")  # or the machine was too busy for this scrape

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import re
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from container_oomkill.cli.show import show_incidents
 from container_oomkill.diagnosis.breakdown import find_breakdown
@@ -19,7 +19,7 @@ from container_oomkill.sinks.formats import open_sink
 from ..support.any_incident import INCIDENTS, LIKE_A_VERDICT
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(INCIDENTS)
 def test_it_is_explained_and_shown(given_one: Incident) -> None:
     shown = explain(resolve(given_one))

@@ -21,6 +21,7 @@ from container_oomkill.incident.model import Container
 from container_oomkill.system.sd_notify import Notifier
 
 from ..support.incidents import Clock, FakeProbe, incident
+from ..support.waiting import PATIENCE_SECONDS
 
 
 def settings(*arguments: str) -> ExporterSettings:
@@ -136,7 +137,7 @@ def test_no_tls_library_without_tls() -> None:
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(10)
+        listening.settimeout(PATIENCE_SECONDS)
         yield listening
 
 

@@ -21,8 +21,9 @@ from container_oomkill.exporter.retry_attach import attach_in_time
 from container_oomkill.probe.probe import Probe
 from container_oomkill.system.shutdown import ShutdownRequest
 
+from ..support.waiting import PATIENCE_SECONDS
+
 REASON = "read the kernel's types from {btf}: no such file or directory"
-SECONDS = 60
 
 
 def start(*options: str) -> subprocess.Popen[str]:
@@ -50,7 +51,7 @@ def waiting(btf: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def get(address: str, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=SECONDS) as answer:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE_SECONDS) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -74,7 +75,7 @@ def test_it_stays_not_ready_and_says_why(
     assert "Watched since" not in page
     assert "The kernel has killed nothing" not in page
     process.send_signal(signal.SIGTERM)
-    out, errors = process.communicate(timeout=SECONDS)
+    out, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, out) == (2, "")
     assert errors == f"container-oomkill: {reason}\n"  # the last line: the termination message
 
@@ -85,7 +86,7 @@ def test_a_place_for_pins_is_waited_for(tmp_path: Path) -> None:
         assert process.stderr is not None
         words = process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=SECONDS)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert words.startswith(f"container-oomkill: pin the hooks in {tmp_path}/pins: ")
     assert words.endswith("; trying again in 5 s\n")
     assert (process.returncode, errors) == (3, words.replace("; trying again in 5 s", ""))
@@ -93,7 +94,7 @@ def test_a_place_for_pins_is_waited_for(tmp_path: Path) -> None:
 
 def test_without_the_option_it_ends_at_once(btf: Path) -> None:
     with start("--btf", str(btf)) as process:
-        _, errors = process.communicate(timeout=SECONDS)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, errors) == (2, f"container-oomkill: {REASON.format(btf=btf)}\n")
 
 

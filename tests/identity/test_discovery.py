@@ -22,6 +22,7 @@ from container_oomkill.identity.runtimes.state import StateError
 
 from ..support.logged import logged
 from ..support.trees import C, D, containerd_config, crio_config, docker_config, podman_entry, write
+from ..support.waiting import eventually
 
 
 class Clock:
@@ -256,29 +257,22 @@ def test_a_new_name_is_seen_by_a_lookup(tmp_path: Path) -> None:
     assert watcher.lookup(C) == known
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    return holds()
-
-
 def test_the_thread_learns_at_once(tmp_path: Path) -> None:
     """No interval is short enough for this: it is inotify."""
     folder = tmp_path / "var" / "containers"  # is not there yet
     with ContainerDiscovery([docker(str(folder))], interval=600) as watcher:
         time.sleep(0.1)
         write(folder / C / "config.v2.json", docker_config())
-        assert eventually(lambda: name(watcher) == "shop-cart-1")
+        eventually(lambda: name(watcher) == "shop-cart-1")
         shutil.rmtree(folder)
-        assert eventually(lambda: watcher.store.live() == ())
+        eventually(lambda: watcher.store.live() == ())
         write(folder / D / "config.v2.json", docker_config(D))
-        assert eventually(lambda: name(watcher, D) == "shop-cart-1")
+        eventually(lambda: name(watcher, D) == "shop-cart-1")
         folder.rename(tmp_path / "old")
         folder.mkdir()
-        assert eventually(lambda: watcher.store.live() == ())
+        eventually(lambda: watcher.store.live() == ())
         write(folder / C / "config.v2.json", docker_config())
-        assert eventually(lambda: len(watcher.store.live()) == 1)
+        eventually(lambda: len(watcher.store.live()) == 1)
     watcher.close()
 
 
@@ -287,10 +281,10 @@ def test_lost_events_cause_a_rescan(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     read = Inotify.read
     monkeypatch.setattr(Inotify, "read", lambda self: [read(self)] != [])  # always: some are lost
     with ContainerDiscovery([docker(str(tmp_path))]) as watcher:
-        assert eventually(lambda: name(watcher) == "shop-cart-1")
+        eventually(lambda: name(watcher) == "shop-cart-1")
         write(tmp_path / C / "new", docker_config(Name="/renamed")).replace(file)  # not seen
         (tmp_path / "something else").touch()
-        assert eventually(lambda: name(watcher) == "renamed")
+        eventually(lambda: name(watcher) == "renamed")
 
 
 def test_the_thread_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +296,7 @@ def test_the_thread_without_inotify(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with ContainerDiscovery([docker(str(tmp_path))], interval=0.01) as watcher:
         time.sleep(0.05)
         write(tmp_path / C / "config.v2.json", docker_config())
-        assert eventually(lambda: name(watcher) == "shop-cart-1")
+        eventually(lambda: name(watcher) == "shop-cart-1")
     assert len(log) == 1
     assert log[0].endswith(
         ": make an inotify instance: too many open files: looking every 0.01 s instead"
@@ -319,7 +313,8 @@ def test_the_thread_sleeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(ContainerDiscovery, "refresh", counted)
     with ContainerDiscovery(default_sources(root=str(tmp_path), users=None)):
-        time.sleep(1)
+        eventually(lambda: looks)
+        time.sleep(0.5)
     assert len(looks) == 1
 
 
@@ -331,7 +326,7 @@ def test_a_dead_thread_is_not_passed_over(tmp_path: Path) -> None:
 
     source.keys = broken  # type: ignore[method-assign]
     with ContainerDiscovery([source]) as watcher:
-        assert eventually(lambda: watcher.worker.failure is not None)
+        eventually(lambda: watcher.worker.failure is not None)
         with pytest.raises(RuntimeError, match="a bug"):
             watcher.lookup(C)
 

@@ -70,9 +70,10 @@ def test_a_file_in_the_way_and_a_folder_out_of_reach(inotify: Inotify, tmp_path:
 
 def test_a_full_queue_is_told(inotify: Inotify, tmp_path: Path) -> None:
     inotify.watch([str(tmp_path)])
-    for number in range(int(QUEUE.read_text()) // 2 + 100):
-        folder = tmp_path / str(number % 2)
-        folder.mkdir()
-        folder.rmdir()
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    for _ in range(int(QUEUE.read_text()) // 2 + 100):  # two events each, from one and to another
+        here.rename(there)
+        here, there = there, here
     assert inotify.read()
     assert not inotify.read()

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from ..support.images.engine import EXPORTER, FULL, IMAGES, PROBE, REPOSITORY, Docker, eventually
+from ..support.images.engine import EXPORTER, FULL, IMAGES, PROBE, REPOSITORY, Docker
 from ..support.images.kills import PYTHON, get, kill, sample, start_exporter
+from ..support.waiting import eventually
 
 RECORDING = (REPOSITORY / "deploy/docker/recording.jsonl").read_text()
 # From exec to attached, the same inside and outside: no engine in between.

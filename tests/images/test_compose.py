@@ -22,8 +22,9 @@ from typing import Any
 
 import pytest
 
-from ..support.images.engine import BASE, REPOSITORY, Docker, eventually
+from ..support.images.engine import BASE, REPOSITORY, Docker
 from ..support.runtimes.running import program
+from ..support.waiting import eventually
 
 GRAFANA = REPOSITORY / "deploy/grafana"
 SERVICES = ("exporter", "prometheus", "hog")
@@ -178,7 +179,7 @@ def test_a_kill_reaches_prometheus(docker: Docker, tmp_path: Path) -> None:
         print(f"in Prometheus {time.monotonic() - started:.0f} s after `up`: {found}")
         assert found[0]["metric"]["scope"] == "container"
         assert ask('up{job="container-oomkill"}')[0]["value"][1] == "1"
-        eventually(lambda: ask('ALERTS{alertname="ContainerOomKilled"}'), 30)
+        eventually(lambda: ask('ALERTS{alertname="ContainerOomKilled"}'))
         eventually(lambda: int(docker("inspect", "-f", "{{.RestartCount}}", "oomkill-test-hog-1")))
     finally:
         docker(*compose, "logs", "exporter")

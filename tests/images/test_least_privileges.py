@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from ..support.images.current import current_docker
-from ..support.images.engine import IMAGES, PROBE, Docker, eventually
+from ..support.images.engine import IMAGES, PROBE, Docker
 from ..support.images.kills import kill, sample, start_exporter
+from ..support.waiting import eventually
 
 KNOWS_BPF = 23  # of Docker's versions, the first
 

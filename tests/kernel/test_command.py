@@ -24,7 +24,7 @@ from container_oomkill.probe import object_file
 from ..support.kernel.cgroups import Cgroup
 from ..support.kernel.command import assert_refused, run
 from ..support.kernel.processes import COMMAND, DEADLINE, Hog, Recorder
-from ..support.prometheus import wait_for
+from ..support.waiting import eventually
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
@@ -81,7 +81,7 @@ def test_a_signal_ends_it_cleanly_and_detaches(hook: str, number: signal.Signals
         recorder.process.send_signal(number)
         assert recorder.process.wait(DEADLINE) == 0
         assert recorder.errors() == ""
-    wait_for(lambda: not any(map(is_loaded, loaded)))  # freed when no CPU may be in one
+    eventually(lambda: not any(map(is_loaded, loaded)))  # freed when no CPU may be in one
 
 
 @pytest.mark.needs("no emulation")

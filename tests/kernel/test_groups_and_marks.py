@@ -23,7 +23,8 @@ from container_oomkill.probe.kernel_counts import read_kernel_kills
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.judging import assert_numbered_on
 from ..support.kernel.kernel_log import KernelLog
-from ..support.kernel.processes import DEADLINE, Hog, Recorder
+from ..support.kernel.processes import Hog, Recorder
+from ..support.waiting import eventually
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
@@ -112,7 +113,7 @@ def no_time_for_others() -> Iterator[None]:
         path.write_text(value)
     yield
     for path, value in before.items():
-        _wait_for(partial(_written, path, value))
+        eventually(partial(_written, path, value))
 
 
 @pytest.mark.needs("guest")
@@ -132,10 +133,10 @@ def test_already_exiting_is_no_kill(
     # Adj -1000: only the dying one can be chosen. It waits until that has gone.
     asking = hog(dying_in, "name asking cpu 0 adj -1000 ready go anon 16 ready wait").ready()
     spinner = hog(spinning_in, "cpu 1 ready spin").ready()
-    _wait_for(lambda: _is_spinning(spinner))
+    eventually(lambda: _is_spinning(spinner))
     os.kill(dying.pid, signal.SIGKILL)
     asking.go()
-    _wait_for(lambda: _ooms(dying_in) > 0)
+    eventually(lambda: _ooms(dying_in) > 0)
     assert dying.process.poll() is None, "it found time to die before the kernel looked"
     spinner.process.kill()
     assert dying.was_killed()
@@ -149,12 +150,6 @@ def test_already_exiting_is_no_kill(
     record = recorder.record()
     assert record["victims"][0]["pid"] == after.pid
     assert kernel_log.killed(after.pid).tid == after.pid
-
-
-def _wait_for(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not check():
-        assert time.monotonic() < deadline, "it never came to be"
 
 
 def _written(path: Path, value: str) -> bool:

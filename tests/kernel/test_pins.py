@@ -24,7 +24,7 @@ from container_oomkill.probe.pins import CHECKPOINT
 from ..support.kernel.cgroups import Cgroup
 from ..support.kernel.command import assert_refused, run
 from ..support.kernel.processes import DEADLINE, Hog, Recorder
-from ..support.prometheus import wait_for
+from ..support.waiting import eventually
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
@@ -97,7 +97,7 @@ def entered(folder: Path, incident: int) -> None:
         with PinnedMaps(str(folder)) as maps, PinnedCheckpoint(maps.map_fd(CHECKPOINT)) as kept:
             return kept.incident >= incident
 
-    wait_for(has_it)
+    eventually(has_it)
 
 
 def kernel_kills() -> int:

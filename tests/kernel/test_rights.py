@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..support.kernel.exporter import start
 from ..support.kernel.processes import Recorder
-from ..support.prometheus import wait_for
+from ..support.waiting import eventually
 
 CAP_DAC_READ_SEARCH = 1 << 2
 CAP_SYS_RESOURCE = 1 << 24
@@ -55,7 +55,7 @@ def assert_confined(threads: list[dict[str, str]], *held: int) -> None:
 
 def test_the_probe(hook: str) -> None:
     with Recorder(hook) as recorder:
-        wait_for(lambda: len(rights(recorder.process.pid)) >= 2)
+        eventually(lambda: len(rights(recorder.process.pid)) >= 2)
         assert_confined(rights(recorder.process.pid), *[CAP_DAC_READ_SEARCH] * 2)
         score = Path(f"/proc/{recorder.process.pid}/oom_score_adj").read_text()
         ours = int(rights(os.getpid())[0]["CapEff"], 16)
@@ -69,7 +69,7 @@ def test_the_exporter(hook: str) -> None:
         try:
             assert process.stderr is not None
             assert "serving on" in process.stderr.readline()
-            wait_for(lambda: len(rights(process.pid)) == 4)
+            eventually(lambda: len(rights(process.pid)) == 4)
             assert_confined(rights(process.pid), 0, *[CAP_DAC_READ_SEARCH] * 3)
         finally:
             process.kill()

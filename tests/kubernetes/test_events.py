@@ -21,16 +21,15 @@ from container_oomkill.kubernetes.events import Events
 from ..support.api_server import (
     EVENT,
     NODE,
-    PATIENCE_SECONDS,
     Cluster,
     Fault,
-    eventually,
     serving,
     uid,
 )
 from ..support.incidents import BOOT_NS, TIME, container, incident
 from ..support.logged import logged
 from ..support.manifests import NEWEST, OLDEST
+from ..support.waiting import PATIENCE_SECONDS, eventually
 
 BOOT = "5d3a1f00-aaaa-bbbb-cccc-0123456789ab"
 
@@ -218,12 +217,12 @@ def test_an_event_that_the_api_has_forgotten_is_made_anew(started: Started) -> N
         Fault(EVENT, 403, message="events is forbidden"),
         Fault(EVENT, 401),
         Fault(EVENT, cut=True),
-        Fault(EVENT, slow=2),
+        Fault(EVENT, slow=600),
     ],
 )
 def test_it_is_tried_again(started: Started, fault: Fault) -> None:
     started.cluster.faults.append(fault)
-    started.events(patience=fault.slow / 4 or PATIENCE_SECONDS)(kill())
+    started.events(patience=2 if fault.slow else PATIENCE_SECONDS)(kill())
     [event] = started.written(1)
     assert event["count"] == 1
     assert len(started.log) == 1

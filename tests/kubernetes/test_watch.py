@@ -21,13 +21,11 @@ from ..support.api_server import (
     LIST,
     NODE,
     OWNER,
-    PATIENCE_SECONDS,
     WATCH,
     Cluster,
     Fault,
     container,
     container_id,
-    eventually,
     line,
     owner,
     pod,
@@ -35,6 +33,7 @@ from ..support.api_server import (
     uid,
 )
 from ..support.logged import logged
+from ..support.waiting import PATIENCE_SECONDS, eventually
 
 CART = owner("ReplicaSet", "cart-7d9f4")
 CART_PATH = "/apis/apps/v1/namespaces/shop/replicasets/cart-7d9f4"
@@ -270,7 +269,7 @@ def test_a_watch_goes_on_where_it_ended(started: Started) -> None:
         ),
         (Fault(LIST, 401, message="Unauthorized"), "401 Unauthorized: its token"),
         (Fault(LIST, cut=True), "node-1: "),
-        (Fault(LIST, slow=3), "no answer in time"),
+        (Fault(LIST, slow=600), "no answer in time"),
         (Fault(LIST, body=b"<html>"), "makes no sense"),
         (Fault(LIST, body=b"[" * 100_000), "makes no sense"),
         (Fault(LIST, 302, headers={"Location": "/x"}), "302"),
@@ -283,7 +282,7 @@ def test_a_watch_goes_on_where_it_ended(started: Started) -> None:
 def test_faults_are_one_line_and_passed(started: Started, fault: Fault, words: str) -> None:
     started.cluster.put(pod(1))
     started.cluster.faults.append(fault)
-    watch = started.watch(patience=fault.slow / 6 or PATIENCE_SECONDS)
+    watch = started.watch(patience=2 if fault.slow else PATIENCE_SECONDS)
     eventually(known(watch))
     eventually(lambda: len(started.log) == 2)
     assert words in started.log[0]

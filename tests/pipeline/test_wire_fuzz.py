@@ -50,7 +50,7 @@ ODD = {
     for name, code in zip(wire.VICTIM.names, CODES, strict=True)
 }
 NOISE = st.binary(min_size=wire.VICTIM.size, max_size=wire.VICTIM.size)
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 
 
 class Records:

@@ -18,6 +18,7 @@ from ..support.runtimes.containerd import Containerd
 from ..support.runtimes.cri import Cri, Pod, pod_cgroup
 from ..support.runtimes.image import IMAGE
 from ..support.runtimes.running import busy, record_of
+from ..support.waiting import eventually
 
 UID = "5b3f1c9e-7a42-4c0d-9e61-0f2d8a7b6c55"
 POD = Pod("shop", "cart-7d9f4", UID, f"/kubepods/burstable/pod{UID}")
@@ -149,13 +150,13 @@ def test_by_the_clusters_api_alone(
         options = [f"--kubernetes-node={api_server.NODE}", f"--kubeconfig={config}"]
         options += ["--kubernetes", "--kubernetes-events", f"--state.containerd={tmp_path}"]
         recorder = start_recorder(*options)
-        api_server.eventually(lambda: cluster.requests(api_server.WATCH))
+        eventually(lambda: cluster.requests(api_server.WATCH))
         sandbox = cri.run_pod(POD)
         container_id = cri.run(sandbox, "app", "name greedy anon 64", LIMIT_MIB, tell)
         assert cri.ended(container_id).exit_code == 137
         seen = record_of(recorder, container_id)
         check(seen, container_id, "app", workload="StatefulSet/cart")
-        [event] = api_server.eventually(cluster.events)
+        [event] = eventually(cluster.events)
     assert event["involvedObject"]["uid"] == POD.uid
     assert event["involvedObject"]["fieldPath"] == "spec.containers{app}"
     assert event["message"] == seen["verdict"]

@@ -27,12 +27,12 @@ from ..support import api_server
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.processes import DEADLINE
 from ..support.manifests import kustomized, pod
-from ..support.prometheus import wait_for
 from ..support.runtimes.containerd import Containerd
 from ..support.runtimes.cri import Cri, Pod, pod_cgroup
 from ..support.runtimes.exporter_pod import NODE, exporter_container
 from ..support.runtimes.image import IMAGE
 from ..support.runtimes.running import output
+from ..support.waiting import eventually
 
 UID = "1c0f2a4e-93b7-4f55-8f0e-6a7d0b9e2c31"
 KILLED = Pod("shop", "cart-7d9f4", UID, f"/kubepods/burstable/pod{UID}")
@@ -89,7 +89,7 @@ class Exporter:
             found[:] = [each for each in incidents if each["container"]["id"] == container_id]
             return bool(found)
 
-        wait_for(come)
+        eventually(come)
         (record,) = found
         return record
 
@@ -176,9 +176,9 @@ def exporter(
             log = Path(sandbox.log_directory) / "exporter.log"
             started = Exporter(f"127.0.0.1:{port}", log, cluster, asks)
             try:
-                wait_for(started.is_ready)
+                eventually(started.is_ready)
                 if asks:
-                    wait_for(lambda: cluster.requests(api_server.WATCH))
+                    eventually(lambda: cluster.requests(api_server.WATCH))
                 yield started
             finally:
                 print(started.log.read_text())  # pytest shows it of a test that fails
@@ -224,7 +224,7 @@ def check_event(exporter: Exporter, record: dict[str, Any]) -> None:
     if not exporter.asks:
         assert cluster.asked == []
         return
-    wait_for(cluster.events)
+    eventually(cluster.events)
     (event,) = cluster.events()
     assert event["involvedObject"] == {
         "apiVersion": "v1",

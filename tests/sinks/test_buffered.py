@@ -15,6 +15,13 @@ from container_oomkill.sinks import buffered
 from container_oomkill.sinks.buffered import BufferedSink
 
 from ..support.incidents import incident
+from ..support.waiting import PATIENCE_SECONDS
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread may get no CPU for a while."""
+    monkeypatch.setattr(queued, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 
 def test_everything_is_written_in_order() -> None:

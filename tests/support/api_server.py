@@ -11,16 +11,17 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from .waiting import PATIENCE_SECONDS
+
 NODE = "node-1"
 TICK_SECONDS = 0.01
-PATIENCE_SECONDS = 20.0
 WATCH, LIST, OWNER, EVENT = "watch", "list", "owner", "event"
 
 
@@ -136,7 +137,9 @@ class Handler(BaseHTTPRequestHandler):
         if cluster.token and self.headers.get("Authorization") != f"Bearer {cluster.token}":
             return self._refuse(401, "Unauthorized")
         if fault is not None:
-            time.sleep(fault.slow)
+            until = time.monotonic() + fault.slow
+            while time.monotonic() < until and not cluster.ending:
+                time.sleep(TICK_SECONDS)
             if fault.after is not None:
                 assert fault.after.wait(PATIENCE_SECONDS), "never"
             if fault.cut:
@@ -315,12 +318,3 @@ def uid(number: int) -> str:
 
 def container_id(number: int) -> str:
     return f"{number:064x}"
-
-
-def eventually(holds: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
-    """Return what ``holds`` gives once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "never"
-        time.sleep(TICK_SECONDS)
-    return found

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .waiting import PATIENCE_SECONDS
+
 
 class Child:
     """The process, from the outside."""
@@ -62,7 +64,7 @@ def running(*arguments: str) -> Iterator[Child]:
     try:
         yield Child(process, process.stdout.readline().strip())
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     finally:
         process.kill()
         process.wait()

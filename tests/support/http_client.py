@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,8 +12,7 @@ from container_oomkill.exporter.exporter import Exporter, ExporterSettings
 from container_oomkill.web.http.listen import Address
 
 from .incidents import FakeProbe
-
-PATIENCE_SECONDS = 20.0
+from .waiting import PATIENCE_SECONDS
 
 
 @dataclass
@@ -106,11 +103,3 @@ def _dechunk(data: bytes) -> tuple[bytes, bytes]:
         data = data[size + 2 :]
         if not size:
             return body, data
-
-
-def eventually(check: Callable[[], object]) -> None:
-    """Wait until it holds."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not check():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.01)

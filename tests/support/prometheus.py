@@ -12,16 +12,17 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .waiting import PATIENCE_SECONDS
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "rules" / "container-oomkill.yml"
-PATIENCE_SECONDS = 40.0
 needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="no prometheus: apt install prometheus"
 )
@@ -45,7 +46,9 @@ class Prometheus:
     def get(self, path: str, **parameters: str) -> Any:
         """``data`` of an answer of its HTTP API."""
         query = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self.url}{path}?{query}", timeout=10) as answer:
+        with urllib.request.urlopen(
+            f"{self.url}{path}?{query}", timeout=PATIENCE_SECONDS
+        ) as answer:
             found = json.load(answer)
         assert found["status"] == "success"
         return found["data"]
@@ -69,13 +72,6 @@ class Prometheus:
         """Names of the alerts that fire."""
         alerts = self.get("/api/v1/alerts")["alerts"]
         return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
-
-
-def wait_for(check: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not check():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.1)
 
 
 @contextmanager
@@ -126,7 +122,7 @@ def running(folder: Path, config: Path, *options: str) -> Iterator[tuple[Prometh
 
 def _answers(server: Prometheus) -> bool:
     try:
-        with urllib.request.urlopen(f"{server.url}/-/ready", timeout=10) as answer:
+        with urllib.request.urlopen(f"{server.url}/-/ready", timeout=PATIENCE_SECONDS) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

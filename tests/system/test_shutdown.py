@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from ..support.waiting import PATIENCE_SECONDS
+
 STOPPED = """
 import os, signal, sys, time
 from container_oomkill.system import shutdown
@@ -33,7 +35,7 @@ def test_only_a_write_is_ended(then: str, status: int) -> None:
     command = [sys.executable, "-c", STOPPED.format(then=then, patience=0.05)]
     with subprocess.Popen(command, stdout=stdout) as process:
         os.close(stdout)
-        assert process.wait(20) == status
+        assert process.wait(PATIENCE_SECONDS) == status
     os.close(unread)
 
 
@@ -64,4 +66,4 @@ assert stop.is_set()
 def test_a_signal_that_interrupts_no_system_call_is_heard() -> None:
     """As one is that comes between Python's last look and the call."""
     command = [sys.executable, "-c", ELSEWHERE]
-    assert subprocess.run(command, check=False, timeout=20).returncode == 0
+    assert subprocess.run(command, check=False, timeout=PATIENCE_SECONDS).returncode == 0

@@ -13,8 +13,9 @@ from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.web.http import connection
 
 from ..support.event_stream import STREAMS, follow
-from ..support.http_client import ask, connect, eventually, get, make_exporter, read_all
+from ..support.http_client import ask, connect, get, make_exporter, read_all
 from ..support.incidents import incident
+from ..support.waiting import eventually
 
 
 def test_a_kill_is_news(exporter: Exporter) -> None:

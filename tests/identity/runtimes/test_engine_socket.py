@@ -6,8 +6,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -24,6 +23,7 @@ from container_oomkill.identity.runtimes.engine_socket import EngineSocket, read
 
 from ...support.logged import logged
 from ...support.trees import C, D
+from ...support.waiting import eventually
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -104,13 +104,6 @@ def stack() -> Iterator[ExitStack]:
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     return Engine(tmp_path / "socket")
-
-
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, "never"
-        time.sleep(0.005)
 
 
 def name(asked: EngineSocket, container_id: str = C) -> str | None:

@@ -8,14 +8,14 @@ import os
 import platform
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from ...vm import mirror
 from ...vm.apt import Apt
 from ..runtimes.dockerd import dockerd
+from ..waiting import eventually
 
 PLUGINS = ("docker-buildx", "docker-compose")
 BASE = "debian:trixie-slim"
@@ -87,21 +87,13 @@ class Docker:
             said = self.logs(name)
             return said if words in said else ""
 
-        return eventually(look)
+        said: str = eventually(look)
+        return said
 
     def remove_all(self) -> None:
         if self._started:
             self.run("rm", "-f", "-v", *self._started)
         self._started = []
-
-
-def eventually(look: Callable[[], T], seconds: float = 30) -> T:
-    """Return what ``look`` gives once it is something."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"nothing in {seconds} s"
-        time.sleep(0.1)
-    return found
 
 
 @contextlib.contextmanager

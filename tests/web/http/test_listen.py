@@ -14,7 +14,8 @@ import pytest
 from container_oomkill.errors import UsageError
 from container_oomkill.web.http.listen import Address, Listener, parse_address
 
-from ...support.http_client import PATIENCE_SECONDS, ask, connect, get, make_exporter
+from ...support.http_client import ask, connect, get, make_exporter
+from ...support.waiting import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize(
