@@ -32,9 +32,9 @@ test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider $(APART)
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick --plain
 
-test-unit: .venv/dev ## Test what needs no root, in seconds
+test-unit: .venv/dev ## Test what needs no root, in seconds; say which took long, and how long all did
 	$(Q)tools/kubernetes-tools.sh
-	$(Q)$(PYTHON) -m pytest --ignore tests/kernel $(APART)
+	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --durations 5 --durations-min 1 $(APART)
 
 test-browser: .venv/dev ## Test the pages in headless Chromium, with real kills; screenshots go to build/
 	$(Q)tools/system-packages.sh browser
