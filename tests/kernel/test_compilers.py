@@ -47,7 +47,7 @@ def test_a_kill_is_recorded(
         script = "name eater anon 64"
         started = hog(cgroup, script)
         assert started.was_killed()
-        record, killed = recorder.record(), kernel_log.killed()
+        record, killed = recorder.record(), kernel_log.killed(started.pid)
         assert recorder.stop() == 0
     (victim,) = record["victims"]
     assert record["hook"] == hook

@@ -21,7 +21,7 @@ from ..support.waiting import PATIENCE_SECONDS
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread may get no CPU for a while."""
-    monkeypatch.setattr(queued, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(buffered, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 
 def test_everything_is_written_in_order() -> None:
