@@ -24,7 +24,7 @@ OURS = {
     "exporter, fentry": (
         "exporter",
         "--hook=fentry",
-        "--log-incidents=json",
+        "--log.incidents=json",
         "--web.listen-address=127.0.0.1:9262",
     ),
 }

@@ -20,7 +20,7 @@ pytest_plugins = (
 )
 
 # A guest generates nothing; it imports slowly, and has no Hypothesis where it is emulated.
-if "CONTAINER_OOMKILL_GUEST" not in os.environ and find_spec("hypothesis"):
+if "OOMKILL_TEST_GUEST" not in os.environ and find_spec("hypothesis"):
     from hypothesis import HealthCheck, settings
 
     # How long an example takes says how busy the machine is, nothing else.

@@ -31,7 +31,11 @@ ASKED = (  # http.client and email
     f"{PACKAGE}.identity.runtimes.engine_socket",
     f"{PACKAGE}.cli.exporter_client",
 )
-SERVED = (f"{PACKAGE}.exporter", f"{PACKAGE}.web")  # OpenSSL
+SERVED = (  # OpenSSL
+    f"{PACKAGE}.exporter.exporter",  # its settings stay: they say which options there are
+    f"{PACKAGE}.exporter.retry_attach",
+    f"{PACKAGE}.web",
+)
 APART = {
     "probe": (*API, *ASKED, *SERVED),
     "exporter": (*API, *ASKED),
@@ -114,11 +118,12 @@ def modules(image: str) -> dict[str, Path]:
 
 
 def _needed(image: str) -> list[str]:
-    """Follow the imports from cli.py, of its commands only the ones that the image has.
+    """Follow the imports from cli.main, into the modules of the commands that the image has.
 
     Our own modules come first: one of them chooses how much of prometheus_client is imported.
     """
-    others = {each for each in COMMANDS["exporter-full"] if each not in COMMANDS[image]}
+    others = set(COMMANDS["exporter-full"]) - set(COMMANDS[image])
+    apart = (*APART[image], *(f"{PACKAGE}.cli.{command}" for command in others))
     own: set[str] = set()
     foreign: set[str] = set()
     waiting = [f"{PACKAGE}.cli.main", *(HASHED if "exporter" in COMMANDS[image] else ())]
@@ -127,7 +132,7 @@ def _needed(image: str) -> list[str]:
         if name.partition(".")[0] != PACKAGE:
             foreign.add(name)
             continue
-        if name in own or f"{name}.".startswith(tuple(f"{each}." for each in APART[image])):
+        if name in own or f"{name}.".startswith(tuple(f"{each}." for each in apart)):
             continue
         if (spec := _spec(name)) is None:
             continue
@@ -136,8 +141,6 @@ def _needed(image: str) -> list[str]:
             waiting.append(name.rpartition(".")[0])
         if spec.origin and spec.origin.endswith(".py"):
             tree = _Run().visit(ast.parse(Path(spec.origin).read_text()))
-            if name == f"{PACKAGE}.cli.main":
-                tree.body = [each for each in tree.body if getattr(each, "name", "") not in others]
             package = name if spec.submodule_search_locations else name.rpartition(".")[0]
             waiting += _imports(tree, package)
     return [*sorted(own), *sorted(foreign - set(MISSING))]

@@ -114,7 +114,7 @@ def test_a_log_that_nobody_reads(
 ) -> None:
     """The metrics have every kill; what the log could not take is counted."""
     kills, queue = 60, 5
-    with start(hook, "--log-incidents", "json", "--log-queue", str(queue)) as process:
+    with start(hook, "--log.incidents", "json", "--log.queue-size", str(queue)) as process:
         try:
             assert process.stderr is not None
             exporter = Exporter(process, process.stderr.readline().split()[-1])
@@ -147,7 +147,7 @@ def test_an_upgrade_while_nobody_reads_the_log(
     killed = kill(before)
     another = tmp_path / "another.bpf.o"
     another.write_bytes(object_file.read_object() + b"\0")
-    options = ("--pin", str(pins), "--object", str(another), "--log-incidents", "json")
+    options = ("--pin", str(pins), "--object", str(another), "--log.incidents", "json")
     with start(hook, *options) as process:
         try:
             assert process.stderr is not None
@@ -230,7 +230,7 @@ def test_a_clock_set_back(
 @pytest.mark.needs("guest")
 def test_the_node_runs_out(hook: str, hog_program: Path, say: Say) -> None:
     """The exporter lives and has the record."""
-    with start(hook, "--log-incidents", "off") as process:
+    with start(hook, "--log.incidents", "off") as process:
         hogs: list[subprocess.Popen[bytes]] = []
         try:
             assert process.stderr is not None

@@ -33,7 +33,7 @@ class Exporters:
     """One exporter after another, all with the same pins, all adding to one log."""
 
     def __init__(self, hook: str, pins: Path, log: Path) -> None:
-        self._options = ["--hook", hook, "--pin", str(pins), "--log-incidents", "json"]
+        self._options = ["--hook", hook, "--pin", str(pins), "--log.incidents", "json"]
         # Room for all of the kills: an emulated guest kills faster than it starts an exporter, and
         # what a full ring loses is another test's.
         self._options += ["--web.listen-address", "127.0.0.1:0", "--ring-bytes", str(8 << 20)]

@@ -11,7 +11,8 @@ from typing import IO
 
 import pytest
 
-from container_oomkill.cli.options import as_given, parse
+from container_oomkill.cli.environment import as_given
+from container_oomkill.cli.parser import parse
 from container_oomkill.errors import UsageError
 from container_oomkill.exporter.settings import ExporterSettings
 
@@ -27,7 +28,6 @@ def test_environment_is_used_and_the_command_line_wins() -> None:
         "CONTAINER_OOMKILL_OUTPUT": "json",
         "CONTAINER_OOMKILL_RING_BYTES": "32768",
         "CONTAINER_OOMKILL_VERBOSE": "yes",
-        "CONTAINER_OOMKILL_UNRELATED": "x",
     }
     args = parse(["probe", "-o", "logfmt"], environ)
     assert args.output == "logfmt"
@@ -109,10 +109,10 @@ def test_an_option_is_not_taken_for_one_it_begins_like() -> None:
 
 
 def test_the_exporters_settings_are_what_was_given() -> None:
-    assert ExporterSettings.from_args(parse(["exporter"], {})) == ExporterSettings()
+    assert ExporterSettings.from_options(vars(parse(["exporter"], {}))) == ExporterSettings()
     argv = ["exporter", "--web.listen-address", ":1", "--web.listen-address=:2"]
-    argv += ["--metrics.expiry", "2d", "--history.max-bytes", "65536", "--log-incidents", "off"]
-    assert ExporterSettings.from_args(parse(argv, {})) == ExporterSettings(
+    argv += ["--metrics.expiry", "2d", "--history.max-bytes", "65536", "--log.incidents", "off"]
+    assert ExporterSettings.from_options(vars(parse(argv, {}))) == ExporterSettings(
         listen_addresses=(":1", ":2"),
         expiry_seconds=172800.0,
         history_max_bytes=65536,

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from container_oomkill import __version__
-from container_oomkill.cli.options import PREFIX, build_parser
+from container_oomkill.cli.environment import PREFIX, variables_of
+from container_oomkill.cli.parser import build_parser
 from container_oomkill.exporter.settings import LISTEN_ADDRESS, OWN_PATHS
 from container_oomkill.identity.runtimes import docker, oci
 from container_oomkill.kubernetes.events import PATIENCE_SECONDS
@@ -169,11 +170,7 @@ def test_pod_security() -> None:
 def test_the_options_exist(manifests: list[Manifest]) -> None:
     _, parser = build_parser("exporter")
     assert parser is not None
-    known = {
-        PREFIX + option[2:].replace("-", "_").replace(".", "_").upper()
-        for action in parser._actions
-        for option in action.option_strings
-    }
+    known = variables_of(parser).keys()
     given = {each for each in environment(manifests) if each.startswith(PREFIX)}
     assert given
     assert given <= known

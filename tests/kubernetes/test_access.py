@@ -191,10 +191,9 @@ def test_files_that_are_no_kubeconfig(tmp_path: Path, text: str) -> None:
 
 DOCTOR = """
 import sys
-from argparse import Namespace
 {before}
 from container_oomkill.kubernetes.survey import survey
-print(survey(Namespace(kubeconfig={kubeconfig!r}, kubernetes_node={node!r})))
+print(survey({node!r}, {kubeconfig!r}))
 """
 
 

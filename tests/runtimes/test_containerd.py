@@ -147,8 +147,8 @@ def test_by_the_clusters_api_alone(
     with api_server.serving(cluster) as url:
         config = tmp_path / "kubeconfig"
         config.write_text(KUBECONFIG.format(url=url))
-        options = [f"--kubernetes-node={api_server.NODE}", f"--kubeconfig={config}"]
-        options += ["--kubernetes", "--kubernetes-events", f"--state.containerd={tmp_path}"]
+        options = [f"--kubernetes.node={api_server.NODE}", f"--kubeconfig={config}"]
+        options += ["--kubernetes", "--kubernetes.events", f"--state.containerd={tmp_path}"]
         recorder = start_recorder(*options)
         eventually(lambda: cluster.requests(api_server.WATCH))
         sandbox = cri.run_pod(POD)

@@ -34,7 +34,7 @@ def kill(name: str, sequence: int) -> Incident:
 def _main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     options(parser)
-    settings = ExporterSettings.from_args(parser.parse_args(arguments))
+    settings = ExporterSettings.from_options(vars(parser.parse_args(arguments)))
     probe = FakeProbe()
 
     def render(each: Incident) -> str:

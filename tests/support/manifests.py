@@ -19,7 +19,7 @@ CHART = DEPLOY / "helm" / "container-oomkill"
 OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
 OLDEST, NEWEST = "1.25.0", "1.37.0"
 NAME = "container-oomkill"
-REQUIRE = "CONTAINER_OOMKILL_TEST_MANIFESTS"
+REQUIRE = "OOMKILL_TEST_MANIFESTS"
 
 Manifest = dict[str, Any]
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import container_oomkill
-from container_oomkill.cli.options import log_options
+from container_oomkill.cli.parser import log_options
 from container_oomkill.system import log
 
 from ..support.logged import logged
@@ -121,15 +121,15 @@ def test_threads_do_not_write_into_each_others_lines(monkeypatch: pytest.MonkeyP
     ("argv", "environ", "options"),
     [
         (["probe"], {}, ("text", "info")),
-        (["probe", "--log-format=json"], {}, ("json", "info")),
-        (["probe", "--nonsense", "--log-format", "json", "x"], {}, ("json", "info")),
+        (["probe", "--log.format=json"], {}, ("json", "info")),
+        (["probe", "--nonsense", "--log.format", "json", "x"], {}, ("json", "info")),
         (["probe"], {"CONTAINER_OOMKILL_LOG_FORMAT": "json"}, ("json", "info")),
         (
-            ["doctor", "--log-format=text"],
+            ["doctor", "--log.format=text"],
             {"CONTAINER_OOMKILL_LOG_FORMAT": "json"},
             ("text", "info"),
         ),
-        (["show", "--log-level", "error"], {}, ("text", "error")),
+        (["show", "--log.level", "error"], {}, ("text", "error")),
         ([], {"CONTAINER_OOMKILL_LOG_LEVEL": "warn"}, ("text", "warn")),
     ],
 )
@@ -162,7 +162,7 @@ def run(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
 def test_a_commands_error_is_in_the_format_asked_for(
     argv: list[str], status: int, words: str
 ) -> None:
-    given = run(argv[0], "--log-format=json", *argv[1:])
+    given = run(argv[0], "--log.format=json", *argv[1:])
     inherited = run(*argv, CONTAINER_OOMKILL_LOG_FORMAT="json")
     for done in (given, inherited):
         assert (done.returncode, done.stdout) == (status, "")
@@ -175,7 +175,7 @@ def test_a_commands_error_is_in_the_format_asked_for(
     assert words in plain.stderr
 
 
-@pytest.mark.parametrize("option", ["--log-format=xml", "--log-level=loud", "--log-format"])
+@pytest.mark.parametrize("option", ["--log.format=xml", "--log.level=loud", "--log.format"])
 def test_a_wrong_log_option_is_wrong_usage(option: str) -> None:
     done = run("doctor", option)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

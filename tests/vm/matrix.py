@@ -161,9 +161,9 @@ def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
         cgroup=boot.setup.cgroup,
         append=[NODES],
         environ={
-            "CONTAINER_OOMKILL_GUEST": "1",
-            "CONTAINER_OOMKILL_HOG": settings.hog,
-            "CONTAINER_OOMKILL_KILLER": str(settings.share / "killer"),
+            "OOMKILL_TEST_GUEST": "1",
+            "OOMKILL_TEST_HOG": settings.hog,
+            "OOMKILL_TEST_KILLER": str(settings.share / "killer"),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # seconds each, and none is used
             # Of this very tree, wherever the environment's editable install points.
             **({"PYTHONPATH": str(ROOT / "src")} if settings.userland.is_ours else {}),

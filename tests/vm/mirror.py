@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.vm.errors import PackageError
 
-ARCHIVE_VARIABLE = "CONTAINER_OOMKILL_DEBIAN_MIRROR"
-SECURITY_VARIABLE = "CONTAINER_OOMKILL_DEBIAN_SECURITY_MIRROR"
+ARCHIVE_VARIABLE = "OOMKILL_TEST_DEBIAN_MIRROR"
+SECURITY_VARIABLE = "OOMKILL_TEST_DEBIAN_SECURITY_MIRROR"
 _RELEASES = (
     "bullseye", "bookworm", "trixie", "forky", "duke", "sid",
     "oldoldstable", "oldstable", "stable", "testing", "unstable",

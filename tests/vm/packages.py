@@ -24,7 +24,7 @@ from tests.vm.errors import PackageError
 from tests.vm.table import KernelSpec
 
 _NOT_OF_PACKAGES = ("why", "in_quick", "refused")  # keys of a row
-CACHE_VARIABLE = "CONTAINER_OOMKILL_CACHE"
+CACHE_VARIABLE = "OOMKILL_TEST_CACHE"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Kernel:
 
 
 def cache_dir() -> Path:
-    """Where kernels are kept: $CONTAINER_OOMKILL_CACHE or ~/.cache/container-oomkill."""
+    """Where kernels are kept: $OOMKILL_TEST_CACHE or ~/.cache/container-oomkill."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named).absolute() if named else Path.home() / ".cache" / "container-oomkill"
 

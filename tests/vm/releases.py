@@ -103,7 +103,7 @@ def _of_release(name: str) -> str:
     environ = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin", "HOME": "/root", "LANG": "C.UTF-8"}
     python = [*command, "/usr/bin/env", f"--chdir={ROOT}", userland.PYTHON]
     versions = _run([*python, "-c", _VERSIONS], environ).split()
-    environ["CONTAINER_OOMKILL_HOG"] = "/hog"
+    environ["OOMKILL_TEST_HOG"] = "/hog"
     killed = _pytest(python, environ, "tests/kernel/test_kills.py", "-k", "own_limit")
     units = _pytest(python, environ, *_UNITS)
     return _line(name, versions, units, f"a kill recorded here: {killed}; ")

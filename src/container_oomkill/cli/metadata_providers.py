@@ -1,26 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the options, gives what they have asked and told in the background: a socket, a cluster.
+"""Who knows containers' names: the runtimes' state, a socket, a cluster, each as the options say.
 
-Nothing of it is imported, and no thread is started, unless an option says so.
+Nothing of it is imported, and no thread is started, unless an option says so. The cluster also
+takes incidents, as Events on the victims' pods.
 """
 
 from __future__ import annotations
 
+from ..system.closeable import Closeable
+from ..system.settings import Settings
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from ..identity.discovery import ContainerDiscovery
     from ..identity.resolver import MetadataProvider
+    from ..identity.runtimes.state import RuntimeState
     from ..identity.store import Store
     from ..incident.model import Incident
 
 
-class Background:
-    """A context manager. ``asked`` knows names, with their ``stores``; ``sinks`` take incidents."""
+class StateSettings(Settings):
+    """Where the runtimes keep their state; None: in the usual folders below ``host_root``."""
 
-    def __init__(self, args: Namespace, on_lost: Callable[[int], None]) -> None:
-        """``on_lost``: so many incidents had no Event. Raises `UsageError`."""
+    host_root: str = ""
+    docker: Sequence[str] | None = None
+    containerd: Sequence[str] | None = None
+    crio: Sequence[str] | None = None
+    podman: Sequence[str] | None = None
+
+    @classmethod
+    def from_args(cls, args: Namespace) -> StateSettings:
+        return cls(
+            host_root=args.host_root,
+            docker=args.state_docker,
+            containerd=args.state_containerd,
+            crio=args.state_crio,
+            podman=args.state_podman,
+        )
+
+    def sources(self) -> list[RuntimeState]:
+        from ..identity.runtimes.sources import default_sources
+
+        return default_sources(
+            root=self.host_root,
+            docker_folders=self.docker,
+            containerd_folders=self.containerd,
+            crio_folders=self.crio,
+            podman_folders=self.podman,
+        )
+
+    def discover(self) -> ContainerDiscovery:
+        """Learn the containers' names from now on; only after attaching."""
+        from ..identity.discovery import ContainerDiscovery
+
+        return ContainerDiscovery(self.sources())
+
+
+class ProviderSettings(Settings):
+    """Whom to ask in the background."""
+
+    docker_socket: str | None = None
+    kubernetes: bool = False
+    kubernetes_events: bool = False
+    kubernetes_node: str | None = None  # as the cluster calls it
+    kubeconfig: str | None = None  # None: as a pod
+
+    @classmethod
+    def from_args(cls, args: Namespace) -> ProviderSettings:
+        """Return them; a command that writes no Events has no option for that."""
+        return cls(
+            docker_socket=args.state_docker_socket,
+            kubernetes=args.kubernetes,
+            kubernetes_events=getattr(args, "kubernetes_events", False),
+            kubernetes_node=args.kubernetes_node,
+            kubeconfig=args.kubeconfig,
+        )
+
+
+class MetadataProviders(Closeable):
+    """``asked`` know names, with their ``stores``; ``sinks`` take incidents."""
+
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        on_event_lost: Callable[[int], None],
+        *,
+        node: str | None = None,
+    ) -> None:
+        """``on_event_lost``: so many incidents had no Event; ``node``: the name in records.
+
+        Raises `UsageError`.
+        """
         from contextlib import ExitStack
 
         self.asked: list[MetadataProvider] = []
@@ -29,39 +102,45 @@ class Background:
         self.queues: dict[str, tuple[Callable[[], int], int]] = {}  # what waits, of how many
         self.watch_up: Callable[[], bool | None] = lambda: None
         self._closing = ExitStack()
-        if args.state_docker_socket:
-            from ..identity.runtimes.engine_socket import EngineSocket
+        try:
+            if settings.docker_socket:
+                self._ask_engine(settings.docker_socket)
+            if settings.kubernetes or settings.kubernetes_events:
+                self._ask_cluster(settings, on_event_lost, node)
+        except BaseException:
+            self.close()
+            raise
 
-            engine = self._closing.enter_context(EngineSocket(args.state_docker_socket))
-            self.asked.append(engine)
-            self.stores.append(engine.store)
-        if args.kubernetes or args.kubernetes_events:
-            self._cluster(args, on_lost)
+    def _ask_engine(self, socket: str) -> None:
+        from ..identity.runtimes.engine_socket import EngineSocket
 
-    def _cluster(self, args: Namespace, on_lost: Callable[[int], None]) -> None:
-        from ..kubernetes.settings import node_of, open_api
+        engine = self._closing.enter_context(EngineSocket(socket))
+        self.asked.append(engine)
+        self.stores.append(engine.store)
 
-        node = node_of(args) if args.kubernetes else None
-        api = open_api(args)
+    def _ask_cluster(
+        self, settings: ProviderSettings, on_event_lost: Callable[[int], None], node: str | None
+    ) -> None:
+        from ..kubernetes.settings import known_node, open_api
+
+        name = known_node(settings.kubernetes_node) if settings.kubernetes else None
+        api = open_api(settings.kubeconfig)
         self._closing.callback(api.close)
-        if node is not None:
+        if name is not None:
             from ..kubernetes.watch import PodWatch
 
-            watch = self._closing.enter_context(PodWatch(api, node))
+            watch = self._closing.enter_context(PodWatch(api, name))
             self.asked.append(watch)
             self.stores.append(watch.store)
             self.watch_up = watch.is_up
-        if args.kubernetes_events:
+        if settings.kubernetes_events:
             from ..incident.host import read_boot_id, read_host
             from ..kubernetes.events import Events
 
-            name = args.kubernetes_node or read_host(args.node).node
-            events = Events(api, name, read_boot_id(), on_lost)
+            name = settings.kubernetes_node or read_host(node).node
+            events = Events(api, name, read_boot_id(), on_event_lost)
             self.sinks.append(self._closing.enter_context(events))
             self.queues["kubernetes_event"] = events.depth, events.size
 
-    def __enter__(self) -> Background:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._closing.close()

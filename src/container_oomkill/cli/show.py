@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a recording or a running exporter, gives the list of its incidents, or a picture of one."""
+"""`container-oomkill show`: lists the incidents of a recording or an exporter, or draws one."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -13,6 +14,7 @@ from ..incident.model import Incident
 from ..sinks.bar import BLOCKS
 from ..sinks.terminal import TerminalView
 from ..sinks.text import wants_colour
+from ..system.settings import Settings
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,6 +22,49 @@ if TYPE_CHECKING:
 LATEST = 1000  # of a recording, which may have any number
 COLUMNS = 100  # where nobody says how many
 NAMED = 3  # ids in a message
+
+
+class ShowSettings(Settings):
+    """As the options have them; without a recording, a running exporter is asked."""
+
+    wanted: str | None = None  # an incident's id, or its start; None: all
+    recording: str | None = None
+    colour: str = "auto"
+    url: str
+    user: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    @classmethod
+    def from_args(cls, args: Namespace) -> ShowSettings:
+        return cls(
+            wanted=args.id,
+            recording=args.recording,
+            colour=args.color,
+            url=args.url,
+            user=args.user,
+            password_file=args.password_file,
+            ca_file=args.ca_file,
+            cert_file=args.cert_file,
+            key_file=args.key_file,
+        )
+
+
+def command(args: Namespace) -> int:
+    """Show what there is, also of a recording that is cut; that is an error all the same."""
+    settings = ShowSettings.from_args(args)
+    broken = None
+    if settings.recording is None:
+        incidents = read_exporter(settings)
+    else:
+        incidents, broken = read_latest(settings.recording)
+    if broken is None or incidents:
+        show_incidents(incidents, sys.stdout, wanted=settings.wanted, colour=settings.colour)
+    if broken is not None:
+        raise broken
+    return 0
 
 
 def read_latest(path: str) -> tuple[list[Incident], RecordError | None]:
@@ -38,17 +83,17 @@ def read_latest(path: str) -> tuple[list[Incident], RecordError | None]:
     return list(latest), None
 
 
-def read_exporter(args: Namespace) -> list[Incident]:
+def read_exporter(settings: ShowSettings) -> list[Incident]:
     """Return the incidents of a running exporter; errors as `Exporter.incidents`."""
     from .exporter_client import Exporter
 
     return Exporter(
-        args.url,
-        user=args.user,
-        password_file=args.password_file,
-        ca_file=args.ca_file,
-        cert_file=args.cert_file,
-        key_file=args.key_file,
+        settings.url,
+        user=settings.user,
+        password_file=settings.password_file,
+        ca_file=settings.ca_file,
+        cert_file=settings.cert_file,
+        key_file=settings.key_file,
     ).incidents()
 
 

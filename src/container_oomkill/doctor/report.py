@@ -69,6 +69,6 @@ def print_text(report: Report, out: TextIO) -> None:
             for line in finding.log:
                 _print(out, f"      {'':{width}}     ", line)
     if report.can_attach:
-        out.write(f"\na probe can attach here, by {report.hook}\n")
+        out.write(f"\nOK: attaches with {report.hook}\n")
     else:
         out.write("\nno probe can attach here\n")

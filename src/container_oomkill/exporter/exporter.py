@@ -147,7 +147,7 @@ class Exporter(Closeable):
         try:
             file = HistoryFile(
                 settings.history,
-                max_incidents=settings.max_incidents,
+                max_incidents=settings.history_max_incidents,
                 max_bytes=settings.history_max_bytes,
                 on_lost=lost,
             )
@@ -160,7 +160,7 @@ class Exporter(Closeable):
             self.history(incident)
         if file.had_more:
             self.history.begin_late()
-        size = settings.log_queue
+        size = settings.log_queue_size
         kept = BufferedSink(file, lost, name="history", size=size, at_end=file.close)
         self.show_queue("history", kept.depth, size)
         return kept

@@ -7,6 +7,7 @@ An option is spelled once, beside its setting.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..errors import UsageError
 LISTEN_ADDRESS = ":9262"
 OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events")
 OWN_FOLDERS = ("/incidents/", "/assets/", "/docs/")
+TITLES = {"log": "log of incidents (standard output)"}  # of groups; else their first word
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -52,7 +54,7 @@ def _option(name: str, default: object, words: str, **how: object) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ExporterSettings:
-    """As the options have them; `from_args` reads them from what `options` added."""
+    """As the options have them; `from_options` takes what `options` added."""
 
     listen_addresses: tuple[str, ...] = _option(
         "--web.listen-address",
@@ -86,24 +88,21 @@ class ExporterSettings:
         metavar="FILE",
     )
     max_requests: int = _option(
-        "--web.max-requests", 8, "scrapes at once; one more gets 503", type=_count
+        "--web.max-requests",
+        8,
+        "maximum concurrent scrapes; further ones get 503",
+        type=_count,
     )
     max_connections: int = _option(
         "--web.max-connections",
         128,
-        "clients at once; for one more the longest idle one goes",
+        "maximum connections; a new one evicts the longest idle",
         type=_count,
     )
     max_incidents: int = _option(
         "--web.max-incidents",
         256,
-        "incidents kept, for the pages and /api/v1/incidents",
-        type=_count,
-    )
-    log_queue: int = _option(
-        "--log-queue",
-        1000,
-        "incidents waiting for the log; one more is lost to it, and counted",
+        "incidents kept in memory, for the pages and /api/v1/incidents",
         type=_count,
     )
     max_containers: int = _option(
@@ -120,16 +119,29 @@ class ExporterSettings:
         metavar="TIME",
     )
     log_incidents: str = _option(
-        "--log-incidents",
+        "--log.incidents",
         "text",
-        "write each incident to stdout as well (default text)",
+        "also write each incident to stdout (default text)",
         choices=("text", "json", "off"),
+    )
+    log_queue_size: int = _option(
+        "--log.queue-size",
+        1000,
+        "incidents buffered for the log, and as many for the history; overflow is dropped and "
+        "counted",
+        type=_count,
     )
     history: str | None = _option(
         "--history",
         None,
-        "persist the latest --web.max-incidents incidents in this file, as JSON lines",
+        "persist the latest --history.max-incidents incidents in this file, as JSON lines",
         metavar="FILE",
+    )
+    history_max_incidents: int = _option(
+        "--history.max-incidents",
+        256,
+        "incidents kept in that file; the oldest go",
+        type=_count,
     )
     history_max_bytes: int = _option(
         "--history.max-bytes",
@@ -139,11 +151,14 @@ class ExporterSettings:
     )
 
     @classmethod
-    def from_args(cls, args: argparse.Namespace) -> ExporterSettings:
-        """Raises `UsageError` for options that do not go together."""
-        given = {each.name: getattr(args, each.name) for each in fields(cls)}
-        given["listen_addresses"] = tuple(given["listen_addresses"] or (LISTEN_ADDRESS,))
-        settings = cls(**given)
+    def from_options(cls, given: Mapping[str, Any]) -> ExporterSettings:
+        """Return the settings that are ``given`` by name, as `options` reads them.
+
+        Raises `UsageError` for options that do not go together.
+        """
+        values = {each.name: given[each.name] for each in fields(cls)}
+        values["listen_addresses"] = tuple(values["listen_addresses"] or (LISTEN_ADDRESS,))
+        settings = cls(**values)
         settings.check()
         return settings
 
@@ -153,7 +168,7 @@ class ExporterSettings:
         if not path.startswith("/") or any(char in path for char in "?#% ") or ".." in path:
             raise UsageError(f"--web.telemetry-path {path}: expected a plain path like /metrics")
         if path in OWN_PATHS or path.startswith(OWN_FOLDERS):
-            raise UsageError(f"--web.telemetry-path {path}: is taken")
+            raise UsageError(f"--web.telemetry-path: {path} is already used by another endpoint")
         if bool(self.tls_cert_file) != bool(self.tls_key_file):
             given, missing = ("cert", "key") if self.tls_cert_file else ("key", "cert")
             raise UsageError(f"--web.tls-{given}-file needs --web.tls-{missing}-file too")
@@ -162,8 +177,8 @@ class ExporterSettings:
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Add the exporter's options."""
-    web = parser.add_argument_group("web")
+    """Add the exporter's options, a group for each first word."""
+    groups: dict[str, argparse._ArgumentGroup] = {}
     for each in fields(ExporterSettings):
         how = dict(each.metadata)
         name = how.pop("name")
@@ -171,10 +186,7 @@ def options(parser: argparse.ArgumentParser) -> None:
             how |= {"metavar": "N", "help": f"{how['help']} (default {each.default})"}
         # One that is repeatable has what is given instead of its default, not beside it.
         default = None if "action" in how else each.default
-        group = web if name.startswith("--web.") else parser
-        group.add_argument(name, dest=each.name, default=default, **how)
-    parser.add_argument(
-        "--retry-attach",
-        action="store_true",
-        help="where no hook can be attached: stay, not ready, and try again (default: exit 3)",
-    )
+        subject = name.removeprefix("--").partition(".")[0]
+        if subject not in groups:
+            groups[subject] = parser.add_argument_group(TITLES.get(subject, subject))
+        groups[subject].add_argument(name, dest=each.name, default=default, **how)

@@ -133,4 +133,4 @@ def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ApiError(f"an answer that makes no sense: {str(error).lower()}") from None
+        raise ApiError(f"unexpected response: {str(error).lower()}") from None

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the options, gives a client of the cluster's API, or one line on what it lacks."""
+"""How the cluster's API is reached, and this node's name there; else one line on what lacks."""
 
 from __future__ import annotations
 
-from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -14,24 +13,27 @@ if TYPE_CHECKING:
 EXTRA = "container-oomkill[kubernetes]"
 
 
-def open_api(args: Namespace) -> Api:
-    """Return a client; it has asked nothing yet. Raises `UsageError`."""
+def open_api(kubeconfig: str | None) -> Api:
+    """Return a client, a pod's without ``kubeconfig``; it has asked nothing yet.
+
+    Raises `UsageError`.
+    """
     try:
         from .access import by_kubeconfig, in_pod
         from .api import Api
 
-        return Api(by_kubeconfig(args.kubeconfig) if args.kubeconfig else in_pod())
+        return Api(by_kubeconfig(kubeconfig) if kubeconfig else in_pod())
     except ModuleNotFoundError as error:
         raise UsageError(
             f"--kubernetes: {error.name} is not installed: pip install '{EXTRA}'"
         ) from None
 
 
-def node_of(args: Namespace) -> str:
-    """Return the name that the cluster has for this node. Raises `UsageError`."""
-    if not args.kubernetes_node:
+def known_node(node: str | None) -> str:
+    """Return the name that the cluster has for this node. Raises `UsageError` without one."""
+    if not node:
         raise UsageError(
             "--kubernetes: this node's name is not known: set NODE_NAME from fieldRef "
-            "spec.nodeName, or give --kubernetes-node"
+            "spec.nodeName, or give --kubernetes.node"
         )
-    return str(args.kubernetes_node)
+    return node

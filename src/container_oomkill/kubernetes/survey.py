@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the options, gives what the cluster's API says to them: for `doctor`."""
+"""What the cluster's API says when it is asked once: for `doctor`."""
 
 from __future__ import annotations
 
-from argparse import Namespace
 from contextlib import closing
 
 from ..doctor.report import Finding
 from ..errors import UsageError
-from .settings import node_of, open_api
+from .settings import known_node, open_api
 
 
-def survey(args: Namespace) -> Finding:
+def survey(kubernetes_node: str | None, kubeconfig: str | None) -> Finding:
     """Ask once for this node's pods."""
     try:
-        node, api = node_of(args), open_api(args)
+        node, api = known_node(kubernetes_node), open_api(kubeconfig)
     except UsageError as error:
         words, _, remedy = str(error).rpartition(": ")
         return Finding(False, words, remedy)

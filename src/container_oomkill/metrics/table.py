@@ -355,7 +355,7 @@ ITSELF = (
     Row(
         "queue_limit",
         "gauge",
-        "The most that a queue holds (`--ring-bytes`, `--log-queue`; containers for Events: 256).",
+        "The most that a queue holds (`--ring-bytes`, `--log.queue-size`; Events: 256 containers).",
         ("queue",),
         of_itself=lambda facts: [
             ((name,), most) for name, (_, most) in sorted(facts.queues.items())

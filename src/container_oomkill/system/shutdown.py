@@ -63,6 +63,6 @@ class ShutdownRequest:
         poll = select.poll()
         poll.register(sys.stdout, select.POLLOUT)
         if not poll.poll(0):
-            what = "stopped while nobody read standard output: its last record may be cut"
+            what = "stopped while stdout was blocked; the last record may be truncated"
             raise StuckError(what)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)  # not stuck there: merely slow

@@ -16,7 +16,7 @@ LIMIT_MIB = 4  # small, so that a kill takes little time
 
 def program(folder: Path) -> Path:
     """killer.c, compiled; or as the environment has it: a guest would take long over it."""
-    if made := os.environ.get("CONTAINER_OOMKILL_KILLER"):
+    if made := os.environ.get("OOMKILL_TEST_KILLER"):
         return Path(made)
     built = folder / "killer"
     subprocess.run(["cc", "-O1", "-Wall", "-Werror", str(SOURCE), "-o", str(built)], check=True)

@@ -36,7 +36,7 @@ def hog_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     again, which from the host's files takes a second.
     """
     program = tmp_path_factory.mktemp("hog") / "hog"
-    if made := os.environ.get("CONTAINER_OOMKILL_HOG"):
+    if made := os.environ.get("OOMKILL_TEST_HOG"):
         return Path(shutil.copy(made, program))
     return compile_hog(program)
 

@@ -32,12 +32,12 @@ def lacking(what: str, hook: str | None) -> str | None:
         ),
         "no emulation": (
             "shown without a guest already; in an emulated one it takes minutes"
-            if os.environ.get("CONTAINER_OOMKILL_GUEST")
+            if os.environ.get("OOMKILL_TEST_GUEST")
             else None
         ),
         "guest": (
             None
-            if os.environ.get("CONTAINER_OOMKILL_GUEST")
+            if os.environ.get("OOMKILL_TEST_GUEST")
             else "changes settings of the whole kernel, so it runs in a guest only"
         ),
         "a look at the others": (

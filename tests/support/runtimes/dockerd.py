@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes a folder, gives Docker's daemon with everything of its below it, or the one that is named.
 
-CONTAINER_OOMKILL_DOCKER names one, such as unix:///run/docker.sock, CONTAINER_OOMKILL_DOCKER_ROOT
+OOMKILL_TEST_DOCKER names one, such as unix:///run/docker.sock, OOMKILL_TEST_DOCKER_ROOT
 its data root.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from .running import daemon, program
 
-DOCKER = "CONTAINER_OOMKILL_DOCKER"
-DOCKER_ROOT = "CONTAINER_OOMKILL_DOCKER_ROOT"
+DOCKER = "OOMKILL_TEST_DOCKER"
+DOCKER_ROOT = "OOMKILL_TEST_DOCKER_ROOT"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..kernel.cgroups import V2_ROOT
 from ..kernel.processes import DEADLINE, Recorder
 
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-REQUIRE = "CONTAINER_OOMKILL_TEST_RUNTIMES"
+REQUIRE = "OOMKILL_TEST_RUNTIMES"
 
 
 def program(name: str, packages: str) -> str:

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attaches as the options say: for every command that records.
+
+Nothing but the loader is imported here; what the records need later is imported after attaching.
+"""
+
+from __future__ import annotations
+
+from ..system.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from ..incident.model import Incident
+    from ..probe.pins import Pins
+    from ..probe.probe import Probe
+
+
+class AttachSettings(Settings):
+    """What is attached, and how."""
+
+    object_file: str | None  # None: the one in the package
+    btf: str | None
+    hook: str | None  # None: the first that attaches
+    ring_bytes: int
+    cmdline: bool
+    debug: bool  # keep libbpf's debug log for errors
+    pin: str | None  # None: no pins; empty: the usual folder
+    oom_score_adj: int
+
+    @classmethod
+    def from_args(cls, args: Namespace) -> AttachSettings:
+        return cls(
+            object_file=args.object,
+            btf=args.btf,
+            hook=args.hook,
+            ring_bytes=args.ring_bytes,
+            cmdline=args.cmdline,
+            debug=args.verbose,
+            pin=args.pin,
+            oom_score_adj=args.oom_score_adj,
+        )
+
+
+def attached(settings: AttachSettings) -> Probe:
+    """Return the attached probe; errors as `read_object`, `Pins` and `attach` raise them."""
+    from ..probe.attach import attach
+    from ..probe.object_file import read_object
+    from ..system.privileges import spare_from_oom
+
+    spare_from_oom(settings.oom_score_adj)
+    data = read_object(settings.object_file)
+    pins = _pins(settings)
+    try:
+        return attach(
+            data,
+            hook=settings.hook,
+            btf=settings.btf,
+            ring_bytes=settings.ring_bytes,
+            cmdline=settings.cmdline,
+            debug=settings.debug,
+            pins=pins,
+        )
+    except BaseException:
+        if pins is not None:
+            pins.close()  # or we would hold them against our own next try
+        raise
+
+
+def _pins(settings: AttachSettings) -> Pins | None:
+    if settings.pin is None:
+        return None
+    from ..probe.pins import Pins
+
+    return Pins(settings.pin or None)
+
+
+def completion(settings: AttachSettings) -> Callable[[Incident], Incident]:
+    """Return what adds to a record just read what will be gone soon: the command lines."""
+    if not settings.cmdline:
+        return lambda incident: incident
+    from ..incident.cmdline import CommandLines
+
+    return CommandLines()

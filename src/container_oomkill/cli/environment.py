@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options from the environment: ``--ring-bytes`` as CONTAINER_OOMKILL_RING_BYTES.
+
+Dots and hyphens become underscores, several values are separated by commas. The command line wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from ..errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+PREFIX = "CONTAINER_OOMKILL_"
+TRUE = ("1", "true", "yes", "on")
+FALSE = ("", "0", "false", "no", "off")
+HELP = f"""\
+environment:
+  Each option has a variable: --some.option-name is {PREFIX}SOME_OPTION_NAME.
+  Several values are separated by commas. The command line wins.
+"""
+
+
+def variable_of(option: str) -> str:
+    """Return the variable of a long option."""
+    return PREFIX + option.removeprefix("--").replace("-", "_").replace(".", "_").upper()
+
+
+def variables_of(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.Action]]:
+    """Return the variables that a command reads, each with its option."""
+    found = {}
+    for action in parser._actions:
+        option = next((each for each in action.option_strings if each.startswith("--")), None)
+        if option is not None and option != "--help":
+            found[variable_of(option)] = option, action
+    return found
+
+
+def arguments_from(
+    parser: argparse.ArgumentParser, environ: Mapping[str, str], argv: Sequence[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return what the environment sets and ``argv`` does not, and the variable of each option."""
+    given: list[str] = []
+    variables = {}
+    for name, (option, action) in variables_of(parser).items():
+        if (value := environ.get(name)) is None:
+            continue
+        if any(each.partition("=")[0] in action.option_strings for each in argv):
+            continue  # would be one more, where an option is repeatable
+        variables[option] = name
+        switched = value.lower() in TRUE + FALSE
+        if action.nargs == 0 or (action.nargs == "?" and switched):
+            if not switched:
+                raise UsageError(f"{name}={value}: expected true or false")
+            given += [option] if value.lower() in TRUE else []
+        elif isinstance(action, argparse._AppendAction):
+            given += [f"{option}={each.strip()}" for each in value.split(",") if each.strip()]
+        else:
+            given.append(f"{option}={value}")
+    return given, variables
+
+
+def refuse_unknown(
+    environ: Mapping[str, str], known: Iterable[str], others: Callable[[], Iterable[str]]
+) -> None:
+    """Raise `UsageError` for a variable with our prefix that no option of any command has.
+
+    ``known``: those of the command that runs; ``others``: of all commands, asked for only if need
+    be. One environment may be for several commands.
+    """
+    known = set(known)
+    strange = [name for name in environ if name.startswith(PREFIX) and name not in known]
+    if not strange:
+        return
+    known.update(others())
+    for name in sorted(strange):
+        if name not in known and not _is_of_a_service(name, environ):
+            raise UsageError(f"{name}: there is no such option: {_advice(name, known)}")
+
+
+def _is_of_a_service(name: str, environ: Mapping[str, str]) -> bool:
+    """Whether Kubernetes has set it, for a Service whose name begins like ours does."""
+    end = "_SERVICE_HOST"
+    services = (each.removesuffix(end) for each in environ if each.endswith(end))
+    return any(name.startswith((f"{each}_SERVICE_", f"{each}_PORT")) for each in services)
+
+
+def _advice(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    words = {each.removeprefix(PREFIX): each for each in known}
+    for near in get_close_matches(name.removeprefix(PREFIX), words, n=1):
+        return f"did you mean {words[near]}?"
+    return f"unset it; the prefix {PREFIX} is for options"
+
+
+def as_given(message: str, variables: Mapping[str, str]) -> str:
+    """Return a message that names an option with the variable in its place, if it came from one."""
+    for option, variable in variables.items():
+        message = re.sub(rf"(argument )?(-\w/)?{re.escape(option)}(?![\w.-])", variable, message)
+    return message

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exporter's parts, made in order around an attached probe.
+
+Imported after attaching, so it may import what it needs.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, TextIO
+
+from .. import __version__
+from ..exporter.exporter import Exporter
+from ..identity.resolver import Resolver
+from ..pipeline.pipeline import Pipeline
+from ..probe.kernel_counts import kills_by_cgroup
+from ..sinks import json_lines
+from ..sinks.buffered import BufferedSink
+from ..sinks.formats import open_sink
+from ..system import log, privileges, standard_streams
+from ..system.closeable import Closeable
+from .attaching import completion
+from .metadata_providers import MetadataProviders
+
+if TYPE_CHECKING:
+    from ..identity.discovery import ContainerDiscovery
+    from ..probe.probe import Probe
+    from ..system.shutdown import ShutdownRequest
+    from .exporter import ExporterCommandSettings
+
+
+class ExporterParts(Closeable):
+    """Closing ends the web server first, then each part before what it was made of."""
+
+    def __init__(
+        self,
+        settings: ExporterCommandSettings,
+        probe: Probe,
+        stdout: TextIO,
+        *,
+        started: float,
+        cgroups: str = "/sys/fs/cgroup",
+    ) -> None:
+        """``started``: when this process was, seconds since the epoch. Raises `UsageError`."""
+        self._settings = settings
+        self._probe = probe
+        self._stdout = stdout
+        self._buffered: list[BufferedSink] = []  # their queues hold the ring's records back
+        self._closing = ExitStack()
+        try:
+            self._make(started, cgroups)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, started: float, cgroups: str) -> None:
+        # 1. The kernel's counts from before: the raw tracepoint is told them by bpf(), which is
+        #    denied from step 3 on, and no kill that comes later may be among them.
+        earlier = list(kills_by_cgroup(cgroups))
+        self._probe.enter_earlier_kills(earlier)
+        # 2. Metrics and pages, nothing served yet.
+        self.exporter = self._make_exporter(started)
+        # 3. Bind, while we may; give up privileges, while there is no other thread; start to serve.
+        self._serve()
+        # 4. Names: a thread for the runtimes' state, others for whoever else is asked.
+        names = self._closing.enter_context(self._settings.state.discover())
+        providers = self._closing.enter_context(self._ask_providers())
+        self._show(names, providers)
+        # 5. Kills from before, by name: so behind 4.
+        resolver = Resolver(names, providers.asked)
+        self.exporter.earlier(((path, kills) for path, _, kills in earlier), resolver)
+        # 6. What takes incidents, in this order: metrics and pages never wait for a disk.
+        if (incidents := self._open_log()) is not None:
+            self._buffered.append(incidents)
+        self.pipeline = self._make_pipeline(providers, resolver)
+        # 7. Last, so that it is the first to be closed: what it serves is going.
+        self._closing.callback(self.exporter.close)
+
+    def run(self, stop: ShutdownRequest) -> None:
+        """Deliver until stopped; ready while it does."""
+        exporter = self.exporter
+        exporter.ready(True)  # who reads the lines below may ask for it at once
+        for address in exporter.addresses:
+            log.info(f"attached by {self._probe.hook}, serving on {address}")
+        self.pipeline.run(
+            stop, heartbeat=exporter.heartbeat, heartbeat_seconds=exporter.heartbeat_seconds
+        )
+        exporter.ready(False)
+
+    def close(self) -> None:
+        self._closing.close()
+
+    def _make_exporter(self, started: float) -> Exporter:
+        probe, settings = self._probe, self._settings
+        exporter = Exporter(
+            settings.exporter,
+            probe,
+            version=__version__,
+            render=json_lines.render,
+            node=settings.node,
+            kernel_kills_before=probe.kills_before,
+            # What pinned hooks told an earlier process is not on this one's pages.
+            watched_since=max(started, probe.attached_at()),
+        )
+        return self._closing.enter_context(exporter)
+
+    def _serve(self) -> None:
+        keep = self._settings.keep_privileges
+
+        def before_any_thread() -> None:
+            if not keep:
+                privileges.drop_process()
+            self._open_history()  # without privileges: its folder is our user's
+
+        in_thread = (lambda: None) if keep else privileges.drop_thread
+        self.exporter.start(bound=before_any_thread, in_thread=in_thread)
+
+    def _open_history(self) -> None:
+        if (history := self.exporter.keep()) is not None:
+            self._closing.callback(history.close)
+            self._buffered.append(history)
+
+    def _ask_providers(self) -> MetadataProviders:
+        settings = self._settings
+        return MetadataProviders(settings.providers, self.exporter.event_lost, node=settings.node)
+
+    def _show(self, names: ContainerDiscovery, providers: MetadataProviders) -> None:
+        self.exporter.follow(names.store, *providers.stores)
+        self.exporter.metrics.watch_up = providers.watch_up
+        for name, (depth, size) in providers.queues.items():
+            self.exporter.show_queue(name, depth, size)
+
+    def _open_log(self) -> BufferedSink | None:
+        exporter, settings = self.exporter, self._settings.exporter
+        if settings.log_incidents == "off":
+            return None
+        written = open_sink(settings.log_incidents, self._stdout)
+        buffered = BufferedSink(written, lambda: exporter.lost("log"), size=settings.log_queue_size)
+        # What it could not write it has said: that is no failure of the whole.
+        self._closing.callback(
+            lambda: standard_streams.abandon_stdout() if buffered.broken else None
+        )
+        self._closing.callback(buffered.close)
+        exporter.show_queue("log", buffered.depth, settings.log_queue_size)
+        return buffered
+
+    def _make_pipeline(self, providers: MetadataProviders, resolver: Resolver) -> Pipeline:
+        settings = self._settings
+        return Pipeline(
+            self._probe,
+            [self.exporter.sink, *self._buffered, *providers.sinks],
+            buffered=self._buffered,
+            node=settings.node,
+            complete=completion(settings.attach),
+            resolve=resolver.resolve,
+            on_lost=self.exporter.lost,
+        )

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`container-oomkill probe`: attaches, then prints one record per incident."""
+
+from __future__ import annotations
+
+import sys
+
+from ..system.settings import Settings
+from .attaching import AttachSettings, attached
+from .metadata_providers import ProviderSettings, StateSettings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from typing import TextIO
+
+    from ..probe.probe import Probe
+
+
+class ProbeSettings(Settings):
+    """As the options have them."""
+
+    attach: AttachSettings
+    state: StateSettings = StateSettings()
+    providers: ProviderSettings = ProviderSettings()
+    output: str = "text"
+    colour: str = "auto"
+    count: int | None = None  # None: until interrupted
+    node: str | None = None
+    keep_privileges: bool = False
+
+    @classmethod
+    def from_args(cls, args: Namespace) -> ProbeSettings:
+        return cls(
+            attach=AttachSettings.from_args(args),
+            state=StateSettings.from_args(args),
+            providers=ProviderSettings.from_args(args),
+            output=args.output,
+            colour=args.color,
+            count=args.count,
+            node=args.node,
+            keep_privileges=args.keep_privileges,
+        )
+
+
+def command(args: Namespace) -> int:
+    """Attach, print one record per incident until interrupted or ``--count`` are out."""
+    settings = ProbeSettings.from_args(args)
+    with attached(settings.attach) as probe:
+        record(settings, probe, sys.stdout)
+    return 0
+
+
+def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
+    """Wire the sinks to an attached probe, and deliver until interrupted."""
+    from ..identity.resolver import Resolver
+    from ..pipeline.pipeline import Pipeline
+    from ..probe.kernel_counts import kills_by_cgroup
+    from ..sinks.formats import open_sink
+    from ..system import log, privileges
+    from ..system.shutdown import ShutdownRequest
+    from .attaching import completion
+    from .metadata_providers import MetadataProviders
+
+    stop = ShutdownRequest()
+    stop.on_signals()
+    stop.on_hang_up(stdout.fileno())
+    probe.enter_earlier_kills(kills_by_cgroup())  # by bpf(), so while privileges last
+    if not settings.keep_privileges:
+        privileges.drop_process()  # before any thread: each starts with what its maker has
+    log.info(f"attached by {probe.hook}")
+    with (
+        settings.state.discover() as names,
+        MetadataProviders(settings.providers, _say_not_told, node=settings.node) as providers,
+    ):
+        pipeline = Pipeline(
+            probe,
+            [open_sink(settings.output, stdout, colour=settings.colour), *providers.sinks],
+            node=settings.node,
+            complete=completion(settings.attach),
+            resolve=Resolver(names, providers.asked).resolve,
+        )
+        pipeline.run(stop, count=settings.count)
+
+
+def _say_not_told(incidents: int) -> None:
+    from ..system import log
+
+    log.warn(f"{incidents} incidents had no Kubernetes Event: it could not be written")

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`container-oomkill replay`: prints the incidents of a recording again, in any format."""
+
+from __future__ import annotations
+
+import sys
+
+from ..system.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+class ReplaySettings(Settings):
+    """As the options have them."""
+
+    file: str
+    output: str = "text"
+    colour: str = "auto"
+
+    @classmethod
+    def from_args(cls, args: Namespace) -> ReplaySettings:
+        return cls(file=args.file, output=args.output, colour=args.color)
+
+
+def command(args: Namespace) -> int:
+    """Give every incident to a sink; errors as `read_recording`."""
+    from ..sinks.formats import open_sink
+    from .recording import replay
+
+    settings = ReplaySettings.from_args(args)
+    replay(settings.file, open_sink(settings.output, sys.stdout, colour=settings.colour))
+    return 0

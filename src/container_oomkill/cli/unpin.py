@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`container-oomkill unpin`: detaches and removes what ``--pin`` left in the kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..system.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+
+class UnpinSettings(Settings):
+    """As the options have them."""
+
+    folder: str | None = None  # None: the usual one
+
+    @classmethod
+    def from_args(cls, args: Namespace) -> UnpinSettings:
+        return cls(folder=args.folder)
+
+
+def command(args: Namespace) -> int:
+    """Remove, and say what was there."""
+    for line in unpin(UnpinSettings.from_args(args)):
+        print(line)  # noqa: T201 - the answer
+    return 0
+
+
+def unpin(settings: UnpinSettings) -> Iterator[str]:
+    """Remove each pinned generation; yield a line about each."""
+    from ..probe.pins import Pins, default_folder
+
+    folder = settings.folder or default_folder()
+    if not Path(folder).is_dir():
+        yield f"nothing is pinned in {folder}"
+        return
+    with Pins(folder) as pins:
+        for name, records in pins.remove():
+            were = "record that was" if records == 1 else "records that were"
+            kept = f", and {records} {were} not delivered" if records else ""
+            yield f"removed {folder}/{name}{kept}"
