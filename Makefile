@@ -15,7 +15,7 @@ CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos
 
 .PHONY: help run demo build wheel clean bench bench-scale chaos lint format image push up down \
-	test test-unit test-browser test-runtimes test-images test-kernels test-releases
+	test test-unit coverage test-browser test-runtimes test-images test-kernels test-releases
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -35,6 +35,13 @@ test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in
 test-unit: .venv/dev ## Test what needs no root, in seconds; say which took long, and how long all did
 	$(Q)tools/kubernetes-tools.sh
 	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --durations 5 --durations-min 1 $(APART)
+
+coverage: .venv/dev ## Print which lines the units test; fails below 80 % of commands, probe and doctor
+	$(Q).venv/bin/coverage erase
+	$(Q).venv/bin/coverage run -m pytest -q --ignore tests/kernel $(APART)
+	$(Q).venv/bin/coverage combine -q
+	$(Q).venv/bin/coverage report
+	$(Q).venv/bin/coverage report --fail-under=80 --format=total --include='*/cli/*,*/probe/*,*/doctor/*'
 
 test-browser: .venv/dev ## Test the pages in headless Chromium, with real kills; screenshots go to build/
 	$(Q)tools/system-packages.sh browser

@@ -9,15 +9,9 @@ from container_oomkill.incident.model import NS
 from container_oomkill.pipeline.pipeline import Pipeline
 from container_oomkill.probe.probe import Probe
 
-from ..support import records
-from ..support.hooks import Hooks
+from ..support.hooks import Hooks, kill
 
 DAY = 24 * 3600 * NS
-
-
-def kill(number: int, pid: int, boot_ns: int) -> bytes:
-    head = {"sequence": number, "incident": number, "boot_ns": boot_ns}
-    return records.victim(head=head, process__pid=pid, process__tid=pid)
 
 
 def told(older: Hooks, newer: Hooks) -> list[tuple[int, int | None]]:

@@ -1,27 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pipeline reads, without a kernel."""
+"""Hooks and their ring without a kernel: what they will ever record is given, as bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from container_oomkill.probe.checkpoint import Checkpoint
 from container_oomkill.system.shutdown import ShutdownRequest
 
+from . import records
+from .incidents import FakeProbe
 
-class Hooks:
-    """Stands for hooks and their ring, with all that they will ever record."""
+
+class Hooks(FakeProbe):
+    """Stands for a `Probe` or a `Generation`; `wait`, once all is read, ends the pipeline."""
 
     discarded = 0
     size = 1 << 20
+    kills_before: int | None = None
 
-    def __init__(self, number: int, *recorded: bytes) -> None:
+    def __init__(
+        self, number: int, *recorded: bytes, on_wait: Callable[[], None] | None = None
+    ) -> None:
+        """``on_wait``: called instead, each time that nothing is left to read."""
+        super().__init__()
         self.number = number
         self.older: list[Hooks] = []
         self.checkpoint = Checkpoint()
         self.ring = self
         self.stop = ShutdownRequest()
         self.removed = False
+        self.entered: list[tuple[str, int, int]] = []
+        self._on_wait = on_wait or self.stop.set
         self._recorded = recorded
         self._next = self._start = 0
 
@@ -38,20 +48,30 @@ class Hooks:
 
     def wait(self, seconds: float | None) -> None:
         assert seconds is None or seconds >= 0
-        self.stop.set()
+        self._on_wait()
 
     def watch(self, fd: int, *, readable: bool) -> None: ...
 
     def attached_at(self) -> float:
         return 0  # long ago: the overlap is over
 
-    def counters(self) -> dict[str, int]:
-        return {"lost_ring_full": 0}
-
     def kept(self) -> int:
         return 0
+
+    def enter_earlier_kills(self, counted: Iterable[tuple[str, int, int]]) -> None:
+        self.entered += counted
 
     def detach(self) -> None: ...
 
     def remove(self) -> None:
         self.removed = True
+
+
+def kill(number: int, pid: int, boot_ns: int, cgroup: str | None = None) -> bytes:
+    """One victim, and the whole incident; ``cgroup``: the victim's path."""
+    head = {"sequence": number, "incident": number, "boot_ns": boot_ns}
+    paths = None
+    if cgroup is not None:
+        leaf_first = reversed(cgroup.strip("/").split("/"))
+        paths = {"victim_memcg": b"".join(name.encode() + b"\0" for name in leaf_first)}
+    return records.victim(head=head, paths=paths, process__pid=pid, process__tid=pid)

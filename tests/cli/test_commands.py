@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole commands, without privileges: what they import, answer and end with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from container_oomkill.cli.options import COMMANDS
+from container_oomkill.sinks import json_lines
+
+from ..support import unprivileged
+from ..support.incidents import incident
+
+# Runs the command up to where it would attach, and prints what was imported till then.
+UNTIL_ATTACHING = """
+import sys
+before = set(sys.modules)
+from container_oomkill.cli.main import main
+from container_oomkill.probe import attach
+def stop(*_, **__):
+    print(*sorted(set(sys.modules) - before))
+    sys.exit(0)
+attach.attach = stop
+main(sys.argv[1:])
+"""
+OF_PYTHON = {"argparse", "re", "struct", "mmap", "select", "enum", "types"}
+
+
+def imported(*argv: str) -> set[str]:
+    command = [sys.executable, "-I", "-c", UNTIL_ATTACHING, *argv]
+    folders = f"import sys; sys.path[:0] = {[each for each in sys.path if each]!r}\n"
+    command[3] = folders + UNTIL_ATTACHING
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_nothing_but_the_loader_is_imported_before_attaching() -> None:
+    ours = {each for each in imported("probe", "--pin") if each.startswith("container_oomkill.")}
+    folders = {each.split(".")[1] for each in ours}
+    assert folders <= {"cli", "errors", "incident", "libbpf", "probe", "system"}
+    heavy = {"dataclasses", "typing", "pathlib", "json", "threading", "contextlib", "signal"}
+    assert not heavy & imported("probe", "--pin")
+    heavy = {"pathlib", "json", "threading", "prometheus_client", "ssl", "http.client", "htpy"}
+    assert not heavy & imported("exporter", "--pin")
+
+
+def test_each_command_has_a_module_of_its_name() -> None:
+    """tools/image_modules.py leaves out by name those that an image does not have."""
+    import container_oomkill.cli.main as main
+
+    for name in COMMANDS:
+        assert main._command(name).__module__ == f"container_oomkill.cli.{name}"
+
+
+@pytest.mark.parametrize("command", ["probe", "exporter"])
+def test_without_privileges_nothing_attaches(command: str) -> None:
+    done = unprivileged.run(command)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("container-oomkill: no hook could be attached (fentry: ")
+    assert done.stderr.endswith("`container-oomkill doctor` says what is missing\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_verifiers_words_are_kept_for_one_hook() -> None:
+    done = unprivileged.run("probe", "--hook", "raw_tracepoint", "--verbose", "--cmdline")
+    assert done.returncode == 3
+    assert "(raw_tracepoint: " in done.stderr
+    assert "fentry" not in done.stderr
+
+
+def test_doctor_says_what_is_missing() -> None:
+    done = unprivileged.run("doctor")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert done.stdout.endswith("\nno probe can attach here\n")
+    assert "--cap-add BPF" in done.stdout
+    report = json.loads(unprivileged.run("doctor", "-o", "json").stdout)
+    assert report["can_attach"] is False
+    assert {hook["ok"] for hook in report["findings"]["hooks"].values()} == {False}
+
+
+def test_doctor_asks_whom_it_is_told_to(tmp_path: Path) -> None:
+    socket = str(tmp_path / "socket")
+    done = unprivileged.run(
+        "doctor", "-o", "json", "--state.docker-socket", socket, "--kubernetes", NODE_NAME=""
+    )
+    found = json.loads(done.stdout)["findings"]["runtimes"]
+    assert socket in found["socket"]["words"]
+    assert found["kubernetes"]["ok"] is False
+    assert "--kubernetes.node" in found["kubernetes"]["remedy"]
+
+
+def test_unpin_where_nothing_is(tmp_path: Path) -> None:
+    folder = str(tmp_path / "none")
+    done = unprivileged.run("unpin", folder)
+    assert (done.returncode, done.stdout) == (0, f"nothing is pinned in {folder}\n")
+    done = unprivileged.run("unpin", str(tmp_path))
+    assert done.returncode == 3
+    assert "not on a bpf file system" in done.stderr
+
+
+def test_replay_in_every_format(tmp_path: Path) -> None:
+    recording = tmp_path / "kills"
+    recording.write_text(json_lines.render(incident()) + "\n")
+    assert unprivileged.run("replay", str(recording), "-o", "json").stdout == recording.read_text()
+    coloured = unprivileged.run("replay", str(recording), "--color", "always").stdout
+    assert "\033[" in coloured
+    with recording.open("a") as file:
+        file.write("{")
+    done = unprivileged.run("replay", str(recording))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "line 2: not JSON" in done.stderr

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Privileges end for good, in a process of its own. As root, with real hooks: tests/kernel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from container_oomkill.system.privileges import CAP_DAC_READ_SEARCH, spare_from_oom
+
+DROPPED = """
+import os
+from container_oomkill.system import privileges
+privileges.drop_process()
+with open("/proc/self/status") as file:
+    print(file.read())
+privileges.drop_thread()
+with open("/proc/thread-self/status") as file:
+    print(file.read())
+try:
+    os.execv("/bin/true", ["true"])
+except PermissionError:
+    print("no other program")
+"""
+
+
+def test_what_is_left_of_a_process_and_of_a_serving_thread() -> None:
+    command = [sys.executable, "-c", DROPPED]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    lines = [line.split(":\t") for line in out.splitlines() if ":\t" in line]
+    first = dict(reversed(lines))
+    last = dict(lines)
+    assert int(first["CapEff"], 16) | CAP_DAC_READ_SEARCH == CAP_DAC_READ_SEARCH
+    assert (first["NoNewPrivs"], first["Seccomp"]) == ("1", "2")
+    assert int(last["CapPrm"], 16) == int(last["CapEff"], 16) == 0
+    assert out.endswith("no other program\n")
+
+
+@pytest.mark.parametrize(("before", "after"), [("0\n", "-999"), ("-1000\n", "-1000\n")])
+def test_the_score_is_never_raised(before: str, after: str, tmp_path: Path) -> None:
+    file = tmp_path / "self/oom_score_adj"
+    file.parent.mkdir()
+    file.write_text(before)
+    spare_from_oom(-999, proc=str(tmp_path))
+    assert file.read_text()[: len(after)] == after
+
+
+def test_a_score_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
+    spare_from_oom(-999, proc=str(tmp_path))
