@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from container_oomkill.cli.exporter import ExporterCommandSettings
 from container_oomkill.cli.exporter_parts import ExporterParts
+from container_oomkill.cli.exporter_settings import ExporterCommandSettings
 from container_oomkill.cli.metadata_providers import ProviderSettings, StateSettings
 from container_oomkill.errors import UsageError
 from container_oomkill.exporter.exporter import Exporter
@@ -23,11 +23,11 @@ from container_oomkill.sinks.buffered import BufferedSink
 from container_oomkill.system import privileges, standard_streams
 from container_oomkill.web.http.listen import Address
 
+from ..support.attach_settings import ATTACH
 from ..support.hooks import Hooks, kill
 from ..support.http_client import ask, get
 from ..support.trees import C, docker_config, write
 from ..support.waiting import eventually
-from .test_settings import ATTACH
 
 CGROUP = f"/docker/{C}"
 

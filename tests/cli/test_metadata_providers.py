@@ -12,7 +12,6 @@ import pytest
 from container_oomkill.cli.metadata_providers import MetadataProviders, ProviderSettings
 from container_oomkill.errors import UsageError
 
-from ..kubernetes.test_access import kubeconfig
 from ..support.api_server import (
     EVENT,
     NODE,
@@ -23,6 +22,7 @@ from ..support.api_server import (
     uid,
 )
 from ..support.incidents import container, incident
+from ..support.kubeconfig import kubeconfig
 from ..support.waiting import eventually
 
 

@@ -13,9 +13,9 @@ from container_oomkill.cli.metadata_providers import StateSettings
 from container_oomkill.cli.probe import ProbeSettings, record
 from container_oomkill.probe.probe import Probe
 
+from ..support.attach_settings import ATTACH
 from ..support.hooks import Hooks, kill
 from ..support.trees import C, docker_config, write
-from .test_settings import ATTACH
 
 pytestmark = pytest.mark.usefixtures("signals")
 

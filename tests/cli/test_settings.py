@@ -11,7 +11,7 @@ import pytest
 import container_oomkill
 from container_oomkill.cli.attaching import AttachSettings
 from container_oomkill.cli.doctor import DoctorSettings
-from container_oomkill.cli.exporter import ExporterCommandSettings
+from container_oomkill.cli.exporter_settings import ExporterCommandSettings
 from container_oomkill.cli.metadata_providers import ProviderSettings, StateSettings
 from container_oomkill.cli.parser import parse
 from container_oomkill.cli.probe import ProbeSettings
@@ -21,17 +21,9 @@ from container_oomkill.cli.unpin import UnpinSettings
 from container_oomkill.exporter.settings import ExporterSettings
 from container_oomkill.system.settings import Settings
 
+from ..support.attach_settings import ATTACH
+
 SOURCES = Path(container_oomkill.__file__).parent
-ATTACH = AttachSettings(
-    object_file=None,
-    btf=None,
-    hook=None,
-    ring_bytes=1 << 20,
-    cmdline=False,
-    debug=False,
-    pin=None,
-    oom_score_adj=-999,
-)
 
 
 class Example(Settings):

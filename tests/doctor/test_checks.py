@@ -16,7 +16,7 @@ from container_oomkill.identity.runtimes.sources import default_sources
 from container_oomkill.libbpf.core_types import KERNEL_TYPES
 from container_oomkill.probe.object_file import PACKAGED
 
-from ..identity.runtimes.test_engine_socket import Engine
+from ..support.engine_server import Engine
 from ..support.trees import C, docker_config, write
 
 EVERYTHING, NOTHING = "000001ffffffffff", "0000000000000000"

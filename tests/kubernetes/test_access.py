@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from container_oomkill.errors import UsageError
 from container_oomkill.kubernetes.access import by_kubeconfig, in_pod
@@ -22,6 +21,7 @@ from container_oomkill.kubernetes.errors import ApiError
 from container_oomkill.kubernetes.objects import PodList
 
 from ..support.api_server import NODE, Cluster, pod, serving
+from ..support.kubeconfig import kubeconfig
 
 FIELDS = {"fieldSelector": f"spec.nodeName={NODE}", "limit": "1"}
 
@@ -118,18 +118,6 @@ def test_what_a_pod_may_lack(pki: Path, tmp_path: Path) -> None:
     (tmp_path / "ca.crt").unlink()
     with pytest.raises(UsageError, match=r"ca.crt: no such file"):
         in_pod(there, tmp_path)
-
-
-def kubeconfig(folder: Path, cluster: Any, user: Any, **changes: Any) -> str:
-    config = {
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "a", "user": "b"}}],
-        "clusters": [{"name": "a", "cluster": cluster}],
-        "users": [{"name": "b", "user": user}],
-    }
-    file = folder / "config"
-    file.write_text(yaml.safe_dump(config | changes))
-    return str(file)
 
 
 def test_kubeconfig_with_a_token(cluster: Cluster, url: str, pki: Path, tmp_path: Path) -> None:

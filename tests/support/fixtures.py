@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of the web server and of its pages have in common."""
+"""What tests of several stages have in common."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -23,3 +24,14 @@ def exporter(capfd: pytest.CaptureFixture[str]) -> Iterator[Exporter]:
         yield running
         running.heartbeat()
     assert capfd.readouterr().err == ""
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """What a command does to signals is undone."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    signal.set_wakeup_fd(-1)
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -7,10 +7,8 @@ import sys
 import time
 
 from ..errors import Error
-from ..exporter.settings import ExporterSettings
-from ..system.settings import Settings
-from .attaching import AttachSettings, attached
-from .metadata_providers import ProviderSettings, StateSettings
+from .attaching import attached
+from .exporter_settings import ExporterCommandSettings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,31 +16,6 @@ if TYPE_CHECKING:
 
     from ..probe.probe import Probe
     from ..system.shutdown import ShutdownRequest
-
-
-class ExporterCommandSettings(Settings):
-    """As the options have them; ``exporter``: what it serves, and how."""
-
-    attach: AttachSettings
-    exporter: ExporterSettings
-    state: StateSettings = StateSettings()
-    providers: ProviderSettings = ProviderSettings()
-    node: str | None = None
-    keep_privileges: bool = False
-    retry_attach: bool = False
-
-    @classmethod
-    def from_args(cls, args: Namespace) -> ExporterCommandSettings:
-        """Raises `UsageError` for options that do not go together."""
-        return cls(
-            attach=AttachSettings.from_args(args),
-            exporter=ExporterSettings.from_options(vars(args)),
-            state=StateSettings.from_args(args),
-            providers=ProviderSettings.from_args(args),
-            node=args.node,
-            keep_privileges=args.keep_privileges,
-            retry_attach=args.retry_attach,
-        )
 
 
 def command(args: Namespace) -> int:

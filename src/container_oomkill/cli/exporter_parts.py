@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..identity.discovery import ContainerDiscovery
     from ..probe.probe import Probe
     from ..system.shutdown import ShutdownRequest
-    from .exporter import ExporterCommandSettings
+    from .exporter_settings import ExporterCommandSettings
 
 
 class ExporterParts(Closeable):

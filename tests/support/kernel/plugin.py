@@ -35,7 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that needs a hook runs once for each; all of one hook's, then the next's."""
-    if "hook" not in metafunc.fixturenames:
+    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "hook" not in metafunc.fixturenames or "hook" in own or any("hook" in each for each in own):
         return
     if metafunc.module.__name__.endswith(".refused"):
         hooks = metafunc.config.getoption("--refused").split(",")
