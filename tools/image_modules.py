@@ -31,7 +31,7 @@ ASKED = (  # http.client and email
     f"{PACKAGE}.identity.runtimes.engine_socket",
     f"{PACKAGE}.cli.exporter_client",
 )
-SERVED = (  # OpenSSL
+SERVED = (  # OpenSSL, bcrypt, PyYAML
     f"{PACKAGE}.exporter.exporter",  # its settings stay: they say which options there are
     f"{PACKAGE}.exporter.retry_attach",
     f"{PACKAGE}.web",
@@ -41,7 +41,6 @@ APART = {
     "exporter": (*API, *ASKED),
     "exporter-full": (),
 }
-HASHED = (f"{PACKAGE}.web.http.auth",)  # `python -m` of it makes a password's hash
 
 # Loaded by Python itself, by name, at moments that running the commands does not bring about.
 ALSO = (
@@ -59,24 +58,18 @@ ALSO = (
 WITHOUT = (
     "bz2",  # shutil, for archives
     "lzma",
+    "yaml._yaml",  # PyYAML, for large files
     "readline",  # pdb, which pyelftools imports
 )
-
-# Not installed: a kubeconfig is for those who are outside of a cluster.
-MISSING = ("yaml",)
 
 # One command; what it leaves loaded goes to a file, as the command may do anything to its output.
 RUN = """
 import importlib, json, sys
-file, path, first, without, missing, argv = json.loads(sys.argv[1])
+file, path, first, without, argv = json.loads(sys.argv[1])
 sys.path.append(path)  # and no site-packages' own start-up code
 sys.modules.update(dict.fromkeys(without))
 for name in first:
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name not in missing:
-            raise
+    importlib.import_module(name)
 try:
     from container_oomkill.cli.main import main
     main(argv)
@@ -108,7 +101,7 @@ def modules(image: str) -> dict[str, Path]:
         file = Path(folder, "found")
         for argv in runs:
             path = sysconfig.get_path("purelib")
-            argument = json.dumps([str(file), path, [*needed, *ALSO], WITHOUT, MISSING, argv])
+            argument = json.dumps([str(file), path, [*needed, *ALSO], WITHOUT, argv])
             command = [sys.executable, "-I", "-S", "-c", RUN, argument]
             # How it ends matters not: in a build nothing can attach. What was loaded does.
             subprocess.run(command, capture_output=True, check=False, timeout=60)
@@ -126,7 +119,7 @@ def _needed(image: str) -> list[str]:
     apart = (*APART[image], *(f"{PACKAGE}.cli.{command}" for command in others))
     own: set[str] = set()
     foreign: set[str] = set()
-    waiting = [f"{PACKAGE}.cli.main", *(HASHED if "exporter" in COMMANDS[image] else ())]
+    waiting = [f"{PACKAGE}.cli.main"]
     while waiting:
         name = waiting.pop()
         if name.partition(".")[0] != PACKAGE:
@@ -143,7 +136,7 @@ def _needed(image: str) -> list[str]:
             tree = _Run().visit(ast.parse(Path(spec.origin).read_text()))
             package = name if spec.submodule_search_locations else name.rpartition(".")[0]
             waiting += _imports(tree, package)
-    return [*sorted(own), *sorted(foreign - set(MISSING))]
+    return [*sorted(own), *sorted(foreign)]
 
 
 class _Run(ast.NodeTransformer):

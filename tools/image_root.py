@@ -28,6 +28,7 @@ STDLIB = Path(sysconfig.get_path("stdlib"))
 LIBRARY = STDLIB.relative_to("/")  # everything that is imported goes there: no path to set up
 DYNLOAD = LIBRARY / "lib-dynload"
 MODULE_OF = {
+    "bcrypt": "bcrypt",
     "container-oomkill": "container_oomkill",
     "cffi": "_cffi_backend",
     "htpy": "htpy",
@@ -35,6 +36,7 @@ MODULE_OF = {
     "msgspec": "msgspec",
     "prometheus-client": "prometheus_client",
     "pyelftools": "elftools",
+    "pyyaml": "yaml",
     "typing_extensions": "typing_extensions",
 }
 # glibc's pthread_exit opens it by name: Python's daemon threads end so, when Python does.

@@ -94,10 +94,10 @@ def test_command_lines_are_recorded_only_if_asked_for(command: str) -> None:
 
 
 def test_an_error_of_a_later_stage_names_the_variable_as_well() -> None:
-    environ = os.environ | {"CONTAINER_OOMKILL_WEB_TLS_CERT_FILE": "/cert"}
+    environ = os.environ | {"CONTAINER_OOMKILL_WEB_TELEMETRY_PATH": "cert"}
     command = [sys.executable, "-m", "container_oomkill", "exporter"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    words = "CONTAINER_OOMKILL_WEB_TLS_CERT_FILE needs --web.tls-key-file too"
+    words = "CONTAINER_OOMKILL_WEB_TELEMETRY_PATH cert: expected a plain path like /metrics"
     assert (done.returncode, done.stderr) == (2, f"container-oomkill: {words}\n")
 
 

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 
 from container_oomkill.cli import exporter_client
@@ -30,11 +31,11 @@ from container_oomkill.incident.model import Container, Domain, Incident, Oom, S
 from container_oomkill.sinks import json_lines
 from container_oomkill.sinks.bar import cells, sizes
 from container_oomkill.sinks.printable import width
-from container_oomkill.web.http.auth import ROUNDS_MIN, PasswordHash
 
 from ..support.certificates import make_certificate
 from ..support.incidents import MIB, FakeProbe, container, incident, victim
 from ..support.waiting import PATIENCE_SECONDS
+from ..web.http.test_tls import REQUIRED, web_config
 
 COMMAND = [sys.executable, "-m", "container_oomkill", "show"]
 UNKNOWN = incident(
@@ -281,12 +282,11 @@ def test_a_running_exporter() -> None:
 
 
 def test_an_exporter_that_asks_who_you_are(tmp_path: Path) -> None:
-    (tmp_path / "users").write_text(
-        f"human:{PasswordHash.of('päss:word'.encode(), rounds=ROUNDS_MIN)}\n"
-    )
+    hashed = bcrypt.hashpw("päss:word".encode(), bcrypt.gensalt(4)).decode()
+    (tmp_path / "web.yml").write_text(f"basic_auth_users:\n  human: {hashed}\n")
     (tmp_path / "password").write_text("päss:word\n")
     (tmp_path / "wrong").write_text("x")
-    with serving(basic_auth_file=str(tmp_path / "users")) as address:
+    with serving(web_config_file=str(tmp_path / "web.yml")) as address:
         asker = exporter_client.Exporter(
             f"http://{address}", user="human", password_file=str(tmp_path / "password")
         )
@@ -302,15 +302,12 @@ def test_an_exporter_that_asks_who_you_are(tmp_path: Path) -> None:
 def test_an_exporter_that_speaks_tls(tmp_path: Path) -> None:
     for name, ca in (("ca", None), ("server", None), ("client", "ca")):
         make_certificate(tmp_path, name, ca=ca)
-    files = {name: str(tmp_path / name) for name in ("server.pem", "server.key", "ca.pem")}
-    with serving(
-        tls_cert_file=files["server.pem"],
-        tls_key_file=files["server.key"],
-        tls_client_ca_file=files["ca.pem"],
-    ) as address:
+    config = web_config(tmp_path, *REQUIRED)
+    server = str(tmp_path / "server.pem")
+    with serving(web_config_file=str(config)) as address:
         asker = exporter_client.Exporter(
             f"https://{address}",
-            ca_file=files["server.pem"],
+            ca_file=server,
             cert_file=str(tmp_path / "client.pem"),
             key_file=str(tmp_path / "client.key"),
         )

@@ -168,7 +168,7 @@ def test_exporter_serves_a_kill(docker: Docker) -> None:
 
 
 def test_exporter_with_tls_and_a_password(docker: Docker, tmp_path: Path) -> None:
-    key, cert, users = (tmp_path / name for name in ("key.pem", "cert.pem", "users"))
+    key, cert, config = (tmp_path / name for name in ("key.pem", "cert.pem", "web.yml"))
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
@@ -179,18 +179,20 @@ def test_exporter_with_tls_and_a_password(docker: Docker, tmp_path: Path) -> Non
         check=True,
         capture_output=True,
     )
-    module = ("-IS", "-m", "container_oomkill.web.http.auth", "reader")
-    done = run(docker, EXPORTER, *module, options=PYTHON, stdin="secret\nsecret\n")
-    users.write_text(done.stdout)
-    assert done.stdout.startswith("reader:"), done.stderr
-    for file in (key, users):
+    command = ["htpasswd", "-niBC", "10", "reader"]
+    made = subprocess.run(command, input="secret", capture_output=True, text=True, check=True)
+    hashed = made.stdout.strip().removeprefix("reader:")
+    config.write_text(
+        "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"
+        f"basic_auth_users: {{reader: {hashed}}}\n"
+    )
+    for file in (key, config):
         file.chmod(0o400)
     tmp_path.chmod(0o755)
     port = start_exporter(
         docker,
         "oomkill-test-tls",
-        *("--web.tls-cert-file", "/tls/cert.pem", "--web.tls-key-file", "/tls/key.pem"),
-        *("--web.basic-auth-file", "/tls/users"),
+        *("--web.config.file", "/tls/web.yml"),
         options=("-v", f"{tmp_path}:/tls:ro"),
     )
     context = ssl.create_default_context(cafile=str(cert))

@@ -11,12 +11,21 @@ def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def make_certificate(folder: Path, name: str, *, ca: str | None = None, days: int = 2) -> None:
+def make_certificate(
+    folder: Path,
+    name: str,
+    *,
+    ca: str | None = None,
+    days: int = 2,
+    names: str = "IP:127.0.0.1",
+    extension: str | None = None,
+) -> None:
     """NAME.pem and NAME.key, signed by CA or by itself."""
     issuer = ["-CA", f"{ca}.pem", "-CAkey", f"{ca}.key"] if ca else []
+    more = ["-addext", extension] if extension else []
     openssl(
         folder,
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
         *("-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", str(days)),
-        *("-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", *issuer),
+        *("-subj", f"/CN={name}", "-addext", f"subjectAltName={names}", *more, *issuer),
     )

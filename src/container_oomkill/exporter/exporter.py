@@ -204,20 +204,11 @@ class Exporter(Closeable):
 
         settings = self.settings
         settings.check()
-        tls = None
-        if settings.tls_cert_file and settings.tls_key_file:
-            from ..web.http.tls import Tls
+        config = None
+        if settings.web_config_file:
+            from ..web.http.web_config import WebConfig
 
-            tls = Tls(
-                cert=settings.tls_cert_file,
-                key=settings.tls_key_file,
-                client_ca=settings.tls_client_ca_file,
-            )
-        auth = None
-        if settings.basic_auth_file:
-            from ..web.http.auth import BasicAuth
-
-            auth = BasicAuth.load(settings.basic_auth_file)
+            config = WebConfig(settings.web_config_file)
         routes = Routes(
             metrics=self.metrics,
             history=self.history,
@@ -227,7 +218,7 @@ class Exporter(Closeable):
             watched_since=self._watched_since,
             wall=self._wall,
             telemetry_path=settings.telemetry_path,
-            auth=auth,
+            auth=lambda: None if config is None else config.auth,
         )
         # The environment's way to give several: with commas.
         texts = [text for each in settings.listen_addresses for text in each.split(",")]
@@ -241,7 +232,7 @@ class Exporter(Closeable):
             raise
         limits = Limits(connections=settings.max_connections, heavy=settings.max_requests)
         bound()
-        server = Server(listeners, routes, tls=tls, limits=limits, before=in_thread)
+        server = Server(listeners, routes, config=config, limits=limits, before=in_thread)
         self.addresses = [listener.bound for listener in listeners]
         self._close = server.close
         self._notify_streams = server.notify_streams

@@ -69,22 +69,10 @@ class ExporterSettings:
         "where the metrics are (default /metrics)",
         metavar="PATH",
     )
-    tls_cert_file: str | None = _option(
-        "--web.tls-cert-file", None, "certificate chain, PEM; serves HTTPS only", metavar="FILE"
-    )
-    tls_key_file: str | None = _option(
-        "--web.tls-key-file", None, "its private key, PEM, without a password", metavar="FILE"
-    )
-    tls_client_ca_file: str | None = _option(
-        "--web.tls-client-ca-file",
+    web_config_file: str | None = _option(
+        "--web.config.file",
         None,
-        "only clients with a certificate of this CA, PEM",
-        metavar="FILE",
-    )
-    basic_auth_file: str | None = _option(
-        "--web.basic-auth-file",
-        None,
-        "users, NAME:HASH a line (python -m container_oomkill.web.http.auth NAME)",
+        "TLS, users and headers, as for other Prometheus exporters (docs/web-config.md)",
         metavar="FILE",
     )
     max_requests: int = _option(
@@ -169,11 +157,6 @@ class ExporterSettings:
             raise UsageError(f"--web.telemetry-path {path}: expected a plain path like /metrics")
         if path in OWN_PATHS or path.startswith(OWN_FOLDERS):
             raise UsageError(f"--web.telemetry-path: {path} is already used by another endpoint")
-        if bool(self.tls_cert_file) != bool(self.tls_key_file):
-            given, missing = ("cert", "key") if self.tls_cert_file else ("key", "cert")
-            raise UsageError(f"--web.tls-{given}-file needs --web.tls-{missing}-file too")
-        if self.tls_client_ca_file and not self.tls_cert_file:
-            raise UsageError("--web.tls-client-ca-file needs --web.tls-cert-file too")
 
 
 def options(parser: argparse.ArgumentParser) -> None:

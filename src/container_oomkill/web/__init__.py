@@ -2,7 +2,8 @@
 """Takes HTTP requests, gives metrics, incidents and health.
 
     listen      address -> listening socket
-    tls, auth   files -> who may speak, and how
+    config_file the file of --web.config.file -> settings, or which field is wrong
+    web_config  settings -> who may speak, and how, by tls and auth; read again as files change
     request     bytes -> Request, or a clean 4xx
     routes      Request -> Response
     connection  one client: bytes in, bytes out, never blocking

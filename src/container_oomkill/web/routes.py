@@ -45,9 +45,12 @@ class Routes:
         watched_since: float,
         wall: Callable[[], float],
         telemetry_path: str = "/metrics",
-        auth: BasicAuth | None = None,
+        auth: Callable[[], BasicAuth | None] = lambda: None,
     ) -> None:
-        """``watched_since``: when the first kill could be seen, seconds since the epoch."""
+        """``watched_since``: when the first kill could be seen, seconds since the epoch.
+
+        ``auth``: who may read, as it is now; None: everybody.
+        """
         self._metrics = metrics
         self._history = history
         self._render = render
@@ -76,14 +79,14 @@ class Routes:
             return text(405, "only GET and HEAD", [("Allow", "GET, HEAD")])
         if (health := self._open.get(request.path)) is not None:
             return health(request)
-        auth = self._auth
+        auth = self._auth()
         if auth is None:
             return self._answer(request)
         header = request.header("authorization")
         if auth.knows(header):
             return self._answer(request)
         if not header:
-            return text(401, "who are you?", [CHALLENGE])
+            return text(401, "authentication required", [CHALLENGE])
         return lambda: (
             self._answer(request)
             if auth.check(header)

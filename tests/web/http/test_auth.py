@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Basic authentication from a file."""
+"""Basic authentication by bcrypt hashes, made by the bcrypt package and by htpasswd."""
 
 from __future__ import annotations
 
 import base64
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import bcrypt
 import pytest
 
-from container_oomkill.errors import UsageError
 from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.web.http import auth
-from container_oomkill.web.http.auth import BasicAuth, PasswordHash
+from container_oomkill.web.http.auth import BasicAuth
 
 from ...support.http_client import ask, connect, get, make_exporter, parse_all, read_all
 
-QUICK = auth.ROUNDS_MIN
+QUICK = 4  # bcrypt's least cost
 PATHS = (
     "/metrics",
     "/",
@@ -37,16 +36,34 @@ def basic(name: str, password: str) -> str:
     return "Authorization: Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
+def hash_of(password: bytes, cost: int = QUICK) -> str:
+    return bcrypt.hashpw(password, bcrypt.gensalt(cost)).decode()
+
+
+def htpasswd(name: str, password: str) -> str:
+    """The hash that Debian's apache2-utils make."""
+    command = ["htpasswd", "-niBC", str(QUICK), name]
+    done = subprocess.run(command, input=password, capture_output=True, text=True, check=True)
+    return done.stdout.strip().removeprefix(f"{name}:")
+
+
+def write_users(file: Path, users: dict[str, str]) -> str:
+    lines = ["basic_auth_users:", *(f"  {name}: {hashed}" for name, hashed in users.items())]
+    file.write_text("\n".join(lines) + "\n")
+    return str(file)
+
+
 @pytest.fixture
-def exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exporter]:
-    monkeypatch.setattr(PasswordHash.of.__func__, "__kwdefaults__", {"rounds": QUICK})  # type: ignore[attr-defined]
-    users = tmp_path / "users"
-    users.write_text(
-        "# who may scrape\n\n"
-        f"prometheus:{PasswordHash.of('päss:word'.encode())}\n"
-        f"human:{PasswordHash.of(b'x')}\n"
-    )
-    with make_exporter(basic_auth_file=str(users)) as running:
+def users(tmp_path: Path) -> Path:
+    file = tmp_path / "web.yml"
+    hashes = {"prometheus": htpasswd("prometheus", "päss:word"), "human": hash_of(b"x")}
+    write_users(file, hashes)
+    return file
+
+
+@pytest.fixture
+def exporter(users: Path) -> Iterator[Exporter]:
+    with make_exporter(web_config_file=str(users)) as running:
         running.start()
         running.ready(True)
         yield running
@@ -102,8 +119,43 @@ def test_a_client_that_does_not_wait_for_its_answer(exporter: Exporter) -> None:
     assert ask(exporter.addresses[0], get("/healthz")).status == 200
 
 
+def test_curl(exporter: Exporter) -> None:
+    url = f"http://127.0.0.1:{exporter.addresses[0].port}/metrics"
+    command = ["curl", "-s", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}", "-u"]
+    for user, status in (("human:x", "200"), ("human:y", "401"), ("nobody:x", "401")):
+        done = subprocess.run([*command, user, url], capture_output=True, text=True, check=True)
+        assert done.stdout == status
+
+
+def test_users_change_while_a_client_is_connected(
+    users: Path, exporter: Exporter, capfd: pytest.CaptureFixture[str]
+) -> None:
+    request = f"GET /nothing HTTP/1.1\r\nHost: x\r\n{basic('human', 'x')}\r\n\r\n".encode()
+    with connect(exporter.addresses[0]) as client:
+
+        def status() -> int:
+            client.sendall(request)
+            data = b""
+            while not data.endswith(b"\n") or b"\r\n\r\n" not in data:
+                data += client.recv(65536)
+            return parse_all(data)[0].status
+
+        assert status() == 404
+        write_users(users, {"human": hash_of(b"y")})
+        assert status() == 401
+        write_users(users, {"human": "plaintext"})
+        assert status() == 401
+        assert status() == 401
+        assert capfd.readouterr().err.count("kept the old web configuration") == 1
+        write_users(users, {"human": htpasswd("human", "x")})
+        assert status() == 404
+        users.write_text("")
+        assert status() == 404
+    assert ask(exporter.addresses[0], get("/metrics")).status == 200
+
+
 def test_what_passed_is_remembered_within_bounds() -> None:
-    checker = BasicAuth({"a": PasswordHash.of(b"x", rounds=QUICK)})
+    checker = BasicAuth({"a": hash_of(b"x")})
     headers = [f"Basic{' ' * spaces}{base64.b64encode(b'a:x').decode()}" for spaces in range(1, 9)]
     for header in headers:
         assert not checker.knows(header)
@@ -112,56 +164,43 @@ def test_what_passed_is_remembered_within_bounds() -> None:
     assert len(checker._passed) <= auth.REMEMBERED_PER_USER
 
 
-def test_hash_is_read_as_written() -> None:
-    written = PasswordHash.of(b"secret", rounds=QUICK)
-    assert PasswordHash.parse(str(written)) == written
-    assert written.fits(b"secret")
-    assert not written.fits(b"Secret")
+def test_no_password_is_kept() -> None:
+    checker = BasicAuth({"a": hash_of(b"correct horse")})
+    header = basic("a", "correct horse").removeprefix("Authorization: ")
+    assert checker.check(header)
+    held = repr(vars(checker)).encode()
+    assert b"correct horse" not in held
+    assert header.encode() not in held
 
 
-def test_hash_of_passlib() -> None:
-    """The example of passlib's documentation of pbkdf2_sha256."""
-    salt, digest = "N2YMIWQsBWBMae09x1jrPQ", "1t8iyB2A.WF/Z5JZv.lfCIhXXN33N23OSgQYThBYRfk"
-    assert PasswordHash.parse(f"$pbkdf2-sha256$29000${salt}${digest}").fits(b"toomanysecrets")
+@pytest.mark.parametrize("version", ["2a", "2b", "2y"])
+def test_every_version_of_bcrypt_hashes(version: str) -> None:
+    hashed = htpasswd("a", "secret").replace("$2y$", f"${version}$")
+    checker = BasicAuth({"a": hashed})
+    assert checker.check(basic("a", "secret").removeprefix("Authorization: "))
+    assert not checker.check(basic("a", "Secret").removeprefix("Authorization: "))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"# nobody\n",
-        b"prometheus:plaintext\n",
-        b"prometheus\n",
-        b":$pbkdf2-sha256$6400$YQ$YQ\n",
-        b"a:$pbkdf2-sha256$1$YQ$YQ\n",
-        b"a:$pbkdf2-sha256$x$YQ$YQ\n",
-        b"a:$pbkdf2-sha256$6400$!$YQ\n",
-        b"a:$2y$10$aaaaaaaaaaaaaaaaaaaaaa\n",
-        b"\xff\xfe",
-    ],
-)
-def test_files_that_make_no_sense(tmp_path: Path, content: bytes) -> None:
-    users = tmp_path / "users"
-    users.write_bytes(content)
-    with pytest.raises(UsageError, match="read users from") as raised:
-        make_exporter(basic_auth_file=str(users)).start()
-    assert "\n" not in str(raised.value)
-    assert "plaintext" not in str(raised.value)
+def test_what_bcrypt_does_not_read_of_a_password() -> None:
+    """htpasswd takes 72 bytes, as bcrypt does: a longer password works as it does there."""
+    password = "ä" * 36
+    checker = BasicAuth({"a": htpasswd("a", password + "more")})
+    for right in (password + "more", password, password + "other"):
+        assert checker.check(basic("a", right).removeprefix("Authorization: "))
+    assert not checker.check(basic("a", password[:-1]).removeprefix("Authorization: "))
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
-        BasicAuth.load(str(tmp_path / "users"))
+def test_nobody_costs_as_much_as_the_costliest_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted, not timed: which hash an unknown name is checked against."""
+    checked = []
+    checker = BasicAuth({"a": hash_of(b"x", 4), "b": hash_of(b"x", 6), "c": hash_of(b"x", 5)})
+    really = checker._checkpw
 
+    def counting(password: bytes, hashed: bytes) -> bool:
+        checked.append(hashed[4:6])
+        return really(password, hashed)
 
-def test_the_command_that_makes_a_line() -> None:
-    made = subprocess.run(
-        [sys.executable, "-m", "container_oomkill.web.http.auth", "prometheus"],
-        input="secret\n",
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    name, _, text = made.stdout.strip().partition(":")
-    assert name == "prometheus"
-    assert PasswordHash.parse(text).fits(b"secret")
+    monkeypatch.setattr(checker, "_checkpw", counting)
+    assert not checker.check(basic("nobody", "x").removeprefix("Authorization: "))
+    assert not checker.check(basic("b", "y").removeprefix("Authorization: "))
+    assert checked == [b"06", b"06"]

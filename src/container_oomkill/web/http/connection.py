@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from .request import HttpError, Request, head_end, parse
-from .response import Response, encode, of_error
+from .response import Headers, Response, encode, of_error
 from .stream import Gone, Stream, WantRead, WantWrite
 
 READ = selectors.EVENT_READ
@@ -31,12 +31,16 @@ READ_BYTES = 4096
 
 
 class Connection:
-    """``dispatch`` gives the answer, or None: it comes later, through `answer`."""
+    """``dispatch`` gives the answer, or None: it comes later, through `answer`.
+
+    ``headers``: what every answer has from now on, whatever it brings itself.
+    """
 
     def __init__(
         self,
         stream: Stream,
         dispatch: Callable[[Connection, Request], Response | None],
+        headers: Callable[[], Headers],
         now: float,
     ) -> None:
         self.stream = stream
@@ -45,6 +49,7 @@ class Connection:
         self.closed = False
         self.moved = now  # when a byte last went either way
         self._dispatch = dispatch
+        self._headers = headers
         self._now = now
         self._deadline = now + HEAD_SECONDS
         self._received = bytearray()
@@ -133,7 +138,9 @@ class Connection:
     def _send(self, request: Request | None, response: Response) -> int:
         whole = isinstance(response.body, bytes)
         self._keep_alive = request is not None and request.keep_alive and (whole or request.chunks)
-        self._pieces = encode(response, request, keep_alive=self._keep_alive)
+        self._pieces = encode(
+            response, request, keep_alive=self._keep_alive, headers=self._headers()
+        )
         self.heavy = response.heavy
         self._deadline = self._now + ANSWER_SECONDS
         self.moved = self._now

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -13,6 +13,8 @@ TEXT = "text/plain; charset=utf-8"
 JSON = "application/json; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 EVENTS = "text/event-stream"
+
+Headers = Sequence[tuple[str, str]]
 
 # What every answer has, unless it brings its own.
 DEFAULTS = (
@@ -51,14 +53,18 @@ def of_error(error: HttpError) -> Response:
 
 
 def encode(
-    response: Response, request: Request | None, *, keep_alive: bool
+    response: Response, request: Request | None, *, keep_alive: bool, headers: Headers = ()
 ) -> Iterator[bytes | None]:
-    """Yield the head and the body as they go over the wire; ``request`` None: it was malformed."""
+    """Yield the head and the body as they go over the wire; ``request`` None: it was malformed.
+
+    ``headers``: the user's, which count more than the answer's own and the defaults.
+    """
     chunked = not isinstance(response.body, bytes) and request is not None and request.chunks
     lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
-    own = {name for name, _ in response.headers}
-    for name, value in (*response.headers, *(each for each in DEFAULTS if each[0] not in own)):
-        lines.append(f"{name}: {value}")
+    said: set[str] = set()
+    for some in (headers, response.headers, DEFAULTS):
+        lines += [f"{name}: {value}" for name, value in some if name not in said]
+        said |= {name for name, _ in some}
     if isinstance(response.body, bytes):
         # Of 304 it would be the length of what the client has.
         if response.status != HTTPStatus.NOT_MODIFIED:

@@ -23,11 +23,11 @@ from ...system.worker import Worker
 from .connection import PARKED, Connection
 from .listen import Listener
 from .request import HttpError, Request
-from .response import Response, of_error, text
+from .response import Headers, Response, of_error, text
 from .stream import Gone, Stream
 
 if TYPE_CHECKING:
-    from .tls import Tls
+    from .web_config import WebConfig
 
 Job = Callable[[], Response]
 
@@ -54,7 +54,7 @@ class Server:
         listeners: Sequence[Listener],
         respond: Callable[[Request], Response | Job],
         *,
-        tls: Tls | None = None,
+        config: WebConfig | None = None,
         limits: Limits | None = None,
         before: Callable[[], None] = lambda: None,
     ) -> None:
@@ -63,7 +63,7 @@ class Server:
         self.worker = Worker("web")
         self._respond = respond
         self._before = before
-        self._tls = tls
+        self._config = config
         self._limits = limits or Limits()
         self._clients: dict[int, Connection] = {}  # whoever moved longest ago comes first
         self._streams: set[Connection] = set()
@@ -174,7 +174,7 @@ class Server:
             except (OSError, ValueError):
                 plain.close()
                 continue
-            client = Connection(stream, self._dispatch, time.monotonic())
+            client = Connection(stream, self._dispatch, self._headers, time.monotonic())
             self._clients[stream.socket.fileno()] = client
             self._step(client)
 
@@ -182,7 +182,10 @@ class Server:
         if plain.family != socket.AF_UNIX:
             # Pieces are sent as they are made: Nagle would wait for an answer after each.
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Stream(plain) if self._tls is None else self._tls.wrap(plain)
+        return Stream(plain) if self._config is None else self._config.wrap(plain)
+
+    def _headers(self) -> Headers:
+        return () if self._config is None else self._config.headers
 
     def _step(self, client: Connection) -> None:
         moved = client.moved
@@ -223,6 +226,8 @@ class Server:
 
     def _dispatch(self, client: Connection, request: Request) -> Response | None:
         try:
+            if self._config is not None:
+                self._config.refresh()
             response = self._respond(request)
         except HttpError as error:
             return of_error(error)
