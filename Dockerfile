@@ -52,7 +52,7 @@ RUN --mount=type=secret,id=apt.conf,target=/etc/apt/apt.conf.d/99build \
     fi; \
     apt-get update -q; \
     DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends \
-        ca-certificates gcc libbpf-dev libc6-dev python3-dev python3-venv; \
+        ca-certificates gcc libbpf-dev libc6-dev libseccomp-dev python3-dev python3-venv; \
     rm -rf /var/lib/apt/lists/*
 WORKDIR /work
 COPY deploy/docker/requirements.txt ./

@@ -84,7 +84,7 @@ format: .venv/dev ## Format Python and C
 
 build: .venv/built ## Build into .venv/bin/container-oomkill
 
-wheel: .venv/dev ## Build dist/*.whl, with libbpf inside
+wheel: .venv/dev ## Build dist/*.whl, with libbpf and libseccomp inside
 	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.*
 	$(Q)$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl

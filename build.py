@@ -37,7 +37,7 @@ OBJECT = PACKAGE / "oomkill.bpf.o"
 # Python's own settings have -g: more than half of an extension, in every wheel and image.
 NO_DEBUG = "-g0"
 LIBBPF_SOURCES = ("log.c", "heap.c", "ringbuf.c", "core_types.c")
-PACKAGES = "clang llvm libbpf-dev libelf-dev zlib1g-dev"
+PACKAGES = "clang llvm libbpf-dev libelf-dev libseccomp-dev zlib1g-dev"
 
 # uname -m -> the name libbpf's bpf_tracing.h knows the registers by
 ARCHES = {"x86_64": "x86", "aarch64": "arm64"}
@@ -127,7 +127,7 @@ def libbpf_ffi() -> FFI:
 
 
 def privileges_ffi() -> FFI:
-    """privileges.c: the system calls by which a process drops its privileges."""
+    """privileges.c: how a process drops its privileges; libseccomp, linked as libbpf is."""
     from cffi import FFI
 
     ffi = FFI()
@@ -135,6 +135,7 @@ def privileges_ffi() -> FFI:
     ffi.set_source(
         "container_oomkill.system._privileges",
         (PACKAGE / "system" / "privileges.c").read_text(),
+        libraries=["seccomp"],
         extra_compile_args=["-Wall", "-Werror", NO_DEBUG],
         py_limited_api=True,
     )

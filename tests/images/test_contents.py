@@ -83,7 +83,7 @@ def test_papers(image: str, image_contents: Contents) -> None:
     """Every package has its licence, and is known to those who scan images."""
     paths = image_contents[image]
     packages = {path.rpartition("/")[2] for path in paths if "/status.d/" in path}
-    assert {"libc6", "python3.13-minimal", "libbpf1"} <= packages
+    assert {"libc6", "python3.13-minimal", "libbpf1", "libseccomp2"} <= packages
     assert all(f"/usr/share/doc/{package}" in paths for package in packages)
     assert sum("container_oomkill-" in path and "LICENSES" in path for path in paths) >= 3
     text = (REPOSITORY / f"dist/{image}.spdx.json").read_text()

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from ..support.kernel.exporter import start
 from ..support.kernel.processes import Recorder
@@ -20,15 +23,29 @@ FILTER = "2"  # SECCOMP_MODE_FILTER
 CALLS = {
     "x86_64": {
         "bpf": 321, "perf_event_open": 298, "execve": 59, "execveat": 322, "ptrace": 101,
-        "process_vm_readv": 310, "mount": 165, "setns": 308, "unshare": 272, "fsmount": 432,
-        "init_module": 175, "kexec_load": 246, "kexec_file_load": 320, "clock_adjtime": 305,
-        "adjtimex": 159, "io_uring_setup": 425, "getpid": 39, "clone": 56, "clone3": 435,
+        "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "pidfd_getfd":
+        438, "mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161, "fsopen":
+        430, "fsmount": 432, "move_mount": 429, "open_tree": 428, "setns": 308, "unshare":
+        272, "open_by_handle_at": 304, "fanotify_init": 300, "init_module": 175,
+        "finit_module": 313, "delete_module": 176, "kexec_load": 246, "kexec_file_load":
+        320, "reboot": 169, "swapon": 167, "swapoff": 168, "acct": 163, "syslog": 103,
+        "settimeofday": 164, "clock_settime": 227, "adjtimex": 159, "clock_adjtime": 305,
+        "sethostname": 170, "setdomainname": 171, "keyctl": 250, "add_key": 248,
+        "request_key": 249, "userfaultfd": 323, "io_uring_setup": 425, "getpid": 39,
+        "clone": 56, "clone3": 435,
     },
     "aarch64": {
         "bpf": 280, "perf_event_open": 241, "execve": 221, "execveat": 281, "ptrace": 117,
-        "process_vm_readv": 270, "mount": 40, "setns": 268, "unshare": 97, "fsmount": 432,
-        "init_module": 105, "kexec_load": 104, "kexec_file_load": 294, "clock_adjtime": 266,
-        "adjtimex": 171, "io_uring_setup": 425, "getpid": 172, "clone": 220, "clone3": 435,
+        "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "pidfd_getfd":
+        438, "mount": 40, "umount2": 39, "pivot_root": 41, "chroot": 51, "fsopen": 430,
+        "fsmount": 432, "move_mount": 429, "open_tree": 428, "setns": 268, "unshare": 97,
+        "open_by_handle_at": 265, "fanotify_init": 262, "init_module": 105,
+        "finit_module": 273, "delete_module": 106, "kexec_load": 104, "kexec_file_load":
+        294, "reboot": 142, "swapon": 224, "swapoff": 225, "acct": 89, "syslog": 116,
+        "settimeofday": 170, "clock_settime": 112, "adjtimex": 171, "clock_adjtime": 266,
+        "sethostname": 161, "setdomainname": 162, "keyctl": 219, "add_key": 217,
+        "request_key": 218, "userfaultfd": 282, "io_uring_setup": 425, "getpid": 172,
+        "clone": 220, "clone3": 435,
     },
 }[platform.machine()]  # fmt: skip
 ALLOWED = ("getpid", "clone", "clone3")
@@ -82,20 +99,125 @@ def test_for_debugging_they_can_be_kept(hook: str) -> None:
         assert fields["Seccomp"] != FILTER
 
 
+def confined(script: str) -> str:
+    """Run it in a process that has dropped its privileges; return what it prints."""
+    before = "import ctypes, errno, os\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+    command = [sys.executable, "-c", before + script]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+DENIED = f"""
+def denied():
+    for name, number in { {name: CALLS[name] for name in CALLS if name not in ALLOWED} }.items():
+        ctypes.set_errno(0)
+        result = libc.syscall(number, -1, 0, 0, 0, 0, 0)
+        assert (result, ctypes.get_errno()) == (-1, errno.EPERM), name
+    assert os.getpid() == libc.syscall({CALLS["getpid"]})
+"""
+
+
 def test_denied_system_calls_are_denied() -> None:
     """Each is tried with nonsense: EPERM is the filter's word, anything else is the kernel's."""
-    denied = {name: number for name, number in CALLS.items() if name not in ALLOWED}
-    script = f"""
-import ctypes, errno, os
+    confined(
+        f"""{DENIED}
 from container_oomkill.system import privileges
 privileges.drop_process()
-libc = ctypes.CDLL(None, use_errno=True)
-for name, number in {denied}.items():
-    libc.syscall(number, -1, 0, 0, 0, 0, 0)
-    assert ctypes.get_errno() == errno.EPERM, name
-assert os.getpid() == libc.syscall({CALLS["getpid"]})
+denied()
 """
-    subprocess.run([sys.executable, "-c", script], check=True)
+    )
+
+
+def test_the_list_here_is_the_list_there() -> None:
+    """The numbers above are the kernel headers'; the names, all of privileges.c."""
+    source = (Path(__file__).parents[2] / "src/container_oomkill/system/privileges.c").read_text()
+    listed = source.partition("denied[] = {")[2].partition("};")[0]
+    assert re.findall(r"SCMP_SYS\((\w+)\)", listed) == [
+        name for name in CALLS if name not in ALLOWED
+    ]
+
+
+def test_they_are_denied_to_a_thread_that_was_there_before() -> None:
+    confined(
+        f"""{DENIED}
+import threading
+from container_oomkill.system import privileges
+dropped, failures = threading.Event(), []
+def thread():
+    dropped.wait(60)
+    try:
+        denied()
+    except AssertionError as error:
+        failures.append(error)
+there = threading.Thread(target=thread)
+there.start()
+privileges.drop_process()
+dropped.set()
+there.join()
+assert not failures, failures
+"""
+    )
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="a 64-bit process has no other system calls here"
+)
+def test_the_numbers_of_other_abis_are_denied() -> None:
+    """x32's getpid() and, where the kernel has it, i386's."""
+    said = confined(
+        """
+import mmap
+from container_oomkill.system import privileges
+code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+code.write(bytes.fromhex("b8 14000000 cd80 c3"))  # mov $20, %eax; int $0x80; ret
+int80 = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
+child = os.fork()
+if not child:
+    os._exit(int80() != os.getpid())
+known = os.waitpid(child, 0)[1] == 0
+privileges.drop_process()
+assert (libc.syscall(0x40000000 | 39), ctypes.get_errno()) == (-1, errno.EPERM)
+if known:
+    assert int80() == -errno.EPERM
+print("i386" if known else "no i386")
+"""
+    )
+    assert said in ("i386\n", "no i386\n")
+    print(f"this kernel has {said}")
+
+
+def test_a_kernel_without_seccomp() -> None:
+    """As one looks from below a filter that answers in its place; capabilities are dropped."""
+    script = """
+import ctypes, errno, os, sys
+
+class Compared(ctypes.Structure):  # struct scmp_arg_cmp
+    _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64)]
+    _fields_ += [("b", ctypes.c_uint64)]
+
+seccomp = ctypes.CDLL("libseccomp.so.2")
+seccomp.seccomp_init.restype = ctypes.c_void_p
+allow, refuse, equal = 0x7FFF0000, 0x00050000, 4
+refuses = ctypes.c_void_p(seccomp.seccomp_init(allow))
+set_seccomp = Compared(0, equal, 22)  # prctl(PR_SET_SECCOMP, ...)
+no, unknown = errno.ENOSYS, errno.EINVAL
+for name, error, arguments in ((b"seccomp", no, []), (b"prctl", unknown, [set_seccomp])):
+    call = seccomp.seccomp_syscall_resolve_name(name)
+    array = (Compared * len(arguments))(*arguments)
+    count = len(arguments)
+    assert not seccomp.seccomp_rule_add_array(refuses, refuse | error, call, count, array)
+assert not seccomp.seccomp_load(refuses)
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
+"""
+    after = """
+from container_oomkill.system import privileges
+privileges.drop_process()
+print(open("/proc/self/status").read())
+"""
+    command = [sys.executable, "-c", script, after]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    words = "this kernel has no seccomp: system calls are not filtered"
+    assert done.stderr == f"container-oomkill: {words}\n"
+    assert int(done.stdout.partition("CapEff:")[2].split()[0], 16) & ~CAP_DAC_READ_SEARCH == 0
 
 
 def test_no_way_into_a_namespace_of_its_own() -> None:

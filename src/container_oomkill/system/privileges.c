@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Giving up rights, for the calling thread and the threads it starts from then
- * on. Raw system calls: Python has none of them, and no library for them is
- * kept up.
+ * Giving up rights. Capabilities are the calling thread's and those of the
+ * threads it starts from then on: raw system calls, as Python has none of them.
+ * System calls are denied to every thread, by libseccomp.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -11,19 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
-
-#if defined(__x86_64__)
-#define NATIVE AUDIT_ARCH_X86_64
-#define FOREIGN_ABI 0x40000000u /* x32: the same machine, other numbers */
-#elif defined(__aarch64__)
-#define NATIVE AUDIT_ARCH_AARCH64
-#define FOREIGN_ABI 0xffffffffu
-#endif
+#include <seccomp.h>
 
 /* Keeps of the capabilities held only these, none of them through an execve(). */
 static int privileges_keep(uint64_t capabilities)
@@ -48,95 +38,105 @@ static int privileges_no_new(void)
 
 /*
  * What the loader needed and what only an intruder would: each fails with
- * EPERM from now on. Newer calls than these headers know are not in the list;
- * nor can they do more than the capabilities left.
+ * EPERM from now on. Newer calls than libseccomp knows are not in the list; nor
+ * can they do more than the capabilities left.
  */
 static const int denied[] = {
-	SYS_bpf,
-	SYS_perf_event_open, /* the loader's */
-	SYS_execve,
-	SYS_execveat, /* other programs */
-	SYS_ptrace,
-	SYS_process_vm_readv,
-	SYS_process_vm_writev, /* other processes */
-	SYS_kcmp,
-	SYS_pidfd_getfd,
-	SYS_mount,
-	SYS_umount2,
-	SYS_pivot_root,
-	SYS_chroot,
-	SYS_fsopen, /* other views */
-	SYS_fsmount,
-	SYS_move_mount,
-	SYS_open_tree,
-	SYS_setns,
-	SYS_unshare,
-	SYS_open_by_handle_at,
-	SYS_fanotify_init,
-	SYS_init_module,
-	SYS_finit_module,
-	SYS_delete_module,
-	SYS_kexec_load, /* the kernel's */
-	SYS_kexec_file_load,
-	SYS_reboot,
-	SYS_swapon,
-	SYS_swapoff,
-	SYS_acct,
-	SYS_syslog,
-	SYS_settimeofday,
-	SYS_clock_settime,
-	SYS_adjtimex,
-	SYS_clock_adjtime,
-	SYS_sethostname,
-	SYS_setdomainname,
-	SYS_keyctl,
-	SYS_add_key,
-	SYS_request_key,
-	SYS_userfaultfd,
-	SYS_io_uring_setup, /* most often seen in exploits */
+	SCMP_SYS(bpf),
+	SCMP_SYS(perf_event_open), /* the loader's */
+	SCMP_SYS(execve),
+	SCMP_SYS(execveat), /* other programs */
+	SCMP_SYS(ptrace),
+	SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev), /* other processes */
+	SCMP_SYS(kcmp),
+	SCMP_SYS(pidfd_getfd),
+	SCMP_SYS(mount),
+	SCMP_SYS(umount2),
+	SCMP_SYS(pivot_root),
+	SCMP_SYS(chroot),
+	SCMP_SYS(fsopen), /* other views */
+	SCMP_SYS(fsmount),
+	SCMP_SYS(move_mount),
+	SCMP_SYS(open_tree),
+	SCMP_SYS(setns),
+	SCMP_SYS(unshare),
+	SCMP_SYS(open_by_handle_at),
+	SCMP_SYS(fanotify_init),
+	SCMP_SYS(init_module),
+	SCMP_SYS(finit_module),
+	SCMP_SYS(delete_module),
+	SCMP_SYS(kexec_load), /* the kernel's */
+	SCMP_SYS(kexec_file_load),
+	SCMP_SYS(reboot),
+	SCMP_SYS(swapon),
+	SCMP_SYS(swapoff),
+	SCMP_SYS(acct),
+	SCMP_SYS(syslog),
+	SCMP_SYS(settimeofday),
+	SCMP_SYS(clock_settime),
+	SCMP_SYS(adjtimex),
+	SCMP_SYS(clock_adjtime),
+	SCMP_SYS(sethostname),
+	SCMP_SYS(setdomainname),
+	SCMP_SYS(keyctl),
+	SCMP_SYS(add_key),
+	SCMP_SYS(request_key),
+	SCMP_SYS(userfaultfd),
+	SCMP_SYS(io_uring_setup), /* most often seen in exploits */
 };
-
-#define DENIED (sizeof(denied) / sizeof(denied[0]))
 
 /*
  * clone() starts threads, and would start a process with every capability in a
  * user namespace of its own. Of clone3() a filter does not see the flags: the C
  * library takes ENOSYS for an older kernel, and goes back to clone().
  */
-#define NAMESPACES                                                                                 \
-	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
-	 CLONE_NEWPID | CLONE_NEWNET)
-#define LAST (DENIED + 10)
+static const unsigned int namespaces[] = {
+	CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+	CLONE_NEWUSER, CLONE_NEWPID,	CLONE_NEWNET,
+};
 
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+static int add_rules(scmp_filter_ctx filter)
+{
+	int failed = 0;
+
+	for (size_t i = 0; i < LENGTH(denied) && !failed; i++)
+		failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), denied[i], 0);
+	/* The flags are its first argument. */
+	for (size_t i = 0; i < LENGTH(namespaces) && !failed; i++)
+		failed =
+			seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+					 SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
+	if (!failed)
+		failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	return failed;
+}
+
+#define API_SECCOMP_CALL 2 /* seccomp_api_get(3): seccomp(2), with threads in step */
+
+/* Returns 0, -ENOSYS for a kernel without seccomp, or another negative error, the kernel's own. */
 static int privileges_deny_system_calls(void)
 {
-#ifdef NATIVE
-	struct sock_filter code[LAST + 1];
-	struct sock_fprog program = { .filter = code };
-	size_t at = 0;
+	scmp_filter_ctx filter;
+	int failed;
 
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-						  offsetof(struct seccomp_data, arch));
-	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 0, LAST - 2);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-						  offsetof(struct seccomp_data, nr));
-	code[at++] =
-		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FOREIGN_ABI, LAST - 4, 0);
-	for (size_t i = 0; i < DENIED; i++)
-		code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied[i],
-							  LAST - 5 - i, 0);
-	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
-	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 2);
-	/* The flags are its first argument, whose lower half comes first. */
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-						  offsetof(struct seccomp_data, args));
-	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, 1, 0);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-	program.len = at;
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) ? -errno : 0;
-#else
-	return -ENOSYS;
-#endif
+	if (seccomp_api_get() < API_SECCOMP_CALL)
+		return -ENOSYS;
+	filter = seccomp_init(SCMP_ACT_ALLOW);
+	if (!filter)
+		return -ENOMEM;
+	/* i386 and x32 calls have other numbers: none of them is ours. */
+	failed = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
+	if (!failed)
+		failed = seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1);
+	if (!failed)
+		failed = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (!failed)
+		failed = add_rules(filter);
+	if (!failed)
+		failed = seccomp_load(filter);
+	seccomp_release(filter);
+	return failed;
 }

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drops capabilities and installs the seccomp filter once the hooks are attached.
 
-Privileges belong to threads, and a thread starts with those of the one that made it: `drop_process`
-comes before any other thread does, `drop_thread` at the start of one that needs less still. Files
-that are open, and memory that is mapped - the ring, the counters - stay.
+Capabilities belong to threads, and a thread starts with those of the one that made it:
+`drop_process` comes before any other thread does, `drop_thread` at the start of one that needs less
+still. The filter of system calls is for all threads. Files that are open, and memory that is mapped
+- the ring, the counters - stay.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from ._privileges import lib
 # Reads the state of containers where it belongs to another user: rootless Podman's in the users'
 # homes; root's, for a process that is not root. include/uapi/linux/capability.h
 CAP_DAC_READ_SEARCH = 1 << 2
-NOT_HERE = (errno.ENOSYS, errno.EINVAL)  # a kernel without seccomp
 
 
 def drop_process() -> None:
@@ -28,7 +28,7 @@ def drop_process() -> None:
     _check(lib.privileges_keep(CAP_DAC_READ_SEARCH), "drop the capabilities")
     _check(lib.privileges_no_new(), "set no_new_privs")
     refused = lib.privileges_deny_system_calls()
-    if -refused in NOT_HERE:
+    if refused == -errno.ENOSYS:
         log.warn("this kernel has no seccomp: system calls are not filtered")
     else:
         _check(refused, "filter the system calls")

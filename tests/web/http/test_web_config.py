@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from container_oomkill.web.http import web_config
+from container_oomkill.web.http.config_file import WebSettings, read
 from container_oomkill.web.http.web_config import SETTLED_NS, WebConfig
 
 from ...support.http_client import ask, connect, get, make_exporter, read_all
@@ -54,8 +55,12 @@ def test_a_file_that_is_settled_is_not_read_again(
     file = tmp_path / "web.yml"
     file.write_text(HEADERS)
     reads = []
-    really = web_config.read
-    monkeypatch.setattr(web_config, "read", lambda path: reads.append(path) or really(path))
+
+    def reading(path: str) -> WebSettings:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(web_config, "read", reading)
     late = 0
     config = WebConfig(str(file), wall_ns=lambda: time.time_ns() + late)
     config.refresh()
