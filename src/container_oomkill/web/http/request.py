@@ -16,9 +16,12 @@ HEAD_MAX = 8192  # bytes of request line and headers
 HEADERS_MAX = 64
 PARAMETERS_MAX = 16
 
+ONCE = ("host", "content-length", "transfer-encoding", "authorization")
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VERSION = re.compile(r"HTTP/(\d)\.(\d)", re.ASCII)
 BARE_LF = re.compile(rb"(?<!\r)\n")
+TARGET = re.compile(r"[!-~]+")  # RFC 3986: anything else comes percent-encoded
+SPACE = " \t"  # RFC 9110 5.6.3: of Python's own white space, two characters are letters here
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -89,11 +92,11 @@ def parse(head: bytes) -> Request:
 
 def _request_line(line: str) -> tuple[str, str, tuple[int, int]]:
     words = line.split(" ")
-    if len(words) != 3 or CONTROL.search(line):
+    if len(words) != 3:
         raise HttpError(400, "malformed request line")
     method, target, protocol = words
     version = VERSION.fullmatch(protocol)
-    if not TOKEN.fullmatch(method) or version is None:
+    if not TOKEN.fullmatch(method) or not TARGET.fullmatch(target) or version is None:
         raise HttpError(400, "malformed request line")
     if version[1] != "1":
         raise HttpError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
@@ -109,11 +112,10 @@ def _headers(lines: list[str]) -> dict[str, str]:
         if not colon or not TOKEN.fullmatch(name) or CONTROL.search(value):
             raise HttpError(400, "malformed header")
         name = name.lower()
-        if name in headers:
-            if name in ("host", "content-length", "transfer-encoding", "authorization"):
-                raise HttpError(400, f"more than one {name} header")
-            value = f"{headers[name]}, {value.strip()}"
-        headers[name] = value.strip()
+        if name in headers and name in ONCE:
+            raise HttpError(400, f"more than one {name} header")
+        value = value.strip(SPACE)
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
 
