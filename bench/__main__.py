@@ -22,7 +22,7 @@ from tests.vm import table
 from tests.vm.errors import VmError
 from tests.vm.guest import end_with_us
 
-from . import alternatives, growth, guest, kill_cost, report
+from . import growth, guest, kill_cost, libraries, report
 
 CONTAINERS = (1, 10, 100, 500, 1000, 10_000)
 FULL = guest.Effort()
@@ -42,10 +42,11 @@ def main() -> int:
     try:
         say("our own speed")
         measured["flow"] = flow()
+        say("what libraries would cost")
+        rounds = libraries.QUICK_ROUNDS if args.quick else libraries.ROUNDS
+        measured["libraries"] = libraries.measure(rounds)
         say("growth")
         measured["growth"] = [growth.measure(containers) for containers in CONTAINERS]
-        say("what libraries would cost")
-        measured["alternatives"] = alternatives.measure()
         say(f"every tool, in a guest with kernel {args.kernel}")
         measured["guest"] = guest.measure(args.kernel, QUICK if args.quick else FULL)
         say("what a kill costs, by the processes in its cgroup")

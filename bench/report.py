@@ -81,12 +81,6 @@ def page(measured: dict[str, Any]) -> str:
         "## Our own speed",
         "On the machine itself, not emulated.",
         own(measured["flow"], measured["growth"]),
-        "## By hand, and what a library would cost",
-        (
-            "CPU time of importing it, and what the process grows by (Pss), where ours would import"
-            " it; the reason is in the module's docstring."
-        ),
-        alternatives(measured["alternatives"]),
         "## Growth",
         f"![a line per resource](images/{LINES.name})",
         growth(measured["growth"]),
@@ -97,6 +91,7 @@ def page(measured: dict[str, Any]) -> str:
             " every process there, and so does the look at the candidates."
         ),
         kill_cost(measured["kill_cost"]),
+        *libraries_section(measured),
         OBSERVATIONS.read_text().split("-->", 1)[1].strip(),
         "## Goals",
         goals(measured),
@@ -174,14 +169,6 @@ def own(flow: dict[str, Any], grown: list[dict[str, Any]]) -> str:
     return table(("", f"hook {flow['hook']}"), rows)
 
 
-def alternatives(found: list[dict[str, Any]]) -> str:
-    rows = [
-        (each["ours"], f"`{each['library']}`", spread(each["ms"], "ms", 1), f"{each['kib']:,.0f}")
-        for each in found
-    ]
-    return table(("ours", "instead of", "import", "KiB"), rows)
-
-
 def lateness(flow: dict[str, Any]) -> Iterator[tuple[str, str, float, float, int]]:
     """Where the reader ran, which percentile, milliseconds, their goal, and of how many kills."""
     for where, late in (
@@ -234,6 +221,38 @@ def kill_cost(rows: list[dict[str, Any]]) -> str:
         for each in rows
     ]
     return table(heads, cells)
+
+
+def libraries_section(measured: dict[str, Any]) -> list[str]:
+    """Measured apart from the rest, so with a date of its own."""
+    if (found := measured.get("libraries")) is None:
+        return []
+    return [
+        "## What stays by hand",
+        (
+            f"Measured {found['date']}, Python {found['python']}, medians of {found['rounds']};"
+            f" load when it began {found['load']:.1f}"
+            " (`python -m bench.libraries`): what importing each adds to a process that has the"
+            " rest of the exporter. Work: CPU of one page of 500 killed containers."
+        ),
+        libraries(found),
+    ]
+
+
+def libraries(found: dict[str, Any]) -> str:
+    rows = [
+        (
+            group["name"] if number == 0 else "",
+            f"{each['name']} {each['version']}".strip(),
+            f"{each['bytes'] / MIB:.1f}",
+            f"{each['cpu_ms']:.0f}",
+            f"{each['work_ms']:.1f}" if "work_ms" in each else "",
+        )
+        for group in found["groups"]
+        for number, each in enumerate(group["choices"])
+    ]
+    heads = ("for", "by", "private dirty, MiB", "CPU of the import, ms", "work, ms")
+    return table(heads, rows)
 
 
 def series(measured: dict[str, Any]) -> list[lines.Series]:

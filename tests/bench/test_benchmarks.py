@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 import json
+import re
+from types import ModuleType
 
 import pytest
 
 from bench import lines, report, tool
+from container_oomkill import kubernetes
+from container_oomkill.metrics import exposition
+from container_oomkill.web import http, page
 
 
 def test_the_page_is_what_the_generator_makes_of_the_numbers() -> None:
@@ -17,6 +22,14 @@ def test_the_page_is_what_the_generator_makes_of_the_numbers() -> None:
     assert report.PAGE.read_text() == report.page(measured)
     assert report.PICTURE.read_text() == report.picture(measured)
     assert report.LINES.read_text() == lines.draw(report.series(measured))
+
+
+@pytest.mark.parametrize("module", [http, exposition, kubernetes, page])
+def test_what_stays_by_hand_refers_to_its_figures_and_has_none(module: ModuleType) -> None:
+    words = module.__doc__ or ""
+    assert '"What stays by hand"' in words
+    assert not re.search(r"\d (MiB|KiB|times|x)\b", words)
+    assert "## What stays by hand" in report.PAGE.read_text()
 
 
 def test_a_word_is_said_when_its_last_piece_is_there() -> None:

@@ -12,6 +12,7 @@
     survey    what the API says, for doctor
 
 The extra `container-oomkill[kubernetes]`: urllib3 and msgspec are imported here only, after
-attaching. With them the API costs 4 MiB beside the exporter; lightkube alone would be 14, kr8s
-19, kubernetes 43 MiB, and none of them notices a watch whose other end has vanished.
+attaching. The client on top of them is by hand: lightkube, kr8s and kubernetes each take more
+memory than all of it (docs/benchmarks.md, "What stays by hand"; `make bench` writes the figures),
+and none of them notices a watch whose other end has vanished.
 """

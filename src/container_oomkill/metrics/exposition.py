@@ -2,9 +2,10 @@
 """Takes families of metrics, gives the page a scraper asked for, piece by piece.
 
 prometheus_client negotiates the format, writes the heads of the families, escapes label values and
-formats numbers. The label text of a container is written once and repeated on its 40 lines, which
-prometheus_client alone would escape 40 times at every scrape: 20 times the CPU time. A test holds
-the page against prometheus_client's own, byte by byte.
+formats numbers. Lines are put together here: the label text of a container is written once and
+repeated on each of its lines; prometheus_client alone would escape it anew for every line of every
+scrape. What that costs, in memory and CPU, is in docs/benchmarks.md, "What stays by hand" (`make
+bench` writes the figures). A test holds the page against prometheus_client's own, byte by byte.
 
 A page is given in pieces: many thousand lines never lie in memory whole, nor hold up other clients.
 """

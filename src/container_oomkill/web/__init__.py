@@ -9,7 +9,5 @@
     connection  one client: bytes in, bytes out, never blocking
     server      all of them in one thread, bounded
 
-One thread and an event loop rather than http.server's thread per connection: 10,000 idle clients
-cost it 128 sockets, a client that reads slowly holds one piece of a page, and it has no http.server
-(5 MiB) to import. waitress, the small server that was considered, has no TLS.
+All but routes and the page are in `http`, which knows nothing of OOM kills.
 """

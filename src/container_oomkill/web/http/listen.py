@@ -98,7 +98,7 @@ class Listener:
 def _bind_tcp(address: Address) -> socket.socket:
     if not address.host:
         return _bind_everywhere(address.port)
-    # As bytes: a str would be encoded by "idna", which brings 1 MiB of Unicode tables.
+    # As bytes: a str would be encoded by "idna", which brings large Unicode tables.
     found = socket.getaddrinfo(
         address.host.encode("ascii"), address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )

@@ -13,9 +13,9 @@
     assets     style sheet and script, by hash
 
 HTML is made by htpy: elements are Python, so mypy reads the templates, MarkupSafe escapes whatever
-was not made here, and a page comes out piece by piece. Jinja2, which was tried, costs 4.5 MiB of
-Pss (its compiler, and OpenSSL through hashlib), htpy 0.3. All of it is imported at the first page
-asked for.
+was not made here, and a page comes out piece by piece. Jinja2, which was tried, brings a compiler,
+and OpenSSL through hashlib; docs/benchmarks.md, "What stays by hand", has what both cost (`make
+bench` writes the figures). All of it is imported at the first page asked for.
 
 Names that anyone may have chosen go through `words.name`: no character in them reorders, hides or
 floods what stands beside it. There is no style and no script within a page: the
