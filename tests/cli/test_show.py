@@ -35,7 +35,7 @@ from container_oomkill.sinks.printable import width
 from ..support.certificates import make_certificate
 from ..support.incidents import MIB, FakeProbe, container, incident, victim
 from ..support.waiting import PATIENCE_SECONDS
-from ..web.http.test_tls import REQUIRED, web_config
+from ..support.web_config import REQUIRED, web_config
 
 COMMAND = [sys.executable, "-m", "container_oomkill", "show"]
 UNKNOWN = incident(

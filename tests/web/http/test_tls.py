@@ -17,8 +17,8 @@ from container_oomkill.web.http.web_config import WebConfig
 
 from ...support.certificates import make_certificate, openssl
 from ...support.http_client import Answer, ask, connect, get, make_exporter, parse, read_all
+from ...support.web_config import REQUIRED, web_config
 
-REQUIRED = ("client_auth_type: RequireAndVerifyClientCert", "client_ca_file: ca.pem")
 NAMES = (
     "DNS:prom.example,IP:127.0.0.1,IP:fd00::1,email:ops@example.org,URI:spiffe://cluster/prometheus"
 )
@@ -37,14 +37,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder, "ec", "-in", "server.key", "-out", "locked.key", "-aes128", "-passout", "pass:x"
     )
     return folder
-
-
-def web_config(folder: Path, *lines: str, server: str = "server") -> Path:
-    """A file beside the certificates, with these lines more below tls_server_config."""
-    text = [f"cert_file: {server}.pem", f"key_file: {server}.key", *lines]
-    file = folder / "web.yml"
-    file.write_text("tls_server_config:\n" + "".join(f"  {line}\n" for line in text))
-    return file
 
 
 def tls_exporter(folder: Path, *lines: str, server: str = "server") -> Exporter:
