@@ -67,3 +67,31 @@ def test_a_signal_that_interrupts_no_system_call_is_heard() -> None:
     """As one is that comes between Python's last look and the call."""
     command = [sys.executable, "-c", ELSEWHERE]
     assert subprocess.run(command, check=False, timeout=PATIENCE_SECONDS).returncode == 0
+
+
+MEANWHILE = """
+import os, select, signal
+from container_oomkill.system import shutdown
+stop = shutdown.ShutdownRequest()
+stop.on_signals()
+stop.on_hang_up(1)
+
+class Poll:
+    def register(self, fd, mask):
+        assert fd == 1
+
+    def poll(self, seconds):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return []  # somebody reads
+
+shutdown.select.poll = Poll
+assert stop.is_set()
+assert stop.is_set()
+"""
+
+
+def test_a_signal_while_the_output_is_looked_at_is_heard() -> None:
+    """It was forgotten: the process went on, and never slept again."""
+    command = [sys.executable, "-c", MEANWHILE]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, timeout=PATIENCE_SECONDS)
+    assert done.returncode == 0

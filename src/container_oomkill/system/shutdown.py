@@ -49,7 +49,8 @@ class ShutdownRequest:
         if self.output is not None and not self._set:
             poll = select.poll()
             poll.register(self.output, 0)
-            self._set = bool(poll.poll(0))
+            if poll.poll(0):  # never unset: a signal may have come meanwhile
+                self._set = True
         return self._set
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
