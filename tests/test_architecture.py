@@ -121,3 +121,14 @@ def test_what_tests_share_is_in_support() -> None:
                 parts = (node.module or "").split(".")
                 assert not any(part.startswith("test_") for part in parts), f"{path}: {parts}"
                 assert "conftest" not in parts, path
+
+
+def test_no_test_has_a_deadline_of_its_own() -> None:
+    """One profile, in conftest.py, says that examples are not timed."""
+    found = {
+        path.name
+        for path in TESTS.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.keyword) and node.arg == "deadline"
+    }
+    assert found == {"conftest.py"}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 
 from container_oomkill.cli.show import show_incidents
 from container_oomkill.diagnosis.breakdown import (
@@ -36,7 +36,7 @@ from ..support.any_incident import INCIDENTS
 from ..support.incidents import MIB, incident, victim
 
 CSS = Path(page_bar.__file__).parent / "assets" / "page.css"
-ANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANY = settings(max_examples=200)
 # Before 5.18 memory.stat does not count the kernel's own memory: 19 MiB of the 40 are told.
 OLD_KERNEL = incident(
     domain=Domain(

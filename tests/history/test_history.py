@@ -20,6 +20,7 @@ from container_oomkill.sinks.json_lines import render
 from ..support.exporter_process import running
 from ..support.history import files_no_larger_than, numbers, write
 from ..support.incidents import FakeProbe, incident
+from ..support.waiting import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def ask(address: str) -> list[dict[str, Any]]:
-    with urlopen(f"http://{address}/api/v1/incidents", timeout=20) as answer:
+    with urlopen(f"http://{address}/api/v1/incidents", timeout=PATIENCE_SECONDS) as answer:
         incidents: list[dict[str, Any]] = json.loads(answer.read())["incidents"]
         return incidents
 

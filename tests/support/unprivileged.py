@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+from .waiting import PATIENCE_SECONDS
+
 # Root stays root, as the owner of files, and nothing more.
 WITHOUT = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 
@@ -25,5 +27,5 @@ def python(*argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
     )

@@ -45,7 +45,6 @@ LINES = st.lists(
 @given(LINES | st.binary())
 @example(b"GET / HTTP/1.1\r\nHost: h")
 @example(b"A" * HEAD_MAX)
-@settings(deadline=None)
 def test_any_bytes(data: bytes) -> None:
     for head in (data, data + b"\r\n\r\n"):
         request = answered(head)
@@ -279,7 +278,7 @@ def named(data: bytes) -> list[str]:
 
 
 @given(requests() | LINES.map(lambda data: data + b"\r\n\r\n") | st.binary())
-@settings(deadline=None, max_examples=1000)
+@settings(max_examples=1000)
 @example(b"GET /\xe4 HTTP/1.1\r\nHost: h\r\n\r\n")
 @example(GET + b"A: \xa0b\x85\r\n\r\n")
 @example(b"GET / HTTP/1.2\r\n\r\n")
