@@ -15,6 +15,7 @@
 #include "oomkill.h"
 #include "core_fixes.bpf.h"
 #include "maps.bpf.h"
+#include "children.bpf.h"
 
 #define ZOMBIE_THREADS_MAX 8
 #define PF_KTHREAD 0x00200000
@@ -41,6 +42,7 @@ __noinline int keep_candidate(u64 task_address, u64 size, u64 rss)
 	to = &s->record.candidates[at];
 	to->rss_pages = rss;
 	to->size_pages = size;
+	to->child_id = child_id((u64)task_memcg(task), (u64)BPF_CORE_READ(oc, memcg));
 	to->pid = BPF_CORE_READ(task, tgid);
 	to->oom_score_adj = BPF_CORE_READ(task, signal, oom_score_adj);
 	/* As oom_badness() has it, which may not kill one of OOM_SCORE_ADJ_MIN. */

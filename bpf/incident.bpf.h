@@ -10,6 +10,7 @@
 #include "core_fixes.bpf.h"
 #include "maps.bpf.h"
 #include "memcg.bpf.h"
+#include "children.bpf.h"
 #include "process.bpf.h"
 #include "send.bpf.h"
 
@@ -48,8 +49,9 @@ static __always_inline void fill_incident(struct scratch *s, struct mem_cgroup *
 	struct oomkill_victim *record = &s->record;
 
 	s->domain = domain;
-	fill_memcg(s, &record->domain, domain);
-	fill_memcg_name(s, &record->trigger_memcg, task_memcg((void *)bpf_get_current_task()));
+	fill_domain(domain);
+	fill_children(domain);
+	fill_task_cgroup((void *)bpf_get_current_task(), TRIGGER);
 	s->used_by_incident = s->used;
 	s->group_id = victim ? task_group_id(victim, domain) : 0;
 	if (s->group_id)
@@ -125,12 +127,14 @@ static __always_inline void send_kill(struct scratch *s, struct oomkill_counters
 {
 	s->used = s->used_by_incident;
 	no_process(&s->record.process);
-	fill_memcg(s, &s->record.victim_memcg, task_memcg(task));
+	fill_task_cgroup(task, VICTIM);
 	fill_process(&s->record, task);
 	s->record.process.tid = tid;
 	s->record.process.threads = s->threads;
 	s->record.cmdline_size = 0;
-	s->record.flags &= ~OOMKILL_CMDLINE_CUT;
+	s->record.flags &= ~(OOMKILL_CMDLINE_CUT | OOMKILL_FROM_OUTSIDE);
+	if (came_from_outside((u64)BPF_CORE_READ(task, group_leader)))
+		s->record.flags |= OOMKILL_FROM_OUTSIDE;
 	if (config.cmdline && s->record.process.pid == s->record.trigger.pid)
 		write_cmdline((u64)BPF_CORE_READ(task, mm));
 	send_victim(s, c);

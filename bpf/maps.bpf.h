@@ -9,6 +9,9 @@
 
 const volatile struct oomkill_config config = {};
 
+#define PATH_ENDS 8 /* a power of two */
+#define STACK_DEPTH 16
+
 struct scratch {
 	struct mem_cgroup *domain; /* whose memory.stat is still to be read, else NULL */
 	struct oom_control *scan; /* whose candidate scan is going on, else NULL */
@@ -23,6 +26,9 @@ struct scratch {
 	u32 least; /* the smallest of them, once there is no room for more */
 	u32 pad;
 	u64 least_pages; /* how large it is; 0 before */
+	u64 child[OOMKILL_CHILDREN]; /* struct mem_cgroup of record.children, 0: none yet */
+	u64 stack[STACK_DEPTH]; /* of who asks, kernel side */
+	struct kernfs_node *climbed[PATH_ENDS]; /* of a long path, the names nearest the root */
 	struct oomkill_victim record;
 };
 
@@ -59,6 +65,27 @@ struct {
 	__type(key, u64);
 	__type(value, u64);
 } kills_seen SEC(".maps");
+
+/*
+ * Raw tracepoint alone: how often each memory cgroup had run out when last seen, by
+ * kernfs id. The loader enters those above 0 from before its time, where the kernel
+ * tells them: on cgroup v2.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, u64);
+	__type(value, u64);
+} ooms_seen SEC(".maps");
+
+/* Raw tracepoint alone: written by the loader when it has read them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct oomkill_functions);
+} functions SEC(".maps");
 
 static __always_inline struct scratch *get_scratch(void)
 {

@@ -41,15 +41,33 @@ static __always_inline u64 memcg_id(struct mem_cgroup *memcg)
 	return BPF_CORE_READ(memcg, css.cgroup, kn, id);
 }
 
-/* SIGKILLs the OOM killer sent into this very cgroup; mark_victim comes after. */
-static __always_inline u64 memcg_oom_kills(struct mem_cgroup *memcg)
+/* How often something happened to this very cgroup, of memory.events.local. */
+static __always_inline u64 memcg_event(struct mem_cgroup *memcg, u64 which)
 {
 	u64 event = (u64)__builtin_preserve_access_index(&memcg->memory_events_local);
 	u64 count = 0;
 
-	event += bpf_core_enum_value(enum memcg_memory_event, MEMCG_OOM_KILL) * sizeof(u64);
-	bpf_probe_read_kernel(&count, sizeof(count), (void *)event);
+	bpf_probe_read_kernel(&count, sizeof(count), (void *)(event + which * sizeof(u64)));
 	return count;
+}
+
+/* SIGKILLs the OOM killer sent into it; mark_victim comes after. */
+static __always_inline u64 memcg_oom_kills(struct mem_cgroup *memcg)
+{
+	return memcg_event(memcg, bpf_core_enum_value(enum memcg_memory_event, MEMCG_OOM_KILL));
+}
+
+/*
+ * The cgroup a task is in, by which it is named. On cgroup v2 that need not be a
+ * memory cgroup: the controller may be off, or not handed on so far down; then
+ * the task is charged to one above it. On v1 the memory hierarchy is of its own.
+ */
+static __always_inline struct cgroup *naming_cgroup(struct task_struct *task,
+						    struct mem_cgroup *memcg)
+{
+	if (memcg && memcg_is_v1(memcg) && !config.memcg_disabled)
+		return BPF_CORE_READ(memcg, css.cgroup);
+	return BPF_CORE_READ(task, cgroups, dfl_cgrp);
 }
 
 /*
@@ -92,80 +110,133 @@ static __always_inline s64 memcg_room(struct mem_cgroup *memcg)
 }
 
 /*
- * Raw tracepoint alone: the domain is, of the cgroups from the victim's upward
- * that are within pages_slack of their limit, the one nearest to it; of two as
- * near, the lower, which is charged first. None is: the node's memory, or a
- * cpuset's, ran out. Without branches, which the verifier would follow each time.
+ * Raw tracepoint alone: which of the cgroups from the victim's upward is nearest to
+ * its limit; of two as near, the lower, which is charged first. 0: none is close.
+ * With TOO_DEEP, there were more of them than were looked at.
+ * Close is within pages_slack, or a sixteenth of the limit: what was charged may
+ * have been given back since. Without branches, which the verifier would follow
+ * each time.
  */
-__noinline u64 full_memcg(u64 victim_memcg)
+#define CLOSE_SHIFT 4
+#define TOO_DEEP 1ULL
+
+__noinline u64 fullest_memcg(u64 victim_memcg)
 {
 	struct mem_cgroup *memcg = (struct mem_cgroup *)victim_memcg;
-	s64 least = (s64)config.pages_slack + 1;
+	s64 least = 1LL << 62;
 	u64 fullest = 0;
 	int level;
 
 	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++) {
 		s64 room = memcg_room(memcg);
-		u64 nearer = (room - least) >> 63;
+		s64 close = BPF_CORE_READ(memcg, memory.max) >> CLOSE_SHIFT;
+		u64 nearer = ((room - least) & (room - config.pages_slack - 1)) >> 63;
+		u64 near = ((room - least) & (room - close - 1)) >> 63;
 
+		nearer = -((nearer | near) & 1);
 		barrier_var(nearer);
 		least = (least & ~nearer) | (room & nearer);
 		fullest = (fullest & ~nearer) | ((u64)memcg & nearer);
 		memcg = parent_memcg(memcg);
 	}
-	return fullest;
+	/* Aligned, a memcg's address has room for one more fact: some were not looked at. */
+	return fullest | !!memcg;
+}
+
+/*
+ * Writes a name behind the strings there are; NULL: an empty one. Returns its size
+ * in bytes, the NUL included; 0: no room.
+ */
+static __always_inline u64 write_name(struct scratch *s, struct kernfs_node *kn)
+{
+	u64 at = s->used;
+	long size;
+
+	barrier_var(at); /* for the verifier: this very register is checked */
+	if (at > OOMKILL_STRINGS_LEN - NAME_SIZE)
+		return 0;
+	size = bpf_probe_read_kernel_str(&s->record.strings[at], NAME_SIZE,
+					 BPF_CORE_READ(kn, name));
+	if (size <= 0)
+		return 0;
+	size &= 2 * NAME_SIZE - 1;
+	s->used = at + size;
+	return size;
+}
+
+/*
+ * The ends of a path that is too long: up to LEAF_BYTES nearest the cgroup, and
+ * PATH_ENDS names nearest the root, which say whose it is. Between them one
+ * empty name. The climb goes on for PATH_CLIMB levels.
+ */
+#define LEAF_BYTES (OOMKILL_PATH_LEN - PATH_ENDS * NAME_SIZE - NAME_SIZE)
+#define PATH_CLIMB 256
+
+__noinline int write_ends(u64 kernfs_node, u64 leaf_end)
+{
+	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node;
+	struct scratch *s = get_scratch();
+	u64 at = leaf_end;
+	u32 level, i;
+
+	if (!s)
+		return 0;
+	for (level = 0; level < PATH_CLIMB; level++) {
+		struct kernfs_node *parent = kernfs_parent(kn);
+
+		if (!parent)
+			break;
+		s->climbed[level % PATH_ENDS] = kn;
+		kn = parent;
+	}
+	if (level == PATH_CLIMB || at >= OOMKILL_STRINGS_LEN)
+		return 0;
+	s->record.strings[at] = 0;
+	s->used = at + 1;
+	for (i = 0; i < PATH_ENDS; i++) {
+		/* The oldest that is kept comes next; before the first lap, the first. */
+		u32 next = level < PATH_ENDS ? i : level + i;
+
+		if (i < level)
+			write_name(s, s->climbed[next % PATH_ENDS]);
+	}
+	return 0;
 }
 
 /*
  * Writes a path behind the strings there are, and returns its size in bytes,
- * PATH_WHOLE added if it reached the root.
+ * PATH_WHOLE added if no name is missing.
  */
 #define PATH_WHOLE (1ULL << 32)
 
 __noinline u64 write_path(u64 kernfs_node)
 {
-	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node;
+	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node, *leaf_parent = kn;
 	struct scratch *s = get_scratch();
-	u64 start, at, whole = 0;
+	u64 start, leaf_end, whole = 0;
 	int depth;
 
 	if (!s)
 		return 0;
-	start = at = s->used;
+	start = leaf_end = s->used;
 	for (depth = 0; depth < OOMKILL_PATH_DEPTH; depth++) {
 		struct kernfs_node *parent = kernfs_parent(kn);
-		long size;
 
 		if (!parent) {
 			whole = PATH_WHOLE;
 			break;
 		}
-		if (at - start > OOMKILL_PATH_LEN - NAME_SIZE)
+		if (s->used - start > OOMKILL_PATH_LEN - NAME_SIZE || !write_name(s, kn))
 			break;
-		barrier_var(at); /* for the verifier: this very register is checked */
-		if (at > OOMKILL_STRINGS_LEN - NAME_SIZE)
-			break;
-		size = bpf_probe_read_kernel_str(&s->record.strings[at], NAME_SIZE,
-						 BPF_CORE_READ(kn, name));
-		if (size <= 0)
-			break;
-		at += size & (2 * NAME_SIZE - 1);
 		kn = parent;
+		if (s->used - start <= LEAF_BYTES) {
+			leaf_end = s->used;
+			leaf_parent = kn;
+		}
 	}
-	s->used = at;
-	return (at - start) | whole;
-}
-
-static __always_inline void fill_path(struct scratch *s, struct oomkill_memcg *to,
-				      struct kernfs_node *kn)
-{
-	u64 written;
-
-	to->path_offset = s->used;
-	written = write_path((u64)kn);
-	to->path_size = written;
-	if (!(written & PATH_WHOLE))
-		to->flags |= OOMKILL_MEMCG_PATH_CUT;
+	if (!whole)
+		write_ends((u64)leaf_parent, leaf_end);
+	return (s->used - start) | whole;
 }
 
 static __always_inline void no_memcg(struct oomkill_memcg *to)
@@ -178,16 +249,71 @@ static __always_inline void no_memcg(struct oomkill_memcg *to)
 	to->pad = 0;
 }
 
-static __always_inline void fill_memcg_name(struct scratch *s, struct oomkill_memcg *to,
-					    struct mem_cgroup *memcg)
+enum which_memcg {
+	DOMAIN,
+	TRIGGER,
+	VICTIM,
+};
+
+/* One of the record's cgroups; memcg: where its numbers are, 0 for none. */
+__noinline int fill_memcg(u64 cgroup_address, u64 memcg_address, u64 which)
 {
+	struct cgroup *cgroup = (struct cgroup *)cgroup_address;
+	struct mem_cgroup *memcg = (struct mem_cgroup *)memcg_address;
+	struct scratch *s = get_scratch();
+	struct oomkill_memcg *to;
+	u64 written;
+
+	if (!s)
+		return 0;
+	to = &s->record.domain;
+	if (which == TRIGGER)
+		to = &s->record.trigger_memcg;
+	else if (which == VICTIM)
+		to = &s->record.victim_memcg;
 	no_memcg(to);
-	if (!memcg)
-		return;
-	to->id = memcg_id(memcg);
-	if (memcg_is_v1(memcg))
+	if (!cgroup)
+		return 0;
+	to->id = BPF_CORE_READ(cgroup, kn, id);
+	if (BPF_CORE_READ(cgroup, root, hierarchy_id))
 		to->flags |= OOMKILL_MEMCG_V1;
-	fill_path(s, to, BPF_CORE_READ(memcg, css.cgroup, kn));
+	if (BPF_CORE_READ(cgroup, nr_populated_csets) > 0)
+		to->flags |= OOMKILL_MEMCG_POPULATED;
+	to->path_offset = s->used;
+	written = write_path((u64)BPF_CORE_READ(cgroup, kn));
+	to->path_size = written;
+	if (!(written & PATH_WHOLE))
+		to->flags |= OOMKILL_MEMCG_PATH_CUT;
+	if (!memcg) {
+		to->flags |= OOMKILL_MEMCG_NO_CONTROLLER;
+		return 0;
+	}
+	to->usage_pages = BPF_CORE_READ(memcg, memory.usage.counter);
+	to->limit_pages = BPF_CORE_READ(memcg, memory.max);
+	to->low_pages = BPF_CORE_READ(memcg, memory.low);
+	to->peak_pages = BPF_CORE_READ(memcg, memory.watermark);
+	to->swap_usage_pages = BPF_CORE_READ(memcg, swap.usage.counter);
+	to->swap_limit_pages = BPF_CORE_READ(memcg, swap.max);
+	/* cgroup v2 has only the node's */
+	if (to->flags & OOMKILL_MEMCG_V1)
+		to->swappiness = memcg_v1_swappiness(memcg);
+	return 0;
+}
+
+static __always_inline void fill_domain(struct mem_cgroup *domain)
+{
+	fill_memcg(domain ? (u64)BPF_CORE_READ(domain, css.cgroup) : 0, (u64)domain, DOMAIN);
+}
+
+/* A task's cgroup, with numbers where it is one that memory is charged to. */
+static __always_inline void fill_task_cgroup(struct task_struct *task, enum which_memcg which)
+{
+	struct mem_cgroup *memcg = task_memcg(task);
+	struct cgroup *cgroup = naming_cgroup(task, memcg);
+
+	if (config.memcg_disabled || !memcg || cgroup != BPF_CORE_READ(memcg, css.cgroup))
+		memcg = NULL;
+	fill_memcg((u64)cgroup, (u64)memcg, which);
 }
 
 static __always_inline void no_stat(struct oomkill_stat *to)
@@ -213,7 +339,8 @@ __noinline int fill_stat(u64 memcg, u64 which)
 	if (!memcg || !sum_stat(memcg))
 		return 0;
 	values = &to->anon_pages;
-	for (i = 0; i < STAT_ITEMS; i++)
+	sums->sums[STAT_LRU_ANON] += sums->sums[STAT_LRU_ACTIVE_ANON];
+	for (i = 0; i <= STAT_LRU_ANON; i++)
 		if (sums->slots[i] != NO_SLOT)
 			values[i] = not_negative(sums->sums[i]);
 	if (sums->slots[STAT_KERNEL] == NO_SLOT && memcg_is_v1((struct mem_cgroup *)memcg))
@@ -232,23 +359,6 @@ static __always_inline void fill_stats(struct scratch *s, struct task_struct *vi
 		fill_stat((u64)s->domain, 0);
 	s->domain = NULL;
 	fill_stat(memcg_id((void *)memcg) == s->record.domain.id ? 0 : memcg, 1);
-}
-
-static __always_inline void fill_memcg(struct scratch *s, struct oomkill_memcg *to,
-				       struct mem_cgroup *memcg)
-{
-	fill_memcg_name(s, to, memcg);
-	if (!memcg)
-		return;
-	to->usage_pages = BPF_CORE_READ(memcg, memory.usage.counter);
-	to->limit_pages = BPF_CORE_READ(memcg, memory.max);
-	to->low_pages = BPF_CORE_READ(memcg, memory.low);
-	to->peak_pages = BPF_CORE_READ(memcg, memory.watermark);
-	to->swap_usage_pages = BPF_CORE_READ(memcg, swap.usage.counter);
-	to->swap_limit_pages = BPF_CORE_READ(memcg, swap.max);
-	/* cgroup v2 has only the node's */
-	if (to->flags & OOMKILL_MEMCG_V1)
-		to->swappiness = memcg_v1_swappiness(memcg);
 }
 
 #endif /* MEMCG_BPF_H */

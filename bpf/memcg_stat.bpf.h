@@ -40,6 +40,14 @@ enum stat_item {
 	STAT_SLAB_UNRECLAIMABLE,
 	STAT_SOCK,
 	STAT_KERNEL,
+	STAT_ZSWAP,
+	STAT_ZSWAPPED,
+	STAT_HUGETLB,
+	STAT_VMALLOC,
+	STAT_PERCPU,
+	STAT_SWAPCACHED,
+	STAT_LRU_ANON,
+	STAT_LRU_ACTIVE_ANON, /* added to the one before */
 	STAT_ITEMS,
 };
 
@@ -52,6 +60,10 @@ enum node_stat_item {
 	NR_SHMEM,
 	NR_KERNEL_STACK_KB,
 	NR_PAGETABLE,
+	NR_INACTIVE_ANON,
+	NR_ACTIVE_ANON,
+	NR_SWAPCACHE,
+	NR_HUGETLB,
 	/* counted for nodes only */
 	NR_ISOLATED_ANON,
 	NR_ISOLATED_FILE,
@@ -78,7 +90,11 @@ enum node_stat_item {
 
 enum memcg_stat_item {
 	MEMCG_SOCK,
+	MEMCG_PERCPU_B,
+	MEMCG_VMALLOC,
 	MEMCG_KMEM,
+	MEMCG_ZSWAP_B,
+	MEMCG_ZSWAPPED,
 	MEMCG_NR_STAT,
 };
 
@@ -203,6 +219,14 @@ static __always_inline void find_slots(u32 slots[STAT_ITEMS])
 	slots[STAT_SLAB_UNRECLAIMABLE] = SLOT(node_stat_item, NR_SLAB_UNRECLAIMABLE_B);
 	slots[STAT_SOCK] = SLOT(memcg_stat_item, MEMCG_SOCK);
 	slots[STAT_KERNEL] = SLOT(memcg_stat_item, MEMCG_KMEM);
+	slots[STAT_ZSWAP] = SLOT(memcg_stat_item, MEMCG_ZSWAP_B);
+	slots[STAT_ZSWAPPED] = SLOT(memcg_stat_item, MEMCG_ZSWAPPED);
+	slots[STAT_HUGETLB] = SLOT(node_stat_item, NR_HUGETLB);
+	slots[STAT_VMALLOC] = SLOT(memcg_stat_item, MEMCG_VMALLOC);
+	slots[STAT_PERCPU] = SLOT(memcg_stat_item, MEMCG_PERCPU_B);
+	slots[STAT_SWAPCACHED] = SLOT(node_stat_item, NR_SWAPCACHE);
+	slots[STAT_LRU_ANON] = SLOT(node_stat_item, NR_INACTIVE_ANON);
+	slots[STAT_LRU_ACTIVE_ANON] = SLOT(node_stat_item, NR_ACTIVE_ANON);
 }
 
 /*

@@ -58,7 +58,7 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	if (!s || !c)
 		return 0;
 	if (config.hook == OOMKILL_HOOK_RAW_TRACEPOINT)
-		on_mark_alone(s, c, ctx->args[0]);
+		on_mark_alone(ctx, s, c);
 	else
 		on_mark_in_incident(s, c, ctx->args[0]);
 	return 0;

@@ -13,7 +13,7 @@
 #define OOMKILL_H
 
 /* Raised whenever a struct below changes: readers refuse what they do not know. */
-#define OOMKILL_LAYOUT 2
+#define OOMKILL_LAYOUT 3
 
 #define OOMKILL_UNKNOWN 0xffffffffffffffff
 #define OOMKILL_UNKNOWN_S64 (-0x7fffffffffffffff - 1)
@@ -23,16 +23,23 @@
 #define OOMKILL_COMM_LEN 16
 #define OOMKILL_MESSAGE_LEN 64
 
-/* Longest path kept of one cgroup, and of all three of a record, in bytes. */
+/*
+ * Longest path kept of one cgroup, in bytes and in names; of a longer one, the
+ * names at both of its ends. Then the strings of a record: three paths, the names
+ * of the domain's children, a command line.
+ */
 #define OOMKILL_PATH_LEN 4096
 #define OOMKILL_PATH_DEPTH 48
-#define OOMKILL_STRINGS_LEN 13568
+#define OOMKILL_STRINGS_LEN 17664
 
 /* Longest command line kept, in bytes; it comes after the paths. */
 #define OOMKILL_CMDLINE_LEN 1024
 
 /* Of the processes in a candidate scan, how many are kept. */
 #define OOMKILL_CANDIDATES 12
+
+/* Of the cgroups right below the domain, how many are kept, the largest. */
+#define OOMKILL_CHILDREN 16
 
 /* In the map "kills_seen": a count from before the program's time, as the loader read it. */
 #define OOMKILL_ENTERED 0x8000000000000000
@@ -55,11 +62,16 @@ enum oomkill_flags {
 	OOMKILL_KILL_UNSURE = 8, /* a mark that may have been no kill */
 	OOMKILL_THREADS_CUT = 16, /* more threads than are summed up */
 	OOMKILL_CMDLINE_CUT = 32, /* the command line is longer than is kept */
+	OOMKILL_FROM_OUTSIDE = 64, /* the victim came into its PID namespace from outside */
+	OOMKILL_CHILDREN_CUT = 128, /* the domain has more children than were looked at */
+	OOMKILL_UNTOLD = 256, /* a cgroup was close to its limit, and need not be the cause */
 };
 
 enum oomkill_memcg_flags {
 	OOMKILL_MEMCG_V1 = 1, /* cgroup v1: the swap counter counts memory and swap */
-	OOMKILL_MEMCG_PATH_CUT = 2, /* the path's start, at the root, is missing */
+	OOMKILL_MEMCG_PATH_CUT = 2, /* names are missing from the path */
+	OOMKILL_MEMCG_NO_CONTROLLER = 4, /* its memory is charged to one above it */
+	OOMKILL_MEMCG_POPULATED = 8, /* processes are in this very cgroup */
 };
 
 /* What every record starts with. */
@@ -74,9 +86,10 @@ struct oomkill_header {
 };
 
 /*
- * A memory cgroup. Its path lies in the strings, the name of the cgroup itself
- * first and each parent's after it, each ended by a NUL: a cut costs the end
- * nearest the root.
+ * A memory cgroup, or a process's cgroup that is none: then id and path alone.
+ * The path lies in the strings, the name of the cgroup itself first and each
+ * parent's after it, each ended by a NUL. An empty name stands for those that are
+ * missing between the two ends; with none and PATH_CUT, the root's end is missing.
  */
 struct oomkill_memcg {
 	__u64 id; /* kernfs id: inode of the cgroup's folder */
@@ -111,6 +124,13 @@ struct oomkill_stat {
 	__u64 slab_unreclaimable_bytes;
 	__u64 sock_pages;
 	__u64 kernel_pages;
+	__u64 zswap_bytes; /* compressed, in kernel_pages */
+	__u64 zswapped_pages; /* what is compressed there */
+	__u64 hugetlb_pages;
+	__u64 vmalloc_pages;
+	__u64 percpu_bytes;
+	__u64 swapcached_pages;
+	__u64 lru_anon_pages; /* anonymous or shmem, mapped or not */
 	__u32 flags; /* enum oomkill_stat_flags */
 	__u32 pad;
 };
@@ -162,9 +182,20 @@ struct oomkill_candidate {
 	__u64 rss_pages;
 	__u64 size_pages; /* resident, swapped out and page tables: what points start from */
 	__s64 points; /* unknown: it may not be killed */
+	__u64 child_id; /* the cgroup right below the domain that it is in; unknown: none */
 	__u32 pid;
 	__s32 oom_score_adj;
 	char comm[OOMKILL_COMM_LEN];
+};
+
+/* A cgroup right below the domain that lives: not removed, though it may be empty. */
+struct oomkill_child {
+	__u64 id;
+	__u64 usage_pages;
+	__u64 limit_pages;
+	__u16 name_offset; /* into strings */
+	__u16 name_size; /* bytes, the NUL included */
+	__u32 pad;
 };
 
 struct oomkill_victim {
@@ -184,9 +215,13 @@ struct oomkill_victim {
 	struct oomkill_process process;
 	char message[OOMKILL_MESSAGE_LEN];
 	struct oomkill_candidate candidates[OOMKILL_CANDIDATES]; /* in no order */
+	struct oomkill_child children[OOMKILL_CHILDREN]; /* in no order */
+	__u64 children_pages; /* usage of all the domain's children */
+	__u32 children_used; /* unknown: there is no domain */
 	__u32 candidates_used; /* unknown: no candidate scan was seen */
 	__u16 cmdline_offset; /* into strings */
 	__u16 cmdline_size; /* bytes; each argument ends with a NUL */
+	__u32 pad;
 	char strings[OOMKILL_STRINGS_LEN]; /* only the used part is sent */
 };
 
@@ -201,6 +236,12 @@ struct oomkill_counters {
 	__u64 lost_no_context; /* a kill outside of any incident this program saw begin */
 };
 
+/* Where the kernel's functions are: the map "functions", filled in by the loader; 0: unknown. */
+struct oomkill_functions {
+	__u64 moom_callback; /* what sysrq-f has a worker call */
+	__u64 moom_callback_end;
+};
+
 /* Set by the loader before the kernel sees the object. */
 struct oomkill_config {
 	__u32 hook; /* enum oomkill_hook */
@@ -208,6 +249,7 @@ struct oomkill_config {
 	__u32 pages_slack; /* raw tracepoint: distance from the limit that still counts as full */
 	__u32 page_size; /* bytes */
 	__u32 cmdline; /* whether to read it: it may hold secrets */
+	__u32 memcg_disabled; /* cgroup_disable=memory: no cgroup has memory of its own */
 };
 
 #define OOMKILL_CPUS_MAX 1024

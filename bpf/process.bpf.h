@@ -92,6 +92,31 @@ static __always_inline u32 innermost_pid(struct task_struct *task)
 	return nr;
 }
 
+/*
+ * Whether a process came into its PID namespace from outside, as what `kubectl exec`
+ * or an exec probe starts: of it and its ancestors the first whose parent is not in
+ * the namespace is not the namespace's own first process.
+ */
+#define ANCESTORS_MAX 16
+
+__noinline int came_from_outside(u64 leader)
+{
+	struct task_struct *task = (struct task_struct *)leader;
+	u32 level = BPF_CORE_READ(task, thread_pid, level);
+	int i;
+
+	for (i = 0; i < ANCESTORS_MAX && task; i++) {
+		struct task_struct *parent = BPF_CORE_READ(task, real_parent, group_leader);
+
+		if (innermost_pid(task) == 1)
+			return 0;
+		if (BPF_CORE_READ(parent, thread_pid, level) < level)
+			return 1;
+		task = parent;
+	}
+	return 0;
+}
+
 static __always_inline void no_process(struct oomkill_process *to)
 {
 	__builtin_memset(to, 0xff, sizeof(*to));

@@ -14,6 +14,8 @@
 #include "send.bpf.h"
 
 #define NS_PER_MS 1000000ULL
+#define PF_WQ_WORKER 0x00000020
+#define SYSRQ_ORDER -1 /* as moom_callback() has it in its oom_control */
 
 /* Further victims of a group come within this time. */
 #define GROUP_GAP_NS (500 * NS_PER_MS)
@@ -33,11 +35,84 @@ static __always_inline void send_pid_only(struct scratch *s, struct oomkill_coun
 	s->owner = 0;
 }
 
-static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_counters *c, u64 arg)
+/*
+ * Whether a cgroup has run out since it was last seen: its count of that grew. On v1,
+ * where the loader cannot read the count from before its time, the first cannot tell.
+ */
+enum ran_out {
+	NOT_AGAIN,
+	AGAIN,
+	NOT_KNOWN,
+};
+
+static __always_inline enum ran_out ran_out_again(struct mem_cgroup *memcg)
 {
+	u64 ooms = memcg_event(memcg, bpf_core_enum_value(enum memcg_memory_event, MEMCG_OOM));
+	u64 id = memcg_id(memcg), *seen = bpf_map_lookup_elem(&ooms_seen, &id);
+	enum ran_out again = ooms > (seen ? *seen : 0) ? AGAIN : NOT_AGAIN;
+
+	if (!seen && ooms && memcg_is_v1(memcg))
+		again = NOT_KNOWN;
+	bpf_map_update_elem(&ooms_seen, &id, &ooms, BPF_ANY);
+	return again;
+}
+
+static __always_inline bool is_full(struct mem_cgroup *memcg)
+{
+	return memcg_room(memcg) <= (s64)config.pages_slack;
+}
+
+/*
+ * What ran out, of a cgroup that is close to its limit or NULL: leaves it where it
+ * did, else takes it away. Only where no cgroup can have been the cause was it the
+ * node, or a cpuset; where one can, and nothing proves it, nobody knows.
+ */
+static __always_inline void infer(struct scratch *s, struct mem_cgroup **domain, bool all_seen)
+{
+	enum ran_out again;
+
+	if (!*domain) {
+		s->record.flags |= all_seen ? OOMKILL_NODE_WIDE : OOMKILL_UNTOLD;
+		return;
+	}
+	again = ran_out_again(*domain);
+	if (again == AGAIN || (again == NOT_KNOWN && is_full(*domain)))
+		return;
+	if (again == NOT_KNOWN || is_full(*domain))
+		s->record.flags |= OOMKILL_UNTOLD;
+	else
+		s->record.flags |= OOMKILL_NODE_WIDE;
+	*domain = NULL;
+}
+
+/* sysrq-f: a worker runs moom_callback(), which looks for a victim on the spot. */
+static __always_inline bool asked_by_sysrq(void *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct scratch *s = get_scratch();
+	struct oomkill_functions *at;
+	u32 key = 0;
+	long size;
+	u32 i;
+
+	at = bpf_map_lookup_elem(&functions, &key);
+	if (!s || !at || !(BPF_CORE_READ(task, flags) & PF_WQ_WORKER))
+		return false;
+	size = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
+	for (i = 0; i < STACK_DEPTH; i++)
+		if ((s64)(i * sizeof(u64)) < size && s->stack[i] >= at->moom_callback &&
+		    s->stack[i] < at->moom_callback_end)
+			return true;
+	return false;
+}
+
+static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, struct scratch *s,
+					  struct oomkill_counters *c)
+{
+	u64 arg = ctx->args[0];
 	struct task_struct *task = (struct task_struct *)arg;
 	struct mem_cgroup *memcg, *domain;
-	u64 id, kills, *seen, before, now, group;
+	u64 id, kills, *seen, before, now, group, fullest;
 	bool unsure = true;
 
 	if (!mark_victim_has_task()) {
@@ -48,7 +123,7 @@ static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_coun
 		task = (struct task_struct *)bpf_get_current_task();
 	}
 	memcg = task_memcg(task);
-	if (memcg) { /* NULL: cgroup_disable=memory, and no count to go by */
+	if (memcg && !config.memcg_disabled) { /* else there is no count to go by */
 		id = memcg_id(memcg);
 		kills = memcg_oom_kills(memcg);
 		seen = bpf_map_lookup_elem(&kills_seen, &id);
@@ -64,14 +139,19 @@ static __always_inline void on_mark_alone(struct scratch *s, struct oomkill_coun
 	c->kills++;
 
 	now = bpf_ktime_get_boot_ns();
-	domain = (struct mem_cgroup *)full_memcg((u64)memcg);
+	fullest = config.memcg_disabled ? 0 : fullest_memcg((u64)memcg);
+	domain = (struct mem_cgroup *)(fullest & ~TOO_DEEP);
 	group = task_group_id(task, domain);
 	if (!group || group != s->group_id || s->owner != current_tid() ||
 	    now - s->last_ns > GROUP_GAP_NS) {
 		begin_incident(s, c);
 		s->record.flags |= OOMKILL_INFERRED;
-		if (!domain)
-			s->record.flags |= OOMKILL_NODE_WIDE;
+		if (asked_by_sysrq(ctx)) {
+			s->record.order = SYSRQ_ORDER;
+			domain = NULL;
+		} else {
+			infer(s, &domain, !(fullest & TOO_DEEP));
+		}
 		fill_incident(s, domain, task);
 	}
 	s->record.flags &= ~OOMKILL_KILL_UNSURE;

@@ -119,12 +119,14 @@ struct cgroup_root {
 struct cgroup {
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
+	int nr_populated_csets;
 };
 
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
 	struct list_head sibling;
 	struct list_head children;
+	unsigned int flags;
 	struct cgroup_subsys_state *parent;
 };
 
@@ -134,11 +136,13 @@ enum cgroup_subsys_id {
 };
 
 enum memcg_memory_event {
+	MEMCG_OOM = 3,
 	MEMCG_OOM_KILL = 4,
 };
 
 struct css_set {
 	struct cgroup_subsys_state *subsys[14];
+	struct cgroup *dfl_cgrp;
 };
 
 struct mem_cgroup {

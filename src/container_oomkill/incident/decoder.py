@@ -12,6 +12,7 @@ from .model import (
     CONSTRAINTS,
     NS,
     Candidate,
+    Child,
     Container,
     Domain,
     Host,
@@ -24,6 +25,8 @@ from .model import (
     Vm,
 )
 from .wire import HOOKS, lib
+
+CUT = "…"  # in a path, for names that are missing
 
 
 class Decoder:
@@ -46,7 +49,8 @@ class Decoder:
             kernel=host.kernel,
             hook=HOOKS.get(raw["header.hook"], "unknown"),
             scope=None,
-            inferred=bool(flags & lib.OOMKILL_INFERRED),
+            # Of a cgroup that may have been the cause, and may not, nothing was inferred.
+            inferred=bool(flags & lib.OOMKILL_INFERRED) and not flags & lib.OOMKILL_UNTOLD,
             message=_text(raw["message"]) or None,
             verdict=None,
             container=Container(),
@@ -100,10 +104,38 @@ class Decoder:
             swap_usage_bytes=self._bytes(swap_usage),
             swap_limit_bytes=self._limit(swap_limit),
             swappiness=swappiness,
-            stat=self._stat(raw, "domain_stat."),
+            stat=self._stat(raw, "domain_stat.", gone=self._gone(raw)),
+            children=self._children(raw, path),
         )
 
-    def _stat(self, raw: dict[str, Any], of: str) -> Stat | None:
+    def _gone(self, raw: dict[str, Any]) -> int | None:
+        """What no living cgroup below the domain holds; unknown where processes are in itself."""
+        held, usage = raw["children_pages"], raw["domain.usage_pages"]
+        if held is None or usage is None or not raw["children_used"]:
+            return None
+        if (raw["domain.flags"] or 0) & lib.OOMKILL_MEMCG_POPULATED:
+            return None
+        if raw["flags"] & lib.OOMKILL_CHILDREN_CUT:
+            return None
+        return self._bytes(max(0, usage - held))
+
+    def _children(self, raw: dict[str, Any], domain: str) -> tuple[Child, ...] | None:
+        count = raw["children_used"]
+        if count is None:
+            return None
+        found = wire.children(raw["children"], min(count, lib.OOMKILL_CHILDREN))
+        found.sort(key=lambda child: child["usage_pages"] or 0, reverse=True)
+        return tuple(
+            Child(
+                cgroup=_below(domain, raw, child),
+                cgroup_id=child["id"],
+                usage_bytes=self._bytes(child["usage_pages"]),
+                limit_bytes=self._limit(child["limit_pages"]),
+            )
+            for child in found
+        )
+
+    def _stat(self, raw: dict[str, Any], of: str, *, gone: int | None = None) -> Stat | None:
         in_bytes, stack = self._bytes, raw[of + "kernel_stack_kib"]
         if raw[of + "anon_pages"] is None:
             return None
@@ -117,6 +149,13 @@ class Decoder:
             slab_unreclaimable_bytes=raw[of + "slab_unreclaimable_bytes"],
             sock_bytes=in_bytes(raw[of + "sock_pages"]),
             kernel_bytes=in_bytes(raw[of + "kernel_pages"]),
+            zswap_bytes=raw[of + "zswap_bytes"],
+            zswapped_bytes=in_bytes(raw[of + "zswapped_pages"]),
+            hugetlb_bytes=in_bytes(raw[of + "hugetlb_pages"]),
+            vmalloc_bytes=in_bytes(raw[of + "vmalloc_pages"]),
+            percpu_bytes=raw[of + "percpu_bytes"],
+            pinned_bytes=in_bytes(_pinned(raw, of)),
+            gone_bytes=gone,
             approximate=bool((raw[of + "flags"] or 0) & lib.OOMKILL_STAT_APPROXIMATE),
         )
 
@@ -134,6 +173,7 @@ class Decoder:
                 rss_bytes=self._bytes(candidate["rss_pages"]),
                 oom_score_adj=candidate["oom_score_adj"],
                 points=candidate["points"],
+                cgroup_id=candidate["child_id"],
             )
             for candidate in looked_at
             if candidate["pid"] != raw["process.pid"]
@@ -141,7 +181,7 @@ class Decoder:
 
     def _victim(self, raw: dict[str, Any]) -> Victim:
         in_bytes = self._bytes
-        started_ns = raw["process.start_boottime_ns"]
+        started_ns, known = raw["process.start_boottime_ns"], raw["process.pid_in_ns"]
         rss = Rss(
             anon_bytes=in_bytes(raw["process.anon_pages"]),
             file_bytes=in_bytes(raw["process.file_pages"]),
@@ -153,6 +193,9 @@ class Decoder:
             pid=raw["process.pid"],
             tid=raw["process.tid"],
             pid_in_container=raw["process.pid_in_ns"],
+            from_outside=(
+                None if known is None else bool(raw["flags"] & lib.OOMKILL_FROM_OUTSIDE)
+            ),
             ppid=raw["process.ppid"],
             command=_text(raw["process.comm"]) or None,
             parent_command=_text(raw["process.parent_comm"]) or None,
@@ -246,7 +289,25 @@ def _path(raw: dict[str, Any], memcg: str) -> str | None:
     *names, rest = _within(raw, memcg + ".path_offset", memcg + ".path_size").split(b"\0")
     if rest:
         raise RecordError(f"victim record: {memcg}'s path has no end")
-    path = b"/".join(reversed(names)).decode("utf-8", "backslashreplace")
-    if (raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT:
-        return "…/" + path
-    return "/" + path
+    shown = [name.decode("utf-8", "backslashreplace") or CUT for name in reversed(names)]
+    at_root = "" if b"" in names else CUT
+    if not (raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT:
+        at_root = ""
+    return "/".join([at_root, *shown]) if shown else f"{at_root}/"
+
+
+def _below(domain: str, raw: dict[str, Any], child: dict[str, Any]) -> str | None:
+    """A child's path: the record has its name alone."""
+    name = _within(raw | child, "name_offset", "name_size")
+    if not name.endswith(b"\0"):
+        return None
+    return f"{domain.rstrip('/')}/{name[:-1].decode('utf-8', 'backslashreplace')}"
+
+
+def _pinned(raw: dict[str, Any], of: str) -> int | None:
+    """Pages on the lists of anonymous ones that nobody maps, and that are not shmem's or swap's."""
+    listed, swapcached = raw[of + "lru_anon_pages"], raw[of + "swapcached_pages"]
+    if listed is None or raw[of + "shmem_pages"] is None:
+        return None
+    mapped: int = raw[of + "anon_pages"] + raw[of + "shmem_pages"] + (swapcached or 0)
+    return max(0, int(listed) - mapped)

@@ -63,6 +63,13 @@ class Stat:
     slab_unreclaimable_bytes: int | None = None
     sock_bytes: int | None = None
     kernel_bytes: int | None = None  # stacks, page tables and slab included, sock not
+    zswap_bytes: int | None = None  # what compressed pages take, in kernel_bytes
+    zswapped_bytes: int | None = None  # what those pages were before
+    hugetlb_bytes: int | None = None  # counted where the kernel charges them
+    vmalloc_bytes: int | None = None  # in kernel_bytes
+    percpu_bytes: int | None = None  # in kernel_bytes
+    pinned_bytes: int | None = None  # anonymous, on the kernel's lists, and mapped by nobody
+    gone_bytes: int | None = None  # of the domain: charged by no living cgroup below it
     approximate: bool | None = None  # CPUs or cgroups below may hold more that was not added up
 
     def cache_bytes(self) -> int | None:
@@ -79,6 +86,17 @@ class Stat:
 
 
 @dataclass(frozen=True, slots=True)
+class Child:
+    """A cgroup right below the domain: of a pod, a container."""
+
+    cgroup: str | None = None
+    cgroup_id: int | None = None
+    usage_bytes: int | None = None
+    limit_bytes: int | None = None
+    container: Container = Container()
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """The cgroup whose limit was reached, at the instant of the kill."""
 
@@ -92,6 +110,7 @@ class Domain:
     swap_limit_bytes: int | None = None
     swappiness: int | None = None
     stat: Stat | None = None
+    children: tuple[Child, ...] | None = None  # the largest, largest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +134,7 @@ class Trigger:
     command: str | None = None
     cgroup: str | None = None
     container_id: str | None = None
+    container: Container | None = None  # where it is another one's
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +174,7 @@ class Victim:
     pid: int | None = None
     tid: int | None = None  # the thread that was marked
     pid_in_container: int | None = None
+    from_outside: bool | None = None  # came into its PID namespace from outside, as by `exec`
     ppid: int | None = None
     command: str | None = None
     parent_command: str | None = None
@@ -192,6 +213,8 @@ class Candidate:
     rss_bytes: int | None = None
     oom_score_adj: int | None = None
     points: int | None = None  # badness, pages
+    cgroup_id: int | None = None  # of the domain's child that it is in
+    container: str | None = None  # that child's name
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ def _flatten(
 HEADER = Layout("oomkill_header")
 VICTIM = Layout("oomkill_victim", before="strings")
 CANDIDATE = Layout("oomkill_candidate")
+CHILD = Layout("oomkill_child")
+FUNCTIONS = Layout("oomkill_functions")
 COUNTERS = Layout("oomkill_counters")
 
 HOOKS = {
@@ -90,12 +92,20 @@ HOOKS = {
 }
 
 
-def config(*, hook: int, cpus: int, pages_slack: int, page_size: int, cmdline: bool) -> bytes:
+def config(
+    *,
+    hook: int,
+    cpus: int,
+    pages_slack: int,
+    page_size: int,
+    cmdline: bool,
+    memcg_disabled: bool = False,
+) -> bytes:
     """Return ``struct oomkill_config`` as bytes."""
     if not 0 < cpus <= lib.OOMKILL_CPUS_MAX:
         raise RecordError(f"{cpus} possible cpus: this build counts up to {lib.OOMKILL_CPUS_MAX}")
     settings = {"hook": hook, "cpus": cpus, "pages_slack": pages_slack}
-    settings |= {"page_size": page_size, "cmdline": cmdline}
+    settings |= {"page_size": page_size, "cmdline": cmdline, "memcg_disabled": memcg_disabled}
     return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
 
 
@@ -151,5 +161,14 @@ def victim(data: bytes) -> dict[str, Any]:
 
 def candidates(data: bytes, count: int) -> list[dict[str, Any]]:
     """Return the first ``count`` of a victim record's ``candidates``."""
-    size = CANDIDATE.size
-    return [CANDIDATE.unpack(data[at : at + size]) for at in range(0, count * size, size)]
+    return _first(CANDIDATE, data, count)
+
+
+def children(data: bytes, count: int) -> list[dict[str, Any]]:
+    """Return the first ``count`` of a victim record's ``children``."""
+    return _first(CHILD, data, count)
+
+
+def _first(layout: Layout, data: bytes, count: int) -> list[dict[str, Any]]:
+    size = layout.size
+    return [layout.unpack(data[at : at + size]) for at in range(0, count * size, size)]

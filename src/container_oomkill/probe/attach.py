@@ -18,7 +18,7 @@ from .. import libbpf
 from ..errors import BpfError, UnsupportedError, UsageError
 from ..incident import wire
 from ..libbpf.core_types import KERNEL_TYPES
-from .kernel_counts import read_kernel_kills
+from .kernel_counts import memory_controller_disabled, read_kernel_kills
 from .probe import Probe
 
 TYPE_CHECKING = False
@@ -143,6 +143,7 @@ def _attach_hook(
         pages_slack=SLACK_PAGES_PER_CPU * cpus,
         page_size=os.sysconf("SC_PAGE_SIZE"),
         cmdline=cmdline,
+        memcg_disabled=memory_controller_disabled(),
     )
     if hook in CANDIDATE_SCAN:
         programs = (*PROGRAMS[hook], *CANDIDATE_SCAN[hook])

@@ -27,6 +27,15 @@ def read_kernel_kills(proc: str = "/proc") -> int | None:
     return None
 
 
+def memory_controller_disabled(proc: str = "/proc") -> bool:
+    """Whether the kernel was told cgroup_disable=memory: its table of controllers says so."""
+    try:
+        with open(f"{proc}/cgroups", encoding="ascii") as file:
+            return any(line.split()[::3] == ["memory", "0"] for line in file)
+    except OSError:
+        return False
+
+
 def kernel_count(incident: Incident) -> int:
     """Return what an incident adds to that count.
 
