@@ -164,15 +164,18 @@ static __always_inline u64 write_name(struct scratch *s, struct kernfs_node *kn)
 	return size;
 }
 
+#define PATH_WHOLE (1ULL << 32)
+
 /*
  * The ends of a path that is too long: up to LEAF_BYTES nearest the cgroup, and
  * PATH_ENDS names nearest the root, which say whose it is. Between them one
- * empty name. The climb goes on for PATH_CLIMB levels.
+ * empty name. The climb goes on for PATH_CLIMB levels. Returns PATH_WHOLE if no name
+ * is missing after all.
  */
 #define LEAF_BYTES (OOMKILL_PATH_LEN - PATH_ENDS * NAME_SIZE - NAME_SIZE)
 #define PATH_CLIMB 256
 
-__noinline int write_ends(u64 kernfs_node, u64 leaf_end)
+__noinline u64 write_ends(u64 kernfs_node, u64 leaf_end)
 {
 	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node;
 	struct scratch *s = get_scratch();
@@ -191,24 +194,25 @@ __noinline int write_ends(u64 kernfs_node, u64 leaf_end)
 	}
 	if (level == PATH_CLIMB || at >= OOMKILL_STRINGS_LEN)
 		return 0;
-	s->record.strings[at] = 0;
-	s->used = at + 1;
+	s->used = at;
+	if (level > PATH_ENDS) {
+		s->record.strings[at] = 0;
+		s->used = at + 1;
+	}
 	for (i = 0; i < PATH_ENDS; i++) {
 		/* The oldest that is kept comes next; before the first lap, the first. */
 		u32 next = level < PATH_ENDS ? i : level + i;
 
-		if (i < level)
-			write_name(s, s->climbed[next % PATH_ENDS]);
+		if (i < level && !write_name(s, s->climbed[next % PATH_ENDS]))
+			return 0;
 	}
-	return 0;
+	return level > PATH_ENDS ? 0 : PATH_WHOLE;
 }
 
 /*
  * Writes a path behind the strings there are, and returns its size in bytes,
  * PATH_WHOLE added if no name is missing.
  */
-#define PATH_WHOLE (1ULL << 32)
-
 __noinline u64 write_path(u64 kernfs_node)
 {
 	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node, *leaf_parent = kn;
@@ -235,7 +239,7 @@ __noinline u64 write_path(u64 kernfs_node)
 		}
 	}
 	if (!whole)
-		write_ends((u64)leaf_parent, leaf_end);
+		whole = write_ends((u64)leaf_parent, leaf_end);
 	return (s->used - start) | whole;
 }
 

@@ -10,7 +10,7 @@ import pytest
 from container_oomkill.errors import RecordError
 from container_oomkill.incident import wire
 from container_oomkill.incident.decoder import Decoder
-from container_oomkill.incident.model import Host, Incident
+from container_oomkill.incident.model import Child, Host, Incident
 from container_oomkill.incident.wire import lib
 
 from ..support import records
@@ -156,3 +156,81 @@ def test_a_broken_header_is_refused(data: bytes, reason: str) -> None:
 def test_a_short_victim_is_refused() -> None:
     with pytest.raises(RecordError, match="victim record of 100 bytes"):
         wire.victim(bytes(100))
+
+
+def test_names_missing_within_a_path_are_shown() -> None:
+    incident = decode(
+        paths={"victim_memcg": b"leaf\0\0pod\0kubepods\0"},
+        victim_memcg__flags=lib.OOMKILL_MEMCG_PATH_CUT,
+    )
+    assert incident.victims[0].cgroup == "/kubepods/pod/…/leaf"
+
+
+def child(name: bytes, strings: bytes, **fields: int) -> Any:
+    made = wire.ffi.new("struct oomkill_child *", {"limit_pages": UNLIMITED} | fields)
+    made.name_offset, made.name_size = strings.index(name), len(name)
+    return made[0]
+
+
+def of_domain(**fields: Any) -> Incident:
+    """A pod of 100 pages with two containers, of 60 and of 30."""
+    strings = b"pod\0kubepods\0app\0side\0"
+    children = [
+        child(b"side\0", strings, id=8, usage_pages=30, limit_pages=50),
+        child(b"app\0", strings, id=7, usage_pages=60),
+    ]
+    counted = {"children_used": 2, "children_pages": 90, "domain__usage_pages": 100}
+    made = records.victim(paths={"domain": strings}, children=children, **counted | fields)
+    raw = wire.victim(made)
+    raw["domain.path_size"] = len(b"pod\0kubepods\0")
+    return Decoder(HOST).decode(raw)
+
+
+def test_the_domains_children_are_the_largest_first() -> None:
+    domain = of_domain().domain
+    assert domain is not None
+    assert domain.children == (
+        Child("/kubepods/pod/app", 7, 60 * PAGE, None),
+        Child("/kubepods/pod/side", 8, 30 * PAGE, 50 * PAGE),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "gone"),
+    [
+        ({}, 10 * PAGE),
+        ({"children_pages": 101}, 0),  # not read at the same instant
+        ({"domain__flags": lib.OOMKILL_MEMCG_POPULATED}, None),  # its own processes'
+        ({"flags": lib.OOMKILL_CHILDREN_CUT}, None),
+        ({"children_used": 0, "children_pages": 0}, None),
+        ({"children_used": lib.OOMKILL_UNKNOWN_U32}, None),
+    ],
+)
+def test_what_no_living_child_holds(fields: dict[str, int], gone: int | None) -> None:
+    domain = of_domain(**fields).domain
+    assert domain is not None
+    assert domain.stat is not None
+    assert domain.stat.gone_bytes == gone
+
+
+@pytest.mark.parametrize(
+    ("listed", "swapcached", "pinned"),
+    [(100, 0, 40), (100, 15, 25), (50, 0, 0), (lib.OOMKILL_UNKNOWN, 0, None)],
+)
+def test_pages_that_only_a_pin_holds(listed: int, swapcached: int, pinned: int | None) -> None:
+    """Those on the lists of anonymous pages less what is mapped, shmem's and swap's."""
+    incident = decode(
+        paths=LEAF_FIRST,
+        domain_stat__anon_pages=50,
+        domain_stat__shmem_pages=10,
+        domain_stat__swapcached_pages=swapcached,
+        domain_stat__lru_anon_pages=listed,
+    )
+    assert incident.domain is not None
+    assert incident.domain.stat is not None
+    assert incident.domain.stat.pinned_bytes == (None if pinned is None else pinned * PAGE)
+
+
+def test_of_a_cgroup_that_may_not_have_been_the_cause_nothing_is_inferred() -> None:
+    flags = lib.OOMKILL_INFERRED | lib.OOMKILL_UNTOLD
+    assert not decode(paths={"victim_memcg": b"app\0"}, flags=flags).inferred

@@ -193,9 +193,7 @@ class Decoder:
             pid=raw["process.pid"],
             tid=raw["process.tid"],
             pid_in_container=raw["process.pid_in_ns"],
-            from_outside=(
-                None if known is None else bool(raw["flags"] & lib.OOMKILL_FROM_OUTSIDE)
-            ),
+            from_outside=(None if known is None else bool(raw["flags"] & lib.OOMKILL_FROM_OUTSIDE)),
             ppid=raw["process.ppid"],
             command=_text(raw["process.comm"]) or None,
             parent_command=_text(raw["process.parent_comm"]) or None,
