@@ -23,10 +23,10 @@ from .cgroup.patterns import hex64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 
-    from ..incident.model import Incident
+    from ..incident.model import Candidate, Child, Incident, Trigger
     from .metadata import ContainerMetadata
 
     class MetadataProvider(Protocol):
@@ -119,22 +119,59 @@ class Resolver:
         return told
 
     def resolve(self, incident: Incident) -> Incident:
-        """Return ``incident`` with its container and its trigger's container id, if known."""
+        """Return ``incident`` with every container that its cgroups tell of, as far as known."""
         victim = incident.victims[0].cgroup if incident.victims else None
-        container, trigger = incident.container, incident.trigger
-        if victim is not None:
-            container = self.container(victim)
-        if trigger.cgroup is not None:
-            same = trigger.cgroup == victim
-            found = container.id if same else self._id(trigger.cgroup)
-            trigger = replace(trigger, container_id=found)
-        return incident.changed(container=container, trigger=trigger)
+        container = incident.container if victim is None else self.container(victim)
+        changed = incident.changed(
+            container=container, trigger=self._trigger(incident.trigger, victim, container)
+        )
+        if incident.domain is None or not incident.domain.children:
+            return changed
+        children = tuple(map(self._child, incident.domain.children))
+        names = {child.cgroup_id: _called(child.container) for child in children}
+        return changed.changed(
+            domain=replace(incident.domain, children=children),
+            candidates=_named(incident.candidates, names),
+        )
+
+    def _trigger(self, trigger: Trigger, victim: str | None, container: Container) -> Trigger:
+        if trigger.cgroup is None:
+            return trigger
+        if trigger.cgroup == victim:
+            return replace(trigger, container_id=container.id)
+        container_id = self._id(trigger.cgroup)
+        if container_id is None or container_id == container.id:
+            return replace(trigger, container_id=container_id)
+        return replace(trigger, container_id=container_id, container=self.container(trigger.cgroup))
+
+    def _child(self, child: Child) -> Child:
+        return (
+            child
+            if child.cgroup is None
+            else replace(child, container=self.container(child.cgroup))
+        )
 
     def _id(self, path: str) -> str | None:
         found = parse(path)
         if found.outer_container_id is None and not path.startswith(CUT):
             return found.container_id
         return self.container(path).id
+
+
+def _called(container: Container) -> str | None:
+    return container.name or container.id
+
+
+def _named(
+    candidates: tuple[Candidate, ...] | None, names: Mapping[int | None, str | None]
+) -> tuple[Candidate, ...] | None:
+    """Say of each candidate which of the domain's children it is in."""
+    if candidates is None:
+        return None
+    return tuple(
+        replace(each, container=names.get(each.cgroup_id)) if each.cgroup_id is not None else each
+        for each in candidates
+    )
 
 
 def _chain(found: CgroupIdentity) -> list[CgroupIdentity]:
