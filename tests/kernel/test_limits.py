@@ -109,7 +109,7 @@ def test_a_name_with_a_newline_cannot_be() -> None:
 def test_a_deep_path_is_whole(
     judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, depth: int
 ) -> None:
-    *_, leaf = make_cgroups(*nested([f"oomkill-level-{n}" for n in range(depth)]))
+    *_, leaf = make_cgroups(*nested(["oomkill-deep", *map(str, range(depth - 1))]))
     leaf.limit(16)
     assert hog(leaf, "anon 64").was_killed()
     record, victim = judged()
@@ -122,7 +122,7 @@ def test_of_a_path_too_deep_both_ends_are_kept(
     recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog, depth: int
 ) -> None:
     """What is nearest the root says whose it is."""
-    *_, leaf = make_cgroups(*nested([f"oomkill-level-{n}" for n in range(depth)]))
+    *_, leaf = make_cgroups(*nested(["oomkill-deep", *map(str, range(depth - 1))]))
     leaf.limit(16)
     assert hog(leaf, "anon 64").was_killed()
     record = recorder.record()
@@ -138,7 +138,9 @@ def test_of_a_path_too_deep_both_ends_are_kept(
 def test_a_path_deeper_than_is_climbed_shows_that_its_start_is_missing(
     recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog
 ) -> None:
-    *_, leaf = make_cgroups(*nested([f"oomkill-{n}" for n in range(PATH_DEPTH + PATH_CLIMB + 3)]))
+    *_, leaf = make_cgroups(
+        *nested(["oomkill-deep", *map(str, range(PATH_DEPTH + PATH_CLIMB + 2))])
+    )
     leaf.limit(16)
     assert hog(leaf, "anon 64").was_killed()
     record = recorder.record()
