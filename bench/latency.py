@@ -32,7 +32,7 @@ from container_oomkill.incident.host import read_host
 from container_oomkill.incident.model import Incident
 from container_oomkill.pipeline.pipeline import Pipeline
 from container_oomkill.probe.attach import attach
-from container_oomkill.probe.kernel_counts import kills_by_cgroup, read_kernel_kills
+from container_oomkill.probe.kernel_counts import counts_by_cgroup, read_kernel_kills
 from container_oomkill.probe.object_file import read_object
 from container_oomkill.probe.probe import Probe
 from container_oomkill.sinks import json_lines
@@ -80,7 +80,7 @@ def measure(kills: int) -> dict[str, Any]:
     """Incidents a second, and the milliseconds that each start and each of so many kills took."""
     started = starts.measure()
     with tempfile.TemporaryDirectory() as folder, attach(read_object()) as probe:
-        probe.enter_earlier_kills(kills_by_cgroup())
+        probe.enter_earlier_counts(counts_by_cgroup())
         hog = compile_hog(Path(folder) / "hog")
         record = capture(probe, hog)
         exporter = Exporter(ExporterSettings(), probe, version="bench", render=json_lines.render)

@@ -57,6 +57,12 @@ static __always_inline enum ran_out ran_out_again(struct mem_cgroup *memcg)
 	return again;
 }
 
+enum by_sysrq {
+	NO_SYSRQ,
+	SYSRQ,
+	MAYBE_SYSRQ,
+};
+
 static __always_inline bool is_full(struct mem_cgroup *memcg)
 {
 	return memcg_room(memcg) <= (s64)config.pages_slack;
@@ -65,14 +71,15 @@ static __always_inline bool is_full(struct mem_cgroup *memcg)
 /*
  * What ran out, of a cgroup that is close to its limit or NULL: leaves it where it
  * did, else takes it away. Only where no cgroup can have been the cause was it the
- * node, or a cpuset; where one can, and nothing proves it, nobody knows.
+ * node, or a cpuset; where one can, and nothing proves it, nobody knows. node: false
+ * where something else may have been.
  */
-static __always_inline void infer(struct scratch *s, struct mem_cgroup **domain, bool all_seen)
+static __always_inline void infer(struct scratch *s, struct mem_cgroup **domain, bool node)
 {
 	enum ran_out again;
 
 	if (!*domain) {
-		s->record.flags |= all_seen ? OOMKILL_NODE_WIDE : OOMKILL_UNTOLD;
+		s->record.flags |= node ? OOMKILL_NODE_WIDE : OOMKILL_UNTOLD;
 		return;
 	}
 	again = ran_out_again(*domain);
@@ -81,12 +88,16 @@ static __always_inline void infer(struct scratch *s, struct mem_cgroup **domain,
 	if (again == NOT_KNOWN || is_full(*domain))
 		s->record.flags |= OOMKILL_UNTOLD;
 	else
-		s->record.flags |= OOMKILL_NODE_WIDE;
+		s->record.flags |= node ? OOMKILL_NODE_WIDE : OOMKILL_UNTOLD;
 	*domain = NULL;
 }
 
-/* sysrq-f: a worker runs moom_callback(), which looks for a victim on the spot. */
-static __always_inline bool asked_by_sysrq(void *ctx)
+/*
+ * sysrq-f: a worker runs moom_callback(), which looks for a victim on the spot. Any
+ * worker may have been refused memory as well, so without the function's address
+ * nobody knows which it was.
+ */
+static __always_inline enum by_sysrq asked_by_sysrq(void *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct scratch *s = get_scratch();
@@ -97,13 +108,15 @@ static __always_inline bool asked_by_sysrq(void *ctx)
 
 	at = bpf_map_lookup_elem(&functions, &key);
 	if (!s || !at || !(BPF_CORE_READ(task, flags) & PF_WQ_WORKER))
-		return false;
+		return NO_SYSRQ;
+	if (!at->moom_callback)
+		return MAYBE_SYSRQ;
 	size = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
 	for (i = 0; i < STACK_DEPTH; i++)
 		if ((s64)(i * sizeof(u64)) < size && s->stack[i] >= at->moom_callback &&
 		    s->stack[i] < at->moom_callback_end)
-			return true;
-	return false;
+			return SYSRQ;
+	return NO_SYSRQ;
 }
 
 static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, struct scratch *s,
@@ -113,6 +126,7 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 	struct task_struct *task = (struct task_struct *)arg;
 	struct mem_cgroup *memcg, *domain;
 	u64 id, kills, *seen, before, now, group, fullest;
+	enum by_sysrq sysrq;
 	bool unsure = true;
 
 	if (!mark_victim_has_task()) {
@@ -146,11 +160,12 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 	    now - s->last_ns > GROUP_GAP_NS) {
 		begin_incident(s, c);
 		s->record.flags |= OOMKILL_INFERRED;
-		if (asked_by_sysrq(ctx)) {
+		sysrq = asked_by_sysrq(ctx);
+		if (sysrq == SYSRQ) {
 			s->record.order = SYSRQ_ORDER;
 			domain = NULL;
 		} else {
-			infer(s, &domain, !(fullest & TOO_DEEP));
+			infer(s, &domain, !(fullest & TOO_DEEP) && sysrq == NO_SYSRQ);
 		}
 		fill_incident(s, domain, task);
 	}

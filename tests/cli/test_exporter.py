@@ -136,7 +136,7 @@ def test_privileges_end_after_binding_and_before_any_thread(
         assert parts.exporter.addresses
     assert steps[0] == ("process", before)
     assert {whose for whose, _ in steps[1:]} == {"thread"}
-    assert setting.hooks.entered == [(CGROUP, setting.hooks.entered[0][1], 3)]
+    assert setting.hooks.entered == [(CGROUP, setting.hooks.entered[0][1], 3, 0)]
 
 
 def test_what_cannot_be_made_leaves_nothing_behind(setting: Setting) -> None:

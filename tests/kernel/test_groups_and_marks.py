@@ -88,7 +88,7 @@ def test_a_kill_the_kernel_had_counted_when_the_loader_looked(
     with attach(object_file.read_object(), hook=hook) as probe:
         host = read_host(None)
         told = Assembler(Decoder(host), time.monotonic, read_kernel_kills, probe.kills_before)
-        probe.enter_earlier_kills([(cgroup.path, cgroup.id(), 1)])
+        probe.enter_earlier_counts([(cgroup.path, cgroup.id(), 1, 1)])
         killed = []
         for _ in range(2):
             killed.append(hog(cgroup, "anon 32"))

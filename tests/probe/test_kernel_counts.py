@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from container_oomkill.probe.kernel_counts import kills_by_cgroup
+from container_oomkill.probe.kernel_counts import counts_by_cgroup
 
 
 def cgroup(folder: Path, kills: int) -> Path:
@@ -19,7 +19,7 @@ def cgroup(folder: Path, kills: int) -> Path:
 def test_those_with_any_are_told_by_path_and_id(tmp_path: Path) -> None:
     pod = cgroup(tmp_path / "pod", 0)
     app = cgroup(pod / "app", 3)
-    assert list(kills_by_cgroup(str(tmp_path))) == [("/pod/app", app.stat().st_ino, 3)]
+    assert list(counts_by_cgroup(str(tmp_path))) == [("/pod/app", app.stat().st_ino, 3, 3)]
 
 
 def test_a_cgroup_that_goes_while_its_count_is_read_is_left_out(tmp_path: Path) -> None:
@@ -38,5 +38,5 @@ def test_a_cgroup_that_goes_while_its_count_is_read_is_left_out(tmp_path: Path) 
 
     going = threading.Thread(target=go)
     going.start()
-    assert list(kills_by_cgroup(str(root))) == [("/stays", stays.stat().st_ino, 1)]
+    assert list(counts_by_cgroup(str(root))) == [("/stays", stays.stat().st_ino, 1, 1)]
     going.join()

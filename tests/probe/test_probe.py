@@ -50,7 +50,7 @@ def test_what_it_counts_and_holds(make: Make) -> None:
 def test_hooks_of_functions_tell_all_but_what_the_kernel_lacks(make: Make, hook: str) -> None:
     with make(hook) as probe:
         assert set(probe.features().values()) == {True}
-        probe.enter_earlier_kills([("/a", 1, 1)])  # nothing to tell: they see kills themselves
+        probe.enter_earlier_counts([("/a", 1, 1, 1)])  # nothing to tell: they see kills themselves
     with make(hook, looks=False) as probe:
         lacking = [name for name, there in probe.features().items() if not there]
         assert lacking == ["candidates"]
@@ -93,12 +93,16 @@ def test_the_raw_tracepoint_is_told_of_earlier_kills(
 
     monkeypatch.setattr(libbpf, "LoadedObject", Object)
     with make("raw_tracepoint", looks=False) as probe:
-        probe.enter_earlier_kills([("/a", 7, 3)])
+        probe.enter_earlier_counts([("/a", 7, 3, 4), ("/b", 8, 0, 2)])
         assert not written  # taken up again: the maps of an earlier process know
         cast("Any", probe._maps).__class__ = Object
-        probe.enter_earlier_kills([("/a", 7, 3)])
+        probe.enter_earlier_counts([("/a", 7, 3, 4), ("/b", 8, 0, 2)])
     entered = wire.u64(3 | wire.lib.OOMKILL_ENTERED)
-    assert written == [("kills_seen", wire.u64(7), entered)]
+    assert written == [
+        ("kills_seen", wire.u64(7), entered),
+        ("ooms_seen", wire.u64(7), wire.u64(4)),
+        ("ooms_seen", wire.u64(8), wire.u64(2)),
+    ]
 
 
 def test_it_goes_on_from_pins_and_closes_them(make: Make, proc: str, tmp_path: Path) -> None:

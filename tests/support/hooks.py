@@ -30,7 +30,7 @@ class Hooks(FakeProbe):
         self.ring = self
         self.stop = ShutdownRequest()
         self.removed = False
-        self.entered: list[tuple[str, int, int]] = []
+        self.entered: list[tuple[str, int, int, int]] = []
         self._on_wait = on_wait or self.stop.set
         self._recorded = recorded
         self._next = self._start = 0
@@ -58,8 +58,11 @@ class Hooks(FakeProbe):
     def kept(self) -> int:
         return 0
 
-    def enter_earlier_kills(self, counted: Iterable[tuple[str, int, int]]) -> None:
+    def enter_earlier_counts(self, counted: Iterable[tuple[str, int, int, int]]) -> None:
         self.entered += counted
+
+    def find_functions(self) -> Callable[[], None] | None:
+        return None
 
     def detach(self) -> None: ...
 

@@ -13,12 +13,13 @@ from .. import __version__
 from ..exporter.exporter import Exporter
 from ..identity.resolver import Resolver
 from ..pipeline.pipeline import Pipeline
-from ..probe.kernel_counts import kills_by_cgroup
+from ..probe.kernel_counts import counts_by_cgroup
 from ..sinks import json_lines
 from ..sinks.buffered import BufferedSink
 from ..sinks.formats import open_sink
 from ..system import log, privileges, standard_streams
 from ..system.closeable import Closeable
+from ..system.worker import Worker
 from .attaching import completion
 from .metadata_providers import MetadataProviders
 
@@ -56,19 +57,22 @@ class ExporterParts(Closeable):
     def _make(self, started: float, cgroups: str) -> None:
         # 1. The kernel's counts from before: the raw tracepoint is told them by bpf(), which is
         #    denied from step 3 on, and no kill that comes later may be among them.
-        earlier = list(kills_by_cgroup(cgroups))
-        self._probe.enter_earlier_kills(earlier)
+        earlier = list(counts_by_cgroup(cgroups))
+        self._probe.enter_earlier_counts(earlier)
+        find_functions = self._probe.find_functions()
         # 2. Metrics and pages, nothing served yet.
         self.exporter = self._make_exporter(started)
         # 3. Bind, while we may; give up privileges, while there is no other thread; start to serve.
         self._serve()
+        if find_functions is not None:
+            Worker("functions").start(find_functions)
         # 4. Names: a thread for the runtimes' state, others for whoever else is asked.
         names = self._closing.enter_context(self._settings.state.discover())
         providers = self._closing.enter_context(self._ask_providers())
         self._show(names, providers)
         # 5. Kills from before, by name: so behind 4.
         resolver = Resolver(names, providers.asked)
-        self.exporter.earlier(((path, kills) for path, _, kills in earlier), resolver)
+        self.exporter.earlier(((path, kills) for path, _, kills, _ in earlier if kills), resolver)
         # 6. What takes incidents, in this order: metrics and pages never wait for a disk.
         if (incidents := self._open_log()) is not None:
             self._buffered.append(incidents)

@@ -55,20 +55,24 @@ def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
     """Wire the sinks to an attached probe, and deliver until interrupted."""
     from ..identity.resolver import Resolver
     from ..pipeline.pipeline import Pipeline
-    from ..probe.kernel_counts import kills_by_cgroup
+    from ..probe.kernel_counts import counts_by_cgroup
     from ..sinks.formats import open_sink
     from ..system import log, privileges
     from ..system.shutdown import ShutdownRequest
+    from ..system.worker import Worker
     from .attaching import completion
     from .metadata_providers import MetadataProviders
 
     stop = ShutdownRequest()
     stop.on_signals()
     stop.on_hang_up(stdout.fileno())
-    probe.enter_earlier_kills(kills_by_cgroup())  # by bpf(), so while privileges last
+    probe.enter_earlier_counts(counts_by_cgroup())  # by bpf(), so while privileges last
+    find_functions = probe.find_functions()
     if not settings.keep_privileges:
         privileges.drop_process()  # before any thread: each starts with what its maker has
     log.info(f"attached by {probe.hook}")
+    if find_functions is not None:
+        Worker("functions").start(find_functions)
     with (
         settings.state.discover() as names,
         MetadataProviders(settings.providers, _say_not_told, node=settings.node) as providers,

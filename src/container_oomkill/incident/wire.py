@@ -109,6 +109,11 @@ def config(
     return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
 
 
+def functions(start: int, end: int) -> bytes:
+    """Return ``struct oomkill_functions`` as bytes: where moom_callback() is."""
+    return struct.pack("=2Q", start, end)
+
+
 def u32(number: int) -> bytes:
     """Return a map's key of that type."""
     return struct.pack("=I", number)

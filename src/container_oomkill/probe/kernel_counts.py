@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from ..incident.model import Incident
 
-# (file of the memory controller, line of it): cgroup v2, then v1
-SOURCES = (("memory.events.local", b"oom_kill "), ("memory.oom_control", b"oom_kill "))
+# Files of the memory controller: cgroup v2, then v1.
+SOURCES = ("memory.events.local", "memory.oom_control")
 
 
 def read_kernel_kills(proc: str = "/proc") -> int | None:
@@ -45,25 +45,31 @@ def kernel_count(incident: Incident) -> int:
     return len(incident.victims) + bool(incident.oom.group)
 
 
-def kills_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, int]]:
-    """Yield (path, cgroup id, kills) of every cgroup with any; the id is the folder's inode."""
+def counts_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, int, int]]:
+    """Yield (path, cgroup id, kills, ooms) of every cgroup with any; the id is its inode.
+
+    ``ooms``: how often it ran out of memory itself, which cgroup v2 alone says.
+    """
     for folder, _, files in os.walk(root):
-        for name, word in SOURCES:
-            if name in files and (kills := _count(os.path.join(folder, name), word)):
-                path = folder.removeprefix(root).removeprefix("/memory" * name.endswith("control"))
-                try:
-                    number = os.stat(folder).st_ino
-                except FileNotFoundError:
-                    continue  # gone meanwhile
-                yield path or "/", number, kills
+        name = next((name for name in SOURCES if name in files), None)
+        if name is None:
+            continue
+        counts = _counts(os.path.join(folder, name))
+        kills, ooms = counts.get("oom_kill", 0), counts.get("oom", 0)
+        if kills or ooms:
+            path = folder.removeprefix(root).removeprefix("/memory" * (name == SOURCES[1]))
+            try:
+                number = os.stat(folder).st_ino
+            except FileNotFoundError:
+                continue  # gone meanwhile
+            yield path or "/", number, kills, ooms
 
 
-def _count(path: str, word: bytes) -> int:
+def _counts(path: str) -> dict[str, int]:
+    """Return a file's lines of a word and a number."""
     try:
-        with open(path, "rb") as file:
-            for line in file:
-                if line.startswith(word):
-                    return int(line[len(word) :])
+        with open(path, encoding="ascii") as file:
+            pairs = [line.split() for line in file]
+        return {word: int(number) for word, number in pairs}
     except (OSError, ValueError):
-        return 0  # gone meanwhile
-    return 0
+        return {}  # gone meanwhile

@@ -12,10 +12,11 @@ from ..incident import wire
 from ..libbpf.btf import struct_layout
 from ..system.closeable import Closeable
 from .checkpoint import Checkpoint
+from .kernel_functions import KernelFunctions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .pins import Generation, Pins
 
@@ -90,17 +91,39 @@ class Probe(Closeable):
             self._tasks = "uid" in fields
         return self._tasks
 
-    def enter_earlier_kills(self, counted: Iterable[tuple[str, int, int]]) -> None:
-        """Tell the raw tracepoint which cgroups had kills before it came, by `kills_by_cgroup`.
+    def enter_earlier_counts(self, counted: Iterable[tuple[str, int, int, int]]) -> None:
+        """Tell the raw tracepoint what cgroups had counted before it came, by `counts_by_cgroup`.
 
         It knows a kill from a mere mark by the cgroup's own count of kills having grown. One may
         have been counted and not yet marked when the count was read, so these say where they are
         from: a first mark that finds the very same number is sent as one that may be a kill.
         """
         if self.hook == "raw_tracepoint" and isinstance(self._maps, libbpf.LoadedObject):
-            for _, cgroup_id, kills in counted:
-                entered = wire.u64(kills | wire.lib.OOMKILL_ENTERED)
-                self._maps.write_new("kills_seen", wire.u64(cgroup_id), entered)
+            for _, cgroup_id, kills, ooms in counted:
+                key = wire.u64(cgroup_id)
+                if kills:
+                    entered = wire.u64(kills | wire.lib.OOMKILL_ENTERED)
+                    self._maps.write_new("kills_seen", key, entered)
+                if ooms:
+                    self._maps.write_new("ooms_seen", key, wire.u64(ooms))
+
+    def find_functions(self) -> Callable[[], None] | None:
+        """Return what finds the kernel's functions for the raw tracepoint: for a thread to call.
+
+        To be asked while privileges last: see `KernelFunctions`. None for the other hooks, which
+        are told what these functions would prove.
+        """
+        if self.hook != "raw_tracepoint":
+            return None
+        functions = KernelFunctions()
+        shared = libbpf.Shared(self._maps.map_fd("functions"), wire.FUNCTIONS.size)
+
+        def find() -> None:
+            with functions, shared:
+                if (found := functions.find("moom_callback")) is not None:
+                    shared.memory[: wire.FUNCTIONS.size] = wire.functions(*found)
+
+        return find
 
     def counters(self) -> dict[str, int]:
         """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""
