@@ -7,19 +7,21 @@ or another ancestor's, and not the trigger's, which may be another container's a
 Where containers nest, the outermost one that the runtimes' state names is the container: what
 is in it was named from inside, so that a cgroup made up in a container can never pass a kill on
 to somebody else's. Docker in Docker is the outer container's, and so is Docker in LXC, whose name
-the path has; in a kind node the node's own state knows the pods, and not the node. One whose state
-is there and cannot be read is the container all the same. Only where nothing is known is it the
-innermost's, by id alone. Likewise cgroups below a user's own service manager are looked up in that
-user's state.
+the path has. A kind node's pods are the exception, where the node's own state is read, which does
+not know the node: of those the path has the pod as well, and the state agrees. One whose state
+is there and cannot be read is the container all the same.
+
+Cgroups in a user's slice are looked up in that user's state, and nowhere else.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ..incident.model import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, Container
-from .cgroup.path import CUT, CgroupIdentity, parse
-from .cgroup.patterns import hex64
+from ..incident.model import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, UNKNOWN_FORM, Container
+from .cgroup.path import CUT, CgroupIdentity, below_own, is_cut, parse
+from .cgroup.readers import hex64
+from .cgroup.systemd import lasting_name, unit_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CgroupIdentity", "Resolver", "parse", "resolve"]
 
+NOBODY = -1  # whose state nothing is: a slice of users that is no one user's
+
 
 class Resolver:
     """Names containers by cgroup path; without ``names``, by what the path itself says."""
@@ -52,22 +56,32 @@ class Resolver:
         self._names = names
         self._asked = asked
 
-    def container(self, path: str) -> Container:
-        """Return what is known of the container, or of the systemd unit, at ``path``."""
+    def container(self, path: str, uid: int | None = None) -> Container:
+        """Return what is known of the container, or of the systemd unit, at ``path``.
+
+        ``uid``: of the process that was in it.
+        """
         found = parse(path)
         if found.container_id is None:
-            return Container(name=found.name, runtime=found.runtime, pod_uid=found.pod_uid)
+            return _of_unit(path, found)
         if path.startswith(CUT):
             # The outer containers are missing: what was named inside one proves nothing.
             whole = found.container_id if hex64(found.container_id) else None
             return Container(whole, None, found.runtime, pod_uid=found.pod_uid, unresolved=PATH_CUT)
-        found, known, reason = self._lookup(path, _chain(found))
+        found, known, reason = self._lookup(path, _chain(found), uid)
+        service = found.service
+        if found.runtime == "slurm" and service is None and uid is not None:
+            service = f"uid_{uid}"
         if known is None:
+            if service is None and found.unit is not None and (_owner(path) or _is_split(found)):
+                service = unit_name(found.unit)
             return Container(
                 id=found.container_id,
                 name=found.name,
                 runtime=found.runtime,
+                namespace=found.namespace,
                 pod_uid=found.pod_uid,
+                service=service,
                 unresolved=None if found.name else reason,
             )
         # The cgroup is the kernel's word: state of another pod is not this container's.
@@ -80,26 +94,35 @@ class Resolver:
             pod=known.pod if same_pod else None,
             namespace=known.namespace if same_pod else None,
             pod_uid=found.pod_uid or known.pod_uid,
-            service=known.service,
+            service=known.service or service,
             workload=known.workload if same_pod else None,
             unresolved=None if known.name else reason,
         )
 
     def _lookup(
-        self, path: str, chain: Sequence[CgroupIdentity]
+        self, path: str, chain: Sequence[CgroupIdentity], uid: int | None
     ) -> tuple[CgroupIdentity, ContainerMetadata | None, str]:
         """Return which of ``chain`` is the container, what is known of it, and why no name is."""
-        outermost = chain[0]
+        outermost, owner = chain[0], _owner(path)
         if not hex64(str(outermost.container_id)):
             return outermost, None, NO_STATE  # no state is looked for by such an id
-        owner, reason = _owner(path), NO_STATE
-        # A name that a path has is believed of the outermost only.
-        chain = [one for one in chain if hex64(str(one.container_id))]
-        for one in chain:
-            known, reason = self._known(one, owner)
-            if known is not None or reason not in (NO_STATE, NOT_FOUND):
-                return one, known, reason
-        return chain[-1], None, reason
+        known, reason = self._known(outermost, owner)
+        if known is None and uid and not owner and _is_split(outermost):
+            # A system unit's User= has the state at home; the uid is the kernel's word.
+            told, why = self._known(outermost, uid)
+            if told is not None:
+                return outermost, told, why
+        if known is not None or reason not in (NO_STATE, NOT_FOUND):
+            return outermost, known, reason
+        # An inner one is believed where a kubelet made it, and its state has that very pod.
+        inner = [one for one in chain[1:] if one.pod_uid and hex64(str(one.container_id))]
+        for one in inner:
+            known, why = self._known(one, owner)
+            if known is not None and known.pod_uid not in (None, one.pod_uid):
+                continue
+            if known is not None or why not in (NO_STATE, NOT_FOUND):
+                return one, known, why
+        return (*inner, outermost)[0], None, reason
 
     def _known(self, one: CgroupIdentity, owner: int) -> tuple[ContainerMetadata | None, str]:
         container_id = str(one.container_id)
@@ -121,7 +144,11 @@ class Resolver:
     def resolve(self, incident: Incident) -> Incident:
         """Return ``incident`` with every container that its cgroups tell of, as far as known."""
         victim = incident.victims[0].cgroup if incident.victims else None
-        container = incident.container if victim is None else self.container(victim)
+        container = (
+            incident.container
+            if victim is None
+            else self.container(victim, incident.victims[0].uid)
+        )
         changed = incident.changed(
             container=container, trigger=self._trigger(incident.trigger, victim, container)
         )
@@ -183,17 +210,41 @@ def _chain(found: CgroupIdentity) -> list[CgroupIdentity]:
     return chain
 
 
+def _of_unit(path: str, found: CgroupIdentity) -> Container:
+    """Return what a path says that is in no container that is known."""
+    unit, cut = found.unit, is_cut(path)
+    if unit is None and cut:
+        return Container(pod_uid=found.pod_uid, unresolved=PATH_CUT)
+    below = "" if cut or (unit is not None and unit.endswith(".slice")) else below_own(path)
+    name = "/".join(filter(None, (found.name, below))) or None
+    lasting = None if unit is None else lasting_name(unit_name(unit))
+    return Container(
+        name=name,
+        runtime=found.runtime,
+        pod_uid=found.pod_uid,
+        service=lasting or (found.name if below else None),
+        unresolved=UNKNOWN_FORM if below else None,
+    )
+
+
+def _is_split(found: CgroupIdentity) -> bool:
+    """Podman in a unit of its own, with --cgroups=split."""
+    return "/libpod-payload-" in str(found.container_cgroup)
+
+
 def _owner(path: str) -> int:
-    """Return the user whose service manager made the cgroup; 0 for the system's.
+    """Return the user whose slice a path is in; 0 for the system's.
 
     /user.slice/user-1000.slice/user@1000.service is the user's to fill, with any names.
     """
     names = path.split("/", 4)
-    if len(names) == 5 and names[:2] == ["", "user.slice"]:
-        uid = names[3].removeprefix("user@").removesuffix(".service")
-        if names[2:4] == [f"user-{uid}.slice", f"user@{uid}.service"] and _is_number(uid):
-            return int(uid)
-    return 0
+    if names[0] or names[1:2] not in (["user.slice"], ["capsule.slice"]):
+        return 0
+    uid = names[2].removeprefix("user-").removesuffix(".slice") if len(names) > 2 else ""
+    if names[1] != "user.slice" or names[2:3] != [f"user-{uid}.slice"] or not _is_number(uid):
+        return NOBODY
+    manager = names[3] if len(names) > 3 else ""
+    return NOBODY if manager.startswith("user@") and manager != f"user@{uid}.service" else int(uid)
 
 
 def _is_number(text: str) -> bool:

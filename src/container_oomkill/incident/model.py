@@ -20,7 +20,8 @@ NOT_FOUND = "not_found"  # the runtimes' state does not have it
 NO_STATE = "no_state"  # there is no runtime's state here, or its runtime keeps none that is read
 NO_NAME = "no_name"  # it is known, and was given no name
 PATH_CUT = "path_cut"  # its cgroup's path is too long to tell whose it is
-UNRESOLVED = (NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT)
+UNKNOWN_FORM = "unknown_form"  # its cgroup is named as no runtime known here names one
+UNRESOLVED = (NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, UNKNOWN_FORM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,10 @@ class Container:
     namespace: str | None = None
     pod_uid: str | None = None
     workload: str | None = None
-    service: str | None = None  # Swarm's or Compose's: its containers come and go
-    unresolved: str | None = None  # why there is an id and no name
+    # What it is counted as where its own name is new at every start: Swarm's or Compose's service,
+    # Slurm's user, the runtime of a build step, a transient unit's pattern.
+    service: str | None = None
+    unresolved: str | None = None  # why there is no name, or only its cgroup's
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..identity.cgroup.patterns import is_uid
+from ..identity.cgroup.readers import is_uid
 from ..identity.metadata import SANDBOX, ContainerMetadata, Key, is_id, text
 from ..identity.store import Store
 from .objects import Pod

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_oomkill.identity.cgroup.path import CgroupIdentity, parse
+from container_oomkill.identity.cgroup.path import CgroupIdentity, own_cgroup, parse
 from container_oomkill.identity.cgroup.patterns import PATTERNS, CgroupPattern
-from container_oomkill.identity.cgroup.systemd import unescape
+from container_oomkill.identity.cgroup.systemd import lasting_name, unescape
 
 C = "4b1d" * 16
 D = "7e0f" * 16
@@ -33,6 +33,99 @@ def test_each_row_by_its_own_example(form: CgroupPattern) -> None:
     assert found.name == form.name
     assert found.container_cgroup is not None
     assert form.example.startswith(found.container_cgroup)
+
+
+NEAR_MISSES = [
+    # systemd makes a scope in slices alone
+    f"/system.slice/shop.service/docker-{C}.scope",
+    f"/system.slice/foo/docker-{C}.scope",
+    f"/system.slice/shop.service/kubepods.slice/kubepods-pod{UID_}.slice/cri-containerd-{C}.scope",
+    # no runtime's unit
+    f"/system.slice/shop.service/docker/{C}",
+    f"/system.slice/shop.service/{C}",
+    f"/system.slice/shop.service/kubepods/pod{UID}/{C}",
+    f"/system.slice/shop.service/libpod_parent/libpod-{C}",
+    f"/system.slice/shop.service/x.slice:docker:{C}",
+    # LXC, Nomad, containerd, faasd, Garden, Slurm v1 start at the root
+    "/system.slice/shop.service/lxc.payload.web",
+    "/a/lxc/web",
+    f"/a/nomad/share/{ALLOC}.web",
+    "/a/openfaas-fn/figlet",
+    f"/system.slice/shop.service/garden/{ALLOC}",
+    f"/garden/{ALLOC[:-1]}",
+    f"/garden/ugly/{ALLOC}",
+    f"/a/{ALLOC}",
+    "/a/slurm/uid_1/job_42",
+    "/slurm/job_42",
+    "/slurm/uid_1/job_x",
+    "/slurm/uid_1/step_0",
+    "/slurmish/uid_1/job_42",
+    # Slurm's own, beside the jobs
+    "/system.slice/slurmstepd.scope/system",
+    "/system.slice/slurmstepd.scope/job_",
+    "/system.slice/slurmstepd.scope/job_\u0664",
+    "/system.slice/slurmstepd.scope/sjob",
+    "/system.slice/n1_slurmstepd.scope/s2k9qxz7b4m00",
+    "/system.slice/shop.service/slurmstepd.scope/job_42",
+    # machined's
+    "/system.slice/my-box.scope/payload",
+    "/machine.slice/my-box.scope",
+    "/machine.slice/my-box.scope/other",
+    "/system.slice/shop.service/machine.slice/machine-box.scope",
+    "/system.slice/shop.service/systemd-nspawn@box.service/payload",
+    f"/system.slice/shop.service/{ALLOC}.web.scope",
+    # numbers that are none
+    "/system.slice/crun-buildah-buildah.scope/container",
+    "/system.slice/crun-buildah-buildahx1.scope/container",
+    "/system.slice/apptainer-.scope",
+    "/system.slice/apptainer-47a.scope",
+    "/system.slice/singularity-x.scope",
+    f"/kubepods/kata_{C[:-1]}",
+    f"/kata-overhead.slice/runtime-rs-{C}",
+    f"/system.slice/runtime-rs-{C}.scope",
+]
+
+
+@pytest.mark.parametrize("path", NEAR_MISSES)
+def test_what_looks_like_a_container_and_is_none(path: str) -> None:
+    found = parse(path)
+    assert (found.container_id, found.pod_uid, found.container_cgroup) == (None, None, None)
+
+
+NESTED = {
+    f"/docker/{D}/lxc.payload.web": ("web", f"/docker/{D}/lxc.payload.web"),
+    f"/machine.slice/libpod-{D}.scope/container/system.slice/docker-{C}.scope": (C, None),
+    f"/lxc.payload.a/system.slice/docker-{C}.scope": (C, None),
+    "/lxc/101/ns/lxc/web": ("web", None),
+    f"/machine.slice/my-box.scope/payload/system.slice/docker-{C}.scope": (C, None),
+    f"/kubepods/pod{UID}/{D}/garden/{ALLOC}": (ALLOC, None),
+    f"/system.slice/garden.service/garden/good/{ALLOC}": (ALLOC, None),
+    f"/system.slice/snap.microk8s.daemon-kubelite.service/kubepods/pod{UID}/{C}": (C, None),
+}
+
+
+@pytest.mark.parametrize("path", NESTED)
+def test_each_container_is_a_tree_of_its_own(path: str) -> None:
+    container_id, cgroup = NESTED[path]
+    found = parse(path)
+    assert (found.container_id, found.container_cgroup) == (container_id, cgroup or path)
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        (f"/docker/{C}/init.scope", f"/docker/{C}"),
+        ("/system.slice/pool.service/w1", "/system.slice/pool.service"),
+        (f"{USER}/app.slice/web.service/x", f"{USER}/app.slice/web.service"),
+        (f"{USER}/init.scope", USER),
+        ("/system.slice", None),
+        ("/mine/hog", None),
+        ("…/system.slice/pool.service", None),
+        ("/system.slice/pool.service/…/w1", "/system.slice/pool.service"),
+    ],
+)
+def test_own_cgroup(path: str, own: str | None) -> None:
+    assert own_cgroup(path) == own
 
 
 def has(**expected: str | None) -> dict[str, str | None]:
@@ -460,9 +553,39 @@ def test_unescape(raw: str, plain: str) -> None:
     assert unescape(raw) == plain
 
 
+@pytest.mark.parametrize(
+    ("unit", "lasting"),
+    [
+        ("run-p4711-i4712.scope", "run-*.scope"),
+        ("run-r5d41402abc4b2a76b9719d911017c592.scope", "run-*.scope"),
+        ("run-u12.service", "run-*.service"),
+        ("session-3.scope", "session-*.scope"),
+        ("session-c2.scope", "session-*.scope"),
+        ("app-gnome-firefox-2211.scope", "app-gnome-firefox-*.scope"),
+        (f"vte-spawn-{ALLOC}.scope", "vte-spawn-*.scope"),
+        (f"libpod-conmon-{C}.scope", "libpod-conmon-*.scope"),
+        ("sshd@7-10.0.0.1:22-10.0.0.2:5000.service", "sshd@*.service"),
+        ("systemd-coredump@3-4711-0.service", "systemd-coredump@*.service"),
+        ("nginx.service", None),
+        ("user@1000.service", None),
+        ("getty@tty1.service", None),
+        ("pool-1.service", None),
+        ("init.scope", None),
+        ("machine-learning.scope", None),
+        ("4711.scope", None),
+        ("decade.scope", None),
+        ("run-4711.mount", None),
+        ("", None),
+    ],
+)
+def test_units_with_a_new_name_each_time_have_one_in_common(unit: str, lasting: str | None) -> None:
+    assert lasting_name(unit) == lasting
+
+
 WORDS = f"""/ … {C} {D} docker-{C}.scope docker kubepods pod{UID} lxc x:y:z {ALLOC} libpod-
     libpod_parent machine- .scope \\x2d \\xff default supervisor kubepods-pod{UID_}.slice
-    buildkit . é job_1 init.scope"""
+    buildkit . é job_1 init.scope user.slice user-1.slice user@1.service slurm uid_1 step_0
+    system.slice slurmstepd.scope garden {ALLOC}.x lxc.payload.a_b machine.slice payload"""
 PIECES = st.sampled_from([*WORDS.split(), "\n", "\0"])
 
 
@@ -470,13 +593,15 @@ PIECES = st.sampled_from([*WORDS.split(), "\n", "\0"])
 def test_parse_never_raises_and_never_invents(path: str) -> None:
     found = parse(path)
     plain = unescape(path)
-    for word in (found.container_id, found.outer_container_id, found.name):
-        assert word is None or word in path or word in plain
+    for words in (found.container_id, found.outer_container_id, found.name, found.namespace):
+        for word in (words or "").split("/"):  # a Slurm job, its step, its task
+            assert word in path or word in plain
     for prefix in (found.container_cgroup, found.pod_cgroup):
         assert prefix is None or path == prefix or path.startswith(prefix + "/")
     if found.container_id:
         assert found.container_cgroup
-        assert found.container_id in unescape(found.container_cgroup) + found.container_cgroup
+        word, *_ = found.container_id.split("/")
+        assert word in unescape(found.container_cgroup) + found.container_cgroup
     if found.pod_uid:
         assert found.pod_uid in path + path.replace("_", "-")
 
