@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..identity.cgroup.path import own_cgroup
 from ..identity.resolver import parse
 from ..incident.model import Domain, Incident, Victim
 
@@ -33,7 +34,16 @@ def _cgroup_scope(domain: Domain, victim: Victim, container_id: str | None) -> s
     if domain.cgroup is None or victim.cgroup is None:
         return "cgroup"
     identity = parse(victim.cgroup)
-    if domain.cgroup in (victim.cgroup, identity.container_cgroup):
+    # A unit's limit is its own, whatever cgroups the unit makes below itself.
+    if domain.cgroup in (victim.cgroup, own_cgroup(victim.cgroup)):
+        return "container"
+    # Slurm limits the job, each step and each task.
+    job = identity.container_cgroup if identity.runtime == "slurm" else None
+    if (
+        job is not None
+        and victim.cgroup.startswith(f"{domain.cgroup}/")
+        and (domain.cgroup.startswith(f"{job}/"))
+    ):
         return "container"
     # Where containers nest, the incident may be an outer one's (identity/__init__.py).
     named = parse(domain.cgroup)
