@@ -36,6 +36,18 @@ def test_podman_and_docker(tmp_path: Path, homes: RootlessUsers) -> None:
     assert (known.owner, known.name, known.runtime) == (1000, "shop-cart-1", "docker")
 
 
+def test_one_of_a_users_subordinate_uids_is_the_users(tmp_path: Path, homes: RootlessUsers) -> None:
+    """A rootless container's processes, but root's."""
+    write(tmp_path / "etc/subuid", "broken:x\nbob:100000:65536\nann:165536:65536\n1000:400000:9\n")
+    write(tmp_path / STORAGE / "containers.json", [podman_entry()])
+    for uid in (165536, 165536 + 65535, 400008):
+        known = homes.find((uid, C))
+        assert known
+        assert known.name == "web"
+    for uid in (100000, 165535, 165536 + 65536, 400009):
+        assert homes.find((uid, C)) is None
+
+
 def test_others_have_no_answer(tmp_path: Path, homes: RootlessUsers) -> None:
     write(tmp_path / STORAGE / "containers.json", [podman_entry()])
     assert homes.find((0, C)) is None

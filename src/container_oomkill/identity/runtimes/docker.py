@@ -12,7 +12,7 @@ from __future__ import annotations
 from .. import metadata
 from ..metadata import ContainerMetadata, Key
 from . import state
-from .state import Folder
+from .state import Folder, FoldersBelow, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,15 +23,37 @@ FOLDERS = (
     "/var/lib/docker/containers",
     "/var/snap/docker/common/var-lib-docker/containers",
 )
+ROOTS = ("/var/lib/docker", "/var/snap/docker/common/var-lib-docker")  # with --userns-remap
 ROOTLESS = (".local", "share", "docker", "containers")  # below a user's home
 FILE = ("config.v2.json",)
+KEEP = {"ID": None, "Name": None, "Config": {"Image": None, "Labels": None}}
 SWARM_SERVICE = "com.docker.swarm.service.name"
 COMPOSE = "com.docker.compose."
 
 
 def docker(folder: str, inside: tuple[str, ...] = (), owner: int = 0) -> Folder:
     """Return Docker's state in ``folder``, the daemon's data root's "containers"."""
-    return Folder("docker", folder, inside, FILE, read, owner)
+    return Folder("docker", folder, inside, FILE, read, owner, KEEP)
+
+
+class Remapped(FoldersBelow):
+    """Docker's state with ``--userns-remap``: ``<data root>/<uid>.<gid>/containers``."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__("docker", root, self._containers)
+
+    def _containers(self, name: str) -> Folder | None:
+        uid, dot, gid = name.partition(".")
+        if not (dot and all(text.isascii() and text.isdecimal() for text in (uid, gid))):
+            return None
+        return docker(self.folder, (name, "containers"))
+
+    def stamp(self) -> object:
+        """None where nothing is remapped, too: then `docker` has all there is."""
+        try:
+            return super().stamp() if self._below() else None
+        except StateError:
+            return None
 
 
 def read(key: Key, document: Any) -> ContainerMetadata | None:

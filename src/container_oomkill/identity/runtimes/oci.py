@@ -13,7 +13,7 @@ import json
 from .. import metadata
 from ..metadata import ContainerMetadata, Key
 from . import state
-from .state import Folder, StateError
+from .state import Folder, FoldersBelow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,68 +22,35 @@ if TYPE_CHECKING:
 CONTAINERD_FOLDERS = (
     "/run/containerd/io.containerd.runtime.v2.task",
     "/run/k3s/containerd/io.containerd.runtime.v2.task",
+    "/run/k0s/containerd/io.containerd.runtime.v2.task",
     "/var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
     "/run/containerd/io.containerd.runtime.v1.linux",
 )
 CRIO_FOLDERS = ("/run/containers/storage/overlay-containers",)
+KEEP = {"annotations": None}
 CRI = "io.kubernetes.cri."
 CRIO = "io.kubernetes.cri-o."
 DOCKERS_NAMESPACE = "moby"  # its bundles say nothing that Docker's own state does not
 
 
-class Containerd:
+class Containerd(FoldersBelow):
     """containerd's bundles: ``<folder>/<namespace>/<id>/config.json``."""
 
-    runtime = "containerd"
-
     def __init__(self, folder: str) -> None:
-        self.folder = folder
-        self._listed: tuple[object, list[Folder]] = (None, [])
+        super().__init__("containerd", folder, self._namespace)
 
-    def _below(self) -> list[Folder]:
-        """Return the namespaces' folders; listed again when there may be others."""
-        stamp = state.stamp_of(self.folder)
-        if stamp is None or stamp != self._listed[0]:
-            names = sorted(n for n in state.names_in(self.folder) if n != DOCKERS_NAMESPACE)
-            below = [self._namespace(name) for name in names]
-            self._listed = (stamp if state.is_settled(stamp) else None, below)
-        return self._listed[1]
-
-    def _namespace(self, namespace: str) -> Folder:
+    def _namespace(self, namespace: str) -> Folder | None:
         def read(key: Key, document: Any) -> ContainerMetadata | None:
             return read_containerd(key, document, namespace)
 
-        return Folder(self.runtime, self.folder, (namespace,), ("config.json",), read)
-
-    def watched(self) -> list[str]:
-        try:
-            below = self._below()
-        except StateError:
-            below = []
-        return [self.folder, *(path for each in below for path in each.watched())]
-
-    def stamp(self) -> object:
-        own = state.stamp_of(self.folder)
-        if own is None:
+        if namespace == DOCKERS_NAMESPACE:
             return None
-        return [own, *(each.stamp() for each in self._below())]
-
-    def settled(self, stamp: object) -> bool:
-        return not isinstance(stamp, list) or all(map(state.is_settled, stamp))
-
-    def keys(self) -> set[Key]:
-        return set().union(*(each.keys() for each in self._below()))
-
-    def version(self, key: Key) -> object:
-        return next(filter(None, (each.version(key) for each in self._below())), None)
-
-    def find(self, key: Key) -> ContainerMetadata | None:
-        return next(filter(None, (each.find(key) for each in self._below())), None)
+        return Folder(self.runtime, self.folder, (namespace,), ("config.json",), read, keep=KEEP)
 
 
 def crio(folder: str) -> Folder:
     """Return CRI-O's bundles: ``<folder>/<id>/userdata/config.json``, among Podman's."""
-    return Folder("crio", folder, (), ("userdata", "config.json"), read_crio)
+    return Folder("crio", folder, (), ("userdata", "config.json"), read_crio, keep=KEEP)
 
 
 def read_containerd(key: Key, document: Any, namespace: str) -> ContainerMetadata:

@@ -84,14 +84,30 @@ class RootlessUsers:
         return next(filter(None, (source.find(key) for source in sources)), None)
 
     def _home(self, uid: int) -> str | None:
-        try:
-            with open(  # noqa: PTH123 - pathlib takes longer to import than this file
-                self.folder, encoding="utf-8", errors="surrogateescape"
-            ) as file:
-                for line in file:
-                    fields = line.rstrip("\n").split(":")
-                    if len(fields) > 5 and fields[2] == str(uid) and fields[5].startswith("/"):
-                        return self._root + fields[5]
-        except OSError:
-            pass
-        return None
+        """Return a user's home; of a uid that is one of a user's subordinate ones, that user's.
+
+        In a rootless container only root is the user, all others are subordinate.
+        """
+        users = [fields for fields in _lines(self.folder) if len(fields) > 5]
+        mine = next((fields for fields in users if fields[2] == str(uid)), None)
+        if mine is None:
+            lent = self.folder.removesuffix("passwd") + "subuid"
+            whose = next((fields[0] for fields in _lines(lent) if _has(fields, uid)), None)
+            mine = next((fields for fields in users if whose in (fields[0], fields[2])), None)
+        return self._root + mine[5] if mine and mine[5].startswith("/") else None
+
+
+def _lines(path: str) -> list[list[str]]:
+    try:
+        with open(  # noqa: PTH123 - pathlib takes longer to import than this file
+            path, encoding="utf-8", errors="surrogateescape"
+        ) as file:
+            return [line.rstrip("\n").split(":") for line in file]
+    except OSError:
+        return []
+
+
+def _has(fields: list[str], uid: int) -> bool:
+    """A line of subuid(5): user, first uid, how many."""
+    numbers = [int(text) for text in fields[1:] if text.isascii() and text.isdecimal()]
+    return len(fields) == 3 and len(numbers) == 2 and 0 <= uid - numbers[0] < numbers[1]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from .docker import FOLDERS as DOCKER_FOLDERS
-from .docker import docker
+from .docker import ROOTS, Remapped, docker
 from .oci import CONTAINERD_FOLDERS, CRIO_FOLDERS, Containerd, crio
 from .podman import FOLDERS as PODMAN_FOLDERS
 from .podman import Podman
@@ -35,6 +35,8 @@ def default_sources(
         return [root + folder for folder in usual] if given is None else list(given)
 
     sources: list[RuntimeState] = [docker(each) for each in folders(docker_folders, DOCKER_FOLDERS)]
+    if docker_folders is None:
+        sources += [Remapped(root + each) for each in ROOTS]
     sources += map(Containerd, folders(containerd_folders, CONTAINERD_FOLDERS))
     sources += map(crio, folders(crio_folders, CRIO_FOLDERS))
     sources += map(Podman, folders(podman_folders, PODMAN_FOLDERS))

@@ -15,12 +15,16 @@ import stat
 import time
 
 from ..metadata import MIB, ContainerMetadata, Key, is_id
+from .excerpt import TooBigError, excerpt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from .excerpt import Keys
+
+BIG = 4 * MIB  # of root's state: more than a container's environment can be
 TICK_NS = 50_000_000  # longer than the kernel takes for one, 1 to 10 ms
 POD_NAME = "io.kubernetes.pod.name"
 POD_NAMESPACE = "io.kubernetes.pod.namespace"
@@ -70,13 +74,21 @@ if TYPE_CHECKING:
             """Return what is known of one container; `StateError` if that cannot be read."""
 
 
-def read_json(folder: str, *names: str, limit: int = MIB) -> Any:
-    """Return the file ``folder/names...`` decoded; links in ``folder`` itself are followed."""
+def read_json(folder: str, *names: str, limit: int = MIB, keep: Keys | None = None) -> Any:
+    """Return the file ``folder/names...`` decoded; links in ``folder`` itself are followed.
+
+    Of one above ``limit`` with ``keep``, and up to BIG, those keys alone.
+    """
     path = "/".join((folder, *names))
     if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
         raise StateError("bad_name", path)
     try:
-        return _decode(_read(folder, names, limit, path), path)
+        data = _read(folder, names, limit if keep is None else BIG, path)
+        if keep is None or len(data) <= limit:
+            return _decode(data, path)
+        return excerpt(data, keep)
+    except (TooBigError, ValueError, RecursionError):  # nor is it read to see what is wrong
+        raise StateError("too_big", path) from None
     except OSError as error:
         raise StateError(_REASONS.get(error.errno or 0, "unreadable"), path) from None
 
@@ -143,14 +155,19 @@ class Folder:
         file: tuple[str, ...],
         read: Callable[[Key, Any], ContainerMetadata | None],
         owner: int = 0,
+        keep: Keys | None = None,
     ) -> None:
-        """``inside``: the way from ``folder`` on, where its parts are not trusted either."""
+        """``inside``: the way from ``folder`` on, where its parts are not trusted either.
+
+        ``keep``: what ``read`` looks at, for a file that is large; of root's only.
+        """
         self.runtime = runtime
         self.folder = folder
         self._inside = inside
         self._file = file
         self._read = read
         self._owner = owner
+        self._keep = None if owner else keep
 
     def _path(self, *more: str) -> str:
         return "/".join((self.folder, *self._inside, *more))
@@ -174,12 +191,56 @@ class Folder:
         if key[0] != self._owner or not is_id(key[1]):
             return None
         try:
-            document = read_json(self.folder, *self._inside, key[1], *self._file)
+            document = read_json(self.folder, *self._inside, key[1], *self._file, keep=self._keep)
         except StateError as error:
             if error.reason == "missing":
                 return None
             raise
         return self._read(key, document)
+
+
+class FoldersBelow:
+    """A folder that has state folders below it, which come and go: ``<folder>/<name>/...``."""
+
+    def __init__(self, runtime: str, folder: str, below: Callable[[str], Folder | None]) -> None:
+        """``below``: the state folder that an entry of ``folder`` has; None: it is none."""
+        self.runtime = runtime
+        self.folder = folder
+        self._of = below
+        self._listed: tuple[object, list[Folder]] = (None, [])
+
+    def _below(self) -> list[Folder]:
+        """Return the state folders; listed again when there may be others."""
+        stamp = stamp_of(self.folder)
+        if stamp is None or stamp != self._listed[0]:
+            below = filter(None, map(self._of, sorted(names_in(self.folder))))
+            self._listed = (stamp if is_settled(stamp) else None, list(below))
+        return self._listed[1]
+
+    def watched(self) -> list[str]:
+        try:
+            below = self._below()
+        except StateError:
+            below = []
+        return [self.folder, *(path for each in below for path in each.watched())]
+
+    def stamp(self) -> object:
+        own = stamp_of(self.folder)
+        if own is None:
+            return None
+        return [own, *(each.stamp() for each in self._below())]
+
+    def settled(self, stamp: object) -> bool:
+        return not isinstance(stamp, list) or all(map(is_settled, stamp))
+
+    def keys(self) -> set[Key]:
+        return set().union(*(each.keys() for each in self._below()))
+
+    def version(self, key: Key) -> object:
+        return next(filter(None, (each.version(key) for each in self._below())), None)
+
+    def find(self, key: Key) -> ContainerMetadata | None:
+        return next(filter(None, (each.find(key) for each in self._below())), None)
 
 
 def is_settled(stamp: object) -> bool:
