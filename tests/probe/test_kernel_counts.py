@@ -40,3 +40,12 @@ def test_a_cgroup_that_goes_while_its_count_is_read_is_left_out(tmp_path: Path) 
     going.start()
     assert list(counts_by_cgroup(str(root))) == [("/stays", stays.stat().st_ino, 1, 1)]
     going.join()
+
+
+def test_a_name_that_is_not_utf8_is_that_of_the_record(tmp_path: Path) -> None:
+    """Or one cgroup would have two labels: of earlier kills, and of those seen."""
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    cgroup(Path(os.fsdecode(folder)), 2)
+    (found,) = kills_by_cgroup(str(tmp_path))
+    assert found[::2] == ("/caf\\xe9", 2)
+    found[0].encode("utf-8")

@@ -62,7 +62,9 @@ def counts_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, i
                 number = os.stat(folder).st_ino
             except FileNotFoundError:
                 continue  # gone meanwhile
-            yield path or "/", number, kills, ooms
+            # As the record has a name that is not UTF-8 (incident/decoder.py).
+            text = os.fsencode(path).decode("utf-8", "backslashreplace")
+            yield text or "/", number, kills, ooms
 
 
 def _counts(path: str) -> dict[str, int]:
