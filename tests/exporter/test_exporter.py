@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -16,11 +17,14 @@ import pytest
 
 from container_oomkill.errors import Error, UsageError
 from container_oomkill.exporter.exporter import SILENT_SECONDS, Exporter, ExporterSettings, options
+from container_oomkill.identity.metadata import ContainerMetadata
 from container_oomkill.identity.resolver import Resolver
+from container_oomkill.identity.store import Store
 from container_oomkill.incident.model import Container
 from container_oomkill.system.sd_notify import Notifier
 
 from ..support.incidents import Clock, FakeProbe, incident
+from ..support.scraping import value
 from ..support.waiting import PATIENCE_SECONDS
 
 
@@ -208,3 +212,28 @@ def test_earlier_kills_are_filed_under_the_label_of_those_told(
             for sample in family.samples
         }
         assert shown == {label}
+
+
+def test_a_containers_workload_is_told_late_and_is_the_same_series() -> None:
+    """A runtime's state has it at once, the cluster's API within seconds."""
+    runtime, cluster = Store(), Store()
+    state = ContainerMetadata("ab" * 32, "containerd", 0, "app", pod="cart-7d9f4", namespace="shop")
+    runtime.put(state)
+    for pod in ("nightly-1", "nightly-2"):
+        job = replace(state, id=pod, pod=pod, workload="CronJob/nightly")
+        cluster.put(job)
+    exporter = make()
+    exporter.follow(runtime, cluster)
+    name = "container_oomkill_total"
+    of = {"namespace": "shop", "container": "app", "scope": "node"}
+    assert value(exporter.metrics, name, pod="cart-7d9f4", workload="", **of) == 0
+    assert value(exporter.metrics, name, pod="nightly", workload="CronJob/nightly", **of) == 0
+    cluster.put(replace(state, runtime="", workload="Deployment/cart"))
+    exporter.heartbeat()
+    assert value(exporter.metrics, name, pod="cart-7d9f4", workload="Deployment/cart", **of) == 0
+    runtime.gone(state.key())
+    cluster.gone(state.key())
+    exporter.heartbeat()
+    assert value(exporter.metrics, name, pod="cart-7d9f4", **of) is None
+    assert value(exporter.metrics, name, pod="nightly", **of) == 0
+    exporter.close()

@@ -174,7 +174,7 @@ def test_a_kill_reaches_prometheus(docker: Docker, tmp_path: Path) -> None:
     started = time.monotonic()
     try:
         docker(*compose, "up", "-d", "--no-build", *SERVICES, timeout=SECONDS)
-        query = 'container_oomkill_total{container="oomkill-test-hog-1"} > 0'
+        query = 'container_oomkill_total{container="oomkill-test-hog"} > 0'
         found = eventually(lambda: ask(query), SECONDS - (time.monotonic() - started))
         print(f"in Prometheus {time.monotonic() - started:.0f} s after `up`: {found}")
         assert found[0]["metric"]["scope"] == "container"

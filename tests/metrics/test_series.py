@@ -151,3 +151,64 @@ def test_a_container_replaced_by_another_of_its_name_stays_known() -> None:
     assert value(metrics, "container_oomkill_total", scope="container") == 0
     metrics.forget(labels)
     assert value(metrics, "container_oomkill_total", scope="container") is None
+
+
+def test_what_has_a_new_name_at_each_start_is_one_series() -> None:
+    """A Swarm task, a Job's pod, a transient unit: else no kill increases any."""
+    metrics = make()
+    given = [
+        [
+            container(f"shop_web.1.task{n}", service="shop_web", pod=None, namespace=None)
+            for n in "ab"
+        ],
+        [container("app", pod=f"nightly-{n}", workload="CronJob/nightly") for n in "ab"],
+        [
+            Container(name=f"run-p{n}-i{n}.scope", service="run-*.scope", runtime="systemd")
+            for n in "12"
+        ],
+    ]
+    for first, second in given:
+        metrics(incident(1, container=first))
+        metrics(incident(2, container=second))
+    name = "container_oomkill_total"
+    assert value(metrics, name, container="shop_web", workload="shop_web", scope="container") == 2
+    of = {"container": "app", "pod": "nightly", "workload": "CronJob/nightly"}
+    assert value(metrics, name, namespace="shop", scope="container", **of) == 2
+    of = {"container": "run-*.scope", "workload": "run-*.scope"}
+    assert value(metrics, name, scope="container", **of) == 2
+    info = "container_oomkill_last_info"
+    assert value(metrics, info, container="shop_web", container_name="shop_web.1.taskb") == 1
+    assert value(metrics, info, pod="nightly", pod_name="nightly-b", container_name="app") == 1
+    assert value(metrics, info, container_name="run-p2-i2.scope") == 1
+
+
+def test_a_pod_that_is_started_again_keeps_its_name() -> None:
+    metrics = make()
+    metrics(incident(container=container("app", workload="Deployment/cart")))
+    of = {"pod": "cart-7d9f4", "workload": "Deployment/cart", "scope": "container"}
+    assert value(metrics, "container_oomkill_total", **of) == 1
+
+
+def test_a_workload_that_is_told_late_does_not_split_a_series() -> None:
+    metrics = make()
+    metrics.register(("shop", "cart-7d9f4", "app"))
+    zero = {"container": "app", "scope": "container"}
+    assert value(metrics, "container_oomkill_total", workload="", **zero) == 0
+    metrics.register(("shop", "cart-7d9f4", "app"), "Deployment/cart")
+    assert value(metrics, "container_oomkill_total", workload="Deployment/cart", **zero) == 0
+    metrics(incident())  # the API did not answer in time
+    assert value(metrics, "container_oomkill_total", workload="Deployment/cart", **zero) == 1
+
+
+def test_a_units_workload_is_itself() -> None:
+    metrics = make()
+    metrics(incident(container=Container(name="cron.service", runtime="systemd")))
+    of = {"container": "cron.service", "workload": "cron.service", "scope": "container"}
+    assert value(metrics, "container_oomkill_total", **of) == 1
+
+
+def test_a_workloads_name_is_escaped() -> None:
+    metrics = make()
+    metrics(incident(container=container("app", workload='Pod/"a\\b\n')))
+    of = {"workload": 'Pod/"a\\b\\n', "scope": "container"}
+    assert value(metrics, "container_oomkill_total", **of) == 1

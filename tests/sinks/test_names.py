@@ -36,6 +36,7 @@ NAMES: list[tuple[Container, str | None, str | None]] = [
     (Container(), "/", "/"),
     # A path that was cut may end inside a container, with any name.
     (Container(), "…/x/bank", None),
+    (Container(), "/system.slice/…/x/bank", None),
     (Container(), None, None),
 ]
 

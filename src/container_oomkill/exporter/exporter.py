@@ -18,7 +18,7 @@ from ..system.closeable import Closeable
 from .settings import ExporterSettings, options
 
 if TYPE_CHECKING:
-    from ..identity.metadata import ContainerMetadata
+    from ..identity.metadata import ContainerMetadata, Key
     from ..identity.resolver import Resolver
     from ..identity.store import Store
     from ..incident.model import Container, Incident
@@ -37,9 +37,9 @@ def label_key(
     known: Container | ContainerMetadata, path: str | None = None
 ) -> tuple[str, str, str]:
     """Return namespace, pod and container as the labels of its metrics have them."""
-    from ..sinks.names import UNKNOWN, container_name
+    from ..sinks.names import counted_as
 
-    return known.namespace or "", known.pod or "", container_name(known, path) or UNKNOWN
+    return counted_as(known, path)
 
 
 class Exporter(Closeable):
@@ -95,7 +95,7 @@ class Exporter(Closeable):
         )
         self.history = History(settings.max_incidents)
         self._names: Sequence[Store] = ()
-        self._known: set[tuple[str, str, str]] = set()
+        self._known: dict[tuple[str, str, str], str] = {}  # workloads by `label_key`
         self._close: Callable[[], None] = lambda: None
         self._notify_streams: Callable[[], None] = lambda: None
         self._failure: Callable[[], BaseException | None] = lambda: None
@@ -174,16 +174,24 @@ class Exporter(Closeable):
         if not self._names:
             return
         from ..identity.metadata import SANDBOX
+        from ..sinks.names import workload_of
 
-        known = {
-            label_key(each)
-            for names in self._names
-            for each in names.live()
-            if each.name != SANDBOX
-        }
-        for labels in known - self._known:
-            self.metrics.register(labels)
-        for labels in self._known - known:
+        whole: dict[Key, ContainerMetadata] = {}  # a runtime's state does not know the workload
+        for each in (each for names in self._names for each in names.live()):
+            other = whole.get(each.key())
+            whole[each.key()] = each if other is None else other.filled_from(each)
+        known: dict[tuple[str, str, str], str] = {}
+        for each in whole.values():
+            if each.name != SANDBOX:
+                labels = label_key(each)
+                known[labels] = known.get(labels) or workload_of(each)
+        for labels, workload in known.items():
+            before = self._known.get(labels)
+            if before != workload:
+                self.metrics.register(labels, workload)
+                if before is not None:
+                    self.metrics.forget(labels)  # it is registered once
+        for labels in self._known.keys() - known.keys():
             self.metrics.forget(labels)
         self._known = known
 

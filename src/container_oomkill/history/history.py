@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..incident.model import Incident
 from ..metrics.metrics import label_values
+from ..sinks.names import name_of
 
 MAX_VICTIMS_EACH = 8  # as many per incident, on average
 EPOCH_FROM = 1_000_000_000  # a number below is a sequence, one from here on a time (2001)
@@ -82,7 +83,8 @@ def _time(text: str) -> float:
 
 def _is_container(incident: Incident, wanted: str) -> bool:
     container = incident.container
-    if wanted in (container.name, container.id) or wanted == label_values(incident)[2]:
+    named = (container.name, container.id, name_of(incident), label_values(incident)[2])
+    if wanted in named:
         return True
     return len(wanted) >= PREFIX_MIN and (container.id or "").startswith(wanted)
 

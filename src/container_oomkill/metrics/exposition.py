@@ -61,6 +61,12 @@ class Labels:
         more._text = f'{self.text[:-1]},{name}="{value}"}}'
         return more
 
+    def around(self, name: str, value: str, last: Labels) -> Labels:
+        """Add a label that `plus` could add, and after it those of ``last``, which sort last."""
+        more = Labels((*self.names, name, *last.names), (*self.values, value, *last.values))
+        more._text = f'{self.text[:-1]},{name}="{value}",{last.text[1:]}'
+        return more
+
     def as_dict(self) -> dict[str, str]:
         return dict(zip(self.names, self.values, strict=True))
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ..incident.model import NS, UNRESOLVED, Incident
 from ..probe.kernel_counts import kernel_count
-from ..sinks.names import UNKNOWN, name_of
+from ..sinks.names import counted_as, workload_of
 from .exposition import Family, Labels, Point, clean
 from .prometheus import Collector, Metric, ProcessCollector, go_float
 from .series import Key, Series
@@ -57,9 +57,12 @@ class ProbeStatus(Protocol):
 
 
 def label_values(incident: Incident) -> Key:
-    """Return namespace, pod and the best name known of the container."""
-    container = incident.container
-    return clean(container.namespace), clean(container.pod), clean(name_of(incident) or UNKNOWN)
+    """Return namespace, pod and container that it is counted as."""
+    return _clean_key(counted_as(incident.container, _cgroup(incident)))
+
+
+def _cgroup(incident: Incident) -> str | None:
+    return incident.victims[0].cgroup if incident.victims else None
 
 
 class Metrics(Collector):
@@ -116,15 +119,19 @@ class Metrics(Collector):
                 self._earlier[key] = self._earlier.get(key, 0) - len(incident.victims)
             if reason := incident.container.unresolved:
                 self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
-            self._series.record(key, incident)
+            workload = clean(workload_of(incident.container, _cgroup(incident)))
+            self._series.record(key, incident, workload)
             seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
             self._latency_sum += seconds
             self._latency_counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
 
-    def register(self, labels: Key) -> None:
-        """A container exists (namespace, pod, container): its counters show, at 0 at first."""
+    def register(self, labels: Key, workload: str = "") -> None:
+        """A container exists (namespace, pod, container): its counters show, at 0 at first.
+
+        Of one that is registered already the workload may be told late.
+        """
         with self._lock:
-            self._series.register(_clean_key(labels))
+            self._series.register(_clean_key(labels), clean(workload))
 
     def forget(self, labels: Key) -> None:
         """No container of these labels exists any more."""
@@ -162,16 +169,18 @@ class Metrics(Collector):
             latency = self._latency()
             last = self._series.last()
             counters = [
-                (each.labels, each.created, dict(each.kills), dict(each.incidents))
+                (each.labels, each.workload, each.created, dict(each.kills), dict(each.incidents))
                 for each in self._series.counts()
             ]
         yield Family(
             _head(KILLS),
-            _counter(KILLS, ((lab, at, kills) for lab, at, kills, _ in counters), created),
+            _counter(KILLS, ((lab, of, at, kills) for lab, of, at, kills, _ in counters), created),
         )
         yield Family(
             _head(INCIDENTS),
-            _counter(INCIDENTS, ((lab, at, counts) for lab, at, _, counts in counters), created),
+            _counter(
+                INCIDENTS, ((lab, of, at, counts) for lab, of, at, _, counts in counters), created
+            ),
         )
         yield Family(_head(LAST_INFO), ((LAST_INFO.sample, each.info(), 1.0) for each in last))
         for index, row in enumerate(LAST_KILL):
@@ -248,11 +257,11 @@ def _head(row: Row) -> Metric:
 
 
 def _counter(
-    row: Row, counts: Iterable[tuple[Labels, float, Mapping[str, int]]], created: bool
+    row: Row, counts: Iterable[tuple[Labels, Labels, float, Mapping[str, int]]], created: bool
 ) -> Iterator[Point]:
-    for labels, at, by_scope in counts:
+    for labels, workload, at, by_scope in counts:
         for scope, number in by_scope.items():
-            more = labels.plus("scope", scope)
+            more = labels.around("scope", scope, workload)
             yield row.sample, more, number
             if created:
                 yield row.family + "_created", more, at

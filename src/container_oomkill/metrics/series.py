@@ -28,6 +28,7 @@ class Counts:
     """Counters of one label set, by scope."""
 
     labels: Labels
+    workload: Labels  # that one label
     created: float  # seconds since the epoch
     touched: float  # monotonic seconds
     containers: int = 0  # that exist and have these labels: two while one replaces another
@@ -37,6 +38,11 @@ class Counts:
     def add(self, scope: str, kills: int, incidents: int) -> None:
         self.kills[scope] = self.kills.get(scope, 0) + kills
         self.incidents[scope] = self.incidents.get(scope, 0) + incidents
+
+    def belongs_to(self, workload: str) -> None:
+        """Take a workload's name that comes late; one that is known stays: no series splits."""
+        if workload and not self.workload.values[0]:
+            self.workload = Labels(("workload",), (workload,))
 
 
 class Last:
@@ -81,6 +87,8 @@ class Last:
             incident.trigger.command,
             container.runtime,
             container.workload,
+            container.name,
+            container.pod,
         )
         self._info = Labels(
             LAST_INFO.labels, self.labels.values + tuple(clean(fact) for fact in facts)
@@ -110,24 +118,26 @@ class Series:
         self._last: dict[Key, Last] = {}
         self.evicted = {"counters": 0, "last_kill": 0}
 
-    def record(self, key: Key, incident: Incident) -> None:
+    def record(self, key: Key, incident: Incident, workload: str = "") -> None:
         """Count an incident and keep it as the label set's last."""
         now = self._monotonic()
         home = self._known if key in self._known else self._others
         counts = home.pop(key, None) or self._new(key, created=min(self._wall(), incident.time))
         counts.touched = now
+        counts.belongs_to(workload)
         counts.add(incident.scope or "unknown", len(incident.victims), 1)
         home[key] = counts
         self._last.pop(key, None)
         self._last[key] = Last(counts.labels, incident, now)
         self._bound()
 
-    def register(self, key: Key) -> None:
+    def register(self, key: Key, workload: str = "") -> None:
         """A container of these labels exists: show its counters, at 0 if it had no kill."""
         counts = self._known.get(key)
         if counts is None:
             counts = self._others.pop(key, None) or self._new(key, created=self._wall())
             self._known[key] = counts
+        counts.belongs_to(workload)
         counts.containers += 1
         self._bound()
 
@@ -155,7 +165,8 @@ class Series:
         return list(self._last.values())
 
     def _new(self, key: Key, *, created: float) -> Counts:
-        counts = Counts(Labels(LABELS, key), created, self._monotonic())
+        none = Labels(("workload",), ("",))
+        counts = Counts(Labels(LABELS, key), none, created, self._monotonic())
         for scope in ("container", "pod" if key[1] else "cgroup", "node"):
             counts.add(scope, 0, 0)
         return counts

@@ -17,8 +17,9 @@ PREFIX = "container_oomkill_"
 LABELS = ("namespace", "pod", "container")
 INFO_LABELS = (
     *("container_id", "image", "command", "scope", "trigger_command", "runtime"),
-    "workload",
+    *("workload", "container_name", "pod_name"),
 )
+COUNTER_LABELS = (*LABELS, "scope", "workload")
 # One more than these comes after them: +Inf.
 LATENCY_BUCKETS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),
@@ -120,12 +121,12 @@ def _start_boottime(incident: Incident) -> Number:
 
 
 # The empty name: container_oomkill_total.
-KILLS = Row("", "counter", "Processes killed by the kernel's OOM killer.", (*LABELS, "scope"))
+KILLS = Row("", "counter", "Processes killed by the kernel's OOM killer.", COUNTER_LABELS)
 INCIDENTS = Row(
     "incidents",
     "counter",
     "Decisions of the kernel's OOM killer; one kills several processes with memory.oom.group.",
-    (*LABELS, "scope"),
+    COUNTER_LABELS,
 )
 LAST_INFO = Row("last", "info", "Facts of the last incident.", (*LABELS, *INFO_LABELS))
 
@@ -382,7 +383,10 @@ SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
         "Counters",
         (
             "A container that is known shows them at 0 before its first kill. They survive its "
-            "restart, having no container id."
+            "restart, having no container id. `workload`: Kubernetes' (`Deployment/cart`, with "
+            "`--kubernetes`), else the service of Swarm or Compose, Slurm's user, the unit. "
+            "What starts under a new name each time is counted as that: `container` is the "
+            "service's, `pod` a Job's; its own names are in `container_oomkill_last_info`."
         ),
         (KILLS, INCIDENTS),
     ),

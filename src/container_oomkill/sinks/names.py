@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from ..incident.model import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, Incident
+from ..incident.model import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, UNKNOWN_FORM, Incident
 from ..units import size
 
 UNKNOWN = "unknown"
@@ -33,7 +33,10 @@ UNRESOLVED = {
     NO_STATE: "there is no state of its runtime here (container-oomkill doctor)",
     NO_NAME: "it was given none",
     PATH_CUT: "the cgroup's path is too long",
+    UNKNOWN_FORM: "no runtime known here names a cgroup like this one",
 }
+CUT = "…"  # in a path, for names that are missing
+RUN_ONCE = ("CronJob", "Job")  # workloads whose pods are never started again, but replaced
 
 
 class Named(Protocol):
@@ -49,13 +52,52 @@ class Named(Protocol):
 def container_name(container: Named, cgroup: str | None = None) -> str | None:
     """The best name known: its own, its id's start, or for what is in none the cgroup's name.
 
-    ``cgroup``: the path; one that was cut ("…/") may end inside a container, with any name.
+    ``cgroup``: the path; one that was cut ("…") may end inside a container, with any name.
     """
     if container.name or container.id:
         return container.name or short_id(container.id)
-    if cgroup is None or not cgroup.startswith("/"):
+    if cgroup is None or not cgroup.startswith("/") or CUT in cgroup.split("/"):
         return None
     return cgroup.rpartition("/")[2] or "/"
+
+
+class Counted(Named, Protocol):
+    """What of a container its counters' labels come from."""
+
+    @property
+    def namespace(self) -> str | None: ...
+
+    @property
+    def pod(self) -> str | None: ...
+
+    @property
+    def service(self) -> str | None: ...
+
+    @property
+    def workload(self) -> str | None: ...
+
+    @property
+    def runtime(self) -> str | None: ...
+
+
+def counted_as(container: Counted, cgroup: str | None = None) -> tuple[str, str, str]:
+    """Namespace, pod and container as the metrics have them: the same after every restart.
+
+    A kill whose name is new has no series that could increase. So what starts under another name
+    each time is counted as its service, and a pod that is replaced and never restarted as its Job.
+    """
+    pod, name = container.pod, container.service or container_name(container, cgroup)
+    kind, _, workload = (container.workload or "").partition("/")
+    if pod and kind in RUN_ONCE:
+        pod = workload
+    return container.namespace or "", pod or "", name or UNKNOWN
+
+
+def workload_of(container: Counted, cgroup: str | None = None) -> str:
+    """Workload, service or unit, whichever is the first that is known; "" for none."""
+    if container.workload or container.service:
+        return container.workload or container.service or ""
+    return (container_name(container, cgroup) or "") if container.runtime == "systemd" else ""
 
 
 def name_of(incident: Incident) -> str | None:
