@@ -64,6 +64,7 @@ def check(
         "namespace": POD.namespace,
         "pod_uid": POD.uid,
         "workload": workload,
+        "service": None,
         "unresolved": None,
     }
 

@@ -201,6 +201,7 @@ def check(exporter: Exporter, container_id: str, scope: str) -> dict[str, Any]:
         "namespace": KILLED.namespace,
         "pod_uid": KILLED.uid,
         "workload": workload,
+        "service": None,
         "unresolved": None,
     }
     assert record["scope"] == scope
