@@ -102,10 +102,11 @@ def test_a_kill_is_served_logged_and_kept(
     (served,) = json.loads(seen["/api/v1/incidents"])["incidents"]
     assert (served["container"]["name"], served["node"]) == ("shop-cart-1", "here")
     assert json.loads(setting.out.read_text()) == served
-    labels = 'container="shop-cart-1",namespace="",pod=""'
+    labels = 'container="shop-cart",namespace="",pod=""'  # its service's: it is one series
+    service = 'workload="shop-cart"'
     metrics = seen["/metrics"].splitlines()
-    assert f'container_oomkill_total{{{labels},scope="container"}} 0.0' in metrics
-    assert f'container_oomkill_total{{{labels},scope="node"}} 1.0' in metrics
+    assert f'container_oomkill_total{{{labels},scope="container",{service}}} 0.0' in metrics
+    assert f'container_oomkill_total{{{labels},scope="node",{service}}} 1.0' in metrics
     # The one recorded came before the count was read, and is one of the three.
     assert f"container_oomkill_earlier_kills{{{labels}}} 2.0" in metrics
     assert 'container_oomkill_queue_limit{queue="log"} 1000.0' in metrics
