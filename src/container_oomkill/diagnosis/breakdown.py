@@ -56,6 +56,9 @@ KERNEL = (
         lambda v: v.pagetables_bytes,
     ),
     Kind("slab", "slab", "slab", Stat.slab_bytes, within=SLAB),
+    Kind("vmalloc", "vmalloc", "vmalloc", lambda s: s.vmalloc_bytes, seldom=True),
+    Kind("percpu", "percpu", "per-CPU memory", lambda s: s.percpu_bytes, seldom=True),
+    Kind("zswap", "zswap", "zswap: compressed heap", lambda s: s.zswap_bytes, seldom=True),
 )
 KINDS = (
     Kind(
@@ -76,6 +79,9 @@ KINDS = (
     # memory.stat counts the whole since 5.18, sockets not among it.
     Kind("kernel", "kernel", "kernel", lambda s: s.kernel_bytes, within=KERNEL, summed=True),
     Kind("sockets", "sockets", "socket buffers", lambda s: s.sock_bytes, seldom=True),
+    Kind("hugetlb", "huge pages", "huge pages (hugetlb)", lambda s: s.hugetlb_bytes, seldom=True),
+    # On the kernel's lists of anonymous pages, and in no process's: anon does not count them.
+    Kind("pinned", "pinned", "pinned: mapped by nobody", lambda s: s.pinned_bytes, seldom=True),
 )
 REST = Kind("rest", "other", "not told apart", lambda _: None, seldom=True)
 MAPPED_FILES = "file"  # of a process; another cgroup may have been charged for them

@@ -36,6 +36,8 @@ COLOURS = {
     "shmem": "\033[33m",
     "kernel": "\033[35m",
     "sockets": "\033[36m",
+    "hugetlb": "\033[94m",
+    "pinned": "\033[91m",
     "page_tables": "\033[32m",
     "rest": "\033[37m",
     FREE: DIM,
@@ -127,9 +129,9 @@ class TerminalView:
         wide = min(20, (self._columns - ROW_HEAD) // len(known))
         heads = "".join(_pad(shorten(name, wide - 2), wide, False) for name, _ in known)
         yield self._in(DIM, f"{'MiB':{ROW_HEAD}}{heads}")
-        for kind, words in _rows():
+        for kind, words, seldom in _rows():
             numbers = [column.get(kind) for _, column in known]
-            if any(number is not None for number in numbers):
+            if any(numbers) or (not seldom and numbers.count(None) < len(numbers)):
                 shown = ("" if n is None else in_mib(n) for n in numbers)
                 yield f"{words:{ROW_HEAD}}" + "".join(f"{text:>{wide}}" for text in shown)
         limit_of = None if domain is None or domain.cgroup == victim.cgroup else domain.cgroup
@@ -177,18 +179,21 @@ TOTALS = ("limit", "usage", "peak", "swap")
 Column = dict[str, int]  # bytes by kind, as far as they are known
 
 
-def _rows() -> Iterator[tuple[str, str]]:
-    """Each row's kind and its words: the totals, then the kinds, what is within one indented."""
-    yield from ((total, total) for total in TOTALS)
+def _rows() -> Iterator[tuple[str, str, bool]]:
+    """Each row's kind, its words, and whether it is shown only where there is any.
+
+    The totals, then the kinds, what is within one indented.
+    """
+    yield from ((total, total, False) for total in TOTALS)
     yield from _rows_of((*KINDS, REST), "")
 
 
-def _rows_of(kinds: Iterable[Kind], indent: str) -> Iterator[tuple[str, str]]:
+def _rows_of(kinds: Iterable[Kind], indent: str) -> Iterator[tuple[str, str, bool]]:
     for kind in kinds:
-        yield kind.name, indent + kind.label
+        yield kind.name, indent + kind.label, kind.seldom
         yield from _rows_of(kind.within, indent + "  ")
         if kind.within:
-            yield f"{kind.name}_{REST.name}", f"{indent}  {REST.label}"
+            yield f"{kind.name}_{REST.name}", f"{indent}  {REST.label}", False
 
 
 def _column(breakdown: Breakdown | None, *totals: int | None) -> Column:

@@ -60,7 +60,7 @@ def _smallest(part: Part) -> Iterator[Part]:
     for each in part.parts:
         if each.parts:
             yield from _smallest(each)
-        else:
+        elif each.bytes or not each.seldom:
             yield each
 
 
