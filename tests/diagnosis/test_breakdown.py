@@ -13,6 +13,7 @@ from pathlib import Path
 from hypothesis import example, given, settings
 
 from container_oomkill.cli.show import show_incidents
+from container_oomkill.diagnosis.below import NOTABLE_PERCENT
 from container_oomkill.diagnosis.breakdown import (
     KINDS,
     REST,
@@ -22,7 +23,7 @@ from container_oomkill.diagnosis.breakdown import (
     find_breakdown,
     of_victims_cgroup,
 )
-from container_oomkill.diagnosis.memory_kinds import NOTABLE_PERCENT, find_memory_kinds
+from container_oomkill.diagnosis.memory_kinds import find_memory_kinds
 from container_oomkill.diagnosis.verdict import explain
 from container_oomkill.identity.resolver import resolve
 from container_oomkill.incident.model import Domain, Incident, Oom, Rss, Stat, Victim

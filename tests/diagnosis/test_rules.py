@@ -14,6 +14,7 @@ from container_oomkill.diagnosis.verdict import RULES, explain, next_steps
 from container_oomkill.identity.resolver import resolve
 from container_oomkill.incident.model import (
     Candidate,
+    Child,
     Container,
     Domain,
     Incident,
@@ -77,6 +78,31 @@ def tasks(count: int, mib: int) -> tuple[Candidate, ...]:
 HELD = 126 * MIB + 4096 + 409600 - MIB  # what `one` is charged with: rss, swap, page tables
 LARGER = Candidate(99, "mysqld", 200 * MIB, -997, 0)
 POD_DOMAIN = held(cgroup=POD, limit=512, anon_bytes=500 * MIB)
+YOUNG = one(pid_in_container=1, uptime_seconds=3.25)
+NO_STAT = Domain(cgroup=f"{POD}/{ID}", limit_bytes=128 * MIB, usage_bytes=128 * MIB)
+MAPPED = held(shmem_bytes=96 * MIB, file_bytes=96 * MIB)
+WRITER = Trigger(9, 9, "runc", "/", None)  # of memory.max
+MEMSW = replace(held(anon_bytes=90 * MIB), swap_usage_bytes=60 * MIB, swap_limit_bytes=32 * MIB)
+UNTOLD = {"domain": None, "oom": Oom(), "hook": "raw_tracepoint"}
+APP = Container(id=ID, name="app")
+CACHE = Container(id=OTHER, name="cache")
+PAUSE = Child(f"{POD}/{'5' * 64}", 5, MIB // 2, None, Container(name="POD"))
+
+
+def pod_of(*children: Child, limit: int = 64, **stat: Any) -> Domain:
+    """A pod's cgroup that is full, with these containers in it."""
+    return replace(held(cgroup=POD, limit=limit, **stat), children=children)
+
+
+def app(mib: int, limit: int | None = 64) -> Child:
+    return Child(f"{POD}/{ID}", 1, mib * MIB, None if limit is None else limit * MIB, APP)
+
+
+def cache(mib: int) -> Child:
+    return Child(f"{POD}/{OTHER}", 2, mib * MIB, None, CACHE)
+
+
+LEFT_IN_POD = pod_of(app(2), PAUSE, shmem_bytes=60 * MIB, file_bytes=60 * MIB, gone_bytes=60 * MIB)
 SWAP = replace(held(anon_bytes=MIB), swap_limit_bytes=64 * MIB)
 
 # A rule's name: changes that make it speak, and its words.
@@ -97,11 +123,23 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"domain": held(cgroup="/kubepods")},
         "the limit (128.0 MiB) of the cgroup /kubepods above it",
     ),
+    "unknown": (
+        UNTOLD,
+        "what ran out is not known: a cgroup was close to its limit, and nothing shows that it",
+    ),
     "anonymous-memory": ({}, ": 96 % (124.0 MiB) is anonymous memory of python3"),
+    "sandbox": (
+        {"domain": MAPPED, "victims": (one(command="exe", rss=Rss(MIB, 0, 90 * MIB)),)},
+        ": 75 % (96.0 MiB) is memory of the sandbox's programs",
+    ),
+    "shared-mapping": (
+        {"domain": MAPPED, "victims": (one(rss=Rss(MIB, 0, 96 * MIB)),), "candidates": None},
+        ": 75 % (96.0 MiB) is shared memory mapped by python3 (shared_buffers, shared anonymous,",
+    ),
     "tmpfs": (
         {"domain": held(cgroup=POD, limit=512, shmem_bytes=431 * MIB, file_bytes=440 * MIB)},
         (
-            "84 % (431.0 MiB) is shared memory or tmpfs "
+            "84 % (431.0 MiB) is shared memory or tmpfs, most of it mapped by no process "
             "(look at memory-backed emptyDir volumes and /dev/shm)"
         ),
     ),
@@ -124,14 +162,53 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"domain": held(kernel_stack_bytes=64 * MIB)},
         "50 % (64.0 MiB) is kernel stacks",
     ),
+    "vmalloc": (
+        {"domain": held(vmalloc_bytes=64 * MIB, kernel_bytes=64 * MIB)},
+        ": 50 % (64.0 MiB) is memory of the kernel's vmalloc",
+    ),
+    "per-cpu-memory": (
+        {"domain": held(percpu_bytes=64 * MIB, kernel_bytes=64 * MIB)},
+        ": 50 % (64.0 MiB) is per-CPU memory of the kernel",
+    ),
+    "zswap": (
+        {
+            "domain": held(
+                zswap_bytes=60 * MIB, zswapped_bytes=118 * MIB, kernel_bytes=61 * MIB, limit=64
+            )
+        },
+        (
+            ": 93 % (60.0 MiB) is zswap: heap that the kernel has compressed, 118.0 MiB before it "
+            "was compressed"
+        ),
+    ),
     "kernel-memory": (
         {"domain": held(kernel_bytes=64 * MIB, pagetables_bytes=20 * MIB)},
         ": 50 % (64.0 MiB) is the kernel's own memory",
     ),
+    "other-kernel-memory": (
+        {"domain": held(kernel_bytes=90 * MIB, pagetables_bytes=40 * MIB)},
+        "39 % (50.0 MiB) is other memory of the kernel's own, 31 % (40.0 MiB) is page tables",
+    ),
     "sockets": ({"domain": held(sock_bytes=96 * MIB)}, ": 75 % (96.0 MiB) is socket buffers"),
+    "huge-pages": (
+        {"domain": held(hugetlb_bytes=44 * MIB, limit=64)},
+        ": 68 % (44.0 MiB) is huge pages (hugetlb)",
+    ),
+    "pinned-pages": (
+        {"domain": held(pinned_bytes=44 * MIB, limit=64)},
+        ": 68 % (44.0 MiB) is pages that only a pin or the kernel holds",
+    ),
     "not-told-apart": (
         {"domain": held(anon_bytes=32 * MIB, file_bytes=32 * MIB, kernel_bytes=None)},
         ": 50 % (64.0 MiB) is neither anonymous memory nor page cache, so it is apparently",
+    ),
+    "uncounted": (
+        {"domain": held(anon_bytes=20 * MIB, kernel_bytes=0, limit=64)},
+        ": 68 % (44.0 MiB) is in no kind that this kernel counts",
+    ),
+    "not-the-killed": (
+        {"domain": NO_STAT, "victims": (one(rss=rss(64)),)},
+        ": 50 % is anonymous memory of python3, 49 % (63.6 MiB) is not in python3: in others,",
     ),
     "little": (
         {
@@ -140,20 +217,40 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         },
         ": python3 itself held little of it (2.0 MiB of 128.0 MiB)",
     ),
-    "limit-lowered": (
-        {"domain": replace(held(anon_bytes=MIB), limit_bytes=64 * MIB)},
-        "it held 128.0 MiB: the limit was apparently lowered while it ran",
+    "mix": (
+        {
+            "domain": held(
+                anon_bytes=30 * MIB,
+                shmem_bytes=28 * MIB,
+                file_bytes=54 * MIB,
+                kernel_bytes=24 * MIB,
+                sock_bytes=20 * MIB,
+            )
+        },
+        (": 100 % (128.0 MiB) is a mix: anon 30.0 MiB, shmem 28.0 MiB, file 26.0 MiB and others"),
     ),
-    "another-was-larger": (
-        {"candidates": (LARGER,)},
+    "limit-lowered": (
+        {"domain": replace(held(anon_bytes=MIB), limit_bytes=127 * MIB), "trigger": WRITER},
+        "runc [9] lowered the limit to less than was in use (128.0 MiB)",
+    ),
+    "memory-and-swap": (
+        {"domain": replace(MEMSW, usage_bytes=100 * MIB)},
+        "its own limit of memory and swap together (160.0 MiB): ",
+    ),
+    "left-behind": (
+        {"domain": LEFT_IN_POD, "victims": (one(usage_bytes=2 * MIB, limit_bytes=64 * MIB),)},
         (
-            "mysqld [99] held more (200.0 MiB against 125.4 MiB) and was spared for its "
-            "oom_score_adj of -997, against -3"
+            "60.0 MiB is charged to the pod by no living container: files in tmpfs left by an "
+            "earlier one; raising the limit only postpones it"
         ),
+    ),
+    "uncharged": (
+        NODE | {"victims": (one(rss=Rss(MIB, 736 * MIB, 0), usage_bytes=2 * MIB),)},
+        "; python3 held 734.0 MiB that no cgroup is charged for",
     ),
     "neighbours": (
         {"domain": POD_DOMAIN, "victims": (one(usage_bytes=80 * MIB),)},
-        "its own cgroup held 80.0 MiB of that, the rest is its neighbours'",
+        "; its own cgroup held 80.0 MiB of that",
     ),
     "many-processes": (
         {"victims": (one(rss=rss(12)),), "candidates": tasks(9, 11)},
@@ -171,13 +268,35 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"domain": None, "oom": Oom("none", 3)},
         "8 pages in one piece (order 3) were asked for",
     ),
+    "another-was-larger": (
+        {"candidates": (LARGER,)},
+        (
+            "mysqld [99] held more (200.0 MiB against 125.4 MiB) and was spared for its "
+            "oom_score_adj of -997, against -3"
+        ),
+    ),
+    "in-vain": (
+        {"domain": held(anon_bytes=4 * MIB, shmem_bytes=110 * MIB, file_bytes=110 * MIB)},
+        (
+            "python3 had 125.0 MiB resident, and at most 4.0 MiB of it was charged here: its kill "
+            "could free no more"
+        ),
+    ),
     "young": (
         {"victims": (one(pid_in_container=1, uptime_seconds=3.25),)},
         "it died 3.2 s after its start, so the limit may be below what the start needs",
     ),
+    "short-lived": (
+        {"victims": (one(uptime_seconds=3.25),)},
+        "; it died 3.2 s after its start",
+    ),
     "oom-group": (
         {"oom": Oom("memcg", 0, group=True), "victims": (one(), one(pid=2))},
         "memory.oom.group killed 2 processes together",
+    ),
+    "from-outside": (
+        {"victims": (one(from_outside=True),)},
+        "python3 [4711] came into the container from outside, as an exec probe, kubectl exec or",
     ),
     "first-process": (
         {"victims": (one(pid_in_container=1),)},
@@ -209,6 +328,65 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("not-told-apart", {"domain": held(anon_bytes=None, file_bytes=0, kernel_bytes=None)}),
     ("little", {"victims": (one(rss=rss(2)),)}),  # memory.stat says where it was
     ("limit-lowered", {"domain": replace(held(), usage_bytes=129 * MIB)}),
+    ("limit-lowered", {"trigger": WRITER}),  # a worker of the kernel's may ask from outside
+    (
+        "limit-lowered",  # nobody knows where that is
+        {
+            "domain": replace(held(), usage_bytes=129 * MIB),
+            "trigger": Trigger(9, 9, "runc", "…/cut", None),
+        },
+    ),
+    ("memory-and-swap", {"domain": replace(MEMSW, swap_usage_bytes=32 * MIB)}),  # full on v2
+    ("memory-and-swap", {"domain": MEMSW}),  # memory's own limit was
+    ("memory-and-swap", {"domain": replace(MEMSW, usage_bytes=50 * MIB)}),
+    ("left-behind", {"domain": pod_of(app(60), PAUSE, anon_bytes=60 * MIB)}),
+    ("left-behind", {"domain": pod_of(app(50), PAUSE, gone_bytes=15 * MIB)}),
+    ("left-behind", {"domain": POD_DOMAIN, "victims": (one(usage_bytes=MIB),)}),
+    ("uncharged", NODE | {"victims": (one(rss=Rss(MIB, 12 * MIB, 0), usage_bytes=2 * MIB),)}),
+    ("uncharged", NODE | {"victims": (one(rss=Rss(MIB, 736 * MIB, 0), usage_bytes=900 * MIB),)}),
+    ("uncharged", {"victims": (one(rss=Rss(MIB, 736 * MIB, 0), usage_bytes=2 * MIB),)}),
+    ("unknown", UNTOLD | {"inferred": True}),
+    ("unknown", UNTOLD | {"hook": "fentry"}),
+    ("unknown", UNTOLD | {"oom": Oom(order=0)}),
+    ("sandbox", {"domain": MAPPED, "victims": (one(rss=Rss(MIB, 0, 90 * MIB)),)}),
+    ("sandbox", {"domain": MAPPED, "victims": (one(command="exe"),)}),
+    ("shared-mapping", {"domain": MAPPED, "victims": (one(rss=Rss(MIB, 0, 48 * MIB)),)}),
+    (
+        "shared-mapping",  # whether it is the same half twice, nobody knows
+        {
+            "domain": MAPPED,
+            "victims": (one(rss=Rss(0, 0, 48 * MIB)), one(pid=2, rss=Rss(0, 0, 48 * MIB))),
+            "oom": Oom("memcg", 0, group=True),
+        },
+    ),
+    ("tmpfs", {"domain": MAPPED, "victims": (one(rss=Rss(MIB, 0, 96 * MIB)),)}),
+    ("tmpfs", {"domain": MAPPED, "victims": (one(command="runsc-sandbox"),)}),
+    ("vmalloc", {"domain": held(vmalloc_bytes=31 * MIB, kernel_bytes=64 * MIB)}),
+    ("per-cpu-memory", {"domain": held(percpu_bytes=None, kernel_bytes=64 * MIB)}),
+    ("zswap", {"domain": held(zswap_bytes=31 * MIB, kernel_bytes=64 * MIB)}),
+    ("other-kernel-memory", {"domain": held(kernel_bytes=90 * MIB)}),
+    ("other-kernel-memory", {"domain": held(kernel_bytes=70 * MIB, pagetables_bytes=40 * MIB)}),
+    ("huge-pages", {"domain": held(hugetlb_bytes=None, anon_bytes=MIB)}),
+    ("pinned-pages", {"domain": held(pinned_bytes=31 * MIB)}),
+    ("uncounted", {"domain": held(anon_bytes=97 * MIB)}),
+    ("uncounted", {"domain": held(anon_bytes=MIB, kernel_bytes=None)}),
+    ("not-the-killed", {"domain": NO_STAT, "victims": (one(rss=rss(2)),)}),
+    ("not-the-killed", {"domain": NO_STAT, "victims": (one(rss=Rss()),)}),
+    ("mix", {"domain": held(anon_bytes=100 * MIB, shmem_bytes=28 * MIB, file_bytes=28 * MIB)}),
+    ("in-vain", {"domain": held(anon_bytes=100 * MIB)}),
+    ("in-vain", {"domain": held(anon_bytes=None)}),
+    ("in-vain", {"domain": held(), "victims": (one(rss=rss(20)),)}),
+    ("short-lived", {"victims": (one(uptime_seconds=60.0),)}),
+    ("from-outside", {}),
+    ("from-outside", {"victims": (one(from_outside=False),)}),
+    (
+        "from-outside",  # it is no more than the others
+        {
+            "victims": (one(from_outside=True, rss=rss(50)), one(pid=2, rss=rss(50))),
+            "oom": Oom("memcg", 0, group=True),
+        },
+    ),
+    ("neighbours", {"domain": pod_of(app(60), cache(4), anon_bytes=60 * MIB)}),
     ("another-was-larger", {"candidates": None}),
     ("another-was-larger", {"candidates": (replace(LARGER, oom_score_adj=-3),)}),
     ("another-was-larger", {"candidates": (replace(LARGER, oom_score_adj=None),)}),
@@ -246,6 +424,19 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("contiguous", {"domain": None, "oom": Oom("none", 1)}),
     ("young", {"victims": (one(uptime_seconds=60.0),)}),
     ("young", {"victims": (one(uptime_seconds=None),)}),
+    ("young", {"victims": (YOUNG,), "domain": MAPPED}),
+    ("young", {"victims": (YOUNG,), "domain": held(sock_bytes=96 * MIB)}),
+    ("young", {"victims": (YOUNG,), "domain": POD_DOMAIN}),
+    ("young", {"victims": (YOUNG, one(pid=2)), "oom": Oom("memcg", 0, group=True)}),
+    (
+        "young",
+        {
+            "victims": (YOUNG,),
+            "domain": replace(held(anon_bytes=120 * MIB), limit_bytes=100 * MIB),
+            "trigger": WRITER,
+        },
+    ),
+    ("young", {"victims": (YOUNG,), "domain": held(anon_bytes=90 * MIB, gone_bytes=32 * MIB)}),
     ("oom-group", {"oom": Oom("memcg", 0, group=True)}),
     ("first-process", {"victims": (one(pid=1, pid_in_container=1),)}),
     ("child", {"victims": (one(pid_in_container=None),)}),
@@ -281,8 +472,9 @@ def test_every_large_place_is_named_the_largest_first() -> None:
     mixed = held(anon_bytes=40 * MIB, shmem_bytes=80 * MIB, file_bytes=80 * MIB)
     verdict = str(explained(domain=mixed, victims=(one(rss=rss(12)),)).verdict)
     assert verdict.endswith(
-        ": 62 % (80.0 MiB) is shared memory or tmpfs (look at memory-backed emptyDir volumes and "
-        "/dev/shm), 31 % (40.0 MiB) is anonymous memory, 12.0 MiB of it python3's"
+        ": 62 % (80.0 MiB) is shared memory or tmpfs, most of it mapped by no process (look at "
+        "memory-backed emptyDir volumes and /dev/shm), 31 % (40.0 MiB) is anonymous memory, "
+        "12.0 MiB of it python3's"
     )
 
 

@@ -2,41 +2,27 @@
 """Where the memory was, in words: every kind that was a quarter or more of what ran out.
 
 The numbers are those of `breakdown`, which do not overlap; here is what is said of them, and what
-to do about each.
+to do about each. What no kind is a quarter of, and together is, is told as a mix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ..incident.model import Incident
 from ..units import size
-from .breakdown import Breakdown, find_breakdown, killed, total
+from .below import NOTABLE_PERCENT, percent
+from .breakdown import Breakdown, Part, find_breakdown, killed, total
+from .kernel_kinds import KERNEL_KINDS, NOT_TOLD_APART, PAGE_TABLES
+from .kind_rule import KindRule, kind_rule, name_of_killed, notable
+from .limit import is_lowered, is_over
 from .rule import Rule
+from .shared_memory import SHARED_KINDS, TMPFS
+from .sharing import after_fork
 
-NOTABLE_PERCENT = 25
 OWNED_PERCENT = 90  # of the domain's anonymous memory, to call it a process's own
-
-Says = Callable[[Incident, Breakdown], str | None]
-Weighs = Callable[[Breakdown], int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A rule before it has its breakdown; ``weighs``: bytes it speaks of."""
-
-    name: str
-    says: Says
-    weighs: Weighs
-    advice: str
-
-    def rule(self) -> Rule:
-        def says(incident: Incident) -> str | None:
-            breakdown = find_breakdown(incident)
-            return None if breakdown is None else self.says(incident, breakdown)
-
-        return Rule(self.name, says, self.advice)
+MIX_SHOWN = 3
 
 
 def find_memory_kinds(incident: Incident) -> list[tuple[Rule, str]]:
@@ -53,98 +39,50 @@ def find_memory_kinds(incident: Incident) -> list[tuple[Rule, str]]:
     return [(rule, words) for _, rule, words in said]
 
 
-def percent(bytes_: int | None, whole: int | None) -> int | None:
-    """Return the share, rounded down; None where either is unknown."""
-    return None if bytes_ is None or not whole else 100 * bytes_ // whole
-
-
-def _name(incident: Incident) -> str:
-    died = killed(incident)
-    return (
-        died[0].command or "the victim" if len(died) == 1 else f"the {len(died)} processes killed"
-    )
-
-
-def _kind(name: str, part: str, what: str, advice: str) -> _Kind:
-    """The rule of a kind of memory; ``part``: its name in the breakdown."""
-
-    def weighs(breakdown: Breakdown) -> int | None:
-        return breakdown.bytes_of(part)
-
-    def says(incident: Incident, breakdown: Breakdown) -> str | None:
-        held = weighs(breakdown)
-        share = percent(held, breakdown.usage_bytes)
-        if held is None or share is None or share < NOTABLE_PERCENT:
-            return None
-        if breakdown.of_all:
-            return _share(breakdown, held, share) + what
-        if share > 100:  # pages charged elsewhere, or shared: no share of this
-            return f"{_name(incident)} had {size(held)} of {what}"
-        return f"{share} % is {what} of {_name(incident)}"
-
-    return _Kind(name, says, weighs, advice)
-
-
-def _share(breakdown: Breakdown, held: int, share: int) -> str:
-    about = "approximately " if breakdown.approximate else ""
-    if share > 100:  # the two were not read at the same instant
-        return f"{about}{size(held)} is "
-    return f"{about}{share} % ({size(held)}) is "
-
-
 def _anonymous(incident: Incident, breakdown: Breakdown) -> str | None:
-    """As any other kind, and how much of it those held that died."""
-    words = ANONYMOUS.says(incident, breakdown)
+    """As any other kind, and how much of it those held that died, or many share."""
+    words, anon = ANONYMOUS.says(incident, breakdown), ANONYMOUS.weighs(breakdown)
     died = total(victim.rss.anon_bytes for victim in killed(incident))
-    if words is None or not breakdown.of_all or died is None:
+    if words is None or anon is None or not breakdown.of_all:
         return words
-    share = percent(died, ANONYMOUS.weighs(breakdown))
-    if share is None or share > 200 - OWNED_PERCENT:  # charged elsewhere, for the most part
-        return words
+    if (sharing := after_fork(incident, anon)) is not None:
+        return f"{words} that {sharing} processes share in part, as after a fork"
+    share = percent(died, anon)
+    if died is None or share is None or share > 200 - OWNED_PERCENT:
+        return words  # charged elsewhere, for the most part
     if share >= OWNED_PERCENT:
-        return f"{words} of {_name(incident)}"
-    return f"{words}, {size(died)} of it {_name(incident)}'s"
+        return f"{words} of {name_of_killed(incident)}"
+    return f"{words}, {size(died)} of it {name_of_killed(incident)}'s"
 
 
-def _tmpfs(incident: Incident, breakdown: Breakdown) -> str | None:
-    words = TMPFS.says(incident, breakdown)
-    if words is None:
+def _sockets(incident: Incident, breakdown: Breakdown) -> str | None:
+    """As any other kind, and that they alone may pass the limit."""
+    words, domain = SOCKETS.says(incident, breakdown), incident.domain
+    if words is None or domain is None or not is_over(domain) or is_lowered(incident):
+        return words
+    return f"{words}, which may pass the limit: {size(domain.usage_bytes or 0)} were in use"
+
+
+def _uncounted(_: Incident, breakdown: Breakdown) -> str | None:
+    """The rest, where the kernel counts its own memory: it is in no kind at all."""
+    words = notable(breakdown, breakdown.bytes_of("rest"))
+    if words is None or not breakdown.counts_kernel:
         return None
-    volumes = "tmpfs mounts"
-    if incident.scope == "pod" or incident.container.pod or incident.container.pod_uid:
-        volumes = "memory-backed emptyDir volumes"
-    return f"{words} (look at {volumes} and /dev/shm)"
+    return f"{words}in no kind that this kernel counts (huge pages may be it)"
 
 
-def _a_part_says(incident: Incident, breakdown: Breakdown) -> bool:
-    return any(kind.says(incident, breakdown) for kind in KERNEL_PARTS)
-
-
-def _kernel(incident: Incident, breakdown: Breakdown) -> str | None:
-    """Where it is counted as a whole, and no part of it says more."""
-    if not breakdown.counts_kernel or _a_part_says(incident, breakdown):
+def _not_the_killed(incident: Incident, breakdown: Breakdown) -> str | None:
+    """Without memory.stat, the rest beside what was a quarter: it was not those that died."""
+    rest, usage = breakdown.bytes_of("rest"), breakdown.usage_bytes
+    known = None not in map(breakdown.bytes_of, ("anon", "shmem"))
+    share = percent(rest, usage)
+    if breakdown.of_all or not known or rest is None or share is None or share < NOTABLE_PERCENT:
         return None
-    return KERNEL.says(incident, breakdown)
-
-
-def _untold(breakdown: Breakdown) -> int | None:
-    """The kernel's own memory and the rest, where memory.stat does not tell the two apart."""
-    known = None not in map(breakdown.bytes_of, ("anon", "file", "shmem"))
-    if not breakdown.of_all or breakdown.counts_kernel or not known:
-        return None
-    return (breakdown.bytes_of("kernel") or 0) + (breakdown.bytes_of("rest") or 0)
-
-
-def _not_told_apart(incident: Incident, breakdown: Breakdown) -> str | None:
-    held = _untold(breakdown)
-    share = percent(held, breakdown.usage_bytes)
-    if held is None or share is None or share < NOTABLE_PERCENT:
-        return None
-    if _a_part_says(incident, breakdown):
+    if _little(incident, breakdown) is not None:
         return None
     return (
-        _share(breakdown, held, share)
-        + "neither anonymous memory nor page cache, so it is apparently the kernel's own"
+        f"{share} % ({size(rest)}) is not in {name_of_killed(incident)}: in others, in page "
+        "cache, tmpfs or the kernel"
     )
 
 
@@ -159,85 +97,106 @@ def _little(incident: Incident, breakdown: Breakdown) -> str | None:
         return None
     itself = " itself" if len(killed(incident)) == 1 else ""
     return (
-        f"{_name(incident)}{itself} held little of it ({size(most)} of {size(usage)}), "
+        f"{name_of_killed(incident)}{itself} held little of it ({size(most)} of {size(usage)}), "
         "so look at its neighbours, at tmpfs and at kernel memory"
     )
 
 
-ANONYMOUS = _kind(
+def _unnamed(incident: Incident, breakdown: Breakdown) -> list[Part]:
+    """The parts that no rule has words for, largest first."""
+    told = {part for kind in _KINDS[:-1] if kind.says(incident, breakdown) for part in kind.parts}
+    left = [part for part in _leaves(breakdown.parts, told) if part.bytes]
+    return sorted(left, key=lambda part: part.bytes, reverse=True)
+
+
+def _leaves(parts: tuple[Part, ...], told: set[str]) -> Iterator[Part]:
+    """Those that are not told, nor anything within them."""
+    for part in parts:
+        if part.kind in told:
+            continue
+        within = {each.kind for each in Breakdown(part.parts, None, None, of_all=True).every_part()}
+        if told & within:
+            yield from _leaves(part.parts, told)
+        else:
+            yield part
+
+
+def _mix(incident: Incident, breakdown: Breakdown) -> str | None:
+    """What is left, where that is a quarter and no kind of it is."""
+    left = _unnamed(incident, breakdown)
+    words = notable(breakdown, sum(part.bytes for part in left))
+    if words is None or len(left) < 2:
+        return None
+    shown = ", ".join(part.amount(size) for part in left[:MIX_SHOWN])
+    return f"{words}a mix: {shown}" + (" and others" if len(left) > MIX_SHOWN else "")
+
+
+ANONYMOUS = kind_rule(
     "anonymous-memory",
     "anon",
     "anonymous memory",
     "Heap and stacks: compare with the settings that bound them (heap size, workers, caches); "
     "take a heap profile if it grows without end.",
 )
-TMPFS = _kind(
-    "tmpfs",
-    "shmem",
-    "shared memory or tmpfs",
-    "Run df on tmpfs mounts, memory-backed emptyDir volumes and /dev/shm: files there are memory "
-    "until they are deleted. Give them a sizeLimit. A restart alone may not free them.",
-)
-PAGE_TABLES = _kind(
-    "page-tables",
-    "page_tables",
-    "page tables",
-    "Look for many processes that map the same large memory, or sparse mappings; huge pages cost "
-    "a fraction.",
-)
-KERNEL_PARTS = (
-    _kind(
-        "slab",
-        "slab",
-        "kernel objects (slab)",
-        "Look at slabtop on the node: many open files, directory entries, inotify watches or "
-        "connections are kept in the kernel for it.",
-    ),
-    PAGE_TABLES,
-    _kind(
-        "kernel-stacks",
-        "kernel_stacks",
-        "kernel stacks",
-        "Count its threads: each has a stack of 16 KiB in the kernel, beside its own.",
-    ),
-)
-KERNEL = _kind(
-    "kernel-memory",
-    "kernel",
-    "the kernel's own memory",
-    "Compare kernel, slab, percpu and vmalloc in its memory.stat; what waits in pipes is in none "
-    "of these but kernel; BPF maps, cgroups and io_uring are charged too.",
+SOCKETS = kind_rule(
+    "sockets",
+    "sockets",
+    "socket buffers",
+    "Look at ss -tmn in its network namespace: peers that read slowly, or many connections.",
 )
 _KINDS = (
     replace(ANONYMOUS, says=_anonymous),
-    replace(TMPFS, says=_tmpfs),
-    _kind(
+    *SHARED_KINDS,
+    kind_rule(
         "page-cache",
         "file",
         "page cache that could not be reclaimed",
         "Look for locked files (mlock, vmtouch) and for a disk too slow for what is written: "
         "dirty pages stay until they are on it.",
     ),
-    *KERNEL_PARTS,
-    replace(KERNEL, says=_kernel),
-    _kind(
-        "sockets",
-        "sockets",
-        "socket buffers",
-        "Look at ss -tmn in its network namespace: peers that read slowly, or many connections.",
+    *KERNEL_KINDS,
+    replace(SOCKETS, says=_sockets),
+    kind_rule(
+        "huge-pages",
+        "hugetlb",
+        "huge pages (hugetlb)",
+        "Look at what maps huge pages (HugePages_ in /proc/meminfo, Hugetlb in "
+        "/proc/PID/smaps_rollup): with memory_hugetlb_accounting they count against the limit.",
     ),
-    _Kind(
-        "not-told-apart",
-        _not_told_apart,
-        _untold,
-        "This kernel does not count it in memory.stat: look at slabtop, and at pipes, page tables "
-        "and BPF maps.",
+    kind_rule(
+        "pinned-pages",
+        "pinned",
+        "pages that only a pin or the kernel holds",
+        "Look for what pins memory after it was unmapped: RDMA, io_uring buffers, vmsplice into "
+        "pipes, device passthrough (VFIO).",
     ),
-    _Kind(
+    NOT_TOLD_APART,
+    KindRule(
+        "uncounted",
+        _uncounted,
+        lambda breakdown: breakdown.bytes_of("rest"),
+        "Look at HugePages_ in /proc/meminfo if cgroup v2 is mounted with "
+        "memory_hugetlb_accounting; else compare memory.current with the sum of memory.stat.",
+        ("rest",),
+    ),
+    KindRule(
+        "not-the-killed",
+        _not_the_killed,
+        lambda breakdown: breakdown.bytes_of("rest"),
+        "Look at memory.stat of the cgroup, and at its other processes.",
+        ("rest",),
+    ),
+    KindRule(
         "little",
         _little,
         lambda _: None,
         "Look at memory.stat of the cgroup whose limit it was.",
+    ),
+    KindRule(
+        "mix",
+        _mix,
+        lambda _: None,
+        "Compare memory.stat with what it is at other times: no kind of it stands out.",
     ),
 )
 MEMORY_KINDS = tuple(kind.rule() for kind in _KINDS)

@@ -1,79 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What else there is to know, in words: every rule that applies adds to the verdict."""
+"""What else there is to know of what ran out, in words: every rule that applies adds its own."""
 
 from __future__ import annotations
 
-from ..identity.resolver import parse
-from ..incident.model import Candidate, Incident, Victim
-from ..units import duration, size
-from .memory_kinds import NOTABLE_PERCENT, percent
+from ..incident.model import Child, Incident
+from ..units import size
+from .below import (
+    NOTABLE_PERCENT,
+    called,
+    is_notable,
+    is_the_pods,
+    is_tmpfs,
+    left_behind_bytes,
+    neighbours,
+    own_usage_bytes,
+    percent,
+)
+from .limit import FULL_PERCENT, both_bytes, is_lowered
+from .node_memory import uncharged_bytes
 from .rule import Rule
 from .scope import CGROUP_SCOPES
+from .sharing import others
+from .who_died import WHO_DIED
 
-LOWERED_PERCENT = 105  # usage against the limit; a forced charge may pass it by a little
-FULL_PERCENT = 95
-YOUNG_SECONDS = 60
 MANY_PROCESSES = 8
+NEIGHBOURS_SHOWN = 3
 PIECES_ORDER = 2  # from here on free memory may be there, and in too small pieces
 BY_ALLOCATING_TASK = "(oom_kill_allocating_task)"  # in the kernel's message, mm/oom_kill.c
 
 
 def _limit_lowered(incident: Incident) -> str | None:
+    domain, trigger = incident.domain, incident.trigger
+    if domain is None or domain.usage_bytes is None or not is_lowered(incident):
+        return None
+    who = trigger.command or "a process outside"
+    if trigger.command and trigger.pid is not None:
+        who += f" [{trigger.pid}]"
+    return f"{who} lowered the limit to less than was in use ({size(domain.usage_bytes)})"
+
+
+def _memory_and_swap(incident: Incident) -> str | None:
     domain = incident.domain
-    if domain is None or domain.usage_bytes is None:
+    if domain is None or both_bytes(domain) is None:
         return None
-    share = percent(domain.usage_bytes, domain.limit_bytes)
-    if share is None or share < LOWERED_PERCENT:
+    return f"{size(domain.swap_usage_bytes or 0)} of that was in swap"
+
+
+def _left_behind(incident: Incident) -> str | None:
+    domain, left = incident.domain, left_behind_bytes(incident)
+    if domain is None or left is None or not is_notable(left, domain.usage_bytes):
         return None
-    return f"it held {size(domain.usage_bytes)}: the limit was apparently lowered while it ran"
-
-
-def _others(incident: Incident) -> list[Candidate]:
-    pids = {victim.pid for victim in incident.victims}
-    return [each for each in incident.candidates or () if each.pid not in pids]
-
-
-def _charged(victim: Victim) -> int | None:
-    """What oom_badness() counts, before oom_score_adj."""
-    rss = victim.rss.total_bytes()
-    if rss is None or victim.swap_bytes is None or victim.pagetables_bytes is None:
-        return None
-    return rss + victim.swap_bytes + victim.pagetables_bytes
-
-
-def _another_was_larger(incident: Incident) -> str | None:
-    victim = incident.victims[0]
-    held, adj = _charged(victim), victim.oom_score_adj
-    if held is None or adj is None:
-        return None
-    larger = [
-        (each.rss_bytes, each)
-        for each in _others(incident)
-        if each.rss_bytes is not None
-        and each.rss_bytes > held
-        and each.oom_score_adj is not None
-        and each.oom_score_adj < adj
-    ]
-    if not larger:
-        return None
-    bytes_, other = max(larger, key=lambda each: each[0])
-    who = other.command or "another process"
-    if other.pid is not None:
-        who += f" [{other.pid}]"
-    return (
-        f"{who} held more ({size(bytes_)} against {size(held)}) and was spared for "
-        f"its oom_score_adj of {other.oom_score_adj}, against {adj}"
-    )
+    pod = is_the_pods(incident)
+    if domain.stat is None or domain.stat.gone_bytes is None:
+        where = "charged to the pod, but not to this container"
+        how = "apparently "
+    else:
+        living = "container" if pod else "cgroup"
+        where = f"charged to {'the pod' if pod else 'it'} by no living {living}"
+        how = ""
+    if is_tmpfs(incident, left):
+        what = f"{how}files in tmpfs left by an earlier one"
+        return f"{size(left)} is {where}: {what}; raising the limit only postpones it"
+    return f"{size(left)} is {where}: {how}left by an earlier one"
 
 
 def _neighbours(incident: Incident) -> str | None:
-    victim, domain = incident.victims[0], incident.domain
-    if incident.scope not in ("pod", "cgroup") or domain is None or victim.usage_bytes is None:
+    """Who else below the limit held how much, by name, where the kernel side read that."""
+    domain, own = incident.domain, own_usage_bytes(incident)
+    if incident.scope not in ("pod", "cgroup") or domain is None or own is None:
         return None
-    share = percent(victim.usage_bytes, domain.usage_bytes)
-    if share is None or share >= 50:
+    share = percent(own, domain.usage_bytes)
+    if share is None:
         return None
-    return f"its own cgroup held {size(victim.usage_bytes)} of that, the rest is its neighbours'"
+    known = neighbours(incident) or ()
+    large = [each for each in known if is_notable(each.usage_bytes, domain.usage_bytes)]
+    if large:
+        shown = large[:NEIGHBOURS_SHOWN]
+        return f"its own cgroup held {size(own)} of that, {', '.join(map(_held, shown))}"
+    if share >= 50 or is_notable(left_behind_bytes(incident), domain.usage_bytes):
+        return None
+    words = f"its own cgroup held {size(own)} of that"
+    if known:
+        count = f"{len(known)} others" if len(known) > 1 else "one other"
+        words += f", {count} up to {size(known[0].usage_bytes or 0)}"
+    return words
+
+
+def _held(child: Child) -> str:
+    return f"{called(child)} {size(child.usage_bytes or 0)}"
 
 
 def _many_processes(incident: Incident) -> str | None:
@@ -82,7 +96,7 @@ def _many_processes(incident: Incident) -> str | None:
         return None
     held = [
         *((victim.rss.total_bytes(), victim.command) for victim in incident.victims),
-        *((each.rss_bytes, each.command) for each in _others(incident)),
+        *((each.rss_bytes, each.command) for each in others(incident)),
     ]
     known = [(bytes_, command) for bytes_, command in held if bytes_ is not None]
     if len(known) < MANY_PROCESSES or len(known) < len(held):
@@ -102,12 +116,23 @@ def _many_processes(incident: Incident) -> str | None:
 
 def _swap_full(incident: Incident) -> str | None:
     domain = incident.domain
-    if domain is None or not domain.swap_limit_bytes:
+    if domain is None or not domain.swap_limit_bytes or both_bytes(domain) is not None:
         return None
     share = percent(domain.swap_usage_bytes, domain.swap_limit_bytes)
     if share is None or share < FULL_PERCENT:
         return None
     return f"its swap ({size(domain.swap_limit_bytes)}) is full too"
+
+
+def _uncharged(incident: Incident) -> str | None:
+    beyond = uncharged_bytes(incident)
+    if beyond is None:
+        return None
+    who = incident.victims[0].command or "the victim"
+    return (
+        f"{who} held {size(beyond)} that no cgroup is charged for, as far as is known: packet "
+        "rings, device memory or the like"
+    )
 
 
 def _allocating_task(incident: Incident) -> str | None:
@@ -126,68 +151,32 @@ def _contiguous(incident: Incident) -> str | None:
     )
 
 
-def _young(incident: Incident) -> str | None:
-    victim = incident.victims[0]
-    uptime = victim.uptime_seconds
-    if uptime is None or uptime >= YOUNG_SECONDS or incident.scope not in CGROUP_SCOPES:
-        return None
-    words = f"it died {duration(uptime)} after its start"
-    if _is_first(incident):  # a child may be young where the container is old
-        words += ", so the limit may be below what the start needs"
-    return words
-
-
-def _group(incident: Incident) -> str | None:
-    if not incident.oom.group or len(incident.victims) < 2:
-        return None
-    return f"memory.oom.group killed {len(incident.victims)} processes together"
-
-
-def _is_first(incident: Incident) -> bool:
-    victim = incident.victims[0]
-    return victim.pid_in_container == 1 and victim.pid != 1
-
-
-def _first_process(incident: Incident) -> str | None:
-    if incident.container.id is None or not _is_first(incident):
-        return None
-    return "it was PID 1 of its PID namespace, which ends with it"
-
-
-def _child(incident: Incident) -> str | None:
-    """With a PID namespace of its own, and not its first process: the container goes on."""
-    victim = incident.victims[0]
-    if incident.oom.group or victim.pid_in_container in (None, 1, victim.pid):
-        return None
-    if incident.container.id is None:
-        return None
-    return "the killed process is not PID 1: the container may live on without it"
-
-
-def _other_container(incident: Incident) -> str | None:
-    trigger = incident.trigger
-    if trigger.container_id is None or incident.container.id in (None, trigger.container_id):
-        return None
-    words = f"the memory was asked for by {trigger.command or 'a process'} of another container"
-    cgroup = incident.victims[0].cgroup
-    if trigger.cgroup is None or cgroup is None:
-        return words
-    pod = parse(cgroup).pod_cgroup
-    same = pod is not None and parse(trigger.cgroup).pod_cgroup == pod
-    return f"{words} of the pod" if same else words
-
-
 OBSERVATIONS = (
     Rule(
         "limit-lowered",
         _limit_lowered,
-        "Find out who wrote memory.max: a resize to less than is used kills at once.",
+        "Look at who wrote memory.max, and why (a resize, docker update, systemctl "
+        "set-property): a limit below what is used kills at once.",
+        instead=True,
     ),
     Rule(
-        "another-was-larger",
-        _another_was_larger,
-        "Look at the larger process first. If the wrong one dies, mend oom_score_adj; in "
-        "Kubernetes it follows from the QoS class: requests equal to limits protect.",
+        "memory-and-swap",
+        _memory_and_swap,
+        "It is memory.memsw.limit_in_bytes that was reached (docker run --memory-swap), not the "
+        "limit of memory alone: raise that one, or find what grew.",
+    ),
+    Rule(
+        "left-behind",
+        _left_behind,
+        "Delete what is left in the pod's memory-backed volumes, or the pod itself: a restart of "
+        "the container frees none of it. Have the program clean up at its start.",
+        instead=True,
+    ),
+    Rule(
+        "uncharged",
+        _uncharged,
+        "Look at what the process maps (/proc/PID/smaps): AF_PACKET or XDP rings, RDMA, GPU and "
+        "other device memory count against no limit. Make the rings smaller.",
     ),
     Rule(
         "neighbours",
@@ -214,23 +203,5 @@ OBSERVATIONS = (
         _contiguous,
         "Look at /proc/buddyinfo for fragmentation, and raise vm.min_free_kbytes.",
     ),
-    Rule(
-        "young",
-        _young,
-        "If it dies like this at each start, the limit is too small for starting: raise it, or "
-        "have it load less at once.",
-    ),
-    Rule("oom-group", _group),
-    Rule("first-process", _first_process),
-    Rule(
-        "child",
-        _child,
-        "Look at the container's log for what it does without that process; nothing else tells "
-        "of this kill, as the container's status does not change.",
-    ),
-    Rule(
-        "other-container",
-        _other_container,
-        "Look at the container that asked as well: what it needs counts against the same limit.",
-    ),
+    *WHO_DIED,
 )

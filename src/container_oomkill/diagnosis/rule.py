@@ -23,12 +23,14 @@ class Rule:
 
     ``name``: its section in docs/verdicts.md. ``says``: words for the verdict, None where the rule
     does not apply or a number it needs is unknown. ``advice``: the next step, in the imperative;
-    empty where there is nothing to do.
+    empty where there is nothing to do. ``instead``: it comes first, and in the place of what the
+    cause advises, which would be to raise a limit that is not to blame.
     """
 
     name: str
     says: Callable[[Incident], str | None]
     advice: str = ""
+    instead: bool = False
 
     def step(self) -> Step:
         return Step(self.advice, f"verdicts.md#{self.name}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from ..identity.cgroup.path import own_cgroup
 from ..identity.resolver import parse
 from ..incident.model import Domain, Incident, Victim
+from .below import is_the_pods, others_hold_little, own_limit_bytes
 
 # enum oom_constraint -> scope, where the limit is not a cgroup's
 NO_CGROUP = {"none": "node", "cpuset": "cpuset", "memory_policy": "mempolicy"}
@@ -19,12 +20,27 @@ def find_scope(incident: Incident) -> str | None:
     if oom.order == SYSRQ_ORDER:
         return "manual"
     if incident.domain is not None:
+        if is_its_own_by_the_pods(incident):
+            return "container"
         return _cgroup_scope(incident.domain, incident.victims[0], incident.container.id)
     if oom.constraint is not None:
         return NO_CGROUP.get(oom.constraint)
     # Inferred: no cgroup above the victim was full, so the node was. Without the victim's cgroup
     # nothing was looked at.
     return "node" if incident.inferred and incident.victims[0].cgroup is not None else None
+
+
+def is_its_own_by_the_pods(incident: Incident) -> bool:
+    """Whether the pod's cgroup was full, and its limit is the container's own.
+
+    The kubelet gives a pod the sum of its containers' limits, the sandbox's
+    memory counts there too: of a pod with one container the pod's limit is full first, nearly
+    always. Nobody shares it.
+    """
+    domain = incident.domain
+    if domain is None or domain.limit_bytes is None or not is_the_pods(incident):
+        return False
+    return domain.limit_bytes == own_limit_bytes(incident) and bool(others_hold_little(incident))
 
 
 def _cgroup_scope(domain: Domain, victim: Victim, container_id: str | None) -> str:

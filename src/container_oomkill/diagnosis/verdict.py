@@ -21,24 +21,33 @@ from .scope import find_scope
 
 __all__ = ["RULES", "Rule", "Step", "explain", "find_scope", "find_verdict", "next_steps"]
 
+NOT_BY_USAGE = (None, "manual")  # what the kernel side knows by other signs, or does not know
+
 RULES: tuple[Rule, ...] = (*CAUSES, *MEMORY_KINDS, *OBSERVATIONS)
 
 
-def explain(incident: Incident) -> Incident:
-    """Return the incident with ``scope`` and ``verdict`` filled in, as far as they are known."""
+def explain(incident: Incident, same_write: int = 1) -> Incident:
+    """Return the incident with ``scope`` and ``verdict`` filled in, as far as they are known.
+
+    ``same_write``: which kill it is of those that one write of a limit asked for (`recent`).
+    """
     incident = incident.changed(scope=find_scope(incident))
-    return incident.changed(verdict=find_verdict(incident))
+    return incident.changed(verdict=find_verdict(incident, same_write))
 
 
-def find_verdict(incident: Incident) -> str | None:
+def find_verdict(incident: Incident, same_write: int = 1) -> str | None:
     """Return the sentence of an incident whose scope is known; None where nothing is known."""
     cause, places, remarks = _applying(incident)
     if cause is None:
         return None
-    sentence = f"apparently {cause[1]}" if incident.inferred else cause[1]
+    sure = not incident.inferred or incident.scope in NOT_BY_USAGE
+    sentence = cause[1] if sure else f"apparently {cause[1]}"
     if places:
         sentence += ": " + ", ".join(words for _, words in places)
-    return "; ".join([sentence, *(words for _, words in remarks)])
+    more = [words for _, words in remarks]
+    if same_write > 1:
+        more.append(f"this is kill {same_write} of the same write")
+    return "; ".join([sentence, *more])
 
 
 def next_steps(incident: Incident) -> tuple[Step, ...]:
@@ -46,8 +55,10 @@ def next_steps(incident: Incident) -> tuple[Step, ...]:
     cause, places, remarks = _applying(incident)
     if cause is None:
         return ()
-    applying = (rule for rule, _ in (*places, *remarks, cause))
-    return tuple(rule.step() for rule in applying if rule.advice)
+    first = [rule for rule, _ in remarks if rule.instead]
+    rest = [rule for rule, _ in (*places, *remarks) if not rule.instead]
+    last = [] if first else [cause[0]]
+    return tuple(rule.step() for rule in (*first, *rest, *last) if rule.advice)
 
 
 Said = tuple[Rule, str]

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from ..diagnosis import verdict
+from ..diagnosis.recent import Recent
 from ..errors import RecordError
 from ..incident.assembler import Assembler
 from ..incident.decoder import Decoder
@@ -74,6 +74,7 @@ class Delivery:
         self._complete = complete
         self._resolve = resolve
         self._on_lost = on_lost
+        self._recent = Recent()
         # number, kills, position: not in the checkpoint yet
         self._given: deque[tuple[int, int, int]] = deque()
 
@@ -114,7 +115,7 @@ class Delivery:
         kills = 0
         if incident.sequence > self.checkpoint.incident:
             kills = kernel_count(incident)
-            named = verdict.explain(self._resolve(incident))
+            named = self._recent.explain(self._resolve(incident))
             for sink in self._sinks:
                 sink(named)
             self.delivered += 1

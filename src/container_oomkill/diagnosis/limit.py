@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes an incident, gives what there is to know of the limit: lowered, or memory and swap's."""
+
+from __future__ import annotations
+
+from ..incident.model import Domain, Incident
+from .below import is_within
+
+FULL_PERCENT = 95
+
+
+def is_over(domain: Domain) -> bool:
+    usage, limit = domain.usage_bytes, domain.limit_bytes
+    return usage is not None and limit is not None and usage > limit
+
+
+def is_lowered(incident: Incident) -> bool:
+    """Whether a write of a lower limit was what asked for a victim.
+
+    Charging stops at the limit, but for what may not fail (sockets); the kernel kills in the name
+    of who wrote memory.max. So it held more than the limit, and a process outside asked.
+    """
+    domain = incident.domain
+    if domain is None or not is_over(domain):
+        return False
+    return is_within(incident.trigger.cgroup, domain.cgroup) is False
+
+
+def both_bytes(domain: Domain | None) -> int | None:
+    """The limit of memory and swap together (cgroup v1) where that one was reached, else None.
+
+    ``swap_usage_bytes`` and ``swap_limit_bytes`` are then what the one counter has beyond memory's:
+    only there can swap's usage be more than its limit.
+    """
+    if domain is None:
+        return None
+    usage, limit = domain.usage_bytes, domain.limit_bytes
+    swapped, swap_limit = domain.swap_usage_bytes, domain.swap_limit_bytes
+    if usage is None or limit is None or swapped is None or swap_limit is None:
+        return None
+    full = 100 * (usage + swapped) >= FULL_PERCENT * (limit + swap_limit)
+    return limit + swap_limit if usage < limit and swapped > swap_limit and full else None
