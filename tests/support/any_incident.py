@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from container_oomkill.incident.model import (
     Candidate,
+    Child,
     Container,
     Domain,
     Oom,
@@ -23,13 +24,21 @@ NUMBERS = st.none() | st.integers(0, 1 << 40) | st.integers(-(1 << 63), (1 << 64
 SECONDS = st.none() | st.floats(-1e18, 1e18)
 LIKE_A_VERDICT = "a: b; 7 %"
 NAMES = st.none() | st.sampled_from(["", "python3", LIKE_A_VERDICT, "\x1b[31m", "漢" * 20])
-PATHS = st.none() | st.sampled_from(["/", "/docker/" + "ab" * 32, "/kubepods/pod1", "…/cut"])
+POD = "/kubepods/podf3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
+PATHS = st.none() | st.sampled_from(
+    ["/", "/docker/" + "ab" * 32, "/kubepods", POD, f"{POD}/{'ab' * 32}", "…/cut", "/a/…/cut"]
+)
 FLAGS = st.none() | st.booleans()
-STATS = st.none() | st.builds(Stat, *[NUMBERS] * 9, FLAGS)
+STATS = st.none() | st.builds(Stat, *[NUMBERS] * 16, FLAGS)
+CONTAINERS = st.builds(Container, name=NAMES | st.just("POD"))
+CHILDREN = st.none() | st.lists(
+    st.builds(Child, PATHS, NUMBERS, NUMBERS, NUMBERS, CONTAINERS), max_size=3
+).map(tuple)
 VICTIMS = st.builds(
     Victim,
     pid=NUMBERS,
     pid_in_container=NUMBERS,
+    from_outside=FLAGS,
     command=NAMES,
     cgroup=PATHS,
     cgroup_id=NUMBERS,
@@ -46,10 +55,13 @@ VICTIMS = st.builds(
 INCIDENTS = st.builds(
     incident,
     inferred=st.booleans(),
+    hook=st.sampled_from(["fentry", "raw_tracepoint"]),
     message=NAMES,
     container=st.builds(Container, name=NAMES),
     domain=st.none()
-    | st.builds(Domain, PATHS, NUMBERS, *[NUMBERS] * 6, swappiness=NUMBERS, stat=STATS),
+    | st.builds(
+        Domain, PATHS, NUMBERS, *[NUMBERS] * 6, swappiness=NUMBERS, stat=STATS, children=CHILDREN
+    ),
     oom=st.builds(
         Oom,
         st.sampled_from([None, "none", "cpuset", "memory_policy", "memcg"]),
@@ -62,7 +74,7 @@ INCIDENTS = st.builds(
     trigger=st.builds(Trigger, NUMBERS, NUMBERS, NAMES, PATHS),
     victims=st.lists(VICTIMS, min_size=1, max_size=3).map(tuple),
     candidates=st.none()
-    | st.lists(st.builds(Candidate, NUMBERS, NAMES, NUMBERS, NUMBERS, NUMBERS), max_size=9).map(
+    | st.lists(st.builds(Candidate, *[NUMBERS, NAMES, *[NUMBERS] * 4], NAMES), max_size=9).map(
         tuple
     ),
 )

@@ -14,7 +14,7 @@ from ..incident.model import Incident
 from ..units import size
 from .below import NOTABLE_PERCENT, percent
 from .breakdown import Breakdown, Part, find_breakdown, killed, total
-from .kernel_kinds import KERNEL_KINDS, NOT_TOLD_APART, PAGE_TABLES
+from .kernel_kinds import KERNEL_KINDS, NOT_TOLD_APART, PAGE_TABLES, untold
 from .kind_rule import KindRule, kind_rule, name_of_killed, notable
 from .limit import is_lowered, is_over
 from .rule import Rule
@@ -64,10 +64,12 @@ def _sockets(incident: Incident, breakdown: Breakdown) -> str | None:
 
 
 def _uncounted(_: Incident, breakdown: Breakdown) -> str | None:
-    """The rest, where the kernel counts its own memory: it is in no kind at all."""
+    """The rest, where it is in no kind at all, or the kinds are not known."""
     words = notable(breakdown, breakdown.bytes_of("rest"))
-    if words is None or not breakdown.counts_kernel:
+    if words is None or untold(breakdown) is not None:
         return None
+    if not breakdown.counts_kernel:
+        return f"{words}of no kind that is known"
     return f"{words}in no kind that this kernel counts (huge pages may be it)"
 
 
