@@ -12,6 +12,7 @@ from ..incident.wire import lib
 from .breakdown import killed
 
 SHARED_PERCENT = 125  # what all had resident against what was charged, to call it shared
+FAR_PERCENT = 150  # one process's own beyond that is charged elsewhere
 COVERED_PERCENT = 90
 MOSTLY_PERCENT = 75
 
@@ -36,7 +37,7 @@ def after_fork(incident: Incident, anon: int) -> int | None:
         for each in others(incident):
             if each.rss_bytes is not None:
                 least = each.rss_bytes - victim.rss.file_bytes - shmem
-                held.append(least if least <= anon else 0)
+                held.append(least if 100 * least <= FAR_PERCENT * anon else 0)
     # One's own may be charged elsewhere.
     known = [min(bytes_, anon) for bytes_ in held if bytes_ is not None and bytes_ > 0]
     if len(known) < 2 or 100 * sum(known) < SHARED_PERCENT * anon:
