@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from container_oomkill.cli.recording import replay
+from container_oomkill.cli.show import read_latest
 from container_oomkill.errors import RecordError
+from container_oomkill.incident.model import Domain, Trigger
 from container_oomkill.sinks.formats import open_sink
 from container_oomkill.sinks.record import to_object
 
@@ -75,3 +78,39 @@ def test_standard_input_is_read_for_a_dash(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(RecordError, match=r"^standard input, line 2: not JSON"):
         replay("-", open_sink("logfmt", stream))
     assert stream.getvalue().count("\n") == 1
+
+
+def test_what_was_recorded_is_explained_anew_unless_asked_otherwise(tmp_path: Path) -> None:
+    """A newer version concludes more from the same facts."""
+    record = to_object(incident(scope="pod", verdict="an older version's words"))
+    recording = tmp_path / "kills"
+    recording.write_text(json.dumps(record) + "\n")
+    shown = {}
+    for as_recorded in (False, True):
+        stream = io.StringIO()
+        replay(str(recording), open_sink("json", stream), as_recorded=as_recorded)
+        shown[as_recorded] = json.loads(stream.getvalue())
+    assert shown[True] == record
+    assert shown[False]["scope"] == "container"
+    assert shown[False]["verdict"].startswith("its own limit (128.0 MiB): 96 % (124.0 MiB)")
+    same = {key: value for key, value in record.items() if key not in ("scope", "verdict")}
+    assert same.items() <= shown[False].items()
+
+    (latest,), broken = read_latest(str(recording), as_recorded=True)
+    assert broken is None
+    assert latest.verdict == "an older version's words"
+    (latest,), _ = read_latest(str(recording))
+    assert str(latest.verdict).startswith("its own limit")
+
+
+def test_kills_of_one_write_are_linked_in_a_recording_as_well(tmp_path: Path) -> None:
+    domain = replace(incident().domain or Domain(), limit_bytes=64 << 20)
+    writer = Trigger(9, 9, "runc", "/", None)
+    recording = tmp_path / "kills"
+    kills = [incident(n, domain=domain, trigger=writer) for n in (1, 2)]
+    recording.write_text("".join(json.dumps(to_object(each)) + "\n" for each in kills))
+    stream = io.StringIO()
+    replay(str(recording), open_sink("json", stream))
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert "same write" not in first["verdict"]
+    assert second["verdict"].endswith("this is kill 2 of the same write")

@@ -83,8 +83,17 @@ def _unpin(parser: ArgumentParser) -> None:
     )
 
 
+def _add_as_recorded(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--as-recorded",
+        action="store_true",
+        help="show scope and verdict as recorded, not as this version concludes",
+    )
+
+
 def _replay(parser: ArgumentParser) -> None:
     _add_output(parser)
+    _add_as_recorded(parser)
     parser.add_argument("file", metavar="FILE", help="recording; - for standard input")
 
 
@@ -95,6 +104,7 @@ def _show(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="recording", metavar="FILE", help="read a recording; - for standard input"
     )
+    _add_as_recorded(parser)
     exporter = parser.add_argument_group("of a running exporter")
     exporter.add_argument(
         "--url", default="http://127.0.0.1:9262", help="its URL (default http://127.0.0.1:9262)"

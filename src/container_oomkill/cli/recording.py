@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
+from ..diagnosis.recent import Recent
 from ..errors import RecordError, UsageError
 from ..incident.model import Incident
 from ..sinks.record import from_object
@@ -49,7 +50,17 @@ def _incidents(file: BinaryIO, name: str) -> Iterator[Incident]:
             raise RecordError(f"{where}: not JSON ({error}){cut}") from error
 
 
-def replay(path: str, sink: Callable[[Incident], None]) -> None:
-    """Give every incident of a recording to a sink; those before a broken line are out by then."""
+def replay(path: str, sink: Callable[[Incident], None], *, as_recorded: bool = False) -> None:
+    """Give every incident of a recording to a sink; those before a broken line are out by then.
+
+    With the scope and verdict that this version concludes from what was recorded, or those that
+    were recorded.
+    """
+    explain = explainer(as_recorded=as_recorded)
     for incident in read_recording(path):
-        sink(incident)
+        sink(explain(incident))
+
+
+def explainer(*, as_recorded: bool) -> Callable[[Incident], Incident]:
+    """Take a recording's incidents one after another; see `replay`."""
+    return (lambda incident: incident) if as_recorded else Recent().explain

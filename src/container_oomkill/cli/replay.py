@@ -18,10 +18,16 @@ class ReplaySettings(Settings):
     file: str
     output: str = "text"
     colour: str = "auto"
+    as_recorded: bool = False
 
     @classmethod
     def from_args(cls, args: Namespace) -> ReplaySettings:
-        return cls(file=args.file, output=args.output, colour=args.color)
+        return cls(
+            file=args.file,
+            output=args.output,
+            colour=args.color,
+            as_recorded=args.as_recorded,
+        )
 
 
 def command(args: Namespace) -> int:
@@ -30,5 +36,6 @@ def command(args: Namespace) -> int:
     from .recording import replay
 
     settings = ReplaySettings.from_args(args)
-    replay(settings.file, open_sink(settings.output, sys.stdout, colour=settings.colour))
+    sink = open_sink(settings.output, sys.stdout, colour=settings.colour)
+    replay(settings.file, sink, as_recorded=settings.as_recorded)
     return 0

@@ -29,6 +29,7 @@ class ShowSettings(Settings):
 
     wanted: str | None = None  # an incident's id, or its start; None: all
     recording: str | None = None
+    as_recorded: bool = False
     colour: str = "auto"
     url: str
     user: str | None = None
@@ -42,6 +43,7 @@ class ShowSettings(Settings):
         return cls(
             wanted=args.id,
             recording=args.recording,
+            as_recorded=args.as_recorded,
             colour=args.color,
             url=args.url,
             user=args.user,
@@ -59,7 +61,7 @@ def command(args: Namespace) -> int:
     if settings.recording is None:
         incidents = read_exporter(settings)
     else:
-        incidents, broken = read_latest(settings.recording)
+        incidents, broken = read_latest(settings.recording, as_recorded=settings.as_recorded)
     if broken is None or incidents:
         show_incidents(incidents, sys.stdout, wanted=settings.wanted, colour=settings.colour)
     if broken is not None:
@@ -67,17 +69,20 @@ def command(args: Namespace) -> int:
     return 0
 
 
-def read_latest(path: str) -> tuple[list[Incident], RecordError | None]:
+def read_latest(
+    path: str, *, as_recorded: bool = False
+) -> tuple[list[Incident], RecordError | None]:
     """Return the latest incidents of a recording, and what ended it before its end.
 
+    ``as_recorded``: with the scope and verdict that were recorded, not this version's.
     A recording whose writer was killed or had no room is cut: what is before can be shown.
     Other errors as `read_recording`.
     """
-    from .recording import read_recording
+    from .recording import explainer, read_recording
 
     latest: deque[Incident] = deque(maxlen=LATEST)
     try:
-        latest.extend(read_recording(path))
+        latest.extend(map(explainer(as_recorded=as_recorded), read_recording(path)))
     except RecordError as error:
         return list(latest), error
     return list(latest), None
