@@ -89,6 +89,7 @@ class Last:
             container.workload,
             container.name,
             container.pod,
+            "true" if incident.inferred else "false",
         )
         self._info = Labels(
             LAST_INFO.labels, self.labels.values + tuple(clean(fact) for fact in facts)
