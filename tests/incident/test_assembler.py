@@ -142,6 +142,17 @@ def test_the_kernel_counts_the_chosen_one_of_a_group_twice() -> None:
     assert bench.take(alone(3, 31, lib.OOMKILL_KILL_UNSURE)) == [([31], 4)]
 
 
+def test_or_once_where_it_was_gone_by_then() -> None:
+    bench = Bench()
+    bench.take(member(1, 11))
+    bench.take(member(1, 12))
+    bench.kills = 10 + 2
+    assert bench.take(records.end(incident=1)) == [([11, 12], 3)]
+    bench.kills += 1
+    assert bench.take(alone(2, 21, lib.OOMKILL_KILL_UNSURE)) == [([21], 4)]
+    assert bench.take(alone(3, 31, lib.OOMKILL_KILL_UNSURE)) == []
+
+
 def test_a_broken_record_does_not_lose_the_open_incident() -> None:
     bench = Bench()
     bench.take(member(1, 11))

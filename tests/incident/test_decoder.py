@@ -54,6 +54,20 @@ def test_units() -> None:
     assert incident.oom.order == -1
 
 
+@pytest.mark.parametrize(
+    ("flags", "order", "inferred"),
+    [
+        (lib.OOMKILL_INFERRED | lib.OOMKILL_NODE_WIDE, lib.OOMKILL_UNKNOWN_S32, True),
+        (lib.OOMKILL_INFERRED | lib.OOMKILL_UNTOLD, lib.OOMKILL_UNKNOWN_S32, False),
+        (lib.OOMKILL_INFERRED, -1, False),
+        (0, 0, False),
+    ],
+    ids=["node", "untold", "sysrq", "told"],
+)
+def test_what_was_inferred(flags: int, order: int, inferred: bool) -> None:
+    assert decode(flags=flags, order=order).inferred is inferred
+
+
 def test_paths_are_turned_round() -> None:
     incident = decode(paths=LEAF_FIRST)
     assert incident.domain is not None

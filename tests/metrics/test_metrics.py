@@ -192,6 +192,19 @@ def test_a_group_is_counted_as_the_kernel_counts_it() -> None:
     assert value(metrics, "container_oomkill_unaccounted") == 0
 
 
+def test_a_group_whose_chosen_process_was_gone_hides_no_later_loss() -> None:
+    """The kernel comes to it a second time and may find it gone: three victims are three kills."""
+    counted = [3]
+    metrics = make(kernel_kills=lambda: counted[0], kernel_kills_before=0)
+    group = incident(1, victims=(victim(), victim(pid=4), victim(pid=5)))
+    metrics(replace(group, oom=replace(group.oom, group=True)))
+    assert value(metrics, "container_oomkill_unaccounted") == 0
+    counted[0] += 1
+    assert value(metrics, "container_oomkill_unaccounted") == 1
+    metrics(incident(2))
+    assert value(metrics, "container_oomkill_unaccounted") == 0
+
+
 def test_earlier_kills_are_less_those_told_after_all() -> None:
     """Pinned hooks have records of kills from before the start: the cgroup has counted them too."""
     metrics = make(boot_ns=lambda: BOOT_NS + 1)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..errors import RecordError
+from ..probe.kernel_counts import told_so_far
 from . import wire
 from .decoder import Decoder
 from .model import Incident, join
@@ -125,11 +126,16 @@ class Assembler:
         whole = self._open
         assert whole is not None  # noqa: S101 - callers have looked
         self._open = None
+        # Twice for the chosen one was too much where the kernel found it gone.
+        self._kills = told_so_far(self._kills, self._counted())
         return whole.incident, whole.release
+
+    def _counted(self) -> int | None:
+        """What the kernel has counted since what was told before."""
+        now = self._kernel_kills()
+        return None if now is None or self._kills_before is None else now - self._kills_before
 
     def _is_kill(self) -> bool:
         """Whether the kernel killed more than was told so far: then this mark was a kill."""
-        now = self._kernel_kills()
-        if now is None or self._kills_before is None:
-            return True
-        return now - self._kills_before > self._kills
+        counted = self._counted()
+        return counted is None or counted > self._kills

@@ -26,6 +26,7 @@ from .model import (
 )
 from .wire import HOOKS, lib
 
+SYSRQ_ORDER = -1
 CUT = "…"  # in a path, for names that are missing
 
 
@@ -49,8 +50,11 @@ class Decoder:
             kernel=host.kernel,
             hook=HOOKS.get(raw["header.hook"], "unknown"),
             scope=None,
-            # Of a cgroup that may have been the cause, and may not, nothing was inferred.
-            inferred=bool(flags & lib.OOMKILL_INFERRED) and not flags & lib.OOMKILL_UNTOLD,
+            # Of a cgroup that may have been the cause, and may not, nothing was inferred; sysrq
+            # is known by its function, not by any usage.
+            inferred=bool(flags & lib.OOMKILL_INFERRED)
+            and not flags & lib.OOMKILL_UNTOLD
+            and raw["order"] != SYSRQ_ORDER,
             message=_text(raw["message"]) or None,
             verdict=None,
             container=Container(),

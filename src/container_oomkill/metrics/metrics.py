@@ -14,7 +14,7 @@ from math import isnan
 from typing import Protocol
 
 from ..incident.model import NS, UNRESOLVED, Incident
-from ..probe.kernel_counts import kernel_count
+from ..probe.kernel_counts import kernel_count, told_so_far
 from ..sinks.names import counted_as, workload_of
 from .exposition import Family, Labels, Point, clean
 from .prometheus import Collector, Metric, ProcessCollector, go_float
@@ -218,6 +218,7 @@ class Metrics(Collector):
             lost[reason] = lost.get(reason, 0) + number
         now, before = self._kernel_kills(), self._kernel_kills_before
         kills = None if now is None or before is None else max(0, now - before)
+        self._told = told_so_far(self._told, kills)
         return Facts(
             version=self._version,
             hook=status.hook,
@@ -229,7 +230,7 @@ class Metrics(Collector):
             evicted=dict(self._series.evicted),
             earlier={key: kills for key, kills in self._earlier.items() if kills > 0},
             kernel_kills=kills,
-            unaccounted=None if kills is None else max(0, kills - self._told),
+            unaccounted=None if kills is None else kills - self._told,
             queues=self._queues(),
             watch_up=self.watch_up(),
         )

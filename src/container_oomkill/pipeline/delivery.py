@@ -20,7 +20,7 @@ from ..incident.host import read_host
 from ..incident.model import Incident
 from ..libbpf.ring import Ring
 from ..probe.checkpoint import Checkpoint
-from ..probe.kernel_counts import kernel_count, read_kernel_kills
+from ..probe.kernel_counts import kernel_count, read_kernel_kills, told_so_far
 from ..system import log
 
 Sink = Callable[[Incident], None]
@@ -114,13 +114,22 @@ class Delivery:
         """Give it to every sink, unless a process before this one has, and was killed then."""
         kills = 0
         if incident.sequence > self.checkpoint.incident:
-            kills = kernel_count(incident)
+            kills = self._kernel_count(incident)
             named = self._recent.explain(self._resolve(incident))
             for sink in self._sinks:
                 sink(named)
             self.delivered += 1
         self._given.append((incident.sequence, kills, position))
         self.release()
+
+    def _kernel_count(self, incident: Incident) -> int:
+        """As far as the kernel has counted it: of a group that is one more, or not."""
+        kills, before = kernel_count(incident), self.checkpoint.kills
+        now = read_kernel_kills() if incident.oom.group and before is not None else None
+        if now is None or before is None:
+            return kills
+        waiting = sum(given for _, given, _ in self._given)
+        return max(len(incident.victims), told_so_far(kills, now - before - waiting))
 
     def release(self, *, ring_ends: bool = False) -> None:
         """Enter what every sink has into the checkpoint, then give it back to the kernel.

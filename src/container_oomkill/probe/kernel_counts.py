@@ -37,12 +37,22 @@ def memory_controller_disabled(proc: str = "/proc") -> bool:
 
 
 def kernel_count(incident: Incident) -> int:
-    """Return what an incident adds to that count.
+    """Return what an incident adds to that count, at most.
 
     With memory.oom.group the kernel comes to the chosen process a second time, together with the
-    others of the group, and counts it again.
+    others of the group, and counts it again if it still has memory of its own. Whether it did, no
+    hook is told: `told_so_far` takes back what was one too many.
     """
     return len(incident.victims) + bool(incident.oom.group)
+
+
+def told_so_far(told: int, counted: int | None) -> int:
+    """Return how many kills were told, of those the kernel ``counted`` since the same moment.
+
+    The kernel counts a kill before it can be told of. So more told than counted are second visits
+    to a process that was gone: they must not make up for kills that are really missing later.
+    """
+    return told if counted is None else min(told, max(0, counted))
 
 
 def counts_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, int, int]]:
