@@ -228,13 +228,23 @@ def test_what_no_living_child_holds(fields: dict[str, int], gone: int | None) ->
 
 
 @pytest.mark.parametrize(
-    ("listed", "swapcached", "pinned"),
-    [(100, 0, 40), (100, 15, 25), (50, 0, 0), (lib.OOMKILL_UNKNOWN, 0, None)],
+    ("listed", "swapcached", "swapped", "pinned"),
+    [
+        (100, 0, 0, 40),
+        (100, 15, 20, 25),
+        (50, 0, 0, 0),
+        (lib.OOMKILL_UNKNOWN, 0, 0, None),
+        (100, lib.OOMKILL_UNKNOWN, 0, 40),  # before 5.12
+        (100, lib.OOMKILL_UNKNOWN, 20, None),  # some of them may be swap's
+    ],
 )
-def test_pages_that_only_a_pin_holds(listed: int, swapcached: int, pinned: int | None) -> None:
+def test_pages_that_only_a_pin_holds(
+    listed: int, swapcached: int, swapped: int, pinned: int | None
+) -> None:
     """Those on the lists of anonymous pages less what is mapped, shmem's and swap's."""
     incident = decode(
         paths=LEAF_FIRST,
+        domain__swap_usage_pages=swapped,
         domain_stat__anon_pages=50,
         domain_stat__shmem_pages=10,
         domain_stat__swapcached_pages=swapcached,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -15,12 +16,18 @@ from container_oomkill.history.history import Query
 from container_oomkill.incident.model import Container, Incident
 from container_oomkill.metrics.metrics import label_values
 from container_oomkill.sinks.formats import open_sink
-from container_oomkill.sinks.names import container_name, full_name, name_of, short_id
+from container_oomkill.sinks.names import (
+    container_name,
+    full_name,
+    name_of,
+    short_id,
+    what_ran_out,
+)
 from container_oomkill.web.page import cards
 from container_oomkill.web.page.filters import Filter
 from container_oomkill.web.page.overview import _what_happened
 
-from ..support.incidents import container, incident, victim
+from ..support.incidents import MIB, container, incident, victim
 
 HEX = "ab" * 32
 UNIT = "/system.slice/cron.service"
@@ -96,3 +103,14 @@ def test_who_asked_is_shown_by_the_same_start_of_its_id() -> None:
     assert f">{short_id(HEX)}<" in str(cards.trigger(given))
     by_hand = given.trigger.__class__(1, 1, "x", "/default/x", "ctr-by-hand-number-1")
     assert ">ctr-by-hand-number-1<" in str(cards.trigger(given.changed(trigger=by_hand)))
+
+
+def test_the_limit_of_memory_and_swap_is_told_from_memorys() -> None:
+    domain = incident().domain
+    assert domain is not None
+    swapping = replace(
+        domain, usage_bytes=100 * MIB, swap_usage_bytes=60 * MIB, swap_limit_bytes=32 * MIB
+    )
+    both = incident(domain=swapping)
+    assert what_ran_out(both) == "limit 160.0 MiB of memory and swap reached (its own)"
+    assert what_ran_out(incident()) == "limit 128.0 MiB reached (its own)"

@@ -4,10 +4,18 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
-from container_oomkill.incident.model import Candidate, Domain, Incident, Stat
+from container_oomkill.incident.model import (
+    Candidate,
+    Container,
+    Domain,
+    Incident,
+    Stat,
+    Trigger,
+)
 from container_oomkill.sinks.formats import open_sink
 from container_oomkill.sinks.printable import shorten, width
 from container_oomkill.units import GIB, size
@@ -113,6 +121,19 @@ def test_who_else_was_there() -> None:
     assert lines(incident(candidates=()), "also") == []
     unknown = (Candidate(command="a  \x1b[31m"),)
     assert lines(incident(candidates=unknown), "also") == ["also    a  \\x1b[31m [?]"]
+
+
+def test_of_another_container_is_said_with_its_name() -> None:
+    other = Candidate(5, "mysqld", 2 * MIB, 0, 1, 13, "db")
+    nameless = replace(other, pid=6, container="cd" * 32)
+    own = replace(other, pid=7, container="app")
+    assert lines(incident(candidates=(other, nameless, own)), "also") == [
+        "also    mysqld [5] 2.0 MiB of db  mysqld [6] 2.0 MiB of cdcdcdcdcdcd  mysqld [7] 2.0 MiB"
+    ]
+    asker = Trigger(5, 5, "mysqld", "/kubepods/pod1/" + "cd" * 32, "cd" * 32, Container(name="db"))
+    (asked,) = lines(incident(trigger=asker), "asked")
+    assert asked.startswith("asked   mysqld [5]")
+    assert asked.endswith("of db")
 
 
 def test_where_the_memory_was_adds_up() -> None:

@@ -7,6 +7,7 @@ of before, processes in the domain itself) only the victim's own cgroup is.
 
 from __future__ import annotations
 
+from ..identity.cgroup.patterns import hex64
 from ..identity.metadata import SANDBOX
 from ..identity.resolver import parse
 from ..incident.model import Child, Domain, Incident, Stat
@@ -103,8 +104,13 @@ def called(child: Child) -> str:
     if container.name or container.pod:
         return container.name or str(container.pod)
     if container.id:
-        return container.id[:SHORT_ID]
+        return short(container.id)
     return (child.cgroup or "").rpartition("/")[2] or "a cgroup without a name"
+
+
+def short(name: str) -> str:
+    """A name as it is; of a hexadecimal id its start, as `crictl` and `docker` print it."""
+    return name[:SHORT_ID] if hex64(name) else name
 
 
 def left_behind_bytes(incident: Incident) -> int | None:

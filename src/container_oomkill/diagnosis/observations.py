@@ -6,6 +6,7 @@ from __future__ import annotations
 from ..incident.model import Child, Incident
 from ..units import size
 from .below import (
+    LITTLE_BYTES,
     NOTABLE_PERCENT,
     called,
     is_notable,
@@ -80,9 +81,10 @@ def _neighbours(incident: Incident) -> str | None:
     if share >= 50 or is_notable(left_behind_bytes(incident), domain.usage_bytes):
         return None
     words = f"its own cgroup held {size(own)} of that"
-    if known:
-        count = f"{len(known)} others" if len(known) > 1 else "one other"
-        words += f", {count} up to {size(known[0].usage_bytes or 0)}"
+    some = [each for each in known if (each.usage_bytes or 0) > LITTLE_BYTES]
+    if some:
+        count = f"{len(some)} others" if len(some) > 1 else "one other"
+        words += f", {count} up to {size(some[0].usage_bytes or 0)}"
     return words
 
 

@@ -11,6 +11,7 @@ from .below import (
     is_notable,
     is_within,
     left_behind_bytes,
+    short,
 )
 from .breakdown import find_breakdown, total
 from .limit import is_lowered
@@ -63,7 +64,7 @@ def _of_container(other: Candidate, own: Container) -> str:
     """Which of the pod's containers it is in, where that is another."""
     if other.container is None or other.container in (own.name, own.id):
         return ""
-    return f" of {other.container}"
+    return f" of {short(other.container)}"
 
 
 def _in_vain(incident: Incident) -> str | None:

@@ -307,9 +307,21 @@ def _below(domain: str, raw: dict[str, Any], child: dict[str, Any]) -> str | Non
 
 
 def _pinned(raw: dict[str, Any], of: str) -> int | None:
-    """Pages on the lists of anonymous ones that nobody maps, and that are not shmem's or swap's."""
+    """Pages on the lists of anonymous ones that nobody maps, and that are not shmem's or swap's.
+
+    Unknown where some are in swap and this kernel does not count its cache of them (before 5.12).
+    """
     listed, swapcached = raw[of + "lru_anon_pages"], raw[of + "swapcached_pages"]
     if listed is None or raw[of + "shmem_pages"] is None:
         return None
+    if swapcached is None and _swapped(raw, "domain" if of == "domain_stat." else "victim_memcg"):
+        return None
     mapped: int = raw[of + "anon_pages"] + raw[of + "shmem_pages"] + (swapcached or 0)
     return max(0, int(listed) - mapped)
+
+
+def _swapped(raw: dict[str, Any], memcg: str) -> int | None:
+    swapped: int | None = raw[memcg + ".swap_usage_pages"]
+    if (raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_V1:
+        return _less(swapped, raw[memcg + ".usage_pages"])
+    return swapped

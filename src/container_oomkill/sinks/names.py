@@ -11,7 +11,16 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from ..incident.model import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, UNKNOWN_FORM, Incident
+from ..diagnosis.limit import both_bytes
+from ..incident.model import (
+    NO_NAME,
+    NO_STATE,
+    NOT_FOUND,
+    PATH_CUT,
+    UNKNOWN_FORM,
+    Domain,
+    Incident,
+)
 from ..units import size
 
 UNKNOWN = "unknown"
@@ -126,7 +135,13 @@ def what_ran_out(incident: Incident) -> str:
     if domain is not None and (domain.limit_bytes is not None or incident.scope in SCOPES):
         known = [SCOPES.get(incident.scope or ""), "inferred" if incident.inferred else None]
         how = ", ".join(filter(None, known))
-        limit = "limit" if domain.limit_bytes is None else f"limit {size(domain.limit_bytes)}"
+        limit = _limit(domain)
         return f"{limit} reached" + (f" ({how})" if how else "")
     reason = NO_LIMIT.get(incident.scope or "", "cause unknown")
     return f"{reason} (inferred)" if incident.inferred and incident.scope else reason
+
+
+def _limit(domain: Domain) -> str:
+    if (both := both_bytes(domain)) is not None:
+        return f"limit {size(both)} of memory and swap"
+    return "limit" if domain.limit_bytes is None else f"limit {size(domain.limit_bytes)}"

@@ -15,7 +15,7 @@ from ..diagnosis.breakdown import Part, find_breakdown
 from ..incident.model import Candidate, Container, Incident, Victim
 from ..units import duration, in_mib, size
 from .gfp import gfp_names
-from .names import UNRESOLVED, full_name, what_ran_out
+from .names import UNRESOLVED, full_name, short_id, what_ran_out
 from .printable import printable, shorten, width, wrap
 
 COLUMNS = 100
@@ -71,7 +71,8 @@ def _body(incident: Incident) -> Iterator[tuple[str, str]]:
         yield "", f"and {more} more"
     if asked := who_asked(incident):
         yield "asked", asked
-    if also := "  ".join(map(_candidate, (incident.candidates or ())[:CANDIDATES_SHOWN])):
+    shown = (incident.candidates or ())[:CANDIDATES_SHOWN]
+    if also := "  ".join(_candidate(each, incident.container) for each in shown):
         yield "also", also
     if memory := _memory(incident):
         yield "memory", memory
@@ -103,11 +104,15 @@ def _victim(victim: Victim) -> str:
     return "  ".join(parts)
 
 
-def _candidate(candidate: Candidate) -> str:
+def _candidate(candidate: Candidate, own: Container) -> str:
     words = task(candidate.command, candidate.pid)
     if candidate.rss_bytes is not None:
         words += f" {size(candidate.rss_bytes)}"
-    return f"{words} adj {candidate.oom_score_adj}" if candidate.oom_score_adj else words
+    if candidate.oom_score_adj:
+        words += f" adj {candidate.oom_score_adj}"
+    if candidate.container is not None and candidate.container not in (own.name, own.id):
+        words += " of " + shorten(printable(short_id(candidate.container) or ""), 40)
+    return words
 
 
 def _memory(incident: Incident) -> str:
@@ -153,7 +158,9 @@ def who_asked(incident: Incident) -> str:
         parts.append(f"order {oom.order}")
     if oom.gfp_mask is not None:
         parts.append(f"gfp {oom.gfp_mask:#x} {gfp_names(oom.gfp_mask)}")
-    if trigger.cgroup and trigger.cgroup != incident.victims[0].cgroup:
+    if trigger.container is not None and trigger.container.name:
+        parts.append("of " + shorten(printable(trigger.container.name), 40))
+    elif trigger.cgroup and trigger.cgroup != incident.victims[0].cgroup:
         room = ROOM - width("  ".join(parts)) - 5
         parts.append("in " + shorten(printable(trigger.cgroup), max(room, 20)))
     return "  ".join(parts)

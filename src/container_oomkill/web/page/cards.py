@@ -135,7 +135,8 @@ def _asker(incident: Incident, trigger: Trigger) -> h.Node:
         return h.span(".unknown")["none, or unknown"]
     if trigger.container_id == incident.container.id:
         return "the same"
-    return name(short_id(trigger.container_id))
+    other = trigger.container
+    return name((other and other.name) or short_id(trigger.container_id))
 
 
 def _card(key: str, title: str, facts: Facts) -> h.Element:
