@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from container_oomkill.cli.options import COMMANDS
+from container_oomkill.diagnosis.verdict import explain
 from container_oomkill.sinks import json_lines
 
 from ..support import unprivileged
@@ -105,8 +106,16 @@ def test_unpin_where_nothing_is(tmp_path: Path) -> None:
 
 def test_replay_in_every_format(tmp_path: Path) -> None:
     recording = tmp_path / "kills"
-    recording.write_text(json_lines.render(incident()) + "\n")
+    recording.write_text(json_lines.render(explain(incident())) + "\n")
     assert unprivileged.run("replay", str(recording), "-o", "json").stdout == recording.read_text()
+    older = tmp_path / "older"
+    older.write_text(json_lines.render(incident(verdict="its own words")) + "\n")
+    replayed = unprivileged.run("replay", str(older), "-o", "json", "--as-recorded").stdout
+    assert replayed == older.read_text()
+    assert "its own words" not in unprivileged.run("replay", str(older), "-o", "json").stdout
+    for option, shown in (("--as-recorded", True), ("--color=never", False)):
+        listed = unprivileged.run("show", "--from", str(older), option).stdout
+        assert ("its own words" in listed) is shown
     coloured = unprivileged.run("replay", str(recording), "--color", "always").stdout
     assert "\033[" in coloured
     with recording.open("a") as file:

@@ -36,7 +36,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "kubernetes": ("incident", "identity", "sinks", "doctor"),
     "exporter": ("incident", "probe", "identity", "sinks", "metrics", "history", "web"),
     "cli": (
-        *("libbpf", "incident", "probe", "identity", "sinks", "pipeline"),
+        *("libbpf", "incident", "probe", "identity", "diagnosis", "sinks", "pipeline"),
         *("doctor", "kubernetes", "exporter"),
     ),
 }

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..errors import RecordError
-from ..probe.kernel_counts import told_so_far
 from . import wire
 from .decoder import Decoder
 from .model import Incident, join
@@ -127,7 +126,9 @@ class Assembler:
         assert whole is not None  # noqa: S101 - callers have looked
         self._open = None
         # Twice for the chosen one was too much where the kernel found it gone.
-        self._kills = told_so_far(self._kills, self._counted())
+        counted = self._counted()
+        if counted is not None:
+            self._kills = min(self._kills, max(0, counted))
         return whole.incident, whole.release
 
     def _counted(self) -> int | None:
