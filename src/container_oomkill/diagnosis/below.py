@@ -7,7 +7,7 @@ of before, processes in the domain itself) only the victim's own cgroup is.
 
 from __future__ import annotations
 
-from ..identity.cgroup.patterns import hex64
+from ..identity.cgroup.readers import hex64
 from ..identity.metadata import SANDBOX
 from ..identity.resolver import parse
 from ..incident.model import Child, Domain, Incident, Stat
