@@ -113,4 +113,4 @@ def test_kills_of_one_write_are_linked_in_a_recording_as_well(tmp_path: Path) ->
     replay(str(recording), open_sink("json", stream))
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert "same write" not in first["verdict"]
-    assert second["verdict"].endswith("this is kill 2 of the same write")
+    assert second["verdict"].endswith("it is the 2nd kill of the same write")

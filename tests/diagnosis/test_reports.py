@@ -277,13 +277,21 @@ def test_kills_of_one_write_are_one_story() -> None:
         told.append(str(recent.explain(kill).verdict))
     assert all("runc [9] lowered the limit" in verdict for verdict in told)
     assert "same write" not in told[0]
-    assert told[1].endswith("this is kill 2 of the same write")
-    assert told[2].endswith("this is kill 3 of the same write")
+    assert told[1].endswith("it is the 2nd kill of the same write")
+    assert told[2].endswith("it is the 3rd kill of the same write")
     assert "same write" not in told[3]
     other = killed(full, sequence=9, boot_ns=61 * NS, trigger=replace(WRITER, tid=10))
     assert "same write" not in str(recent.explain(other).verdict)
     again = killed(full, sequence=4, boot_ns=60 * NS, trigger=WRITER)
     assert str(recent.explain(again).verdict) == told[3]
+
+
+def test_the_eleventh_of_them_is_no_eleven_st() -> None:
+    full = pod(app(90, 40), pause(), limit=40, usage=90, anon_bytes=89 * MIB)
+    kill = killed(full, trigger=WRITER)
+    for number, words in ((11, "11th"), (12, "12th"), (21, "21st"), (113, "113th"), (4, "4th")):
+        verdict = str(explain(kill, same_write=number).verdict)
+        assert verdict.endswith(f"it is the {words} kill of the same write")
 
 
 def test_a_process_that_was_moved_here_dies_in_vain() -> None:

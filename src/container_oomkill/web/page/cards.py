@@ -29,7 +29,9 @@ Facts = Iterable[tuple[str, "h.Node"]]
 def domain(incident: Incident) -> h.Element:
     domain = incident.domain
     if domain is None:
-        return _card("domain", "What ran out", [("limit", "no cgroup's, as far as is known")])
+        known = incident.scope is not None
+        limit_of = "no cgroup's, as far as is known" if known else unknown()
+        return _card("domain", "What ran out", [("limit", limit_of)])
     facts: list[tuple[str, h.Node]] = [
         ("cgroup", name(domain.cgroup, PATH_COLUMNS)),
         ("used", amount(domain.usage_bytes)),
