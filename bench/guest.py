@@ -60,7 +60,7 @@ def measure(name: str, effort: Effort) -> dict[str, Any]:
         {
             "name": tool,
             "argv": [str(python.with_name("container-oomkill")), *options],
-            "sign": "attached by",
+            "sign": "attached with",
             "slow": False,
             "works": tool not in ONLY_ATTACHED,
         }

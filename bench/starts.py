@@ -42,7 +42,7 @@ def start(command: Sequence[str]) -> float:
         said = process.stderr.readline()
         seconds = time.perf_counter() - started
         process.terminate()
-    assert said.startswith(b"container-oomkill: attached by ") or (
+    assert said.startswith(b"container-oomkill: attached with ") or (
         not said and not process.returncode
     ), said.decode()
     return seconds

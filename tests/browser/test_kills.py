@@ -28,7 +28,7 @@ def test_real_kills_appear_without_reload(
         try:
             assert exporter.stderr is not None
             words = exporter.stderr.readline()
-            assert words.startswith("container-oomkill: attached by "), words
+            assert words.startswith("container-oomkill: attached with "), words
             cgroup.limit(32)
             with opened(browser, f"http://{words.split()[-1]}/?container=oomkill-page") as page:
                 expect(page.locator("#live")).to_have_text("live")

@@ -50,7 +50,7 @@ class Exporters:
             )
         assert process.stderr is not None
         words = process.stderr.readline()
-        assert "serving on" in words, words + process.stderr.read()
+        assert "listening on" in words, words + process.stderr.read()
         self.latest = Exporter(process, words.split()[-1])
         return self.latest
 
@@ -135,4 +135,4 @@ def test_killed_again_and_again(
     assert len({min(own) for own in numbers.values()}) == len(killed)
     assert before is not None
     assert after == before + len(killed)
-    assert "lost" not in errors
+    assert "dropped" not in errors

@@ -62,8 +62,8 @@ def test_each_command_has_a_module_of_its_name() -> None:
 def test_without_privileges_nothing_attaches(command: str) -> None:
     done = unprivileged.run(command)
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith("container-oomkill: no hook could be attached (fentry: ")
-    assert done.stderr.endswith("`container-oomkill doctor` says what is missing\n")
+    assert done.stderr.startswith("container-oomkill: no hook can be attached (fentry: ")
+    assert done.stderr.endswith("`container-oomkill doctor` shows what is missing\n")
     assert done.stderr.count("\n") == 1
 
 
@@ -77,7 +77,7 @@ def test_the_verifiers_words_are_kept_for_one_hook() -> None:
 def test_doctor_says_what_is_missing() -> None:
     done = unprivileged.run("doctor")
     assert (done.returncode, done.stderr) == (3, "")
-    assert done.stdout.endswith("\nno probe can attach here\n")
+    assert done.stdout.endswith("\nFAILED: no hook attaches\n")
     assert "--cap-add BPF" in done.stdout
     report = json.loads(unprivileged.run("doctor", "-o", "json").stdout)
     assert report["can_attach"] is False

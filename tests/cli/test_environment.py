@@ -25,14 +25,14 @@ def parsed(**variables: str) -> None:
         ("WEB_LISTEN_ADRESS", "did you mean CONTAINER_OOMKILL_WEB_LISTEN_ADDRESS?"),
         ("KUBERNETES_EVENT", "did you mean CONTAINER_OOMKILL_KUBERNETES_EVENTS?"),
         ("LOG_QUEUE", "did you mean CONTAINER_OOMKILL_LOG_QUEUE_SIZE?"),
-        ("X", "unset it; the prefix CONTAINER_OOMKILL_ is for options"),
-        ("", "unset it; the prefix CONTAINER_OOMKILL_ is for options"),
+        ("X", "unset it: the prefix CONTAINER_OOMKILL_ is reserved for options"),
+        ("", "unset it: the prefix CONTAINER_OOMKILL_ is reserved for options"),
     ],
 )
 def test_a_variable_that_no_option_has_is_refused_by_name(name: str, advice: str) -> None:
     with pytest.raises(UsageError) as error:
         parsed(**{name: "1"})
-    assert str(error.value) == f"CONTAINER_OOMKILL_{name}: there is no such option: {advice}"
+    assert str(error.value) == f"CONTAINER_OOMKILL_{name}: no such option: {advice}"
     assert error.value.exit_status == 2
 
 
@@ -46,7 +46,7 @@ def test_every_command_refuses_it_with_one_line(command: str) -> None:
         text=True,
         check=False,
     )
-    words = f"{PREFIX}HOKK: there is no such option: did you mean {PREFIX}HOOK?"
+    words = f"{PREFIX}HOKK: no such option: did you mean {PREFIX}HOOK?"
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"container-oomkill: {words}\n"
 
@@ -75,9 +75,9 @@ def test_what_kubernetes_sets_for_a_service_is_no_option() -> None:
     parsed(**{f"EXPORTER_{name}": value for name, value in service.items()})
     environ = {f"CONTAINER_OOMKILL_{name}": value for name, value in service.items()}
     parse(["probe"], environ)
-    with pytest.raises(UsageError, match="CONTAINER_OOMKILL_PORT: there is no such option"):
+    with pytest.raises(UsageError, match="CONTAINER_OOMKILL_PORT: no such option"):
         parsed(PORT="9262")
-    with pytest.raises(UsageError, match="CONTAINER_OOMKILL_WEB_PORT: there is no such option"):
+    with pytest.raises(UsageError, match="CONTAINER_OOMKILL_WEB_PORT: no such option"):
         parsed(WEB_PORT="9262", **service)
 
 
@@ -89,7 +89,9 @@ def test_help_says_that_there_are_variables(
         parse([command, "--help"] if command else ["--help"], {PREFIX + "WRONG": "1"})
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert "Each option has a variable: --some.option-name is CONTAINER_OOMKILL_SOME" in text
+    assert (
+        "Each option can be set by a variable: --some.option-name by CONTAINER_OOMKILL_SOME" in text
+    )
     assert max(map(len, text.splitlines())) < 110
 
 

@@ -112,7 +112,8 @@ def test_a_kill_is_served_logged_and_kept(
     assert 'container_oomkill_queue_limit{queue="log"} 1000.0' in metrics
     assert 'container_oomkill_queue_limit{queue="history"} 1000.0' in metrics
     assert (
-        capsys.readouterr().err == f"container-oomkill: attached by fentry, serving on {address}\n"
+        capsys.readouterr().err
+        == f"container-oomkill: attached with fentry, listening on {address}\n"
     )
     with setting.parts(history=str(history)) as again:
         kept = again.exporter.history.newest()
@@ -186,7 +187,7 @@ def test_a_log_that_broke_is_not_tried_again_at_the_end(
         lost = 'container_oomkill_lost_total{reason="log"} 1'
         assert lost in text(parts.exporter.addresses[0], "/metrics")
     assert abandoned == [True]
-    assert "the log takes no more incidents: No space left on device" in capsys.readouterr().err
+    assert "stopped logging incidents: no space left on device" in capsys.readouterr().err
 
 
 def test_whoever_is_asked_in_the_background_is_shown(setting: Setting) -> None:

@@ -78,7 +78,7 @@ def test_events_alone_need_no_nodes_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (ProviderSettings(kubernetes=True), "set NODE_NAME .*, or give --kubernetes.node"),
+        (ProviderSettings(kubernetes=True), "set NODE_NAME .*, or pass --kubernetes.node"),
         (ProviderSettings(kubernetes=True, kubernetes_node="n"), "KUBERNETES_SERVICE_HOST"),
         (ProviderSettings(kubernetes_events=True, kubeconfig="/nowhere"), "--kubeconfig /nowhere"),
     ],

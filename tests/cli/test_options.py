@@ -64,11 +64,11 @@ def test_state_folders(command: str) -> None:
         (["probe", "--count", "many"], {}, "--count"),
         (["probe", "-o", "yaml"], {}, "invalid choice: 'yaml'"),
         (["probe", "--hook", "uprobe"], {}, "invalid choice: 'uprobe'"),
-        (["probe", "--ring-bytes", "5000"], {}, "5000 is no power of two"),
+        (["probe", "--ring-bytes", "5000"], {}, "5000 is not a power of two"),
         (
             ["exporter", "--metrics.expiry", "1y"],
             {},
-            "expected a time like 90s, 30m, 1h, 2d, found",
+            "expected a duration like 90s, 30m, 1h or 2d, found",
         ),
         (["replay"], {}, "FILE"),
         (["probe"], {"CONTAINER_OOMKILL_OUTPUT": "yaml"}, "invalid choice: 'yaml'"),

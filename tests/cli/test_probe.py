@@ -44,7 +44,7 @@ def test_a_kill_is_printed_with_the_containers_name(
     assert (first["victims"][0]["pid"], second["victims"][0]["pid"]) == (41, 42)
     assert (first["container"]["name"], first["container"]["id"]) == ("shop-cart-1", C)
     assert (first["node"], first["hook"]) == ("here", "fentry")
-    assert capsys.readouterr().err == "container-oomkill: attached by fentry\n"
+    assert capsys.readouterr().err == "container-oomkill: attached with fentry\n"
 
 
 def test_it_ends_after_as_many_as_were_asked_for(tmp_path: Path) -> None:

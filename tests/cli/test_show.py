@@ -84,7 +84,10 @@ def test_an_id_is_known_by_its_start() -> None:
     two = [incident(1), incident(12)]
     assert find(two, "12a05f200-12") is two[1]
     assert find(two, "12a05f200-1") is two[0]  # exactly, though both start so
-    for wanted, words in (("12a", "2 incidents start with 12a: 12a05f200-1,"), ("7", "no inc")):
+    for wanted, words in (
+        ("12a", "12a is ambiguous: 2 incidents start with it: 12a05f200-1,"),
+        ("7", "no inc"),
+    ):
         with pytest.raises(UsageError, match=words):
             find(two, wanted)
     with pytest.raises(UsageError, match="no incident"):
@@ -246,7 +249,7 @@ def test_what_is_before_a_broken_line_is_shown_all_the_same(recording: str) -> N
     done = run("--from", recording)
     assert (done.returncode, done.stdout) == (1, whole)
     assert "line 3: not JSON" in done.stderr
-    assert done.stderr.endswith(", and the line is cut\n")
+    assert done.stderr.endswith(", and the line is incomplete\n")
     done = run("--from", recording, incident(2).id)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stdout.startswith("OOM  ")
@@ -295,7 +298,7 @@ def test_an_exporter_that_asks_who_you_are(tmp_path: Path) -> None:
             replace(asker, user=None),
             replace(asker, password_file=str(tmp_path / "wrong")),
         ):
-            with pytest.raises(Error, match="401 unauthorized: give --user and --password-file"):
+            with pytest.raises(Error, match="401 unauthorized: pass --user and --password-file"):
                 wrong.incidents()
 
 
@@ -327,7 +330,7 @@ def test_an_exporter_that_speaks_tls(tmp_path: Path) -> None:
         ("localhost:9262", "expected http"),
         ("http://", "expected http"),
         ("http://a:99999", "Port out of range"),
-        ("http://user:secret@a", "by --user and --password-file"),
+        ("http://user:secret@a", "with --user and --password-file"),
         ("http://127.0.0.1:1/ä", "can't encode"),
         ("http://a..b:9262", "label empty"),
     ],
@@ -369,15 +372,15 @@ OK = b"HTTP/1.0 200 OK\r\n\r\n"
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (b"", Error, "is the exporter there"),
-        (b"SSH-2.0-OpenSSH\r\n", Error, "is the exporter there"),
-        (b"HTTP/1.0 404 Not Found\r\n\r\n", Error, "404 not found: is this the exporter's --url"),
-        (b"HTTP/1.0 500 Oh\r\n\r\n", Error, "500 oh: see its log"),
-        (OK + b"<html>", RecordError, "no list of incidents in JSON"),
-        (OK + b"[]", RecordError, "no list of incidents"),
+        (b"", Error, "is the exporter running"),
+        (b"SSH-2.0-OpenSSH\r\n", Error, "is the exporter running"),
+        (b"HTTP/1.0 404 Not Found\r\n\r\n", Error, "404 not found: check --url"),
+        (b"HTTP/1.0 500 Oh\r\n\r\n", Error, "500 oh: see the exporter's log"),
+        (OK + b"<html>", RecordError, "expected a JSON list of incidents"),
+        (OK + b"[]", RecordError, "expected a JSON list of incidents"),
         (OK + b'{"incidents": 1}', RecordError, "incidents: expected a list"),
         (OK + b'{"incidents": [{"schema": 2}]}', RecordError, "schema: expected 1, found 2"),
-        (OK + b"[" * 100_000, RecordError, "no list of incidents"),
+        (OK + b"[" * 100_000, RecordError, "expected a JSON list of incidents"),
     ],
 )
 def test_somebody_else_answers(answer: bytes, kind: type[Error], words: str) -> None:
@@ -389,7 +392,7 @@ def test_nobody_answers_and_it_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     done = run("--url", url)
-    words = f"container-oomkill: ask {url}: connection refused: is the exporter there?\n"
+    words = f"container-oomkill: ask {url}: connection refused: is the exporter running?\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", words)
 
 

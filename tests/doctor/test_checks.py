@@ -58,14 +58,14 @@ def test_a_damaged_object_is_what_keeps_a_probe_from_attaching(host: Path) -> No
     [
         (NOTHING, {"CAP_BPF": "not held", "CAP_PERFMON": "not held"}),
         (BPF_AND_PERFMON, {"CAP_BPF": "held", "CAP_PERFMON": "held"}),
-        (ADMIN, dict.fromkeys(("CAP_BPF", "CAP_PERFMON"), "not held, CAP_SYS_ADMIN stands in")),
+        (ADMIN, dict.fromkeys(("CAP_BPF", "CAP_PERFMON"), "not held, but CAP_SYS_ADMIN is")),
         (EVERYTHING, {"CAP_BPF": "held", "CAP_PERFMON": "held"}),
     ],
 )
 def test_capabilities(host: Path, held: str, words: dict[str, str]) -> None:
     write(host / "proc/self/status", f"Name:\tx\nCapEff:\t{held}\n")
     write(host / "proc/sys/kernel/perf_event_paranoid", "2\n")
-    found = examined(host).findings["rights"]
+    found = examined(host).findings["privileges"]
     assert {name: found[name].words for name in words} == words
     assert found["CAP_BPF"].ok is (held != NOTHING)
     assert (found["CAP_BPF"].remedy is None) is (held != NOTHING)
@@ -81,7 +81,7 @@ def test_locked_memory(
 ) -> None:
     monkeypatch.setattr(platform, "release", lambda: kernel)
     write(host / "proc/self/status", f"CapEff:\t{held}\n")
-    finding = examined(host).findings["rights"]["locked memory"]
+    finding = examined(host).findings["privileges"]["locked memory"]
     assert finding.ok is ok
     assert (finding.remedy is None) is ok
 
@@ -91,7 +91,7 @@ def test_cgroups_and_lockdown(host: Path) -> None:
     assert kernel["memory cgroups"].words == "cgroup v2"
     assert kernel["lockdown"] == Finding(True, "none")
     write(host / "proc/self/mounts", "proc /proc proc rw 0 0\n")
-    assert "none mounted here" in examined(host).findings["kernel"]["memory cgroups"].words
+    assert "not mounted here" in examined(host).findings["kernel"]["memory cgroups"].words
     header = "#subsys_name hierarchy num_cgroups enabled\n"
     write(host / "proc/cgroups", f"{header}cpu 3 1 1\nmemory 7 9 1\n")
     write(host / "sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
@@ -105,7 +105,7 @@ def test_cgroups_and_lockdown(host: Path) -> None:
 def test_types(host: Path) -> None:
     missing = examined(host).findings["kernel"]["BTF"]
     assert missing.ok is False
-    assert missing.words == f"{host}/sys/kernel/btf/vmlinux is missing"
+    assert missing.words == f"{host}/sys/kernel/btf/vmlinux does not exist"
     assert "--btf FILE" in str(missing.remedy)
     damaged = write(host / "btf", "damaged")
     assert examined(host, btf=str(damaged)).findings["kernel"]["BTF"].ok is False
@@ -124,8 +124,8 @@ def test_runtimes(host: Path) -> None:
     assert found["docker"] == Finding(True, f"1 container ({folder})")
     crio = found["crio"]
     assert crio.ok is None
-    assert crio.words.startswith(f"no state here: {host}/")
-    assert str(crio.remedy).endswith("or --state.crio DIR")
+    assert crio.words.startswith(f"no state found in {host}/")
+    assert str(crio.remedy).endswith("or use --state.crio DIR")
     write(folder / ("5" * 64) / "config.v2.json", "{")
     words = examined(host).findings["runtimes"]["docker"].words
     assert "1 skipped: " in words

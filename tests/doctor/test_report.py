@@ -17,7 +17,9 @@ def report() -> Report:
     log = ("invalid argument", "processed 1 insn")
     made.add("hooks", "fentry", Finding(False, "load: invalid argument", "needs 5.5", log))
     made.add("hooks", "kprobe", Finding(True, "attached and detached", "not shown"))
-    made.add("runtimes", "docker", Finding(None, "no state here: " + "/a-long/path" * 12, "mount"))
+    made.add(
+        "runtimes", "docker", Finding(None, "no state found in " + "/a-long/path" * 12, "mount")
+    )
     return made
 
 
@@ -35,13 +37,13 @@ def test_text(report: Report) -> None:
     assert "                 processed 1 insn" in lines
     assert "  yes kprobe  attached and detached (in use)" in lines
     assert "not shown" not in text(report)
-    assert "  -   docker  no state here:" in lines
+    assert "  -   docker  no state found in" in lines
     path = next(line for line in lines if "a-long" in line)  # never broken, so that it can be used
     assert path.strip() == "/a-long/path" * 12
     assert all(len(line) <= COLUMNS for line in lines if line != path)
     assert lines[-1] == "OK: attaches with kprobe"
     report.hook = None
-    assert text(report).endswith("\n\nno probe can attach here\n")
+    assert text(report).endswith("\n\nFAILED: no hook attaches\n")
 
 
 def test_json(report: Report) -> None:

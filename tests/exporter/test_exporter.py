@@ -162,7 +162,7 @@ def test_the_service_manager_is_told(manager: socket.socket) -> None:
     got: list[bytes] = []
     while not got or got[-1] != b"STOPPING=1\n":
         got.append(manager.recv(4096))
-    ready = b"READY=1\nSTATUS=watching the OOM killer by fentry\n"
+    ready = b"READY=1\nSTATUS=watching the OOM killer with fentry\n"
     assert got == [b"WATCHDOG=1\n", ready, b"WATCHDOG=1\n", b"STOPPING=1\n"]
 
 

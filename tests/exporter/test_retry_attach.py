@@ -63,7 +63,7 @@ def test_it_stays_not_ready_and_says_why(
     process, address = waiting
     assert process.stderr is not None
     reason = REASON.format(btf=btf)
-    assert process.stderr.readline() == f"container-oomkill: {reason}; trying again in 5 s\n"
+    assert process.stderr.readline() == f"container-oomkill: {reason}; retrying in 5 s\n"
     assert get(address, "/healthz") == (200, "ok\n")
     assert get(address, "/readyz") == (503, f"not ready: {reason}\n")
     status, metrics = get(address, "/metrics")
@@ -71,9 +71,9 @@ def test_it_stays_not_ready_and_says_why(
     assert "container_oomkill_build_info{" in metrics
     assert "container_oomkill_probe_info{" not in metrics
     _, page = get(address, "/")
-    assert "Nothing is watched yet." in page
-    assert "Watched since" not in page
-    assert "The kernel has killed nothing" not in page
+    assert "Not watching yet." in page
+    assert "Watching since" not in page
+    assert "The kernel has not run out of memory" not in page
     process.send_signal(signal.SIGTERM)
     out, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, out) == (2, "")
@@ -88,8 +88,8 @@ def test_a_place_for_pins_is_waited_for(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert words.startswith(f"container-oomkill: pin the hooks in {tmp_path}/pins: ")
-    assert words.endswith("; trying again in 5 s\n")
-    assert (process.returncode, errors) == (3, words.replace("; trying again in 5 s", ""))
+    assert words.endswith("; retrying in 5 s\n")
+    assert (process.returncode, errors) == (3, words.replace("; retrying in 5 s", ""))
 
 
 def test_without_the_option_it_ends_at_once(btf: Path) -> None:

@@ -133,7 +133,7 @@ def test_two_processes(path: Path) -> None:
         assert writer.stdout is not None
         for _ in range(40):  # it replaces the file again and again meanwhile
             writer.stdout.readline()
-            with pytest.raises(UsageError, match="another process has it"):
+            with pytest.raises(UsageError, match="in use by another process"):
                 opened(path)
         writer.kill()
     assert len(numbers(path, max_incidents=3)) == 3

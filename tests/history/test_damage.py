@@ -78,8 +78,9 @@ def test_a_cut_file_goes_on_behind_its_last_whole_line(
             assert [each.sequence for each in file.load()] == list(range(1, whole + 1))
             said = capsys.readouterr().err
             torn = TWELVE[:cut].count(b"\n") == whole and TWELVE[cut - 1] != NEWLINE
-            words = f"container-oomkill: the history {path} ended within an incident, "
-            assert said == (words + "which is dropped\n" if torn and cut else "")
+            words = f"container-oomkill: the history {path} was cut off: "
+            words += "dropped its last, incomplete incident\n"
+            assert said == (words if torn and cut else "")
             file(incident(13))
         assert numbers(path) == [*range(1, whole + 1), 13]
         assert capsys.readouterr().err == ""
@@ -98,8 +99,8 @@ def test_a_damaged_file_is_put_aside_and_the_rest_kept(
         assert aside.read_bytes() == damaged
         assert aside.stat().st_mode & 0o777 == 0o600
         assert capsys.readouterr().err == (
-            f"container-oomkill: the history {path} was damaged: it is {aside} now, and "
-            f"{len(kept)} incidents of it were kept\n"
+            f"container-oomkill: the history {path} was damaged: recovered {len(kept)} "
+            f"incidents, the damaged file is now {aside}\n"
         )
         with closing(opened(path)) as file:
             file(incident(13))

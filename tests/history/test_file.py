@@ -156,7 +156,7 @@ def test_where_it_cannot_be_replaced_it_grows_to_its_size(
         for number in range(1, 41):
             file(incident(number))
         assert 0 < len(lost) < 20
-        assert "Is a directory" in capsys.readouterr().err
+        assert "is a directory" in capsys.readouterr().err
         in_the_way.rmdir()
         file(incident(41))
     last = 40 - len(lost)
@@ -165,31 +165,32 @@ def test_where_it_cannot_be_replaced_it_grows_to_its_size(
 
 def test_another_programs_file_is_left_alone(path: Path) -> None:
     path.write_text("root:x:0:0:root:/root:/bin/bash\n")
-    assert "is not one of container-oomkill: give another --history" in refused(path)
+    assert "not a history of container-oomkill: use another --history" in refused(path)
     path.write_text('{"name": "somebody else\'s"}\n')
-    assert "is not one of container-oomkill" in refused(path)
+    assert "not a history of container-oomkill" in refused(path)
     path.unlink()
     with closing(sqlite3.connect(path)) as made:
         made.execute("CREATE TABLE bookmarks (name)")
         made.commit()
-    assert "is not one of container-oomkill" in refused(path)
+    assert "not a history of container-oomkill" in refused(path)
     assert names(path) == ["history"]
 
 
 def test_what_cannot_be_opened_is_one_line(path: Path) -> None:
-    assert "Is a directory" in refused(path.parent)
-    assert "its folder does not exist" in refused(path / "no" / "such")
-    assert "is not a file" in refused(Path("/dev/null"))
+    assert "is a directory" in refused(path.parent)
+    assert "no such directory" in refused(path / "no" / "such")
+    assert "not a regular file" in refused(Path("/dev/null"))
     os.mkfifo(path.with_name("pipe"))
-    assert "is not a file" in refused(path.with_name("pipe"))
-    assert "give the folder to user" in refused(Path("/sys/history"))  # root may not write there
+    assert "not a regular file" in refused(path.with_name("pipe"))
+    # Not even root may write there.
+    assert "the directory must belong to user" in refused(Path("/sys/history"))
 
 
 def test_only_one_has_it_before_and_after_it_was_replaced(path: Path) -> None:
     with closing(opened(path, max_incidents=2)) as file:
         for number in range(1, 8):
             file(incident(number))
-            assert "another process has it" in refused(path)
+            assert "in use by another process" in refused(path)
     assert numbers(path, max_incidents=2) == [6, 7]
 
 
@@ -201,7 +202,7 @@ def test_a_record_of_a_later_schema_is_passed_over_and_kept(
     with path.open("a") as file:
         file.write(later + "\n")
     assert numbers(path) == [1, 2, 3, 4, 5]
-    assert "has 1 incidents that cannot be read here" in capsys.readouterr().err
+    assert "has 1 incidents of a later version" in capsys.readouterr().err
     assert later in path.read_text()
     with closing(opened(path, max_incidents=3)) as kept:
         kept(incident(6))  # the file has twice as many as are kept
@@ -217,4 +218,4 @@ def test_a_later_versions_file_is_left_alone(
     assert numbers(path) == []
     assert path.read_bytes() == later
     assert names(path) == ["history"]
-    assert "has 3 incidents that cannot be read here" in capsys.readouterr().err
+    assert "has 3 incidents of a later version" in capsys.readouterr().err

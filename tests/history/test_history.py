@@ -55,7 +55,7 @@ def test_the_exporter_goes_on_where_the_disk_does_not(
     path.write_text("x" + render(incident(1)) + "\n")  # to be mended, which takes room
     with files_no_larger_than(100):
         assert exporter.keep() is None
-    assert capsys.readouterr().err.endswith(": going on without it\n")
+    assert capsys.readouterr().err.endswith(": continuing without history\n")
     with pytest.raises(UsageError):
         keeping(path.parent).keep()
     path.unlink(missing_ok=True)

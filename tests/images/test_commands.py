@@ -77,7 +77,7 @@ def test_without_rights_it_says_so(docker: Docker, image: str) -> None:
 def test_doctor(docker: Docker, image: str) -> None:
     without = run(docker, image, "doctor")
     assert without.returncode == 3
-    assert "no probe can attach here" in without.stdout
+    assert "FAILED: no hook attaches" in without.stdout
     options = docker.privileges()
     done = run(docker, image, "doctor", options=options)
     assert done.returncode == 0, done.stdout
@@ -126,13 +126,13 @@ def test_the_exporter_keeps_incidents(docker: Docker) -> None:
     options = (*docker.privileges(), "--network=host", "-v", "oomkill-test-kept:/kept")
     try:
         docker.start("oomkill-test-before", *options, EXPORTER, *kept)
-        docker.wait_for("oomkill-test-before", "serving on")
+        docker.wait_for("oomkill-test-before", "listening on")
         kill(docker, "oomkill-test-yesterday")
         docker.wait_for("oomkill-test-before", "oomkill-test-yesterday")
         docker("stop", "-t", "5", "oomkill-test-before")
         docker.start("oomkill-test-after", *options, EXPORTER, *kept)
-        said = docker.wait_for("oomkill-test-after", "serving on")
-        port = int(said.partition("serving on ")[2].split()[0].rpartition(":")[2])
+        said = docker.wait_for("oomkill-test-after", "listening on")
+        port = int(said.partition("listening on ")[2].split()[0].rpartition(":")[2])
         assert "oomkill-test-yesterday" in get(port, "/api/v1/incidents")
     finally:
         docker.remove_all()
@@ -143,7 +143,7 @@ def test_probe_records_a_kill(docker: Docker) -> None:
     """With no more than the documented rights; the name is the one its user gave it."""
     options = (*docker.privileges(), "--network=none")
     docker.start("oomkill-test-probe", *options, PROBE, "probe", "-o", "json")
-    docker.wait_for("oomkill-test-probe", "attached by")
+    docker.wait_for("oomkill-test-probe", "attached with")
     kill(docker, "oomkill-test-shop")
     said = docker.wait_for("oomkill-test-probe", "oomkill-test-shop")
     records = [json.loads(line) for line in said.splitlines() if line.startswith("{")]

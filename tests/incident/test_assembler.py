@@ -114,7 +114,7 @@ def test_a_victim_that_comes_after_all_is_said_to_be_lost() -> None:
     bench.take(member(1, 11))
     bench.clock.now += NO_END_SECONDS
     assert bench.overdue() == [([11], 1)]
-    with pytest.raises(RecordError, match="incident 1, which was told without it"):
+    with pytest.raises(RecordError, match="victim of incident 1: it was already delivered"):
         bench.take(member(1, 12))
     assert bench.take(records.end(incident=1)) == []
     assert bench.take(alone(2, 21)) == [([21], 4)]

@@ -158,8 +158,8 @@ def test_an_unknown_constraint_or_hook_is_not_guessed() -> None:
         (b"", "record of 0 bytes"),
         (records.end()[:-1], "record of 31 bytes"),
         (records.end(layout=lib.OOMKILL_LAYOUT + 1), "record of layout"),
-        (records.end(size=33), "says it has 33"),
-        (records.victim() + b"\0", "says it has"),
+        (records.end(size=33), "claims to have 33"),
+        (records.victim() + b"\0", "claims to have"),
     ],
 )
 def test_a_broken_header_is_refused(data: bytes, reason: str) -> None:

@@ -21,7 +21,7 @@ def test_forced_it_is_refused(hook: str) -> None:
     assert done.returncode == 3, done.stderr
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("container-oomkill: no hook could be attached")
+    assert done.stderr.startswith("container-oomkill: no hook can be attached")
     assert f"({hook}: " in done.stderr
 
 
@@ -33,7 +33,7 @@ def test_the_next_hook_takes_its_place(hook: str) -> None:
         said = probe.stderr.readline()
         probe.terminate()
         assert probe.wait(DEADLINE) == 0
-    assert said == f"container-oomkill: attached by {hooks[hooks.index(hook) + 1]}\n"
+    assert said == f"container-oomkill: attached with {hooks[hooks.index(hook) + 1]}\n"
 
 
 def test_doctor_says_what_it_would_need(hook: str) -> None:

@@ -48,9 +48,9 @@ def exporter(hook: str, tmp_path: Path) -> Iterator[Exporter]:
     with log.open("w") as output, start(hook, *options, stdout=output) as process:
         assert process.stderr is not None
         words = process.stderr.readline()
-        assert words.startswith(f"container-oomkill: attached by {hook}, serving on 127.0.0.1:"), (
-            words
-        )
+        assert words.startswith(
+            f"container-oomkill: attached with {hook}, listening on 127.0.0.1:"
+        ), words
         yield Exporter(process, words.split()[-1])
         process.kill()
 
@@ -147,7 +147,7 @@ def test_a_log_without_room_is_said_once_and_ends_nothing(
         assert process.wait(DEADLINE) == 0
         assert process.stderr is not None
         errors = process.stderr.read()
-    assert errors == "container-oomkill: the log takes no more incidents: No space left on device\n"
+    assert errors == "container-oomkill: stopped logging incidents: no space left on device\n"
 
 
 def test_a_kill_is_remembered_past_sigkill(
@@ -196,9 +196,9 @@ def test_what_was_refused_is_tried_again(hook: str, tmp_path: Path) -> None:
         late.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())
         late.rename(btf)
         words = process.stderr.readline()
-        assert words.startswith(f"container-oomkill: attached by {hook}, serving on 127.0.0.1:"), (
-            words
-        )
+        assert words.startswith(
+            f"container-oomkill: attached with {hook}, listening on 127.0.0.1:"
+        ), words
         ready = Exporter(process, words.split()[-1])
         eventually(ready.is_ready)
         assert "container_oomkill_probe_info{" in ready.get("/metrics")

@@ -246,7 +246,9 @@ def test_a_foreign_layout_is_counted_not_read(
         killed = kill()
         assert pids(take(recorder, 1)) == [killed]
         assert recorder.stop() == 0
-        (lost,) = re.findall(r"(\d+) records? lost: left by another version", recorder.errors())
+        (lost,) = re.findall(
+            r"dropped (\d+) records?: written by an incompatible version", recorder.errors()
+        )
     assert 1 <= int(lost) < kernel_kills() - before  # ours, and those of others on this machine
     assert not list(folder.glob("*-layout999-*"))
 

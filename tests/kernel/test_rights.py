@@ -85,7 +85,7 @@ def test_the_exporter(hook: str) -> None:
     with start(hook) as process:
         try:
             assert process.stderr is not None
-            assert "serving on" in process.stderr.readline()
+            assert "listening on" in process.stderr.readline()
             eventually(lambda: len(rights(process.pid)) == 4)
             assert_confined(rights(process.pid), 0, *[CAP_DAC_READ_SEARCH] * 3)
         finally:

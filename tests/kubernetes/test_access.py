@@ -101,19 +101,19 @@ def test_in_a_pod_with_a_token_that_is_renewed(
 def test_another_servers_certificate_is_refused(url: str, pki: Path, tmp_path: Path) -> None:
     account(tmp_path, pki)
     (tmp_path / "ca.crt").write_bytes((pki / "other.crt").read_bytes())
-    with pytest.raises(ApiError, match="its certificate is not trusted"):
+    with pytest.raises(ApiError, match="certificate not trusted"):
         pods(in_pod(environ(url), tmp_path))
 
 
 def test_what_a_pod_may_lack(pki: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="this is no pod: give --kubeconfig FILE"):
+    with pytest.raises(UsageError, match="this is not a pod: pass --kubeconfig FILE"):
         in_pod({}, tmp_path)
     there = {"KUBERNETES_SERVICE_HOST": "::1", "KUBERNETES_SERVICE_PORT": "443"}
     with pytest.raises(UsageError, match="automountServiceAccountToken: true"):
         in_pod(there, tmp_path)
     assert in_pod(there, account(tmp_path, pki)).server == "https://[::1]:443"
     (tmp_path / "ca.crt").write_text("none")
-    with pytest.raises(UsageError, match=r"ca.crt: no certificate"):
+    with pytest.raises(UsageError, match=r"ca.crt: OpenSSL rejects the certificate"):
         in_pod(there, tmp_path)
     (tmp_path / "ca.crt").unlink()
     with pytest.raises(UsageError, match=r"ca.crt: no such file"):
@@ -143,16 +143,21 @@ def test_kubeconfig_with_a_certificate_in_it(url: str, pki: Path, tmp_path: Path
     }
     assert pods(by_kubeconfig(kubeconfig(tmp_path, there, user))) == 1
     wrong = user | {"client-key-data": inline("other.key")}
-    with pytest.raises(UsageError, match="no certificate that OpenSSL takes"):
+    with pytest.raises(UsageError, match="OpenSSL rejects the certificate"):
         by_kubeconfig(kubeconfig(tmp_path, there, wrong))
 
 
 @pytest.mark.parametrize(
     ("cluster", "user", "changes", "words"),
     [
-        ({"server": "here"}, {}, {}, "server 'here' is no URL"),
-        ({}, {}, {}, "server None is no URL"),
-        ({"server": "https://x"}, {"exec": {"command": "aws"}}, {}, "gets a token by exec"),
+        ({"server": "here"}, {}, {}, "server 'here' is not a URL"),
+        ({}, {}, {}, "server None is not a URL"),
+        (
+            {"server": "https://x"},
+            {"exec": {"command": "aws"}},
+            {},
+            "has exec, which is not supported",
+        ),
         ({"server": "https://x", "certificate-authority": "/none"}, {}, {}, "/none: no such file"),
         ({"server": "https://x", "certificate-authority-data": "%"}, {}, {}, "is not base64"),
         ({}, {}, {"current-context": "there"}, "no context 'there'"),
@@ -197,7 +202,7 @@ def test_doctor_says_what_the_api_says(cluster: Cluster, tmp_path: Path) -> None
         assert f"1 pod on node {NODE} ({url})" in finding(kubeconfig=config)
         assert "set NODE_NAME" in finding(kubeconfig=config, node=None)
         cluster.token = "other"
-        assert "its token is not taken" in finding(kubeconfig=config)
+        assert "the token was rejected" in finding(kubeconfig=config)
     assert "connection refused" in finding(kubeconfig=config)
     missing = finding("sys.modules['msgspec'] = None", kubeconfig=config)
     assert "pip install 'container-oomkill[kubernetes]'" in missing

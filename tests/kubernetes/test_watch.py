@@ -267,9 +267,9 @@ def test_a_watch_goes_on_where_it_ended(started: Started) -> None:
             Fault(LIST, 403, message="pods is forbidden"),
             "403 pods is forbidden: bind a ClusterRole",
         ),
-        (Fault(LIST, 401, message="Unauthorized"), "401 Unauthorized: its token"),
+        (Fault(LIST, 401, message="Unauthorized"), "401 Unauthorized: the token"),
         (Fault(LIST, cut=True), "node-1: "),
-        (Fault(LIST, slow=600), "no answer in time"),
+        (Fault(LIST, slow=600), "timed out"),
         (Fault(LIST, body=b"<html>"), "unexpected response"),
         (Fault(LIST, body=b"[" * 100_000), "unexpected response"),
         (Fault(LIST, 302, headers={"Location": "/x"}), "302"),
@@ -313,7 +313,7 @@ def test_odd_and_huge_pods_are_skipped(started: Started) -> None:
     assert not known(watch, 2)()
     assert not known(watch, 5)()
     assert named(watch, 4).pod is None
-    assert any("more than 4 MiB" in each for each in started.log)
+    assert any("skipped a pod: larger than 4 MiB" in each for each in started.log)
     assert any("skipped a pod: " in each for each in started.log)
 
 

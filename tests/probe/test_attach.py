@@ -75,7 +75,7 @@ def test_the_first_hook_that_attaches_is_taken(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_hook_that_is_forced_is_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = refusing(monkeypatch, "kprobe")
-    with pytest.raises(UnsupportedError, match=r"no hook could be attached .*\(kprobe: load the"):
+    with pytest.raises(UnsupportedError, match=r"no hook can be attached .*\(kprobe: load the"):
         attach(DATA, hook="kprobe")
     assert {hook for hook, _ in tried} == {"kprobe"}
 
@@ -95,8 +95,8 @@ def test_without_privileges(hook: str) -> None:
     """The real object, opened, set up and handed to the kernel, which says no to each hook."""
     done = unprivileged.python("-c", REFUSED, hook)
     refusal, _, log = done.stdout.partition("\n")
-    assert refusal.startswith("no hook could be attached (")
-    assert refusal.endswith("`container-oomkill doctor` says what is missing")
+    assert refusal.startswith("no hook can be attached (")
+    assert refusal.endswith("`container-oomkill doctor` shows what is missing")
     for each in [hook] if hook else PROGRAMS:
         assert f"{each}: load the BPF object: operation not permitted" in refusal
     assert "libbpf: " in log
@@ -108,11 +108,11 @@ def test_no_types(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         attach(DATA, btf=missing)
     wrong = tmp_path / "wrong"
     wrong.write_bytes(b"no types")
-    with pytest.raises(UsageError, match="neither BTF nor an ELF file: copy a kernel's own"):
+    with pytest.raises(UsageError, match="neither BTF nor ELF: use a copy of the kernel's"):
         attach(DATA, btf=str(wrong))
     refusing(monkeypatch, *PROGRAMS)
     monkeypatch.setattr(attaching, "KERNEL_TYPES", missing)
-    words = f"this kernel has no {missing}, and no --btf was given; fentry: "
+    words = f"this kernel has no {missing}, and --btf is not set; fentry: "
     with pytest.raises(UnsupportedError, match=words):
         attach(DATA)
 

@@ -156,7 +156,7 @@ def test_unpin_removes_everything_and_says_what_was_left(
 
 def test_two_processes(folder: Path, proc: str) -> None:
     with FolderPins(proc=proc):
-        with pytest.raises(HeldError, match=r"pins in .* are held by another process"):
+        with pytest.raises(HeldError, match=r"pins in .* are in use by another process"):
             FolderPins(proc=proc)  # its /proc/locks is of before
         code = (
             "import sys; from container_oomkill.probe import pins;"
@@ -165,7 +165,7 @@ def test_two_processes(folder: Path, proc: str) -> None:
         )
         command = [sys.executable, "-c", code, str(folder.parent), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        words = f"HeldError: pins in {folder} are held by process {os.getpid()}: stop it"
+        words = f"HeldError: pins in {folder} are in use by process {os.getpid()}: stop it"
         assert words in done.stderr
     with FolderPins(proc=proc):
         pass
@@ -174,7 +174,7 @@ def test_two_processes(folder: Path, proc: str) -> None:
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.EROFS, "mount it writable"),
+        (errno.EROFS, "make it writable"),
         (errno.ENOENT, "mount -t bpf"),
         (errno.EPERM, "run as root"),
     ],

@@ -68,7 +68,10 @@ def test_what_is_not_written_at_the_end_is_said(
         sink(incident(number))
     sink.close()
     read.set()
-    assert capsys.readouterr().err == "container-oomkill: 3 incidents were not written to the log\n"
+    assert (
+        capsys.readouterr().err
+        == "container-oomkill: dropped 3 incidents that the log had not written yet\n"
+    )
 
 
 def test_a_broken_log_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +87,7 @@ def test_a_broken_log_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lost) == 4
     assert sink.oldest() is None
     errors = capsys.readouterr().err
-    assert errors.count("the log takes no more incidents: No space left on device") == 1
+    assert errors.count("stopped logging incidents: no space left on device") == 1
 
 
 def test_a_bug_is_not_passed_over() -> None:

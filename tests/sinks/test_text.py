@@ -45,7 +45,11 @@ def test_two_blanks_in_a_name_cost_the_verdict_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "words"),
-    [("not_found", "no runtime's state has this id"), ("too_big", "too_big"), ("a\nb", "a\\x0ab")],
+    [
+        ("not_found", "no runtime has a container with this id"),
+        ("too_big", "too_big"),
+        ("a\nb", "a\\x0ab"),
+    ],
 )
 def test_why_there_is_no_name(reason: str, words: str) -> None:
     text = shown(incident(container=container(None, unresolved=reason)))

@@ -36,12 +36,12 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_text_is_for_people(lines: list[str]) -> None:
-    log.info("attached by fentry")
-    log.warn("3 records lost")
+    log.info("attached with fentry")
+    log.warn("dropped 3 records")
     log.error("größer — 容器")
     assert lines == [
-        "container-oomkill: attached by fentry",
-        "container-oomkill: 3 records lost",
+        "container-oomkill: attached with fentry",
+        "container-oomkill: dropped 3 records",
         "container-oomkill: größer — 容器",
     ]
 

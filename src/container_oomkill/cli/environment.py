@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options from the environment: ``--ring-bytes`` as CONTAINER_OOMKILL_RING_BYTES.
 
-Dots and hyphens become underscores, several values are separated by commas. The command line wins.
+Dots and hyphens become underscores, several values are separated by commas. The command line takes
+precedence.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ TRUE = ("1", "true", "yes", "on")
 FALSE = ("", "0", "false", "no", "off")
 HELP = f"""\
 environment:
-  Each option has a variable: --some.option-name is {PREFIX}SOME_OPTION_NAME.
-  Several values are separated by commas. The command line wins.
+  Each option can be set by a variable: --some.option-name by {PREFIX}SOME_OPTION_NAME.
+  Separate several values by commas. The command line takes precedence.
 """
 
 
@@ -79,7 +80,7 @@ def refuse_unknown(
     known.update(others())
     for name in sorted(strange):
         if name not in known and not _is_of_a_service(name, environ):
-            raise UsageError(f"{name}: there is no such option: {_advice(name, known)}")
+            raise UsageError(f"{name}: no such option: {_advice(name, known)}")
 
 
 def _is_of_a_service(name: str, environ: Mapping[str, str]) -> bool:
@@ -95,7 +96,7 @@ def _advice(name: str, known: Iterable[str]) -> str:
     words = {each.removeprefix(PREFIX): each for each in known}
     for near in get_close_matches(name.removeprefix(PREFIX), words, n=1):
         return f"did you mean {words[near]}?"
-    return f"unset it; the prefix {PREFIX} is for options"
+    return f"unset it: the prefix {PREFIX} is reserved for options"
 
 
 def as_given(message: str, variables: Mapping[str, str]) -> str:

@@ -20,10 +20,10 @@ PATH = "/api/v1/incidents?limit=1000"
 PATIENCE_SECONDS = 10.0
 ANSWER_MAX = 256 << 20  # bytes: 1000 incidents with many victims each
 ADVICE = {
-    401: "give --user and --password-file",
-    403: "give another user",
-    404: "is this the exporter's --url?",
-    503: "it is busy, ask again",
+    401: "pass --user and --password-file",
+    403: "use another user",
+    404: "check --url: this is not the exporter",
+    503: "the exporter is busy, try again",
 }
 
 
@@ -47,13 +47,13 @@ class Exporter:
         try:
             return [from_object(each) for each in self._records(self._ask())]
         except RecordError as error:
-            raise RecordError(f"answer of {self.url}: {error}") from error
+            raise RecordError(f"response from {self.url}: {error}") from error
 
     def _records(self, body: bytes) -> list[Any]:
         try:
             records = json.loads(body)["incidents"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RecordError("no list of incidents in JSON") from error
+            raise RecordError("expected a JSON list of incidents") from error
         if not isinstance(records, list):
             raise RecordError("incidents: expected a list")
         return records
@@ -68,13 +68,13 @@ class Exporter:
             body = answer.read(ANSWER_MAX)
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise Error(f"ask {self.url}: {words.lower()}: is the exporter there?") from error
+            raise Error(f"ask {self.url}: {words.lower()}: is the exporter running?") from error
         except ValueError as error:  # a host or path that cannot be sent
             raise UsageError(f"--url {self.url}: {error}") from error
         finally:
             connection.close()
         if answer.status != 200:
-            advice = ADVICE.get(answer.status, "see its log")
+            advice = ADVICE.get(answer.status, "see the exporter's log")
             raise Error(f"ask {self.url}: {answer.status} {answer.reason.lower()}: {advice}")
         return body
 
@@ -87,7 +87,7 @@ class Exporter:
         if where.scheme not in ("http", "https") or not where.hostname or port == 0:
             raise UsageError(f"--url {self.url}: expected http://HOST:PORT or https://HOST:PORT")
         if where.username is not None:
-            raise UsageError("--url: give user and password by --user and --password-file")
+            raise UsageError("--url: pass user and password with --user and --password-file")
         return where
 
     def _who(self) -> dict[str, str]:
@@ -98,7 +98,8 @@ class Exporter:
         try:
             password = Path(self.password_file).read_bytes().rstrip(b"\r\n")
         except OSError as error:
-            raise UsageError(f"read {self.password_file}: {error.strerror}") from error
+            words = (error.strerror or str(error)).lower()
+            raise UsageError(f"read {self.password_file}: {words}") from error
         return {
             "Authorization": f"Basic {b64encode(self.user.encode() + b':' + password).decode()}"
         }

@@ -85,7 +85,7 @@ class ExporterParts(Closeable):
         exporter = self.exporter
         exporter.ready(True)  # who reads the lines below may ask for it at once
         for address in exporter.addresses:
-            log.info(f"attached by {self._probe.hook}, serving on {address}")
+            log.info(f"attached with {self._probe.hook}, listening on {address}")
         self.pipeline.run(
             stop, heartbeat=exporter.heartbeat, heartbeat_seconds=exporter.heartbeat_seconds
         )

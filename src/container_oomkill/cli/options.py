@@ -45,7 +45,7 @@ examples:
 
 def _probe(parser: ArgumentParser) -> None:
     _add_output(parser)
-    parser.add_argument("--count", type=_positive, metavar="N", help="stop after N incidents")
+    parser.add_argument("--count", type=_positive, metavar="N", help="exit after N incidents")
     _add_recording(parser)
 
 
@@ -56,7 +56,7 @@ def _exporter(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--retry-attach",
         action="store_true",
-        help="if no hook can be attached: stay, not ready, and try again (default: exit 3)",
+        help="if no hook can be attached, keep running, not ready, and retry (default: exit 3)",
     )
     _add_recording(parser)
 
@@ -79,7 +79,7 @@ def _unpin(parser: ArgumentParser) -> None:
         "folder",
         nargs="?",
         metavar="DIR",
-        help="the one given to `--pin` (default: container-oomkill on the bpf file system)",
+        help="the directory given to `--pin` (default: /sys/fs/bpf/container-oomkill)",
     )
 
 
@@ -94,27 +94,39 @@ def _add_as_recorded(parser: ArgumentParser) -> None:
 def _replay(parser: ArgumentParser) -> None:
     _add_output(parser)
     _add_as_recorded(parser)
-    parser.add_argument("file", metavar="FILE", help="recording; - for standard input")
+    parser.add_argument("file", metavar="FILE", help="a recording; - for standard input")
 
 
 def _show(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "id", metavar="ID", nargs="?", help="one incident; its first digits will do"
+        "id",
+        metavar="ID",
+        nargs="?",
+        help="show this incident in full; the first digits of its id are enough",
     )
     parser.add_argument(
-        "--from", dest="recording", metavar="FILE", help="read a recording; - for standard input"
+        "--from",
+        dest="recording",
+        metavar="FILE",
+        help="read a recording or a history file; - for standard input",
     )
     _add_as_recorded(parser)
-    exporter = parser.add_argument_group("of a running exporter")
+    exporter = parser.add_argument_group("running exporter")
     exporter.add_argument(
-        "--url", default="http://127.0.0.1:9262", help="its URL (default http://127.0.0.1:9262)"
+        "--url",
+        default="http://127.0.0.1:9262",
+        help="URL of the exporter (default http://127.0.0.1:9262)",
     )
     for option, metavar, what in (
-        ("user", "NAME", "user name, if it asks for one"),
-        ("password-file", "FILE", "file with the user's password"),
-        ("ca-file", "FILE", "CA of its certificate, PEM (default: the system's)"),
-        ("cert-file", "FILE", "our client certificate, PEM"),
-        ("key-file", "FILE", "its private key, PEM, without a password"),
+        ("user", "NAME", "user name, if the exporter requires one"),
+        ("password-file", "FILE", "file that contains the password"),
+        (
+            "ca-file",
+            "FILE",
+            "CA that signed the exporter's certificate, PEM (default: the system's CAs)",
+        ),
+        ("cert-file", "FILE", "client certificate, PEM"),
+        ("key-file", "FILE", "private key of the client certificate, PEM, unencrypted"),
     ):
         exporter.add_argument(f"--{option}", metavar=metavar, help=what)
     _add_colour(parser)
@@ -122,27 +134,25 @@ def _show(parser: ArgumentParser) -> None:
 
 COMMANDS: Mapping[str, Command] = {
     "probe": Command(
-        summary="attach, and print one record per incident",
+        summary="attach and print one record per incident",
         add_options=_probe,
         examples=PROBE_EXAMPLES,
     ),
     "exporter": Command(
-        summary="attach, and serve metrics, incidents and health over HTTP", add_options=_exporter
+        summary="attach and serve metrics, incidents and health over HTTP", add_options=_exporter
     ),
     "doctor": Command(
-        summary="say what this kernel, container and user allow, and what is missing",
+        summary="show what this kernel, container and user allow, and what is missing",
         add_options=_doctor,
     ),
     "unpin": Command(
-        summary="detach the hooks that `--pin` left in the kernel, and remove their pins",
+        summary="detach the hooks that `--pin` left in the kernel and remove their pins",
         add_options=_unpin,
     ),
     "replay": Command(
         summary="print incidents recorded with `-o json` again, in any format", add_options=_replay
     ),
-    "show": Command(
-        summary="list the recorded incidents, or show one of them in full", add_options=_show
-    ),
+    "show": Command(summary="list recorded incidents, or show one in full", add_options=_show),
 }
 
 
@@ -152,7 +162,7 @@ def _add_output(parser: ArgumentParser) -> None:
         "--output",
         choices=FORMATS,
         default="text",
-        help="human-readable text (default), or machine-readable, one line per incident",
+        help="human-readable text (default) or machine-readable, one line per incident",
     )
     _add_colour(parser)
 
@@ -162,56 +172,60 @@ def _add_colour(parser: ArgumentParser) -> None:
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
-        help="colour the text: on a terminal (default), always, never",
+        help="when to colour the text; auto (default): on a terminal",
     )
 
 
 def _add_recording(parser: ArgumentParser) -> None:
     """Add what every command that attaches and records has."""
     parser.add_argument(
-        "--hook", choices=HOOKS, help="use this one (default: the first one that attaches)"
+        "--hook", choices=HOOKS, help="use this hook only (default: the first one that attaches)"
     )
     parser.add_argument(
         "--ring-bytes",
         type=_power_of_two,
         default=1 << 20,
         metavar="N",
-        help="size of the ring buffer, a power of two (default 1048576: some 600 kills)",
+        help="size of the ring buffer, a power of two (default 1048576, about 600 kills)",
     )
     parser.add_argument(
         "--pin",
         nargs="?",
         const="",
         metavar="DIR",
-        help="keep hooks and records in the kernel while no process runs, under this name on a bpf "
-        "file system (default there: container-oomkill); `unpin` removes them",
+        help="keep hooks and records in the kernel while no process runs, pinned in this directory "
+        "of a bpf file system (default: /sys/fs/bpf/container-oomkill); `unpin` removes them",
     )
     parser.add_argument(
         "--oom-score-adj",
         type=_score,
         default=-999,
         metavar="N",
-        help="set our own oom_score_adj, if permitted; it is never raised (default -999)",
+        help="lower our own oom_score_adj to this, if permitted (default -999)",
     )
     parser.add_argument(
         "--keep-privileges",
         action="store_true",
-        help="for debugging: keep the capabilities and system calls that only attaching needs",
+        help="for debugging: do not drop privileges after attaching",
     )
     parser.add_argument(
         "--cmdline",
         action="store_true",
-        help="record the victims' command lines as well; they may contain secrets",
+        help="also record the victims' command lines, which may contain secrets",
     )
-    parser.add_argument("--node", metavar="NAME", help="the node's name (default: its host name)")
-    parser.add_argument("--verbose", action="store_true", help="keep libbpf's debug log for errors")
+    parser.add_argument(
+        "--node", metavar="NAME", help="name of this node in records (default: its host name)"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="include libbpf's debug log in errors"
+    )
     _add_object(parser)
     _add_state(parser)
     _add_kubernetes(parser).add_argument(
         "--kubernetes.events",
         dest="kubernetes_events",
         action="store_true",
-        help="write an Event on the victim's pod",
+        help="write an Event on the pod of each victim",
     )
 
 
@@ -221,7 +235,7 @@ def _add_state(parser: ArgumentParser) -> None:
         "--host-root",
         default="",
         metavar="DIR",
-        help="where the host's /run, /var/lib and /etc/passwd are mounted, read-only",
+        help="where the host's /run, /var/lib and /etc/passwd are mounted; read only",
     )
     for runtime, what in STATE_FOLDERS.items():
         state.add_argument(
@@ -229,62 +243,65 @@ def _add_state(parser: ArgumentParser) -> None:
             dest=f"state_{runtime}",
             action="append",
             metavar="DIR",
-            help=f"{what}; as mounted here, repeatable (default: the usual ones)",
+            help=f"{what}, as mounted here; repeatable (default: the usual places)",
         )
     state.add_argument(
         "--state.docker-socket",
         dest="state_docker_socket",
         metavar="PATH",
-        help="also ask Docker or Podman, in the background; access to that socket is as good as "
-        "root",
+        help="also ask Docker or Podman for names, in the background; access to this socket is as "
+        "good as root",
     )
 
 
 def _add_kubernetes(parser: ArgumentParser) -> argparse._ArgumentGroup:
     cluster = parser.add_argument_group(
-        "Kubernetes", "Needs the extra container-oomkill[kubernetes]."
+        "Kubernetes", "Requires the extra container-oomkill[kubernetes]."
     )
     cluster.add_argument(
         "--kubernetes",
         action="store_true",
-        help="ask the API for this node's pods: names and workloads",
+        help="get names and workloads of this node's pods from the API",
     )
     cluster.add_argument(
         "--kubernetes.node",
         dest="kubernetes_node",
         default=os.environ.get("NODE_NAME"),
         metavar="NAME",
-        help="this node's name in the cluster (default: NODE_NAME of the environment)",
+        help="this node's name in the cluster (default: $NODE_NAME)",
     )
     cluster.add_argument(
-        "--kubeconfig", metavar="FILE", help="how to reach the API from outside a cluster"
+        "--kubeconfig", metavar="FILE", help="how to reach the API from outside the cluster"
     )
     return cluster
 
 
 def _add_object(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--btf", metavar="FILE", help="the kernel's types (BTF), if the kernel does not expose them"
+        "--btf",
+        metavar="FILE",
+        help="type information (BTF) of this kernel, if it does not expose its own",
     )
-    parser.add_argument("--object", metavar="FILE", help="another build of the BPF object")
+    parser.add_argument("--object", metavar="FILE", help="use another build of the BPF object")
 
 
 def add_log(parser: ArgumentParser) -> None:
     """Add what every command has: how it logs."""
-    group = parser.add_argument_group("log (standard error)")
+    group = parser.add_argument_group("logging (standard error)")
     group.add_argument(
         "--log.format",
         dest="log_format",
         choices=log.FORMATS,
         default="text",
-        help="text (default) or json: one object per line, as other Prometheus exporters write it",
+        help="text (default) or json: one object per line, with the fields other Prometheus "
+        "exporters use",
     )
     group.add_argument(
         "--log.level",
         dest="log_level",
         choices=log.LEVELS,
         default="info",
-        help="write nothing less severe than this (default info)",
+        help="lowest level to log (default info)",
     )
 
 
@@ -305,7 +322,7 @@ def _score(text: str) -> int:
 def _power_of_two(text: str) -> int:
     number = int(text)
     if not 16384 <= number <= 1 << 30 or number & (number - 1):
-        raise argparse.ArgumentTypeError(f"{text} is no power of two from 16384 to 1073741824")
+        raise argparse.ArgumentTypeError(f"{text} is not a power of two from 16384 to 1073741824")
     return number
 
 

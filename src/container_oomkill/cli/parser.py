@@ -102,12 +102,17 @@ def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
     parser = Parser(
         prog=NAME,
         description="Records every kill by the kernel's OOM killer: which container, which limit, "
-        "what the memory was, and why.",
+        "where the memory was, and why.",
         epilog=environment.HELP,
         allow_abbrev=False,
         formatter_class=Formatter,
     )
-    parser.add_argument("--version", action=Version, nargs=0, help="print the versions and exit")
+    parser.add_argument(
+        "--version",
+        action=Version,
+        nargs=0,
+        help="show the version of this program and of libbpf and exit",
+    )
     added = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", prog=parser.prog
     )

@@ -70,7 +70,7 @@ def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
     find_functions = probe.find_functions()
     if not settings.keep_privileges:
         privileges.drop_process()  # before any thread: each starts with what its maker has
-    log.info(f"attached by {probe.hook}")
+    log.info(f"attached with {probe.hook}")
     if find_functions is not None:
         Worker("functions").start(find_functions)
     with (
@@ -90,4 +90,4 @@ def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
 def _say_not_told(incidents: int) -> None:
     from ..system import log
 
-    log.warn(f"{incidents} incidents had no Kubernetes Event: it could not be written")
+    log.warn(f"could not write Kubernetes Events for {incidents} incidents")

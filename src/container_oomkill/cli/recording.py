@@ -29,7 +29,8 @@ def read_recording(path: str) -> Iterator[Incident]:
         with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
             yield from _incidents(file, name)
     except OSError as error:
-        raise UsageError(f"read the recording {name}: {error.strerror}") from error
+        words = (error.strerror or str(error)).lower()
+        raise UsageError(f"read the recording {name}: {words}") from error
 
 
 def _incidents(file: BinaryIO, name: str) -> Iterator[Incident]:
@@ -38,7 +39,7 @@ def _incidents(file: BinaryIO, name: str) -> Iterator[Incident]:
         number += 1
         where = f"{name}, line {number}"
         if len(line) > MAX_LINE_BYTES:
-            raise RecordError(f"{where}: longer than {MAX_LINE_BYTES} bytes")
+            raise RecordError(f"{where}: line longer than {MAX_LINE_BYTES} bytes")
         if not line.strip():
             continue
         try:
@@ -46,7 +47,7 @@ def _incidents(file: BinaryIO, name: str) -> Iterator[Incident]:
         except RecordError as error:
             raise RecordError(f"{where}: {error}") from error
         except (ValueError, RecursionError) as error:
-            cut = "" if line.endswith(b"\n") else ", and the line is cut"
+            cut = "" if line.endswith(b"\n") else ", and the line is incomplete"
             raise RecordError(f"{where}: not JSON ({error}){cut}") from error
 
 

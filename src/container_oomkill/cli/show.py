@@ -137,9 +137,9 @@ def find(incidents: Sequence[Incident], wanted: str) -> Incident:
     if len(found) == 1:
         return next(iter(found.values()))
     if not found:
-        raise UsageError(f"no incident {wanted}: `container-oomkill show` lists what there is")
+        raise UsageError(f"no incident {wanted}: `container-oomkill show` lists them all")
     some = ", ".join(list(found)[:NAMED]) + (", ..." if len(found) > NAMED else "")
-    raise UsageError(f"{len(found)} incidents start with {wanted}: {some}")
+    raise UsageError(f"{wanted} is ambiguous: {len(found)} incidents start with it: {some}")
 
 
 def _terminal_columns(stream: TextIO) -> int | None:

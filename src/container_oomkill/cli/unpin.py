@@ -40,6 +40,5 @@ def unpin(settings: UnpinSettings) -> Iterator[str]:
         return
     with Pins(folder) as pins:
         for name, records in pins.remove():
-            were = "record that was" if records == 1 else "records that were"
-            kept = f", and {records} {were} not delivered" if records else ""
+            kept = f", with {records} undelivered record{'s' * (records != 1)}" if records else ""
             yield f"removed {folder}/{name}{kept}"

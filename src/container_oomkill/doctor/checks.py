@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
 LOG_LINES = 3
 HOOK_REMEDIES = {
-    "fentry": "needs BPF trampolines (x86-64: 5.5, arm64: 6.4) and CAP_BPF, CAP_PERFMON",
-    "kprobe": "needs CONFIG_KPROBES and perf_event_open: CAP_PERFMON, on Debian and Ubuntu also "
-    "perf_event_paranoid below 3, or CAP_SYS_ADMIN",
+    "fentry": "needs BPF trampolines (x86-64: 5.5, arm64: 6.4), CAP_BPF and CAP_PERFMON",
+    "kprobe": "needs CONFIG_KPROBES and perf_event_open: CAP_SYS_ADMIN, or CAP_PERFMON and, on "
+    "Debian and Ubuntu, perf_event_paranoid below 3",
     "raw_tracepoint": "needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN",
 }
 
@@ -50,7 +50,7 @@ def examine(
             if finding.ok and report.hook is None:
                 report.hook = hook
         _examine_pinning(report, data, btf, proc)
-    _examine_rights(report, proc)
+    _examine_privileges(report, proc)
     examine_runtimes(report, sources)
     return report
 
@@ -68,9 +68,9 @@ def _kernel_types(path: Path) -> Finding:
     except OSError as error:  # of the file, or of libbpf reading it
         return Finding(
             False,
-            f"{path}: {error}" if isinstance(error, BpfError) else f"{path} is missing",
-            "a kernel built with CONFIG_DEBUG_INFO_BTF (5.8 or newer), /sys mounted, "
-            "or --btf FILE with this kernel's types",
+            f"{path}: {error}" if isinstance(error, BpfError) else f"{path} does not exist",
+            "use a kernel built with CONFIG_DEBUG_INFO_BTF (5.8 or newer), mount /sys, "
+            "or pass this kernel's types with --btf FILE",
         )
     return Finding(True, str(path))
 
@@ -82,7 +82,7 @@ def _memory_cgroups(proc: Path) -> Finding:
             return Finding(True, "cgroup v1")
     if any(" cgroup2 " in line for line in _lines(proc / "self/mounts")):
         return Finding(True, "cgroup v2")
-    return Finding(True, "none mounted here; kills are recorded all the same")
+    return Finding(True, "not mounted here; kills are recorded anyway")
 
 
 def _lockdown(sys: Path) -> Finding:
@@ -92,7 +92,7 @@ def _lockdown(sys: Path) -> Finding:
         return Finding(
             False,
             chosen,
-            "BPF programs may not read kernel memory: boot with lockdown=integrity or none",
+            "BPF programs may not read kernel memory: boot with lockdown=integrity, or without",
         )
     return Finding(True, chosen)
 
@@ -102,10 +102,10 @@ def _examine_object(report: Report, path: str | None) -> bytes | None:
         data = object_file.read_object(path)
         object_file.check_object(data, path or object_file.PACKAGED)
     except ObjectError as error:
-        remedy = "install container-oomkill again, or give another --object"
+        remedy = "reinstall container-oomkill, or use another --object"
         report.add("object", "oomkill.bpf.o", Finding(False, str(error), remedy))
         return None
-    words = f"{len(data)} bytes, for BPF, layout as in this build"
+    words = f"{len(data)} bytes, matches this build"
     report.add("object", "oomkill.bpf.o", Finding(True, words))
     return data
 
@@ -126,7 +126,7 @@ def _try_hook(hook: str, data: bytes, btf: str | None) -> Finding:
 def _examine_pinning(report: Report, data: bytes, btf: str | None, proc: Path) -> None:
     """Pin each hook that attaches, under a name of doctor's own, and remove it again."""
     if not pins.bpf_mounts(str(proc)):
-        words = "no bpf file system is mounted here"
+        words = "no bpf file system mounted"
         report.add("pinning", "--pin", Finding(False, words, pins.HOW_TO_MOUNT))
         return
     folder = f"{pins.default_folder(str(proc))}-doctor-{os.getpid()}"
@@ -144,31 +144,31 @@ def _try_pinning(hook: str, data: bytes, btf: str | None, folder: str, proc: Pat
                 tried.remove()
     except UnsupportedError as error:
         words = str(error.__cause__ if isinstance(error.__cause__, BpfError) else error)
-        remedy = "perf events of kernels before 5.15 cannot be pinned: --pin takes another hook"
+        remedy = "kprobes cannot be pinned before Linux 5.15: --pin uses another hook"
         return Finding(False, words, remedy if hook == "kprobe" else None)
-    return Finding(True, f"pinned beside {folder.rpartition('-doctor')[0]} and removed")
+    return Finding(True, f"pinned next to {folder.rpartition('-doctor')[0]} and removed")
 
 
-def _examine_rights(report: Report, proc: Path) -> None:
+def _examine_privileges(report: Report, proc: Path) -> None:
     held = _capabilities(proc)
     everything = held["CAP_SYS_ADMIN"]
     for name in ("CAP_BPF", "CAP_PERFMON"):
         if held[name]:
             finding = Finding(True, "held")
         elif everything:
-            finding = Finding(True, "not held, CAP_SYS_ADMIN stands in")
+            finding = Finding(True, "not held, but CAP_SYS_ADMIN is")
         else:
             short = name.removeprefix("CAP_")
             finding = Finding(
                 False,
                 "not held",
-                f"run as root, or give the container --cap-add {short} "
-                "(SYS_ADMIN where the engine or kernel does not know it)",
+                f"run as root, or start the container with --cap-add {short} "
+                "(SYS_ADMIN if the engine or the kernel does not know it)",
             )
-        report.add("rights", name, finding)
-    report.add("rights", "locked memory", _locked_memory(held, report.kernel))
+        report.add("privileges", name, finding)
+    report.add("privileges", "locked memory", _locked_memory(held, report.kernel))
     paranoid = "".join(_lines(proc / "sys/kernel/perf_event_paranoid")).strip()
-    report.add("rights", "perf_event_paranoid", Finding(True, paranoid or "unknown"))
+    report.add("privileges", "perf_event_paranoid", Finding(True, paranoid or "unknown"))
 
 
 def examine_runtimes(report: Report, sources: Iterable[RuntimeState]) -> None:
@@ -198,14 +198,16 @@ def _runtime(runtime: str, found: Survey) -> Finding:
     words += [f"{folder}: {reason}" for folder, reason in found.refused.items()]
     words += [f"{count} skipped: {reason}" for reason, count in sorted(found.damaged.items())]
     if found.refused:
-        remedy = "run as root, or give the container's user --cap-add DAC_READ_SEARCH"
+        remedy = "run as root, or start the container with --cap-add DAC_READ_SEARCH"
         return Finding(False, ", ".join(words), remedy)
     if found.known:
         return Finding(True, ", ".join(words))
     usual = found.missing[0]
-    remedy = f"where it runs: mount its state read-only, -v {usual}:{usual}:ro"
+    remedy = f"if it runs here: mount its state read-only, -v {usual}:{usual}:ro"
     others = f" and {len(found.missing) - 1} more" if found.missing[1:] else ""
-    return Finding(None, f"no state here: {usual}{others}", f"{remedy}, or --state.{runtime} DIR")
+    return Finding(
+        None, f"no state found in {usual}{others}", f"{remedy}, or use --state.{runtime} DIR"
+    )
 
 
 def _count(containers: int) -> str:
@@ -223,13 +225,13 @@ def _capabilities(proc: Path) -> Mapping[str, bool]:
 def _locked_memory(held: Mapping[str, bool], kernel: str) -> Finding:
     version = tuple(int(part) for part in kernel.split(".")[:2] if part.isdigit())
     if version >= (5, 11):
-        return Finding(True, "no limit applies: BPF memory is charged to the cgroup")
+        return Finding(True, "not limited: BPF memory is charged to the cgroup")
     if held["CAP_SYS_RESOURCE"]:
         return Finding(True, "libbpf raises the limit")
     return Finding(
         False,
-        "limited on kernels before 5.11",
-        "--cap-add SYS_RESOURCE, or raise it: ulimit -l unlimited",
+        "limited before Linux 5.11",
+        "add --cap-add SYS_RESOURCE, or raise the limit: ulimit -l unlimited",
     )
 
 

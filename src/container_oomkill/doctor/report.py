@@ -55,7 +55,7 @@ def _print(out: TextIO, head: str, words: str) -> None:
 
 
 def print_text(report: Report, out: TextIO) -> None:
-    """For eyes: a line a finding, what to do below it."""
+    """Human-readable: a line per finding, what to do below it."""
     out.write(f"kernel {report.kernel} {report.machine}, user {os.geteuid()}\n")
     for heading, findings in report.findings.items():
         out.write(f"\n{heading}\n")
@@ -71,4 +71,4 @@ def print_text(report: Report, out: TextIO) -> None:
     if report.can_attach:
         out.write(f"\nOK: attaches with {report.hook}\n")
     else:
-        out.write("\nno probe can attach here\n")
+        out.write("\nFAILED: no hook attaches\n")

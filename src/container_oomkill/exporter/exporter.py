@@ -154,7 +154,7 @@ class Exporter(Closeable):
         except UsageError:
             raise
         except Error as error:
-            log.warn(f"{error}: going on without it")
+            log.warn(f"{error}: continuing without history")
             return None
         for incident in file.load():
             self.history(incident)
@@ -253,7 +253,7 @@ class Exporter(Closeable):
         self.heartbeat()
         if reading and not self._announced:
             self._announced = True
-            self._notifier.ready(f"watching the OOM killer by {self._status.hook}")
+            self._notifier.ready(f"watching the OOM killer with {self._status.hook}")
 
     def heartbeat(self) -> None:
         """Give a sign of life: to be called by the reader of the ring every ``heartbeat_seconds``.

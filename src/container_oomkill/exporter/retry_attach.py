@@ -69,7 +69,7 @@ def attach_in_time(
         serving.start(in_thread=privileges.drop_thread)
         while True:
             serving.refused = str(refused)
-            log.warn(f"{refused}; trying again in {seconds:.0f} s")
+            log.warn(f"{refused}; retrying in {seconds:.0f} s")
             if _told_to_stop(stop, seconds, serving):
                 raise refused
             try:

@@ -16,7 +16,7 @@ from ..errors import UsageError
 LISTEN_ADDRESS = ":9262"
 OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events")
 OWN_FOLDERS = ("/incidents/", "/assets/", "/docs/")
-TITLES = {"log": "log of incidents (standard output)"}  # of groups; else their first word
+TITLES = {"log": "incident log (standard output)"}  # of groups; else their first word
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -44,7 +44,7 @@ def _duration(text: str) -> float:
 # argparse puts the names into its messages
 _count.__name__ = "number from 1 to 1000000"
 _history_bytes.__name__ = "number from 65536 to 1099511627776"
-_duration.__name__ = "time like 90s, 30m, 1h, 2d"
+_duration.__name__ = "duration like 90s, 30m, 1h or 2d"
 
 
 def _option(name: str, default: object, words: str, **how: object) -> Any:
@@ -66,7 +66,7 @@ class ExporterSettings:
     telemetry_path: str = _option(
         "--web.telemetry-path",
         "/metrics",
-        "where the metrics are (default /metrics)",
+        "path of the metrics (default /metrics)",
         metavar="PATH",
     )
     web_config_file: str | None = _option(
@@ -84,39 +84,39 @@ class ExporterSettings:
     max_connections: int = _option(
         "--web.max-connections",
         128,
-        "maximum connections; a new one evicts the longest idle",
+        "maximum connections; a new one evicts the one idle longest",
         type=_count,
     )
     max_incidents: int = _option(
         "--web.max-incidents",
         256,
-        "incidents kept in memory, for the pages and /api/v1/incidents",
+        "incidents kept in memory for the pages and /api/v1/incidents",
         type=_count,
     )
     max_containers: int = _option(
         "--metrics.max-containers",
         500,
-        "containers whose last kill is kept; the oldest go",
+        "containers whose last kill is kept; the oldest are dropped",
         type=_count,
     )
     expiry_seconds: float = _option(
         "--metrics.expiry",
         3600.0,
-        "how long the last kill is shown: 90s, 30m, 1h, 2d (default 1h)",
+        "how long the metrics of a last kill are kept: 90s, 30m, 1h, 2d (default 1h)",
         type=_duration,
         metavar="TIME",
     )
     log_incidents: str = _option(
         "--log.incidents",
         "text",
-        "also write each incident to stdout (default text)",
+        "also write incidents to stdout (default text)",
         choices=("text", "json", "off"),
     )
     log_queue_size: int = _option(
         "--log.queue-size",
         1000,
-        "incidents buffered for the log, and as many for the history; overflow is dropped and "
-        "counted",
+        "incidents buffered for the log, and as many for the history file; overflow is dropped "
+        "and counted",
         type=_count,
     )
     history: str | None = _option(
@@ -128,13 +128,13 @@ class ExporterSettings:
     history_max_incidents: int = _option(
         "--history.max-incidents",
         256,
-        "incidents kept in that file; the oldest go",
+        "incidents kept in that file; the oldest are dropped",
         type=_count,
     )
     history_max_bytes: int = _option(
         "--history.max-bytes",
         16 << 20,
-        "largest size of that file; the oldest incidents go",
+        "maximum size of that file; the oldest incidents are dropped",
         type=_history_bytes,
     )
 

@@ -54,7 +54,7 @@ class HistoryFile:
         self.had_more = False  # than `load` gives: the oldest are gone
         try:
             if not Path(os.path.realpath(path)).parent.is_dir():
-                raise UsageError(f"open the history {path}: its folder does not exist")
+                raise UsageError(f"open the history {path}: no such directory")
             self._file = LockedFile(path)
             try:
                 self._read()
@@ -63,17 +63,19 @@ class HistoryFile:
                 raise
         except OSError as error:
             kind = Error if error.errno in DISK_ERRORS else UsageError
-            words = error.strerror or ""
+            words = (error.strerror or str(error)).lower()
             if error.errno == errno.EACCES:
-                words += f": give the folder to user {os.geteuid()}: rights to others' are dropped"
+                words += (
+                    f": the directory must belong to user {os.geteuid()}: privileges are dropped"
+                )
             raise kind(f"open the history {path}: {words}") from error
 
     def _read(self) -> None:
         """Read it, and mend what a crash or the disk has done to it."""
         if not is_ours(self._file.read(HEAD_BYTES, 0)):
             raise UsageError(
-                f"open the history {self._path}: is not one of container-oomkill: "
-                "give another --history, or move it away"
+                f"open the history {self._path}: not a history of container-oomkill: "
+                "use another --history, or move this file away"
             )
         self._file.check_replaceable()
         with self._file.reader() as file:
@@ -87,17 +89,18 @@ class HistoryFile:
             aside = self._file.copy_aside()
             self._replace(content.lines, dropped=content.dropped)
             log.warn(
-                f"the history {self._path} was damaged: it is {aside} now, and "
-                f"{len(content.lines)} incidents of it were kept"
+                f"the history {self._path} was damaged: recovered {len(content.lines)} incidents, "
+                f"the damaged file is now {aside}"
             )
         elif content.torn:
             self._file.truncate(content.end)
-            log.warn(f"the history {self._path} ended within an incident, which is dropped")
+            log.warn(f"the history {self._path} was cut off: dropped its last, incomplete incident")
         elif content.end and self._file.read(1, content.end - 1) != b"\n":
             self._file.append(b"\n")
         if content.later:
             log.warn(
-                f"the history {self._path} has {content.later} incidents that cannot be read here"
+                f"the history {self._path} has {content.later} incidents of a later version: kept, "
+                "but not shown"
             )
 
     def load(self) -> list[Incident]:
@@ -115,14 +118,14 @@ class HistoryFile:
                 self._write(incident.id, render(incident).encode())
         except OSError as error:
             self._on_lost()
-            self._trouble.warn(error.strerror or "")
+            self._trouble.warn((error.strerror or str(error)).lower())
         else:
             self._trouble.clear()
 
     def _write(self, name: str, text: bytes) -> None:
         needed = len(text) + 1
         if needed >= self._max_bytes:
-            raise OSError(errno.EFBIG, "an incident larger than --history.max-bytes")
+            raise OSError(errno.EFBIG, "incident larger than --history.max-bytes")
         start = self._file.size()
         full = start + needed > self._max_bytes
         if full or len(self._lines) >= 2 * self._max_incidents:

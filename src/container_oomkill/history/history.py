@@ -46,11 +46,11 @@ def parse_query(values: dict[str, str], *, limit_max: int) -> Query:
     """
     for name in values:
         if name not in ("since", "container", "limit"):
-            raise ValueError(f"unknown parameter {name!r}: there are since, container and limit")
+            raise ValueError(f"unknown parameter {name!r}: expected since, container or limit")
     limit = LIMIT
     if (text := values.get("limit")) is not None:
         if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
-            raise ValueError(f"limit {text[:40]!r}: a whole number above 0 expected")
+            raise ValueError(f"limit {text[:40]!r}: expected a whole number above 0")
         limit = int(text[:9])
     after_time: float | None = None
     after_sequence: int | None = None
@@ -73,7 +73,7 @@ def _time(text: str) -> float:
         # A plus sign that was not encoded arrives as a space.
         parsed = datetime.fromisoformat(text.replace(" ", "+"))
         if parsed.tzinfo is None:
-            raise ValueError("no time zone")
+            raise ValueError("time zone missing")
         return parsed.timestamp()
     except (ValueError, OverflowError):
         raise ValueError(

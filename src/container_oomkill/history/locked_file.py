@@ -36,13 +36,13 @@ class LockedFile:
             fd = os.open(self._path, FLAGS, MODE)
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise OSError(errno.EINVAL, "is not a file")
+                    raise OSError(errno.EINVAL, "not a regular file")
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(fd), self._path.stat()):
                     return fd
             except BlockingIOError:
                 os.close(fd)
-                raise OSError(errno.EBUSY, "another process has it") from None
+                raise OSError(errno.EBUSY, "in use by another process") from None
             except BaseException:
                 os.close(fd)
                 raise

@@ -83,7 +83,7 @@ class Assembler:
                 yield self._close()
             return
         if header["incident"] == self._overdue:
-            raise RecordError(f"victim of incident {self._overdue}, which was told without it")
+            raise RecordError(f"victim of incident {self._overdue}: it was already delivered")
         raw = wire.victim(data)
         if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
             return

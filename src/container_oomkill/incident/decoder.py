@@ -290,7 +290,7 @@ def _path(raw: dict[str, Any], memcg: str) -> str | None:
         return None
     *names, rest = _within(raw, memcg + ".path_offset", memcg + ".path_size").split(b"\0")
     if rest:
-        raise RecordError(f"victim record: {memcg}'s path has no end")
+        raise RecordError(f"victim record: path of {memcg} is not terminated")
     shown = [name.decode("utf-8", "backslashreplace") or CUT for name in reversed(names)]
     at_root = "" if b"" in names else CUT
     if not (raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT:

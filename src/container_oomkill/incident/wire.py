@@ -103,7 +103,7 @@ def config(
 ) -> bytes:
     """Return ``struct oomkill_config`` as bytes."""
     if not 0 < cpus <= lib.OOMKILL_CPUS_MAX:
-        raise RecordError(f"{cpus} possible cpus: this build counts up to {lib.OOMKILL_CPUS_MAX}")
+        raise RecordError(f"{cpus} possible cpus: this build supports up to {lib.OOMKILL_CPUS_MAX}")
     settings = {"hook": hook, "cpus": cpus, "pages_slack": pages_slack}
     settings |= {"page_size": page_size, "cmdline": cmdline, "memcg_disabled": memcg_disabled}
     return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
@@ -137,14 +137,14 @@ def is_packaged_object(data: bytes) -> bool:
 def header(data: bytes) -> dict[str, Any]:
     """Return a record's header; `RecordError` if it is cut, or not as the kernel side writes it."""
     if len(data) < HEADER.size:
-        raise RecordError(f"record of {len(data)} bytes: a header alone has {HEADER.size}")
+        raise RecordError(f"record of {len(data)} bytes: shorter than its header of {HEADER.size}")
     fields = HEADER.unpack(data)
     if fields["layout"] != lib.OOMKILL_LAYOUT:
-        raise RecordError(f"record of layout {fields['layout']}: this is {lib.OOMKILL_LAYOUT}")
+        raise RecordError(f"record of layout {fields['layout']}: expected {lib.OOMKILL_LAYOUT}")
     if fields["size"] != len(data):
-        raise RecordError(f"record of {len(data)} bytes says it has {fields['size']}")
+        raise RecordError(f"record of {len(data)} bytes claims to have {fields['size']}")
     if fields["kind"] not in (lib.OOMKILL_VICTIM, lib.OOMKILL_END):
-        raise RecordError(f"record of kind {fields['kind']}: there is none such")
+        raise RecordError(f"record of unknown kind {fields['kind']}")
     for name in ("sequence", "incident", "boot_ns"):
         if not fields[name]:  # they begin above 0
             raise RecordError(f"record has no {name}")
@@ -157,7 +157,7 @@ def victim(data: bytes) -> dict[str, Any]:
     ``flags`` are 0 where they are unknown.
     """
     if len(data) < VICTIM.size:
-        raise RecordError(f"victim record of {len(data)} bytes: at least {VICTIM.size} expected")
+        raise RecordError(f"victim record of {len(data)} bytes: expected at least {VICTIM.size}")
     fields = VICTIM.unpack(data)
     fields["flags"] = fields["flags"] or 0
     fields["strings"] = data[VICTIM.size :]

@@ -40,14 +40,14 @@ def in_pod(environ: Mapping[str, str] = os.environ, account: Path = ACCOUNT) -> 
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
     if not host or not port:
         raise UsageError(
-            "find the Kubernetes API: KUBERNETES_SERVICE_HOST is not set, so this is no pod: "
-            "give --kubeconfig FILE"
+            "find the Kubernetes API: KUBERNETES_SERVICE_HOST is not set, so this is not a pod: "
+            "pass --kubeconfig FILE"
         )
     token, authority = account / "token", account / "ca.crt"
     if not token.exists():
         raise UsageError(
-            f"find the Kubernetes API: {token} is missing: give the pod a serviceAccountName and "
-            "automountServiceAccountToken: true"
+            f"find the Kubernetes API: {token} does not exist: set serviceAccountName and "
+            "automountServiceAccountToken: true for the pod"
         )
     context = _context(lambda made: made.load_verify_locations(authority), str(authority))
     host = f"[{host}]" if ":" in host else host
@@ -64,7 +64,7 @@ def by_kubeconfig(path: str) -> Access:
     except OSError as error:
         raise UsageError(f"--kubeconfig {path}: {(error.strerror or str(error)).lower()}") from None
     except (yaml.YAMLError, RecursionError, ValueError):
-        raise UsageError(f"--kubeconfig {path}: is not YAML") from None
+        raise UsageError(f"--kubeconfig {path}: not YAML") from None
     found = Kubeconfig(path, file.parent, config)
     current = found.named("contexts", "context", config.get("current-context"))
     cluster = found.named("clusters", "cluster", current.get("cluster"))
@@ -86,18 +86,18 @@ class Kubeconfig:
         for entry in entries if isinstance(entries, list) else ():
             if isinstance(name, str) and mapping(entry).get("name") == name:
                 return mapping(mapping(entry).get(singular))
-        raise self._wrong(f"no {singular} {name!r} in it")
+        raise self._wrong(f"no {singular} {name!r}")
 
     def access(self, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Access:
         """Return the access of one cluster and user."""
         server = cluster.get("server")
         if not isinstance(server, str) or not server.startswith(("https://", "http://")):
-            raise self._wrong(f"server {server!r} is no URL")
+            raise self._wrong(f"server {server!r} is not a URL")
         for other in ("exec", "auth-provider"):
             if other in user:
                 raise self._wrong(
-                    f"its user gets a token by {other}, which is not done here: give one with a "
-                    "token (kubectl create token) or a certificate"
+                    f"its user has {other}, which is not supported: use a token (kubectl create "
+                    "token) or a certificate"
                 )
         token_file = user.get("tokenFile")
         return Access(
@@ -161,7 +161,7 @@ def _context(load: Any, where: str) -> ssl.SSLContext:
         load(context)
     except (ssl.SSLError, ValueError) as error:
         words = getattr(error, "reason", None) or str(error)
-        raise UsageError(f"{where}: no certificate that OpenSSL takes: {words}") from None
+        raise UsageError(f"{where}: OpenSSL rejects the certificate: {words}") from None
     except OSError as error:
         raise UsageError(f"{where}: {(error.strerror or '').lower()}") from None
     return context

@@ -108,7 +108,7 @@ class Api:
             raise ApiError(_words(error)) from None
         if len(data) > ANSWER_MAX:
             response.close()
-            raise ApiError(f"an answer of more than {ANSWER_MAX // MIB} MiB")
+            raise ApiError(f"response larger than {ANSWER_MAX // MIB} MiB")
         response.release_conn()
         return data
 
@@ -172,7 +172,7 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes | None]:
 
 
 def _refusal(response: urllib3.BaseHTTPResponse) -> ApiError:
-    """Return what the API said with its no; its text may be anybody's who is on the way."""
+    """Return the API's reason; a proxy may have written it, so it is sanitised."""
     status = Status()
     try:
         status = decode(response.read(REFUSAL_MAX) or b"{}", Status)
@@ -195,13 +195,13 @@ def _words(error: BaseException) -> str:
     inner: BaseException | None = error
     while inner is not None:
         if verify := getattr(inner, "verify_message", None):
-            return f"its certificate is not trusted: {verify}"
+            return f"certificate not trusted: {verify}"
         if isinstance(inner, TimeoutError):
-            return "no answer in time"
+            return "timed out"
         if isinstance(inner, OSError) and inner.strerror:
             name = f"{inner.filename}: " if inner.filename else ""
             return name + inner.strerror.lower()
         inner = inner.__cause__ or inner.__context__
     if "timed out" in str(error):
-        return "no answer in time"
+        return "timed out"
     return printable(str(error))[:WORDS_MAX] or type(error).__name__

@@ -39,7 +39,7 @@ GIVE_UP_SECONDS = 3600.0  # the API forgets Events after an hour, too
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 REFUSED = (400, 404, 413, 422)  # for good: nothing in it will change
 REMEDY = (
-    "bind a ClusterRole with create and patch on events to the service account "
+    "bind a ClusterRole that allows create and patch on events to the service account "
     "(docs/kubernetes-api.md)"
 )
 
@@ -251,7 +251,7 @@ class Events(Closeable):
 
     def _failed(self, key: Key, waiting: Waiting, count: int, error: ApiError) -> None:
         """Try again later, after the others; or give up what will not do."""
-        words = f"write an Event on pod {key[0]}/{key[1]}: {error}"
+        words = f"write Event on pod {key[0]}/{key[1]}: {error}"
         if error.code == 403:
             words += f": {REMEDY}"
         self._log.warn(words)

@@ -58,7 +58,7 @@ class Owners:
             above = self._above(path, owner)
         except ApiError as error:
             self._resume = self._clock() + PAUSE_SECONDS
-            self._warn(f"read the owner of {itself}: {error}: its pods have {itself} as workload")
+            self._warn(f"read the owner of {itself}: {error}: using {itself} as its pods' workload")
             return itself
         self._known[owner.uid] = workload = f"{above.kind}/{above.name}" if above else itself
         while len(self._known) > CAPACITY:

@@ -33,7 +33,7 @@ def known_node(node: str | None) -> str:
     """Return the name that the cluster has for this node. Raises `UsageError` without one."""
     if not node:
         raise UsageError(
-            "--kubernetes: this node's name is not known: set NODE_NAME from fieldRef "
-            "spec.nodeName, or give --kubernetes.node"
+            "--kubernetes: this node's name is unknown: set NODE_NAME from fieldRef "
+            "spec.nodeName, or pass --kubernetes.node"
         )
     return node

@@ -31,8 +31,8 @@ ROOM_SECONDS = 30  # for the server to end it before we do
 BRIEF_SECONDS = 1.0  # a watch that ends sooner than this is no success
 GONE = 410
 REMEDIES = {
-    401: "its token is not taken: is the service account still there?",
-    403: "bind a ClusterRole with list and watch on pods to the service account "
+    401: "the token was rejected: does the service account still exist?",
+    403: "bind a ClusterRole that allows list and watch on pods to the service account "
     "(docs/kubernetes-api.md)",
 }
 
@@ -136,7 +136,7 @@ class PodWatch(Closeable):
                 if self._log.clear():
                     log.info(f"kubernetes: watching {len(self.pods)} pods")
             if line is None:
-                self._log.warn("a pod of more than 4 MiB: skipped")
+                self._log.warn("skipped a pod: larger than 4 MiB")
             elif line:
                 self._take(line)
                 self._backoff.reset()

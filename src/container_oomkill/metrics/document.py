@@ -16,21 +16,22 @@ INTRODUCTION = """\
 
 <!-- written by `python -m container_oomkill.metrics.document`: change the table, not this -->
 
-Labels of everything about a container: `namespace`, `pod`, `container` (the best name known:
-Kubernetes, else Docker or Podman, else the systemd unit, else the first 12 characters of the id).
-Control characters in a label's value are written as `\\xNN`; a value is cut at 256 characters.
+Everything about a container has the labels `namespace`, `pod` and `container`. `container` is the
+best known name: Kubernetes' name, else Docker's or Podman's, else the systemd unit, else the first
+12 characters of the id. Control characters in a value are written as `\\xNN`; a value is cut at 256
+characters.
 
 `scope` is what ran out: `container`, `pod`, `cgroup`, `node`, `cpuset`, `mempolicy`, `manual`.
 Known containers start with the scopes `container`, `node` and `pod` (in a pod) or `cgroup`.
 
-The number of label sets is bounded: the last kill of 500 containers (`--metrics.max-containers`),
-the counters of four times as many. What is dropped is the oldest and is counted in
-`container_oomkill_series_evicted_total`; a counter that was dropped and comes back starts at 0,
-which Prometheus takes for a restart of the counter. Counters of a container that is no longer
-known are dropped after a day without a kill.
+The number of label sets is bounded: the last kills of 500 containers (`--metrics.max-containers`),
+and the counters of four times as many. The oldest are dropped and counted in
+`container_oomkill_series_evicted_total`. A dropped counter that comes back starts at 0, which
+Prometheus treats as a counter reset. Counters of a container that is no longer known are dropped
+after a day without a kill.
 
 OpenMetrics (`Accept: application/openmetrics-text`) adds `_created` timestamps to the counters.
-`process_*` are those of every Prometheus client library.
+`process_*` are the metrics of every Prometheus client library.
 """
 
 

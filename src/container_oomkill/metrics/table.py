@@ -125,13 +125,17 @@ KILLS = Row("", "counter", "Processes killed by the kernel's OOM killer.", COUNT
 INCIDENTS = Row(
     "incidents",
     "counter",
-    "Decisions of the kernel's OOM killer; one kills several processes with memory.oom.group.",
+    "Decisions of the kernel's OOM killer; with memory.oom.group one may kill several processes.",
     COUNTER_LABELS,
 )
 LAST_INFO = Row("last", "info", "Facts of the last incident.", (*LABELS, *INFO_LABELS))
 
 LAST_KILL = (
-    _row("last_timestamp_seconds", "When the last incident was.", lambda i: i.time),
+    _row(
+        "last_timestamp_seconds",
+        "Time of the last incident, in seconds since the epoch.",
+        lambda i: i.time,
+    ),
     # The cgroup whose limit was reached; none when the node itself ran out.
     _row(
         "memory_usage_bytes",
@@ -140,7 +144,7 @@ LAST_KILL = (
     ),
     _row(
         "memory_limit_bytes",
-        "The limit that was reached, at the last kill; none when the node ran out.",
+        "The limit that was reached at the last kill; absent if the node ran out.",
         _domain("limit_bytes"),
     ),
     _row(
@@ -150,7 +154,7 @@ LAST_KILL = (
     ),
     _row(
         "memory_file_bytes",
-        "Page cache, shmem included, of the cgroup whose limit was reached, at the last kill.",
+        "Page cache, including shmem, of the cgroup whose limit was reached, at the last kill.",
         _stat(lambda s: s.file_bytes),
     ),
     _row(
@@ -160,7 +164,7 @@ LAST_KILL = (
     ),
     _row(
         "memory_kernel_bytes",
-        "The kernel's own memory of the cgroup whose limit was reached, the next three included.",
+        "Kernel memory of the cgroup whose limit was reached, including the next three.",
         _stat(lambda s: s.kernel_bytes),
     ),
     _row(
@@ -190,22 +194,22 @@ LAST_KILL = (
     ),
     _row(
         "swap_limit_bytes",
-        "Swap limit of the cgroup whose limit was reached; none when unlimited.",
+        "Swap limit of the cgroup whose limit was reached; absent if unlimited.",
         _domain("swap_limit_bytes"),
     ),
     _row(
         "swappiness",
-        "vm.swappiness that applied to the cgroup whose limit was reached.",
+        "Swappiness of the cgroup whose limit was reached.",
         _domain("swappiness"),
     ),
     _row(
         "oc_total_bytes",
-        "Capacity of what ran out, swap included: the cgroup's or the node's.",
+        "Capacity of what ran out, the cgroup or the node, including swap.",
         lambda i: i.oom.total_bytes,
     ),
     _row(
         "oc_chosen_points",
-        "Badness of the process that was chosen, in pages.",
+        "Badness of the chosen process, in pages.",
         lambda i: i.oom.points,
     ),
     # The process that was chosen.
@@ -218,16 +222,14 @@ LAST_KILL = (
         "Resident shared memory and tmpfs (MM_SHMEMPAGES).",
         _rss(lambda r: r.shmem_bytes),
     ),
-    _row("swapents_bytes", "Swapped out memory (MM_SWAPENTS).", _victim(lambda v: v.swap_bytes)),
+    _row("swapents_bytes", "Swapped-out memory (MM_SWAPENTS).", _victim(lambda v: v.swap_bytes)),
     _row("pgtables_bytes", "Page tables.", _victim(lambda v: v.pagetables_bytes)),
-    _row("hiwater_rss_bytes", "Peak of resident memory.", _vm(lambda m: m.hiwater_rss_bytes)),
-    _row("hiwater_vm_bytes", "Peak of address space.", _vm(lambda m: m.hiwater_vm_bytes)),
+    _row("hiwater_rss_bytes", "Peak resident memory.", _vm(lambda m: m.hiwater_rss_bytes)),
+    _row("hiwater_vm_bytes", "Peak address space.", _vm(lambda m: m.hiwater_vm_bytes)),
     _row("task_size_bytes", "Size limit of the address space.", _vm(lambda m: m.task_size_bytes)),
     _row("total_vm_bytes", "Address space.", _vm(lambda m: m.total_bytes)),
-    _row(
-        "locked_vm_bytes", "Address space that is locked in memory.", _vm(lambda m: m.locked_bytes)
-    ),
-    _row("pinned_vm_bytes", "Address space that is pinned.", _vm(lambda m: m.pinned_bytes)),
+    _row("locked_vm_bytes", "Address space locked in memory.", _vm(lambda m: m.locked_bytes)),
+    _row("pinned_vm_bytes", "Pinned address space.", _vm(lambda m: m.pinned_bytes)),
     _row("data_vm_bytes", "Address space of private data.", _vm(lambda m: m.data_bytes)),
     _row("exec_vm_bytes", "Address space of code.", _vm(lambda m: m.exec_bytes)),
     _row("stack_vm_bytes", "Address space of stacks.", _vm(lambda m: m.stack_bytes)),
@@ -251,13 +253,17 @@ LAST_KILL = (
     _row("gtime_seconds", "CPU time as a guest, all threads.", _victim(lambda v: v.guest_seconds)),
     _row(
         "start_time_seconds",
-        "When it was started, in seconds since the epoch.",
+        "Start time of the process, in seconds since the epoch.",
         _victim(lambda v: v.started_at),
     ),
-    _row("start_boottime_seconds", "When it was started, in seconds since boot.", _start_boottime),
+    _row(
+        "start_boottime_seconds",
+        "Start time of the process, in seconds since boot.",
+        _start_boottime,
+    ),
     _row(
         "uptime_seconds",
-        "How long it had run when it was killed.",
+        "How long the process had run when it was killed.",
         _victim(lambda v: v.uptime_seconds),
     ),
 )
@@ -278,7 +284,7 @@ def _single(pick: Callable[[Facts], Number]) -> Callable[[Facts], Points]:
 LATENCY = Row(
     "latency_seconds",
     "histogram",
-    "Time from the kernel's decision to the incident being served here.",
+    "Time from the kernel's decision until the incident is on /metrics.",
     unit="seconds",
 )
 
@@ -286,21 +292,21 @@ ITSELF = (
     Row(
         "build",
         "info",
-        "What runs here.",
+        "Version of container-oomkill.",
         ("version",),
         of_itself=lambda facts: [((facts.version,), 1)],
     ),
     Row(
         "probe",
         "info",
-        "How the kernel is watched; absent while it is not.",
+        "The hook in use and the kernel; absent while no hook is attached.",
         ("hook", "kernel"),
         of_itself=lambda facts: [((facts.hook, facts.kernel), 1)] if facts.attached else [],
     ),
     Row(
         "feature",
         "gauge",
-        "1 where this kernel gives it, 0 where it cannot.",
+        "1 if this hook and kernel provide it, 0 if not.",
         ("name",),
         of_itself=_by_key(lambda facts: facts.features),
     ),
@@ -328,35 +334,35 @@ ITSELF = (
     Row(
         "kernel_kills",
         "counter",
-        "Kills by the kernel's own count (oom_kill in /proc/vmstat), since the start; with pinned "
-        "hooks since what was told before it.",
+        "Kills by the kernel's own count (oom_kill in /proc/vmstat) since the start; with pinned "
+        "hooks, since the last kill delivered before it.",
         of_itself=_single(lambda facts: facts.kernel_kills),
     ),
     Row(
         "unaccounted",
         "gauge",
-        "Kills by the kernel's own count that were not seen here.",
+        "Kills that the kernel counted and we did not see.",
         of_itself=_single(lambda facts: facts.unaccounted),
     ),
     Row(
         "earlier_kills",
         "gauge",
-        "Kills from before the start, by the cgroup's own count; no incident tells of them.",
+        "Kills before the start, by the cgroup's own count; there are no incidents for them.",
         LABELS,
         of_itself=lambda facts: sorted(facts.earlier.items()),
     ),
     Row(
         "queue_length",
         "gauge",
-        "What waits in a queue: bytes of the ring buffer, incidents for the log and the history, "
-        "containers for Kubernetes Events.",
+        "What is waiting in a queue: bytes in the ring buffer, incidents for the log and the "
+        "history, containers for Kubernetes Events.",
         ("queue",),
         of_itself=lambda facts: [((name,), now) for name, (now, _) in sorted(facts.queues.items())],
     ),
     Row(
         "queue_limit",
         "gauge",
-        "The most that a queue holds (`--ring-bytes`, `--log.queue-size`; Events: 256 containers).",
+        "Capacity of a queue (`--ring-bytes`, `--log.queue-size`; Events: 256 containers).",
         ("queue",),
         of_itself=lambda facts: [
             ((name,), most) for name, (_, most) in sorted(facts.queues.items())
@@ -365,7 +371,7 @@ ITSELF = (
     Row(
         "kubernetes_watch_up",
         "gauge",
-        "1 while the cluster's API tells of this node's pods; absent without `--kubernetes`.",
+        "1 while the watch of this node's pods works; absent without `--kubernetes`.",
         of_itself=_single(lambda facts: facts.watch_up),
     ),
     Row(
@@ -382,10 +388,10 @@ SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
     (
         "Counters",
         (
-            "A container that is known shows them at 0 before its first kill. They survive its "
-            "restart, having no container id. `workload`: Kubernetes' (`Deployment/cart`, with "
-            "`--kubernetes`), else the service of Swarm or Compose, Slurm's user, the unit. "
-            "What starts under a new name each time is counted as that: `container` is the "
+            "A known container shows them at 0 before its first kill. They have no container id, "
+            "so they survive its restart. `workload`: Kubernetes' (`Deployment/cart`, with "
+            "`--kubernetes`), else the service of Swarm or Compose, Slurm's user, the unit. What "
+            "starts under a new name each time is counted under a lasting one: `container` is the "
             "service's, `pod` a Job's; its own names are in `container_oomkill_last_info`."
         ),
         (KILLS, INCIDENTS),
@@ -393,8 +399,8 @@ SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
     (
         "The last kill",
         (
-            "Of the last incident, and of `victims[0]`, the process the kernel chose. A number "
-            "that is unknown, and a limit that is not set, has no sample. They expire an hour "
+            "Numbers of the last incident and of `victims[0]`, the process the kernel chose. An "
+            "unknown number, or a limit that is not set, has no sample. They expire an hour "
             "after the kill (`--metrics.expiry`)."
         ),
         (LAST_INFO, *LAST_KILL),

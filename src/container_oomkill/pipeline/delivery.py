@@ -183,13 +183,13 @@ class Delivery:
         """Say and count what the ring had no room for, and what else is missing."""
         lost, before = self.source.counters()["lost_ring_full"], self.checkpoint.lost
         if lost > before:
-            _warn(lost - before, "the ring was full: a larger --ring-bytes")
+            _warn(lost - before, "ring buffer full (increase --ring-bytes)")
             if not self._counted:
                 self._on_lost("ring_full", lost - before)
             self.checkpoint.reported_lost(lost)
         missing = self._assembler.missing - lost
         if missing > self._missing:
-            self.lose("gap", missing - self._missing, "their numbers were skipped")
+            self.lose("gap", missing - self._missing, "missing from the sequence")
             self._missing = missing
 
     def lose(self, reason: str, records: int, words: str) -> None:
@@ -198,4 +198,4 @@ class Delivery:
 
 
 def _warn(records: int, words: str) -> None:
-    log.warn(f"{records} record{'s' * (records != 1)} lost: {words}")
+    log.warn(f"dropped {records} record{'s' * (records != 1)}: {words}")

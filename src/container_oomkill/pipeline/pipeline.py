@@ -68,7 +68,9 @@ class Pipeline:
         self._stop, self._count = stop, count
         self._heartbeat, self._heartbeat_seconds = heartbeat, heartbeat_seconds
         if self._probe.discarded:
-            self._delivery.lose("foreign_layout", self._probe.discarded, "left by another version")
+            self._delivery.lose(
+                "foreign_layout", self._probe.discarded, "written by an incompatible version"
+            )
         following: list[Source] = [*self._probe.older[1:], self._probe]
         for before, after in zip(self._probe.older, following, strict=False):
             if not self._drain(before, after.attached_at()):

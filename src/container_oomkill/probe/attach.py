@@ -106,9 +106,9 @@ def attach(
 def _no_hook(refused: Mapping[str, BpfError], btf: str | None) -> UnsupportedError:
     reasons = "; ".join(f"{hook}: {error}" for hook, error in refused.items())
     if btf is None and not os.path.exists(KERNEL_TYPES):
-        reasons = f"this kernel has no {KERNEL_TYPES}, and no --btf was given; {reasons}"
+        reasons = f"this kernel has no {KERNEL_TYPES}, and --btf is not set; {reasons}"
     return UnsupportedError(
-        f"no hook could be attached ({reasons}): `container-oomkill doctor` says what is missing"
+        f"no hook can be attached ({reasons}): `container-oomkill doctor` shows what is missing"
     )
 
 
@@ -122,7 +122,7 @@ def _check_types(path: str) -> None:
         raise UsageError(f"read the kernel's types from {path}: {words}") from error
     if start[:2] != BTF_MAGIC and start != b"\x7fELF":
         raise UsageError(
-            f"read the kernel's types from {path}: neither BTF nor an ELF file: copy a kernel's own"
+            f"read the kernel's types from {path}: neither BTF nor ELF: use a copy of the kernel's"
             f" {KERNEL_TYPES}, or its vmlinux"
         )
 

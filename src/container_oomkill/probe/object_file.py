@@ -46,7 +46,8 @@ def read_object(path: str | None = None) -> bytes:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         kind = ObjectError if path is None else UsageError
-        raise kind(f"read the BPF object {source}: {error.strerror}") from error
+        words = (error.strerror or str(error)).lower()
+        raise kind(f"read the BPF object {source}: {words}") from error
     if not wire.is_packaged_object(data):
         check_object(data, source)
     return data
@@ -68,23 +69,25 @@ def check_object(data: bytes, name: str) -> None:
         sections = {section.name: section.data() for section in elf.iter_sections()}
         registers = _registers(elf)
     except (ELFError, ConstructError, OSError, ValueError, LookupError, OverflowError) as error:
-        raise _refusal(name, f"damaged, or no ELF file: {error or type(error).__name__}") from error
+        raise _refusal(
+            name, f"damaged, or not an ELF file: {error or type(error).__name__}"
+        ) from error
     except (AssertionError, AttributeError, TypeError, MemoryError) as error:
         # What pyelftools raises for some headers that contradict themselves.
-        raise _refusal(name, f"damaged: its headers contradict themselves ({error})") from error
+        raise _refusal(name, f"damaged: inconsistent headers ({error})") from error
     if machine != "EM_BPF":
-        raise _refusal(name, f"for machine {machine}, not EM_BPF")
+        raise _refusal(name, f"built for machine {machine}, not EM_BPF")
     if little != (sys.byteorder == "little"):
-        raise _refusal(name, f"not of this machine's byte order, {sys.byteorder} endian")
+        raise _refusal(name, f"not built for this machine's byte order, {sys.byteorder} endian")
     ours = os.uname().machine
     if registers != MACHINES.get(ours, registers):
         known = [machine for machine, number in MACHINES.items() if number == registers]
         theirs = known[0] if known else "an unknown machine"
-        raise _refusal(name, f"compiled for {theirs}, this one is {ours}")
+        raise _refusal(name, f"built for {theirs}, this machine is {ours}")
     if b"GPL" not in sections.get("license", b""):
-        raise _refusal(name, "has no GPL-compatible licence, which the kernel asks for")
+        raise _refusal(name, "no GPL-compatible licence, which the kernel requires")
     if not sections.get(".BTF"):
-        raise _refusal(name, "has no type information (.BTF); it was stripped of more than DWARF")
+        raise _refusal(name, "no type information (.BTF): only DWARF may be stripped")
     for struct in STRUCTS:
         _check_layout(name, sections[".BTF"], struct)
 
@@ -112,12 +115,12 @@ def _check_layout(name: str, btf: bytes, struct: str) -> None:
     try:
         size, offsets = struct_layout(btf, struct)
     except BpfError as error:
-        raise _refusal(name, f"{error}: is it another program's?") from error
+        raise _refusal(name, f"{error}: does it belong to another program?") from error
     expected = wire.ffi.sizeof(kind)
     if size != expected:
-        raise _refusal(name, f"its struct {struct} has {size} bytes, this build's {expected}")
+        raise _refusal(name, f"struct {struct} has {size} bytes, in this build {expected}")
     for field, offset in ours.items():
         if offsets.get(field) != offset:
             found = offsets.get(field)
             where = "missing" if found is None else f"at byte {found}"
-            raise _refusal(name, f"its {struct}.{field} is {where}, this build's at byte {offset}")
+            raise _refusal(name, f"{struct}.{field} is {where}, in this build at byte {offset}")

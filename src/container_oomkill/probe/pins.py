@@ -225,7 +225,7 @@ class Pins(Closeable):
         except BlockingIOError:
             who = _holder(self._lock, proc)
             raise HeldError(
-                f"pins in {self.folder} are held by {who}: stop it, or --pin another folder"
+                f"pins in {self.folder} are in use by {who}: stop it, or --pin another directory"
             ) from None
 
     def _open_checkpoint(self) -> Checkpoint:
@@ -260,7 +260,7 @@ def default_folder(proc: str = "/proc") -> str:
     """Return the folder on the first bpf file system that is mounted, the usual one preferred."""
     mounts = bpf_mounts(proc)
     if not mounts:
-        raise UnsupportedError(f"look for pins: no bpf file system is mounted here: {HOW_TO_MOUNT}")
+        raise UnsupportedError(f"find pins: no bpf file system mounted: {HOW_TO_MOUNT}")
     return f"{USUAL_MOUNT if USUAL_MOUNT in mounts else mounts[0]}/{FOLDER}"
 
 
@@ -290,12 +290,12 @@ def _holder(fd: int, proc: str) -> str:
                     return f"process {fields[fields.index(device) - 1]}"
     except (OSError, ValueError):
         pass
-    return "another process, in another container or not shown by /proc/locks"
+    return "another process, perhaps in another container"
 
 
 def _cannot_pin(folder: str, number: int | None, words: str) -> Error:
     remedies = {
-        errno.EROFS: "mount it writable: mount -o remount,rw " + USUAL_MOUNT,
+        errno.EROFS: "make it writable: mount -o remount,rw " + USUAL_MOUNT,
         errno.ENOENT: HOW_TO_MOUNT,
         errno.EINVAL: HOW_TO_MOUNT,
     }

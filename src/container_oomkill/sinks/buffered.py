@@ -37,6 +37,7 @@ class BufferedSink:
         self._sink = sink
         self._on_lost = on_lost
         self._name = name
+        self._doing = "logging" if name == "log" else f"writing the {name}'s"
         self._at_end = at_end
         self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
         self._numbers: deque[int] = deque()  # of those waiting and the one being written
@@ -88,7 +89,7 @@ class BufferedSink:
         else:
             self._worker.close(PATIENCE_SECONDS)
         if left := self.depth():
-            log.warn(f"{left} incidents were not written to the {self._name}")
+            log.warn(f"dropped {left} incidents that the {self._name} had not written yet")
 
     def _run(self) -> None:
         try:
@@ -99,7 +100,8 @@ class BufferedSink:
             self._at_end()
         except OSError as error:
             left = self._break()
-            log.warn(f"the {self._name} takes no more incidents: {error.strerror}")
+            words = (error.strerror or str(error)).lower()
+            log.warn(f"stopped {self._doing} incidents: {words}")
             for _ in range(left):
                 self._on_lost()
 

@@ -35,13 +35,13 @@ NO_LIMIT = {
     "node": "the node ran out of memory",
     "cpuset": "the memory of its cpuset ran out",
     "mempolicy": "the memory its policy allows ran out",
-    "manual": "asked for by sysrq",
+    "manual": "requested by sysrq",
 }
 UNRESOLVED = {
-    NOT_FOUND: "no runtime's state has this id",
-    NO_STATE: "there is no state of its runtime here (container-oomkill doctor)",
-    NO_NAME: "it was given none",
-    PATH_CUT: "the cgroup's path is too long",
+    NOT_FOUND: "no runtime has a container with this id",
+    NO_STATE: "its runtime's state is not mounted here (see container-oomkill doctor)",
+    NO_NAME: "it has no name",
+    PATH_CUT: "its cgroup path is too long",
     UNKNOWN_FORM: "no runtime known here names a cgroup like this one",
 }
 CUT = "…"  # in a path, for names that are missing

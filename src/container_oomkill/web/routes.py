@@ -76,7 +76,7 @@ class Routes:
 
     def __call__(self, request: Request) -> Response | Job:
         if request.method not in ("GET", "HEAD"):
-            return text(405, "only GET and HEAD", [("Allow", "GET, HEAD")])
+            return text(405, "only GET and HEAD are allowed", [("Allow", "GET, HEAD")])
         if (health := self._open.get(request.path)) is not None:
             return health(request)
         auth = self._auth()

@@ -38,17 +38,17 @@ def test_found_and_missing(tmp_path: Path) -> None:
     assert found["docker"] == Finding(True, f"2 containers ({tmp_path}/{DOCKER})")
     assert found["podman"].words == f"1 container ({storage})"
     assert found["containerd"].ok is None
-    assert "no state here: " in found["containerd"].words
+    assert "no state found in " in found["containerd"].words
     remedy = found["containerd"].remedy
     assert remedy
     assert f"-v {tmp_path}/run/containerd/io.containerd.runtime.v2.task:" in remedy
-    assert remedy.endswith(":ro, or --state.containerd DIR")
+    assert remedy.endswith(":ro, or use --state.containerd DIR")
 
 
 def test_a_given_folder_that_is_not_there() -> None:
     report = Report(kernel="6.12", machine="x86_64")
     examine_runtimes(report, default_sources(docker_folders=["/nowhere"], users=None))
-    assert report.findings["runtimes"]["docker"].words == "no state here: /nowhere"
+    assert report.findings["runtimes"]["docker"].words == "no state found in /nowhere"
 
 
 def test_damaged_files_are_counted(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def start_exporter(
     given = (*docker.privileges(), "--network=host", *options)
     listen = ("exporter", "--web.listen-address", "127.0.0.1:0")
     docker.start(name, *given, EXPORTER, *listen, *arguments)
-    said = docker.wait_for(name, "serving on")
-    return int(said.partition("serving on ")[2].split()[0].rpartition(":")[2])
+    said = docker.wait_for(name, "listening on")
+    return int(said.partition("listening on ")[2].split()[0].rpartition(":")[2])
 
 
 def get(port: int, path: str) -> str:

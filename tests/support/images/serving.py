@@ -34,7 +34,7 @@ def main(contents: str, hog: str) -> None:
         try:
             assert exporter.stderr is not None
             words = exporter.stderr.readline()
-            assert "serving on" in words, words + exporter.stderr.read()
+            assert "listening on" in words, words + exporter.stderr.read()
             print(words)
             print(json.dumps(one_kill(hog)))
         finally:

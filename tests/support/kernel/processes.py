@@ -113,7 +113,7 @@ class Recorder:
         self._reader = threading.Thread(target=self._read, daemon=True)
         assert self.process.stderr is not None
         attached = self.process.stderr.readline()
-        assert attached == f"container-oomkill: attached by {hook}\n".encode(), (
+        assert attached == f"container-oomkill: attached with {hook}\n".encode(), (
             attached + self.process.stderr.read()
         ).decode()
         self._kills_before = read_kernel_kills()

@@ -228,7 +228,7 @@ def test_a_bug_in_an_answer_is_one_line(
         assert (answer.status, answer.body) == (500, b"internal error\n")
         assert ask(exporter.addresses[0], get("/healthz")).status == 200
     error = capfd.readouterr().err
-    assert error == "container-oomkill: a request failed: ZeroDivisionError: division by zero\n"
+    assert error == "container-oomkill: request failed: ZeroDivisionError: division by zero\n"
 
 
 def test_a_bug_in_the_thread_for_jobs_ends_it_all() -> None:

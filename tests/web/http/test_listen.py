@@ -115,7 +115,7 @@ def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("data")
-    with pytest.raises(UsageError, match="no socket"):
+    with pytest.raises(UsageError, match="is not a socket"):
         Listener(Address(path=str(path)))
     assert path.read_text() == "data"
 

@@ -50,10 +50,12 @@ def parse_address(text: str) -> Address:
         host = host[1:-1]
     elif ":" in host:
         raise UsageError(
-            f"--web.listen-address {text}: write an IPv6 address in brackets, [::1]:9262"
+            f"--web.listen-address {text}: put an IPv6 address in brackets: [::1]:9262"
         )
     if not host.isascii():
-        raise UsageError(f"--web.listen-address {text}: write a host name in ASCII (xn--...)")
+        raise UsageError(
+            f"--web.listen-address {text}: use the ASCII form of the host name (xn--...)"
+        )
     if not colon or not (port.isascii() and port.isdigit()):
         raise UsageError(f"--web.listen-address {text}: expected HOST:PORT, :PORT or unix:/PATH")
     if len(port) > len(str(PORT_MAX)) or int(port) > PORT_MAX:
@@ -132,7 +134,7 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise FileExistsError(errno.EEXIST, "a file that is no socket is in the way")
+        raise FileExistsError(errno.EEXIST, "this file exists and is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)

@@ -56,16 +56,16 @@ def head_end(data: bytearray) -> int:
     while data[:2] == b"\r\n":  # RFC 9112 2.2: ignore empty lines before a request
         del data[:2]
     if data and not (65 <= data[0] <= 90 or data[0] in b"\r"):
-        raise HttpError(400, "this is not HTTP")  # TLS, for one, which would never end a line
+        raise HttpError(400, "not HTTP")  # TLS, for one, which would never end a line
     end = data.find(b"\r\n\r\n", 0, HEAD_MAX)
     if BARE_LF.search(data, 0, end if end >= 0 else HEAD_MAX):
-        raise HttpError(400, "a line ends without a carriage return")
+        raise HttpError(400, "line without a carriage return")
     if end >= 0:
         return end + 4
     if len(data) >= HEAD_MAX:
         if data.find(b"\r\n", 0, HEAD_MAX) < 0:
-            raise HttpError(414, "the request line is too long")
-        raise HttpError(431, "the headers are too long")
+            raise HttpError(414, "request line too long")
+        raise HttpError(431, "headers too long")
     return 0
 
 
@@ -99,7 +99,7 @@ def _request_line(line: str) -> tuple[str, str, tuple[int, int]]:
     if not TOKEN.fullmatch(method) or not TARGET.fullmatch(target) or version is None:
         raise HttpError(400, "malformed request line")
     if version[1] != "1":
-        raise HttpError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise HttpError(505, "only HTTP/1.0 and HTTP/1.1 are supported")
     return method, target, (1, int(version[2]))
 
 

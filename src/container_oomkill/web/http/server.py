@@ -195,7 +195,7 @@ class Server:
             self._drop(client)
             return
         except Exception as error:  # noqa: BLE001 - one answer fails, the others go on
-            _report("an answer was cut off", error)
+            _report("response aborted", error)
             self._drop(client)
             return
         fd = client.stream.socket.fileno()
@@ -232,12 +232,12 @@ class Server:
         except HttpError as error:
             return of_error(error)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not end the recording
-            _report("a request failed", error)
+            _report("request failed", error)
             return text(500, "internal error")
         if isinstance(response, Response):
             return self._admit(client, response)
         if self._jobs_open >= self._limits.jobs:
-            return text(503, "too many requests at once", [("Retry-After", "1")])
+            return text(503, "too many concurrent requests", [("Retry-After", "1")])
         if not self._jobs_worker.started:
             self._jobs_worker.start(
                 self._work, wake=lambda: self._jobs.put(None), failed=self._wake_up
@@ -250,7 +250,7 @@ class Server:
         """Give it, or 503 if it is heavy or a stream and too many of those are under way."""
         if response.stream:
             if len(self._streams) >= self._limits.streams:
-                return text(503, "too many streams at once", [("Retry-After", "30")])
+                return text(503, "too many open streams", [("Retry-After", "30")])
             self._streams.add(client)
         if not response.heavy:
             return response
@@ -260,7 +260,7 @@ class Server:
         if time.monotonic() - heavy[0].moved > PREEMPT_SECONDS:
             self._drop(heavy[0])
             return response
-        return text(503, "too many scrapes at once", [("Retry-After", "1")])
+        return text(503, "too many concurrent scrapes", [("Retry-After", "1")])
 
     def _work(self) -> None:
         self._before()
@@ -271,7 +271,7 @@ class Server:
             except HttpError as error:
                 response = of_error(error)
             except Exception as error:  # noqa: BLE001 - as in _dispatch
-                _report("a request failed", error)
+                _report("request failed", error)
                 response = text(500, "internal error")
             self._done.append((client, response))
             self._wake_up()

@@ -87,15 +87,15 @@ def swatch(kind: str) -> h.Element:
 def _remarks(breakdown: Breakdown) -> Iterator[str]:
     if not breakdown.of_all:
         yield (
-            "Only what the killed processes had resident is known: this hook or kernel does not "
-            "give the cgroup's memory.stat."
+            "Only the resident memory of the killed processes is known: this hook or kernel does "
+            "not provide the cgroup's memory.stat."
         )
         if breakdown.usage_bytes is not None:
-            yield "Files they mapped are left out: others may have been charged for them."
+            yield "Files they mapped are left out: other cgroups may have been charged for them."
     if breakdown.approximate:
-        yield "Approximate: cgroups below had not handed up all of their numbers."
+        yield "Approximate: child cgroups had not yet passed up all of their statistics."
     if any(part.is_rest for part in breakdown.parts):
         yield (
-            "Not told apart: what was charged and is in no kind above"
-            + ("." if breakdown.of_all else ", so other processes, page cache and kernel memory.")
+            "Not told apart: memory that was charged but belongs to no kind above"
+            + ("." if breakdown.of_all else ": other processes, page cache and kernel memory.")
         )

@@ -30,14 +30,14 @@ def domain(incident: Incident) -> h.Element:
     domain = incident.domain
     if domain is None:
         known = incident.scope is not None
-        limit_of = "no cgroup's, as far as is known" if known else unknown()
+        limit_of = "of no cgroup, as far as is known" if known else unknown()
         return _card("domain", "What ran out", [("limit", limit_of)])
     facts: list[tuple[str, h.Node]] = [
         ("cgroup", name(domain.cgroup, PATH_COLUMNS)),
         ("used", amount(domain.usage_bytes)),
         ("limit", limit(domain.limit_bytes)),
-        ("highest ever", amount(domain.peak_bytes)),
-        ("protected (low)", amount(domain.low_bytes)),
+        ("peak", amount(domain.peak_bytes)),
+        ("protected (memory.low)", amount(domain.low_bytes)),
         ("swap used", amount(domain.swap_usage_bytes)),
         ("swap limit", limit(domain.swap_limit_bytes)),
         ("swappiness", number(domain.swappiness)),
@@ -78,7 +78,7 @@ def victim(incident: Incident) -> h.Element:
             ("started by", task(victim.parent_command, victim.ppid)),
             ("user id", _pid(victim.uid)),
             (
-                "lived",
+                "ran for",
                 unknown() if victim.uptime_seconds is None else duration(victim.uptime_seconds),
             ),
             ("anonymous", amount(victim.rss.anon_bytes)),
@@ -86,7 +86,7 @@ def victim(incident: Incident) -> h.Element:
             ("shared", amount(victim.rss.shmem_bytes)),
             ("swapped out", amount(victim.swap_bytes)),
             ("page tables", amount(victim.pagetables_bytes)),
-            ("highest ever", amount(victim.vm.hiwater_rss_bytes)),
+            ("peak", amount(victim.vm.hiwater_rss_bytes)),
             ("threads", number(victim.threads)),
             ("score", number(victim.points)),
             ("oom_score_adj", number(victim.oom_score_adj)),
@@ -110,7 +110,7 @@ def _command_line(victim: Victim) -> Facts:
 def trigger(incident: Incident) -> h.Element:
     trigger, oom = incident.trigger, incident.oom
     if oom.order == SYSRQ_ORDER:
-        return _card("trigger", "Who asked for memory", [("asked", "nobody: sysrq-f was")])
+        return _card("trigger", "Who asked for memory", [("asked", "nobody: sysrq-f was pressed")])
     same = trigger.pid is not None and trigger.pid == incident.victims[0].pid
     return _card(
         "trigger",
@@ -134,7 +134,7 @@ def _pages(order: int | None) -> h.Node:
 
 def _asker(incident: Incident, trigger: Trigger) -> h.Node:
     if trigger.container_id is None:
-        return h.span(".unknown")["none, or unknown"]
+        return h.span(".unknown")["none or unknown"]
     if trigger.container_id == incident.container.id:
         return "the same"
     other = trigger.container
@@ -154,7 +154,7 @@ def victims(victims: Sequence[Victim]) -> h.Element:
         h.h2("#victims")[f"{len(victims)} processes killed together"],
         _table(
             "Processes killed",
-            ("process", "anonymous", "file", "shared", "swap", "adj", "lived"),
+            ("process", "anonymous", "file", "shared", "swap", "adj", "ran for"),
             (
                 (
                     task(victim.command, victim.pid),
@@ -168,19 +168,19 @@ def victims(victims: Sequence[Victim]) -> h.Element:
                 for victim in victims[:VICTIMS_MAX]
             ),
         ),
-        h.p(".remark")[f"And {more} more: the raw record has them."] if more > 0 else None,
+        h.p(".remark")[f"And {more} more, in the raw record."] if more > 0 else None,
     ]
 
 
 def candidates(candidates: Sequence[Candidate] | None) -> h.Element:
     shown: h.Node
     if candidates is None:
-        shown = h.p[unknown(), ": this hook does not see them."]
+        shown = h.p[unknown(), ": this hook cannot see them."]
     elif not candidates:
-        shown = h.p["None: there was no other process to choose."]
+        shown = h.p["None: there was no other process to kill."]
     else:
         shown = _table(
-            "The largest other processes the kernel looked at",
+            "The largest other processes the kernel considered",
             ("process", "resident", "adj", "score"),
             (
                 (

@@ -55,16 +55,16 @@ def detail(incident: Incident, record: str, around: PageContext) -> h.Element:
 
 def _inferred(incident: Incident) -> str:
     how = (
-        "no cgroup from the victim's upward was full."
+        "no cgroup from the victim's upward was at its limit."
         if incident.domain is None
         else "of the cgroups from the victim's upward, this one was nearest to its limit."
     )
-    return f"Inferred: this hook is not told what ran out; {how}"
+    return f"Inferred: this hook does not see what ran out; {how}"
 
 
 def _verdict(incident: Incident) -> h.Node:
     if incident.verdict is None:
-        return ["The cause is unknown; killed was ", name(incident.victims[0].command)]
+        return ["Cause unknown; killed: ", name(incident.victims[0].command)]
     return name(incident.verdict[:1].upper() + incident.verdict[1:], VERDICT_COLUMNS)
 
 
@@ -76,7 +76,7 @@ def _who(incident: Incident) -> Iterator[h.Node]:
         yield f" and {plural(others, 'other')}"
     container = incident.container
     if container.id is None and container.name is None:
-        yield [", in no container that is known, in ", name(victim.cgroup)]
+        yield [", in no known container, in ", name(victim.cgroup)]
         return
     yield [", in container ", h.span(".strong")[name(named(incident)["container"])]]
     for what, text in (
@@ -90,7 +90,7 @@ def _who(incident: Incident) -> Iterator[h.Node]:
         if text:
             yield [f", {what} ", name(text, PATH_COLUMNS)]
     if (reason := container.unresolved) is not None:
-        yield [", its name is unknown: ", name(UNRESOLVED.get(reason, reason), PATH_COLUMNS)]
+        yield [", name unknown: ", name(UNRESOLVED.get(reason, reason), PATH_COLUMNS)]
 
 
 def _memory(incident: Incident) -> h.Element:
@@ -135,9 +135,9 @@ def _record(incident: Incident, record: str) -> h.Element:
             name(incident.node),
             ", kernel ",
             name(incident.kernel),
-            ". This page's address is permanent while the exporter keeps the incident; ",
-            h.a(href=path)["the raw record"],
-            " has all there is.",
+            ". This link works as long as the exporter keeps the incident. ",
+            h.a(href=path)["The raw record"],
+            " has every field.",
         ],
         text
         and h.details[

@@ -33,7 +33,7 @@ class Filter:
         """Raises `ValueError` with what is wrong."""
         scope = query.get("scope", "")
         if scope and scope not in SCOPES:
-            raise ValueError(f"scope {scope[:40]!r}: there are {', '.join(SCOPES)}")
+            raise ValueError(f"scope {scope[:40]!r}: expected one of {', '.join(SCOPES)}")
         texts = {name: query.get(name, "").strip()[:TEXT_MAX] for name in NAMES}
         return cls(**texts, scope=scope)
 
@@ -70,5 +70,5 @@ def parse_page(query: Mapping[str, str]) -> int:
     """Return the page's number, from 1. Raises `ValueError`."""
     text = query.get("page", "1")
     if not (text.isascii() and text.isdigit() and int(text[:9]) >= 1 and len(text) < 9):
-        raise ValueError(f"page {text[:40]!r}: a whole number above 0 expected")
+        raise ValueError(f"page {text[:40]!r}: expected a whole number above 0")
     return int(text)

@@ -122,7 +122,7 @@ def _links(around: PageContext) -> Iterator[h.Node]:
 
 def problem(status: int, words: str, around: PageContext) -> h.Element:
     """What a page says that cannot be shown."""
-    heading = {400: "That cannot be asked for", 404: "It is not here"}[status]
+    heading = {400: "Invalid request", 404: "Not found"}[status]
     return page(
         f"{heading} - container-oomkill",
         [h.h1[heading], h.p[words], h.p[h.a(href=around.home)["All incidents"]]],

@@ -63,7 +63,7 @@ def _headline(day: Sequence[Incident], wanted: Filter, around: PageContext) -> s
     kills = sum(len(incident.victims) for incident in day)
     thing = "OOM kill" if wanted == Filter() else "matching OOM kill"
     if not kills:
-        known = "" if _sees_all(around) else " is known of"
+        known = "" if _sees_all(around) else " known"
         return f"No {thing}{known} in the last 24 hours"
     least = "At least " if _let_go(around) else ""
     return f"{least}{plural(kills, thing)} in the last 24 hours"
@@ -85,15 +85,15 @@ def _lead(day: Sequence[Incident], around: PageContext) -> Iterator[h.Node]:
     if day:
         yield f"{plural(len(day), 'incident')}, the last one {ago(around.now - day[0].time)}. "
     if around.kept_since is not None and _let_go(around):
-        yield ["Only the latest are kept (--web.max-incidents), from ", moment(around.kept_since)]
-        yield " on. "
+        yield ["Only the latest are kept (--web.max-incidents), since ", moment(around.kept_since)]
+        yield ". "
     if not around.facts.attached:
-        yield "Nothing is watched yet."
+        yield "Not watching yet."
     elif around.now - around.watched_since < DAY_SECONDS:
         earlier = day and day[-1].time < around.watched_since
-        kept = "; what came before was kept by pinned hooks or the history."
+        kept = "; earlier incidents come from pinned hooks or the history."
         words = kept if earlier else ", not before."
-        yield ["Watched since ", moment(around.watched_since), words]
+        yield ["Watching since ", moment(around.watched_since), words]
 
 
 def _filters(incidents: Sequence[Incident], wanted: Filter, around: PageContext) -> h.Element:
@@ -151,12 +151,13 @@ def _nothing(number: int, found: Sequence[Incident], wanted: Filter, around: Pag
     if found:
         return f"There is no page {number}."
     if wanted != Filter():
-        return "No incident matches."
+        return "No matching incidents."
     if not _sees_all(around):
         return (
-            "Nothing was recorded since this exporter started; see below what it may have missed."
+            "Nothing has been recorded since this exporter started; see below what it may have "
+            "missed."
         )
-    return "The kernel has killed nothing for want of memory since this exporter started."
+    return "The kernel has not run out of memory since this exporter started."
 
 
 def _row(incident: Incident, around: PageContext) -> h.Element:
@@ -180,9 +181,7 @@ def _what_happened(incident: Incident, home: str) -> str:
             h.a(href=f"/incidents/{incident.id}")[name(named(incident)["container"])],
             _place(incident, home),
             h.p(".verdict")[
-                name(incident.verdict, VERDICT_COLUMNS)
-                if incident.verdict
-                else "The cause is unknown."
+                name(incident.verdict, VERDICT_COLUMNS) if incident.verdict else "Cause unknown."
             ],
         ],
         h.div(".what")[

@@ -40,7 +40,7 @@ def timeline(
         watched_since, why = kept_since, "no longer kept"
     unseen = min(max(watched_since / SLOT_SECONDS - first, 0.0), SLOTS) * STEP
     return h.figure(".timeline")[
-        h.figcaption(".unseen")["Incidents per half hour, the last 24 hours"],
+        h.figcaption(".unseen")["Incidents per half hour in the last 24 hours"],
         h.svg(
             {"viewBox": f"0 0 {WIDTH} {HEIGHT}", "preserveAspectRatio": "none"},
             role="img",
@@ -71,7 +71,7 @@ def _columns(counts: Counter[int], first: int) -> Iterator[h.Node]:
 
 def _in_words(counts: Counter[int], first: int, unseen: float, why: str) -> str:
     listed = ", ".join(f"{_clock(first + slot)} {count}" for slot, count in sorted(counts.items()))
-    words = f"Incidents by half hour, UTC: {listed}" if listed else "No incident"
+    words = f"Incidents per half hour, UTC: {listed}" if listed else "No incidents"
     return f"{words}. Up to {_clock(first + unseen / STEP)}: {why}" if unseen else words
 
 

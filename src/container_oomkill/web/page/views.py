@@ -78,7 +78,7 @@ class Views:
         id_ = wanted.removesuffix(".json")
         found = next((each for each in self._history.newest_first() if each.id == id_), None)
         if found is None:
-            words = "No such incident is kept: only the latest are."
+            words = "No such incident; only the latest are kept."
             if wanted != id_:
                 return text(404, words)
             return self._page(request, 404, problem(404, words, self._around()))

@@ -52,7 +52,7 @@ def amount(bytes_: int | None) -> h.Node:
 
 def limit(bytes_: int | None) -> h.Node:
     """Of a limit None may also mean that there is none; the record does not tell the two apart."""
-    return h.span(".unknown")["none, or unknown"] if bytes_ is None else size(bytes_)
+    return h.span(".unknown")["none or unknown"] if bytes_ is None else size(bytes_)
 
 
 def number(value: int | None) -> h.Node:

@@ -33,7 +33,7 @@ async function refresh() {
 		}
 		document.body.dataset.newest = fresh.body.dataset.newest;
 	} catch {
-		say(false, "not live: the exporter does not answer");
+		say(false, "not live: the exporter does not respond");
 	}
 }
 
@@ -52,10 +52,10 @@ function follow() {
 		refreshSoon(Math.max(0, LEAST_MS - (Date.now() - refreshed)));
 	});
 	stream.addEventListener("error", () => {
-		if (stream.readyState === EventSource.CLOSED) { // refused: too many follow already
-			say(false, `not live: looks again every ${REFRESH_MS / 1000} s`);
+		if (stream.readyState === EventSource.CLOSED) { // refused: too many open streams
+			say(false, `not live: refreshes every ${REFRESH_MS / 1000} s`);
 		} else {
-			say(false, "not live: the exporter does not answer");
+			say(false, "not live: the exporter does not respond");
 		}
 	});
 }
