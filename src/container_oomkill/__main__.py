@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a shell's exec, gives the command: `container-oomkill` and `python -m container_oomkill`.
+"""Entry point for `container-oomkill` and `python -m container_oomkill`.
 
-Until a command has its own say about signals, Ctrl-C ends the process as it does any other: not
-with a traceback out of whatever was being imported.
+Until a command installs its own signal handlers, Ctrl-C ends the process as it would any other, not
+with a traceback from whatever is being imported.
 """
 
 from __future__ import annotations

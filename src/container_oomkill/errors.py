@@ -3,12 +3,12 @@
 
     Error                      1  a stage failed while running
     ├── UsageError             2  wrong option, missing or unreadable file
-    ├── StuckError             1  the reader of our output does not read, and we were told to stop
+    ├── StuckError             1  asked to stop while nobody reads our output
     ├── HeldError              1  another process has the pins
-    ├── RecordError            1  bytes from the kernel or a recording that make no sense
+    ├── RecordError            1  invalid bytes from the kernel or a recording
     └── UnsupportedError       3  this kernel or these privileges cannot run it
-        ├── ObjectError        3  the BPF object is damaged, foreign or of another build
-        └── BpfError           3  libbpf or the kernel said no; also an OSError
+        ├── ObjectError        3  the BPF object is damaged, not ours or of another build
+        └── BpfError           3  libbpf or the kernel refused; also an OSError
 
 A message is action + object + the kernel's own words, and, where there is one, what to do:
 lower case, no full stop.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 
 class Error(Exception):
-    """Anything the user can mend; never shown with a traceback."""
+    """Anything the user can fix; never shown with a traceback."""
 
     exit_status = 1
 
@@ -32,7 +32,7 @@ class RecordError(Error):
 
 
 class HeldError(Error):
-    """Another process has what only one may have."""
+    """Another process holds what only one may hold."""
 
 
 class StuckError(Error):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes bytes and seconds, gives them as people read them; the same everywhere."""
+"""Formats bytes and seconds for people, the same way everywhere."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_without_privileges(tmp_path: Path) -> None:
     assert "--cap-add BPF" in done.stdout
     report = json.loads(run("doctor", "-o", "json", wrap=nobody).stdout)
     assert report["can_attach"] is False
-    assert report["findings"]["rights"]["CAP_BPF"]["ok"] is False
+    assert report["findings"]["privileges"]["CAP_BPF"]["ok"] is False
 
 
 @pytest.mark.needs("no emulation")
@@ -164,7 +164,7 @@ def test_the_kernels_types_from_a_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert_refused(run("probe", "--btf", str(tmp_path / "none")), 2, "none: no such file")
     types.write_bytes(b"no types")
-    assert_refused(run("probe", "--btf", str(types)), 2, str(types), "neither BTF nor an ELF file")
+    assert_refused(run("probe", "--btf", str(types)), 2, str(types), "neither BTF nor ELF")
     types.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes()[:1000])
     assert_refused(run("probe", "--btf", str(types)), 3, "no hook can be attached")
 

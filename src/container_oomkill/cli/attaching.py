@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attaches as the options say: for every command that records.
+"""Attaches as the options say, for every command that records.
 
-Nothing but the loader is imported here; what the records need later is imported after attaching.
+Imports the loader only. What records need later is imported after attaching.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def attached(settings: AttachSettings) -> Probe:
         )
     except BaseException:
         if pins is not None:
-            pins.close()  # or we would hold them against our own next try
+            pins.close()  # or our own next attempt would find them in use
         raise
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`container-oomkill doctor`: says what this kernel, container and user allow."""
+"""`container-oomkill doctor`: shows what this kernel, container and user allow."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the address of a running exporter, gives the incidents it has."""
+"""The client of `show`: fetches the incidents of a running exporter."""
 
 from __future__ import annotations
 

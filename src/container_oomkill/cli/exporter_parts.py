@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exporter's parts, made in order around an attached probe.
+"""Builds the exporter's parts, in order, around an attached probe.
 
-Imported after attaching, so it may import what it needs.
+Imported after attaching, so it may import whatever it needs.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `container-oomkill exporter` is told: how to attach, what to serve, where names are."""
+"""Settings of `container-oomkill exporter`: how to attach, what to serve, where names come from."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs one command, and gives its exit status.
+"""Runs one command and returns its exit status.
 
 0 done, 1 a stage failed while running, 2 wrong usage, 3 this kernel or these privileges cannot
 run it. Modules that attaching does not need are imported after attaching.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who knows containers' names: the runtimes' state, a socket, a cluster, each as the options say.
+"""Where container names come from: the runtimes' state, an engine's socket, a cluster's API.
 
-Nothing of it is imported, and no thread is started, unless an option says so. The cluster also
+Nothing of it is imported, and no thread is started, unless an option asks for it. The cluster also
 takes incidents, as Events on the victims' pods.
 """
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of each command; those of several are spelled once.
+"""The options of each command; shared ones are defined once.
 
-Options about one subject are a group: ``--GROUP`` itself, where there is one, and ``--GROUP.NAME``.
-The exporter's own are in `exporter.settings`, each beside its setting.
+Options about one subject form a group: ``--GROUP`` itself, where there is one, and
+``--GROUP.NAME``. The exporter's own options are in `exporter.settings`, each beside its setting.
 """
 
 from __future__ import annotations

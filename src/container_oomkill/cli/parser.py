@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes argv and the environment, gives the options of one command."""
+"""Parses argv and the environment into the options of one command."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a file written by `probe -o json`, gives its incidents again."""
+"""Reads a recording, a file of `probe -o json` or ``--history``, back into incidents."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`container-oomkill replay`: prints the incidents of a recording again, in any format."""
+"""`container-oomkill replay`: prints the incidents of a recording in any format."""
 
 from __future__ import annotations
 

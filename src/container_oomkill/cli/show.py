@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`container-oomkill show`: lists the incidents of a recording or an exporter, or draws one."""
+"""`container-oomkill show`: lists incidents of an exporter or a recording, or shows one in full."""
 
 from __future__ import annotations
 

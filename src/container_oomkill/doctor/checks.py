@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes this kernel, container and user, gives what they allow, what is missing, how to get it."""
+"""Checks what this kernel, container and user allow, and how to get what is missing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the checks found, and its two forms: for people and for programs."""
+"""The report of the checks, and its two forms: human-readable and JSON."""
 
 from __future__ import annotations
 

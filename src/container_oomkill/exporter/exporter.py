@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes incidents and the probe's status, gives the exporter: metrics, history, web, systemd.
+"""The exporter: puts metrics, history, web server and service manager around a probe.
 
-Nothing heavy is imported before `Exporter` is made: attaching comes first.
+Imports nothing heavy before an `Exporter` is created: attaching comes first.
 """
 
 from __future__ import annotations

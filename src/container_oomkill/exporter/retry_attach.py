@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a way to attach that was refused, gives the probe once it is allowed; serves meanwhile.
+"""Retries attaching with back-off, while serving /healthz and /readyz.
 
-A pod that ends at once is started again and again, and its words are lost with it. This one stays:
-/healthz answers 200, /readyz 503 with the reason, and /metrics has no probe_info, which is the
-alert OomKillProbeDetached.
+A pod that exits at once is restarted again and again, and its log is lost with it. This one stays
+up: /healthz answers 200, /readyz 503 with the reason, and /metrics has no probe_info, which fires
+the alert OomKillProbeDetached.
 """
 
 from __future__ import annotations

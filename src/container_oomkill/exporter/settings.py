@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the exporter's options, gives its settings, checked as far as no file needs be touched.
+"""The exporter's options and settings, checked as far as possible without touching a file.
 
-An option is spelled once, beside its setting.
+Each option is defined once, beside its setting.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps incidents over restarts, in a bounded file of JSON lines that survives crashes.
+"""Keeps incidents across restarts, in a bounded file of JSON lines that survives crashes.
 
-The lines are those of `probe -o json`, so `replay`, `show --from` and jq read the file. Each is on
-the disk when the call returns: SIGKILL costs nothing that was taken, a power cut no more than the
-incident being written. A file that has twice as many lines as are kept, or has reached its size, is
-replaced by one of the latest. docs/record.md says why it is not a database.
+The lines are those of `probe -o json`, so `replay`, `show --from` and jq can read the file. Each
+line is on the disk when the call returns: SIGKILL loses nothing that was accepted, a power cut at
+most the incident being written. A file with twice as many lines as are kept, or that has reached
+its maximum size, is replaced by one with the latest. docs/record.md says why it is not a database.
 """
 
 from __future__ import annotations

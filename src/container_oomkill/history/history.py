@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes incidents, gives the latest of them again, newest first: what the web shows.
+"""Keeps the latest incidents in memory, newest first, for the web pages and the API.
 
 Bounded by incidents and by victims, as one group kill may have thousands.
 """

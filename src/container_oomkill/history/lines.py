@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a file of JSON lines of which any byte may be damaged; gives every record that is whole."""
+"""Reads a file of JSON lines in which any byte may be damaged; returns every intact record."""
 
 from __future__ import annotations
 

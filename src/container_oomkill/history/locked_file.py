@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file that one process has at a time, appended to and replaced so that no crash can cut it.
+"""A file that only one process may open, appended to and replaced so that no crash can cut it off.
 
-An append is on the disk when it returns, or has left nothing. A replacement is written beside the
-file and takes its name: killed at any moment there is the one or the other, whole. Each raises
-`OSError`, and the file is as before.
+An append is on the disk when it returns, or has left nothing behind. A replacement is written
+beside the file and then renamed over it: whenever the process is killed, one of the two is there,
+complete. Each operation raises `OSError` on failure and leaves the file as it was.
 """
 
 from __future__ import annotations

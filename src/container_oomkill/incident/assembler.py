@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes records in the order of the ring, gives incidents, each with all its victims.
+"""Takes records in ring order, gives incidents, each with all of its victims.
 
-Almost every incident has one victim and is whole at once. With memory.oom.group more follow, up to
-the kernel's end mark. Where no end mark comes (raw tracepoint alone, or one that was lost), the
-incident is whole when the next one begins or nothing more came for a while: where one should come,
-for longer than a kernel takes between two victims, even one whose trigger has its CPU throttled.
+Almost every incident has one victim and is complete at once. With memory.oom.group more victims
+follow, up to the kernel's end mark. Where no end mark comes (raw tracepoint alone, or the mark was
+lost), the incident is complete when the next one begins or when nothing more has come for a while.
+Where a mark is expected, that while is longer than a kernel takes between two victims, even if the
+CPU of the trigger is throttled.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an incident, gives it with the command lines that /proc still has.
+"""Adds the command lines that /proc still has to an incident.
 
-For the victims whose own the kernel side could not read, as another task's allocation failed. A
-process that was sent SIGKILL keeps its command line until it lets go of its memory, so this comes
-first of all after decoding, and may still come too late: then it stays unknown.
+For victims whose command line the kernel side could not read, because the allocation that failed
+was another task's. A process that was sent SIGKILL keeps its command line until it releases its
+memory. So this runs first of all after decoding, and may still be too late: then it stays unknown.
 
-MetadataProvider for by ``--cmdline`` alone: command lines may hold secrets.
+Runs with ``--cmdline`` only: command lines may contain secrets.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes this machine as it is now, gives the `Host` that records are read with."""
+"""Reads the `Host`: what decoding a record needs to know of this machine at this moment."""
 
 from __future__ import annotations
 

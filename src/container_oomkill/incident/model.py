@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a victim record's raw numbers, gives an `Incident`: frozen, in base units, without I/O.
+"""The `Incident`: frozen, in base units, no I/O.
 
-The attribute names are the JSON keys (docs/record.md). ``None`` is unknown, never 0; of a limit
-it also means that there is none. Later stages fill in `Incident.container` (identity),
+The attribute names are the JSON keys (docs/record.md). ``None`` is unknown, never 0; for a limit it
+also means that there is none. Later stages fill in `Incident.container` (identity),
 `Incident.scope` and `Incident.verdict` (diagnosis).
 """
 

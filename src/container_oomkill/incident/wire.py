@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a record's bytes, gives its raw numbers by name; what bpf/oomkill.h says, for Python.
+"""The wire format for Python: takes a record's bytes, gives its raw numbers by name.
 
-The format comes from the C compiler, through the extension: nothing here repeats the header.
+The layout comes from the C compiler, through the extension: nothing here repeats bpf/oomkill.h.
 """
 
 from __future__ import annotations

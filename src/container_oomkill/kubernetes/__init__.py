@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a cluster's API, gives the names of this node's pods, and their Events to it.
+"""The cluster's API: the names of this node's pods, and Events on them.
 
-    access    where the API is and who we are: in a pod, or by a kubeconfig
-    api       one request, one answer, bounded; errors in one line each
-    objects   what is read of an answer, and nothing else
+    access    where the API is and who we are: in a pod, or from a kubeconfig
+    api       one request, one response, bounded; one-line errors
+    objects   the fields we read of a response, and no others
     backoff   how long to wait after a failure
     owners    pod -> Deployment, CronJob, ...
-    pods      names by container id and pod uid, of pods that are gone too
-    watch     list, watch, and again: a thread; nothing here is ever on a kill's way
-    events    incidents -> Events on the victims' pods, by another thread
-    survey    what the API says, for doctor
+    pods      names by container id and pod uid, including pods that are gone
+    watch     list, watch, repeat: in a thread, never while a kill waits
+    events    incidents -> Events on the victims' pods, in another thread
+    survey    what the API answers, for doctor
 
-The extra `container-oomkill[kubernetes]`: urllib3 and msgspec are imported here only, after
-attaching. The client on top of them is by hand: lightkube, kr8s and kubernetes each take more
+Part of the extra `container-oomkill[kubernetes]`: urllib3 and msgspec are imported only here, after
+attaching. The client on top of them is our own: lightkube, kr8s and kubernetes each take more
 memory than all of it (docs/benchmarks.md, "What stays by hand"; `make bench` writes the figures),
 and none of them notices a watch whose other end has vanished.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the environment of a pod, or a kubeconfig, gives where the API is and who we are."""
+"""Where the API is and who we are, from a pod's environment or from a kubeconfig."""
 
 from __future__ import annotations
 

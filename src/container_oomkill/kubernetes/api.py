@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes requests to the Kubernetes API, gives answers, bounded in size and time.
+"""The API's client: requests and responses, bounded in size and time.
 
-Whatever fails is one `ApiError`. A connection whose other end has vanished is found out by the
-kernel's keep-alive, also in a watch in which nothing happens for minutes.
+Every failure is an `ApiError`. A connection whose other end has vanished is detected by TCP
+keep-alive, even in a watch in which nothing happens for minutes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes failures in a row, gives how long to wait: ever longer, never the same on two nodes."""
+"""How long to wait after repeated failures: ever longer, and never the same on two nodes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the API, or the way to it, refuses."""
+"""Why a request to the API failed."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes incidents, gives Events on the victims' pods: what `kubectl describe pod` then shows.
+"""A sink that writes Events on the victims' pods, for `kubectl describe pod`.
 
-Nothing here holds a record up, and no record stays in the ring for it: an API may be away for
-hours, and Events are a copy of what metrics and log have. What is to be said of one container waits
-as one entry, however often it is killed meanwhile; entries are bounded, and a token bucket spares
-the API. An Event's name comes from the node's boot and the kernel's clock, so that none is made
-twice.
+Nothing here delays a record, and no record stays in the ring for it: an API may be down for hours,
+and Events only repeat what metrics and log have. What is pending for one container is one entry,
+however often it is killed meanwhile. The entries are bounded, and a token bucket limits the load on
+the API. An Event's name is made of the node's boot id and the kernel's clock, so that none is
+created twice.
 """
 
 from __future__ import annotations

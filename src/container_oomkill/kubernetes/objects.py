@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes JSON of the API, gives the fields that are used here; all others are never made objects.
+"""The API's objects, reduced to the fields used here; the JSON of all others is skipped.
 
-A pod is 5 to 20 kB of JSON and a few names here. The types follow k8s.io/api core/v1 and
-k8s.io/apimachinery meta/v1; a list that the API leaves out or gives as null is empty.
+A pod is 5 to 20 kB of JSON, of which we need a few names. The types follow k8s.io/api core/v1 and
+k8s.io/apimachinery meta/v1; a list that the API omits or sends as null is empty.
 """
 
 from __future__ import annotations

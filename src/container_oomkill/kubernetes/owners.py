@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes a pod, gives the workload that people know: ``Deployment/cart``, ``CronJob/report``.
 
-A ReplicaSet's and a Job's owner is read from the API, its metadata only: a ReplicaSet's name would
-tell, but not whether it is a Deployment's or an Argo Rollout's. One request for each of them that
+The owner of a ReplicaSet or Job is read from the API, metadata only. A ReplicaSet's name would hint
+at it, but not say whether it is a Deployment or an Argo Rollout. One request for each owner that
 has pods on this node, at its first pod.
 """
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes pods as the API has them, gives names by container id and by pod uid.
+"""Takes pods as the API sends them, gives names by container id and by pod uid.
 
-Two stores of identity's: a container's names, and its pod's for a container that the API does not
-tell of yet (the kubelet reports a start within seconds) or ever (the pod's sandbox).
+Two stores: one with the containers' names, and one with their pods', for a container that the API
+does not report yet (the kubelet reports a start within seconds) or never reports (the pod's
+sandbox).
 """
 
 from __future__ import annotations

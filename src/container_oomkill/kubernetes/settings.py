@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the cluster's API is reached, and this node's name there; else one line on what lacks."""
+"""How to reach the API, and this node's name in the cluster; one line on what is missing."""
 
 from __future__ import annotations
 

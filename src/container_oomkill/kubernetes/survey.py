@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cluster's API says when it is asked once: for `doctor`."""
+"""Asks the API once, for `doctor`."""
 
 from __future__ import annotations
 

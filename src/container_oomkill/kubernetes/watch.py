@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the API and a node's name, gives the names of its pods, from a list and a watch after it.
+"""Keeps the names of this node's pods up to date, by a list and a watch.
 
-One list at the start, then one request that lasts five minutes and brings what changes, then the
-next from there on. Only when the API has forgotten where we were (410) is it listed again. While
-the API is down, what is known stays known.
+One list at the start, then one request that lasts five minutes and delivers changes, then the next
+from there on. It lists again only when the API no longer has our version (410). While the API is
+down, what is known stays known.
 """
 
 from __future__ import annotations

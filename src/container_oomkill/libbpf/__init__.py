@@ -3,7 +3,7 @@
 
 libbpf through cffi; nothing in here knows what the programs are for. The states are types, so
 that no step can be taken too early: `open_object()` -> `OpenObject` -> `.load()` ->
-`LoadedObject` -> `.attach()` -> `Link`. Every one of them is closed by ``with`` or ``close()``.
+`LoadedObject` -> `.attach()` -> `Link`. Each of them is closed by ``with`` or ``close()``.
 """
 
 from .core_types import CoreTypes

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the file with a kernel's types, gives libbpf the few of them that an object names.
+"""Gives libbpf only those kernel types that an object refers to, instead of all 150,000.
 
-libbpf looks through all of a kernel's types once for each type of the object, and takes three
-quarters of the time to attach for it: see core_types.c. It reads types from a file when the object
-is loaded, so they are put into one that is in memory only.
+libbpf searches all of a kernel's types once for each type of the object, and spends three quarters
+of the time to attach on it: see core_types.c. It reads the types from a file when it loads the
+object, so we put the few into a file that exists in memory only.
 """
 
 from __future__ import annotations

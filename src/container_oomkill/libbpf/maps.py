@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a map's descriptor or its name on a bpf file system, gives its memory without the kernel.
+"""Maps a BPF map into memory, by its descriptor or by its name on a bpf file system.
 
-What is mapped can be read and written by a process that has no right to call bpf() any more.
+A process can read and write mapped memory after it has lost the privilege to call bpf().
 """
 
 from __future__ import annotations

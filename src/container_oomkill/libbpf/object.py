@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the bytes of a BPF object, gives it opened, then loaded, then its programs attached."""
+"""Opens a BPF object, loads it, and attaches its programs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the descriptor of a ring buffer map, gives its records, oldest first.
+"""Reads the records of a ring buffer map, oldest first.
 
-A record stays in the ring until `Ring.release`: whoever dies before has lost nothing.
+A record stays in the ring until `Ring.release`: if the process dies before then, nothing is lost.
 """
 
 from __future__ import annotations

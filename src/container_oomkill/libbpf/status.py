@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes what a libbpf call returned, gives a value or a `BpfError`. The only reader of errno."""
+"""Turns what a libbpf call returned into a value or a `BpfError`. The only reader of errno."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the table of metrics, gives docs/metrics.md.
+"""Writes docs/metrics.md from the metric table.
 
 python -m container_oomkill.metrics.document docs/metrics.md
 """

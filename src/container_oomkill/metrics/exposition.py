@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes families of metrics, gives the page a scraper asked for, piece by piece.
+"""Takes metric families, gives the page in the format a scraper asks for, piece by piece.
 
 prometheus_client negotiates the format, writes the heads of the families, escapes label values and
-formats numbers. Lines are put together here: the label text of a container is written once and
-repeated on each of its lines; prometheus_client alone would escape it anew for every line of every
-scrape. What that costs, in memory and CPU, is in docs/benchmarks.md, "What stays by hand" (`make
-bench` writes the figures). A test holds the page against prometheus_client's own, byte by byte.
+formats numbers. We render the labels of a container once and repeat them on each of its lines;
+prometheus_client alone would escape them again for every line of every scrape. What that would cost
+in memory and CPU is in docs/benchmarks.md, "What stays by hand" (`make bench` writes the figures).
+A test compares the page with prometheus_client's own, byte by byte.
 
-A page is given in pieces: many thousand lines never lie in memory whole, nor hold up other clients.
+The page comes in pieces, so many thousand lines are never in memory at once and do not block other
+clients.
 """
 
 from __future__ import annotations

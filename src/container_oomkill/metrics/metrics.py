@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes incidents, gives them as Prometheus metrics: a sink, and a collector of prometheus_client.
+"""Turns incidents into Prometheus metrics: a sink, and a collector of prometheus_client.
 
-The sink only keeps what came; numbers become text at a scrape. One lock holds the two apart.
+The sink only stores what it is given; a scrape turns the numbers into text. One lock separates the
+two.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes prometheus_client, gives what the exposition needs of it, without its HTTP stack.
+"""Imports prometheus_client without its HTTP stack.
 
-prometheus_client imports a web server, a WSGI server, an HTTPS client and OpenSSL for its own
-server and for the push gateway. Nothing here uses those, and they cost more memory than the rest of
-it (docs/benchmarks.md, "What stays by hand"). While it is imported, stand-ins take the place of
-these modules; they are gone again before anything else runs. Where a later version does not go
-along, it is imported whole.
+prometheus_client imports a web server, a WSGI server, an HTTPS client and OpenSSL, for its own
+server and for the push gateway. We use none of these, and they cost more memory than the rest of it
+(docs/benchmarks.md, "What stays by hand"). While it is imported, stand-ins replace these modules;
+they are removed before anything else runs. If a later version does not work that way, it is
+imported whole.
 
 Every other module imports prometheus_client from here.
 """

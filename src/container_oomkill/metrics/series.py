@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes counts and last kills by label set, gives them bounded: they expire, the oldest go first.
+"""Counters and last kills by label set, bounded: they expire, and the oldest are dropped first.
 
-Counters and last kills are kept apart: a counter must outlive the gauges of the last kill, or every
-second kill would look like a first one.
+Counters and last kills are stored separately: a counter must outlive the gauges of the last kill,
+or every second kill would look like a first one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes nothing, gives THE table of metrics: what there is, in what unit, and where it comes from.
+"""The metric table: name, type, help and source of every metric we export.
 
-A row drives the registration (metrics.py), docs/metrics.md (metrics_document.py) and the golden
-test.
+Each row drives the registration (metrics.py), docs/metrics.md (document.py) and the golden test.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one ring to the sinks: ring -> incident -> whose -> why -> every sink -> released.
+"""Takes records from one ring to every sink: ring -> incident -> identity -> diagnosis -> sinks.
 
-A record leaves the ring only after every sink has taken it. What is delivered is entered into the
-checkpoint first, so that whoever goes on after a crash skips it.
+A record leaves the ring only after every sink has taken it. Deliveries are entered into the
+checkpoint first, so that the next process skips them after a crash.
 """
 
 from __future__ import annotations

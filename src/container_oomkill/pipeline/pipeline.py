@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole flow of a kill, until it is time to stop; the hand-over from older hooks to newer ones.
+"""Runs the flow until it is told to stop, and hands over from older hooks to newer ones.
 
-`Delivery` has what happens to a record; here is when.
+`Delivery` knows what happens to a record; this module knows when.
 """
 
 from __future__ import annotations

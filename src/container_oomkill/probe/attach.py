@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a BPF object, gives it attached by the best hook this kernel allows.
+"""Attaches a BPF object with the best hook this kernel allows.
 
     fentry           trampolines on oom_kill_process() and __oom_kill_process()
-    kprobe           breakpoints on the same two
-    raw_tracepoint   mark_victim alone: the domain is inferred from its usage
+    kprobe           breakpoints on the same two functions
+    raw_tracepoint   mark_victim only: the domain is inferred from its usage
 
-The first two end in the tracepoint mark_victim as well. A hook the kernel refuses is kept with the
-kernel's words, for doctor and for the error when none is left.
+The first two use the tracepoint mark_victim as well. If the kernel refuses a hook, its reason is
+kept for doctor, and for the error when no hook is left.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remembers how far each ring has been delivered, so that a restart resumes exactly there.
 
-Pinned beside the hooks, or in this process alone.
+Pinned beside the hooks, or in this process only.
 
-A process may be killed between any two of its steps. So there are two copies, the one that is not
-in use is written, and one byte says which is.
+The process may be killed between any two steps. So there are two copies: the one not in use is
+written, and one byte says which one is in use.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes /proc and the mounted memory cgroups, gives the kernel's own counts of OOM kills."""
+"""Reads the kernel's own counts of OOM kills, from /proc and from the memory cgroups."""
 
 from __future__ import annotations
 

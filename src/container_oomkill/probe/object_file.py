@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the bytes of a BPF object, gives them back only if they are ours and whole.
+"""Checks that a BPF object is ours and intact before the kernel sees it.
 
-The kernel's own words for a wrong object are an errno and a page of verifier log. So the ELF file
-is read first, by pyelftools: is it for the BPF machine, for this machine's registers and byte
-order, does it have a licence and type information, and does it lay out the records as the extension
-does?
+For a wrong object the kernel gives an errno and a page of verifier log. So pyelftools reads the ELF
+file first: is it for the BPF machine, for this machine's registers and byte order, does it have a
+licence and type information, and does it lay out the records as the extension does?
 
-The object that comes with the package is known by its checksum, which the extension was built
-with, and is not read again: pyelftools takes longer to import than the kernel takes to attach.
+The packaged object is recognised by its checksum, which is compiled into the extension, and is not
+parsed: importing pyelftools takes longer than attaching.
 """
 
 from __future__ import annotations

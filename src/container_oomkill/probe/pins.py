@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a folder of a bpf file system, gives the hooks and rings kept there between processes.
+"""Hooks and rings that stay in the kernel between processes, pinned on a bpf file system.
 
-    DIR/checkpoint-1                     what was delivered (`checkpoint.py`)
+    DIR/checkpoint-1                  what has been delivered (`checkpoint.py`)
     DIR/3-layout1-fentry-89abcdef/    one generation: its number, the layout of its records, the
         ring, PROGRAM..., counters    hook, a checksum of object and settings; its maps and links
 
 While no process runs, the links keep the programs attached and the ring keeps what they record.
-The next start opens the same maps, and the kernel has noticed nothing. Another object or other
-settings make a new generation: it is attached first, then the older one is read to its end and
-removed (`pipeline/`). ``counters`` is pinned last, so that a folder that has it is whole.
+The next start opens the same maps. Another object, or other settings, make a new generation: it is
+attached first, then the older one is drained and removed (`pipeline/`). ``counters`` is pinned last,
+so a folder that has it is complete.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attached programs, and the ring they write to."""
+"""The attached programs and the ring buffer they write to."""
 
 from __future__ import annotations
 

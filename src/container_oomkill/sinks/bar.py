@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes where memory was, gives it as one bar of characters, against the limit."""
+"""Draws where the memory was as one bar of characters, against the limit."""
 
 from __future__ import annotations
 

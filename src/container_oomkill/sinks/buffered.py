@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a sink that may block or fail, gives one that does neither: for what is beside the metrics.
+"""Wraps a sink that may block or fail, such as the log, so that the other sinks do not.
 
-A reader or a disk that stops costs that sink what does not fit the queue, counted; one that goes
-away costs that sink alone.
+If its reader or disk stalls, only this sink loses incidents: what does not fit the queue is dropped
+and counted. If it fails for good, only this sink stops.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an incident, gives it to whoever reads: each sink is a callable that knows nothing else."""
+"""Opens the sink of an output format. A sink is a callable that takes an incident."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an allocation's gfp mask, gives the names the kernel's log has for it.
+"""Takes an allocation's gfp mask, gives the names that the kernel's log has for it.
 
-Bits 0 to 22 but bit 9 are the same on every kernel from 5.8 to 7.3 (include/linux/gfp_types.h;
-tests/kernel holds the names against each kernel's log). What is beyond differs with the kernel's
-version and configuration and stays a number.
+Bits 0 to 22, except bit 9, are the same on every kernel from 5.8 to 7.3 (include/linux/gfp_types.h;
+tests/kernel compares the names with each kernel's log). Higher bits depend on the kernel's version
+and configuration, and stay a number.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an incident, gives one line of JSON, written and flushed when the call returns."""
+"""Writes an incident as one line of JSON, flushed when the call returns."""
 
 from __future__ import annotations
 

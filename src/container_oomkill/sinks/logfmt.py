@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an incident, gives one line of key=value: what is known of it and of the chosen victim.
+"""Writes an incident as one line of key=value: what is known of it and of the chosen victim.
 
 Keys are the record's, their groups joined by an underscore (``domain_limit_bytes``,
-``victim_rss_anon_bytes``), as label names in log stores want them. ``victims`` is their number,
-``victim_pids`` all of them; so it is with ``candidates``, whose largest is ``candidate``. A value
-with a blank, a quote, an equals sign or anything that does not print is quoted as JSON text.
+``victim_rss_anon_bytes``), as log stores want label names. ``victims`` is the number of victims and
+``victim_pids`` has all of their pids; likewise ``candidates``, whose largest is ``candidate``. A
+value with a blank, a quote, an equals sign or an unprintable character is quoted as JSON text.
 """
 
 from __future__ import annotations

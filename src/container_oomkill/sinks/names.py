@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a container or an incident, gives what it is called: the same in every sink.
+"""What a container or an incident is called: the same in every sink.
 
 The metrics import this, as a sink beside the others; nothing here knows of them. Only an Event on a
-pod (kubernetes/events.py) has a stricter rule: the container it points at is one of the pod's own
-names, never an id or a cgroup.
+pod (kubernetes/events.py) follows a stricter rule: the container it refers to must be one of the
+pod's own names, never an id or a cgroup.
 """
 
 from __future__ import annotations

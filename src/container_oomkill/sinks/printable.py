@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes text anyone may have chosen, gives text that a terminal cannot be fooled with."""
+"""Makes text that anyone may have chosen safe to print on a terminal."""
 
 from __future__ import annotations
 

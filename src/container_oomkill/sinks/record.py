@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an incident, gives the record of docs/record.md as plain objects; and the way back.
+"""Converts an incident into the record of docs/record.md, as plain objects, and back.
 
-The keys are the attribute names of incident.py, so a new field there is a new key here. Times are
-RFC 3339 in the record and seconds since the epoch in the incident, exact to the microsecond.
+The keys are the attribute names of incident/model.py, so a new field there is a new key here. Times
+are RFC 3339 in the record and seconds since the epoch in the incident, exact to the microsecond.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an incident, gives all there is to see of it, as wide as the terminal; or many as a list.
+"""Shows an incident in full, as wide as the terminal, or many as a list.
 
-What `container-oomkill show` prints: the page of the exporter, in characters.
+This is what `container-oomkill show` prints: the exporter's page, in characters.
 """
 
 from __future__ import annotations

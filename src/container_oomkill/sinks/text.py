@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an incident, gives a few lines for eyes: what was killed, where, by which limit, and why.
+"""Writes an incident as a few lines of text: what was killed, where, by which limit, and why.
 
-Never wider than 100 columns. What is not known is left out; nothing is shown as 0 that was not 0.
+Never wider than 100 columns. What is unknown is left out; nothing is shown as 0 that was not 0.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a ``close()``, gives a context manager: what every holder of a resource here is."""
+"""Mixin: a context manager whose exit calls ``close()``."""
 
 from __future__ import annotations
 

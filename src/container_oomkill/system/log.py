@@ -3,9 +3,10 @@
 
 The JSON has the fields of the other Prometheus exporters (promslog, Go's slog): ``time`` in UTC,
 ``level`` as INFO, WARN or ERROR, ``source`` as file:line, ``msg``. Whatever a message contains, it
-is one line, and shows no control or bidirectional character.
+is one line without control or bidirectional characters.
 
-`logging` is not used: this is imported before attaching. `make bench` says what it would cost.
+`logging` is not used, because this is imported before attaching; `make bench` shows what it would
+cost.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drops capabilities and installs the seccomp filter once the hooks are attached.
 
-Capabilities belong to threads, and a thread starts with those of the one that made it:
-`drop_process` comes before any other thread does, `drop_thread` at the start of one that needs less
-still. The filter of system calls is for all threads. Files that are open, and memory that is mapped
-- the ring, the counters - stay.
+Capabilities belong to threads, and a thread starts with those of the thread that created it. So
+`drop_process` is called before there is a second thread, and `drop_thread` at the start of a thread
+that needs even less. The seccomp filter applies to all threads. Open files and mapped memory (the
+ring, the counters) stay usable.
 """
 
 from __future__ import annotations

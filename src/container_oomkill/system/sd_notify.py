@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a state, tells the service manager (sd_notify(3)); without one, does nothing."""
+"""Notifies the service manager of our state (sd_notify(3)); does nothing without one."""
 
 from __future__ import annotations
 

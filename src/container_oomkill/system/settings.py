@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base of a command's settings: frozen, given by keyword, compared by value.
+"""The base class of a command's settings: frozen, keyword-only, compared by value.
 
-What `dataclasses` does as well, but that takes 15 ms to import, and these are made before the hooks
-are attached: all else that attaching imports takes 35 ms (python -X importtime).
+`dataclasses` does the same but takes 15 ms to import, and settings are needed before the hooks are
+attached: everything else that attaching imports takes 35 ms (python -X importtime).
 """
 
 from __future__ import annotations

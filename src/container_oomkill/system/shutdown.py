@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes Ctrl-C, SIGTERM and a reader that went away, gives one flag that wakes the pipeline."""
+"""Turns Ctrl-C, SIGTERM and a closed output pipe into one flag that wakes the pipeline."""
 
 from __future__ import annotations
 

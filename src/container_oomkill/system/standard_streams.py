@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the standard streams as they were inherited, gives ones that can be relied on.
+"""Makes the inherited standard streams reliable.
 
-A closed one is /dev/null, so that nothing else ever gets its number. stdout writes all of a record
-or fails, also where PYTHONUNBUFFERED is set, with which Python takes a short write for a whole one.
-stderr never fails: that nobody reads what is said must not end the recording.
+A closed stream becomes /dev/null, so that no other file gets its number. stdout writes all of a
+record or fails, even with PYTHONUNBUFFERED, where Python takes a short write for a complete one.
+stderr never fails: an unread log must not end the recording.
 """
 
 from __future__ import annotations

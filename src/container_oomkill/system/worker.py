@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread that can be ended and whose failure is kept, for whoever works with it to raise.
+"""A thread that can be stopped and that keeps its failure for others to raise.
 
-A thread that dies unnoticed leaves the process looking well. So none of ours is a bare
-`threading.Thread`: what it dies of is raised in the main loop, which ends the process.
+A thread that dies unnoticed leaves the process looking healthy. So none of ours is a bare
+`threading.Thread`: the main loop raises what a thread died of, which ends the process.
 """
 
 from __future__ import annotations

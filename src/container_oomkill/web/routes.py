@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a request, gives the answer: metrics, health, incidents as JSON, and the pages.
+"""Answers a request: metrics, health, incidents as JSON, and the pages.
 
-Health is open to everybody; the rest asks for a user where users are configured.
+Health is open to everybody; everything else needs authentication where users are configured.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes one client's socket, gives its requests answered, one after another, without ever blocking.
+"""One client's connection: answers its requests one after another and never blocks.
 
-Each state is a method that does what can be done now and returns what to wait for. An answer is
-made piece by piece, each only when the one before is with the kernel: whoever reads slowly holds
-one piece. A stream waits between two pieces until `resume`.
+Each state is a method that does what can be done now and returns what to wait for. A response is
+made piece by piece, each only when the kernel has taken the one before: a slow reader occupies one
+piece. A stream waits between two pieces until `resume`.
 """
 
 from __future__ import annotations

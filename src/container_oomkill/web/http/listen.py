@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes addresses as users write them, gives listening sockets.
+"""Opens listening sockets for addresses as users write them.
 
 :9262             every interface, IPv6 and IPv4
 127.0.0.1:9262    one address, or a host name

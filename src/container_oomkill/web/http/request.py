@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the head of an HTTP request, gives a `Request`; what is malformed gets a clean 4xx.
+"""Parses the head of an HTTP request into a `Request`; malformed ones get a clean 4xx.
 
-Follows RFC 9112. Strict where leniency has been used for request smuggling: no folded lines, no
-space before a colon, one Host. No body is ever read: a connection that announces one is closed
-after the answer.
+Follows RFC 9112, and is strict where leniency has enabled request smuggling: no folded lines, no
+space before a colon, one Host. It never reads a body: a connection that announces one is closed
+after the response.
 """
 
 from __future__ import annotations

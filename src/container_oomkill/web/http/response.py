@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a status and a body, gives the bytes of an HTTP answer."""
+"""Takes a status and a body, gives the bytes of an HTTP response."""
 
 from __future__ import annotations
 

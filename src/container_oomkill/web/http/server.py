@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes listeners and a function from request to response, serves all clients from one thread.
+"""Serves all clients from one thread, given listeners and a function from request to response.
 
-Everything is bounded: connections (one more, and the one idle longest goes), heavy answers at once
-(one more gets 503, unless another client stopped reading), streams, jobs in waiting, and time.
+Everything is bounded: connections (a new one evicts the one idle longest), concurrent heavy
+responses (further requests get 503, unless another client has stopped reading), streams, pending
+jobs, and time.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an accepted socket, gives reads and writes that never block."""
+"""Reads from and writes to an accepted socket without blocking."""
 
 from __future__ import annotations
 

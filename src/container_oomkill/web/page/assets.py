@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the files beside it, gives them as answers a browser may keep for good.
+"""Serves the style sheet, the script and the icon, cacheable for good.
 
-Their names in links carry a hash of what is in them: a new version has a new name.
+The name in a link contains a hash of the file's content: a new version has a new name.
 """
 
 from __future__ import annotations

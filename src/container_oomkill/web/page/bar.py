@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a breakdown of memory, gives a bar of it against the limit, and the table that says it."""
+"""Draws a breakdown of memory as a bar against the limit, with a table that says the same."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes parts of an incident, gives the cards that say them fact by fact."""
+"""The cards of an incident's page: each shows one part of it, fact by fact."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes one incident, gives its page: why, where the memory was, what to do next, who was there."""
+"""The page of one incident: why, where the memory was, what to do next, who was there."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes docs/verdicts.md, gives it as a page: what "next" links to must be there without a network.
+"""Serves docs/verdicts.md as a page: the links of "what to do next" must work without a network.
 
-Of Markdown it reads what that file uses: headings, paragraphs, indented blocks, `code`, links to
-other files (as their text).
+It supports the Markdown that this file uses: headings, paragraphs, indented blocks, `code`, and
+links to other files (as their text).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a page's query, gives which incidents it asks for."""
+"""Parses a page's query into a filter of incidents."""
 
 from __future__ import annotations
 

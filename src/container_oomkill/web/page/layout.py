@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a page's title and body, gives the page: with the probe's own health always in sight."""
+"""What all pages share: header, footer, and the probe's own health, always visible."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes incidents and a filter, gives the overview: the last day, and what came, newest first."""
+"""The overview: the last day, and the incidents that match the filter, newest first."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes incidents, gives the last day of them as a picture, and its text for who cannot see it."""
+"""Draws the incidents of the last day as a picture, with a text alternative."""
 
 from __future__ import annotations
 

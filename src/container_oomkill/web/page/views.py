@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a request for a page, gives the answer: overview, one incident, the stream of changes."""
+"""Answers requests for pages: overview, one incident, the stream of changes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes one fact of an incident, gives it as the page shows it; unknown is said, never 0."""
+"""Shows one fact of an incident as page content; an unknown one as unknown, never as 0."""
 
 from __future__ import annotations
 
