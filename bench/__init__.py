@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What it costs, beside what people would use instead, as ratios within one run."""
+"""What it costs compared with what people would use instead, as ratios within one run."""

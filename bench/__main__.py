@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures every tool in a guest and our own speed outside, writes docs/benchmarks.*.
+"""Measures every tool in a guest, and our own speed outside; writes docs/benchmarks.*.
 
     python -m bench [--kernel 6.12] [--quick]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes numbers of containers, gives what the exporter and the names cost with each.
+"""Measures how the cost of the exporter and of container names grows with their number.
 
     python -m bench.growth [--containers 1 10 100 1000 10000]
 

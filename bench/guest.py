@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a kernel's name and rounds, gives what every tool did in it: the work of bench.work."""
+"""Runs bench.work in a guest and returns what every tool did there."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures `--history`: what an incident costs to write, and what many of them cost at the start.
+"""Measures `--history`: what it costs to write an incident, and to load many at the start.
 
     python -m bench.history [--incidents 1000] [--rounds 5] [--folder build]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the newest wheel in dist/, gives it installed as a user has it: .pyc files, no sources."""
+"""Installs the newest wheel of dist/ as a user has it: .pyc files, no sources."""
 
 from __future__ import annotations
 

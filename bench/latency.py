@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From exec to attached, and from the ring to the metrics: how long each takes, how many a second.
+"""Measures the time from exec to attached and from the ring to the metrics, and the throughput.
 
     python -m bench.latency [--kills 200]
 

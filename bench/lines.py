@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes series, gives small charts of them side by side, both axes logarithmic; SVG.
+"""Draws series as small charts side by side, both axes logarithmic; SVG.
 
 What grows as fast as its cause rises from corner to corner; what does not grow lies flat.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the names of containers: memory and time with many known, and the learning of starts.
+"""Measures container names: memory and time with many containers, and how starts are learned.
 
     python -m bench.names [--containers 1000] [--rounds 20]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a kernel, gives the other tools for it, from Debian's packages, and their size on disk.
+"""Fetches the other tools for a kernel from Debian's packages, and measures their size on disk.
 
 One that is not to be had is given with the reason instead: the report says so.
 """

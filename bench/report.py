@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes docs/benchmarks.json, gives docs/benchmarks.md and its pictures.
+"""Writes docs/benchmarks.md and its pictures from docs/benchmarks.json.
 
 python -m bench.report
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures what a Prometheus pays for many exporters: one real Prometheus, N simulated nodes.
+"""Measures what many exporters cost a Prometheus: one real Prometheus, N simulated nodes.
 
     python -m bench.scale [--nodes 10 20 40] [--containers 60] [--scrapes 120]
 

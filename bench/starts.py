@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From exec to attached on the machine itself, beside what a bare Python takes to start and end."""
+"""Measures exec to attached on this machine, compared with a bare Python that starts and exits."""
 
 from __future__ import annotations
 

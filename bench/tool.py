@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a tool's command line, gives it attached, on a terminal of its own, and what it costs."""
+"""Runs a tool on a terminal of its own until it has attached, and measures what it costs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data flows one way: no import runs upward. And the tests' own order, told by the tree."""
+"""Data flows one way: no import runs upward. And the tests mirror the tree."""
 
 from __future__ import annotations
 

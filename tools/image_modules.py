@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an installed container-oomkill, gives the modules that an image's commands really load.
+"""Lists the modules that the commands of an installed container-oomkill really load.
 
 Our own modules by reading: what a command imports, in a function too, and so on from there; what is
 in `APART` has an image of its own. All others by running: what was read is imported, the

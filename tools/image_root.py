@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the modules of all images, gives the images' root folders: all files there are in them.
+"""Assembles the images' root folders: every file that is in them.
 
     python tools/image_root.py FOLDER
 

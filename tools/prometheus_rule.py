@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes Prometheus' rules, prints them as the object that the Prometheus Operator reads.
+"""Prints Prometheus rules as the object that the Prometheus Operator reads.
 
     cd deploy/kubernetes/components/prometheus-operator
     python ../../../../tools/prometheus_rule.py > prometheusrule.yaml

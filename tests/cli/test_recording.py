@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings nobody wrote in good faith: one clear error, never a traceback, never a wide line."""
+"""Malicious and damaged recordings: one clear error, never a traceback, never an endless line."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who else was there: the processes the kernel looked at, against its own list of them."""
+"""Candidates: the processes that the kernel considered, compared with its own list."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process may still do once it has attached, thread by thread, by /proc/PID/task."""
+"""The privileges that a process keeps after attaching, thread by thread, from /proc/PID/task."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real kills by the running kernel, in cgroups of the test's own, judged by the kernel's log."""
+"""Real kills in containers of real runtimes: the record has the names that the runtime gave."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What imports what in src/container_oomkill, as it should be, as it is, and as a graph.
+"""What src/container_oomkill may import, what it does import, and the graph of it.
 
 python -m tests.support.architecture    # draws the graph in docs/architecture.md
 """

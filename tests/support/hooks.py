@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hooks and their ring without a kernel: what they will ever record is given, as bytes."""
+"""Hooks and their ring without a kernel: the records they will deliver are given as bytes."""
 
 from __future__ import annotations
 

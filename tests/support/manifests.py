@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an overlay or the chart's values, gives the objects that kustomize and helm make."""
+"""Runs kustomize and helm and returns the objects they make."""
 
 from __future__ import annotations
 

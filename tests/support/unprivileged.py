@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command without any capability, whoever runs the tests: what a user without rights meets."""
+"""Runs the command without any capability, whoever runs the tests."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a test waits for what is to come: longer than the busiest machine takes."""
+"""How long a test waits for what it expects: longer than the busiest machine needs."""
 
 from __future__ import annotations
 

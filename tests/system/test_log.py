@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log: one line each, in either format, from wherever the format is chosen."""
+"""The log: one line each, in either format, whether an option or a variable chooses it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes kernels and a command, gives one line per kernel; status 1 if it fails in any.
+"""Runs a command on kernels, one line of result each; status 1 if it fails on any.
 
     python -m tests.vm --list
     python -m tests.vm --kernels all --fetch-only

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes suites and a package pattern, gives checked .deb files, without touching the machine's apt.
+"""Downloads and verifies .deb files of given suites without touching the machine's apt.
 
 A private state folder with its own sources: nothing of the machine's package lists changes, and
 signatures are checked against Debian's archive keys alone. Proxies and logins of the machine's

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an architecture, gives the program that emulates it: one version of QEMU on every machine.
+"""The emulator of an architecture: the same version of QEMU on every machine.
 
 Debian's packages, unpacked in the cache with the libraries they need, not installed. A machine's
 own QEMU may be older than 8.1, which let one emulated CPU translate code while another patched it

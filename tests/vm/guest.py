@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a kernel and a command, boots the one in QEMU and gives the other's exit status.
+"""Boots a kernel in QEMU, runs a command in it and returns its exit status.
 
 virtme-ng builds the boot file system and the QEMU command line; `guest-setup.sh` prepares the
 guest and runs the command. The status comes back in a file on the shared folder, written after

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a choice of kernels, boots each in its setups and runs tests/kernel there on every hook.
+"""Boots each chosen kernel in its setups and runs tests/kernel there on every hook.
 
     python -m tests.vm.matrix --kernels quick
     python -m tests.vm.matrix --kernels all --hooks fentry --tests tests/kernel/test_nested.py

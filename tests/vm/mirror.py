@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes this machine's /etc/apt, gives the two base addresses of its Debian mirror.
+"""Finds the two base addresses of this machine's Debian mirror in /etc/apt.
 
 No address is written down here: the mirror is whichever one this machine's own packages come
 from. Where those are not Debian's, the two variables below name one.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes rows of the table, gives kernels unpacked in the cache, ready to boot.
+"""Unpacks the kernels of the table into the cache, ready to boot.
 
 A cached kernel is used as it is, without network, until its row changes or a refresh is asked
 for. Everything is prepared in a temporary folder and renamed into place at the end, so an

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a matrix run, gives docs/kernels.json (what is kept of it) and docs/kernels.md (the page).
+"""Writes docs/kernels.json and the page docs/kernels.md from a matrix run.
 
 Kernels that were not in the run keep what their last one showed. arm64's are
 docs/kernels-arm64.json and docs/kernels-arm64.md.

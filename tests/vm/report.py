@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes what tests/kernel says of each test on every kernel and hook, gives one table.
+"""Makes one table of what tests/kernel reported on every kernel and hook.
 
 A cell is ok, FAIL, or - where the kernel or the hook cannot show it, with the reason below.
 What stopped a whole session (no result, no test, a guest that died) is a trouble of its own and

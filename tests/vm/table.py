@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes `kernels.toml` and a choice ("quick", "all", "6.1,7.3"), gives the rows chosen.
+"""Reads `kernels.toml` and returns the chosen rows ("quick", "all", "6.1,7.3").
 
 A kernel is booted plain; some of them in another setup as well.
 """

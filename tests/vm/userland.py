@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an architecture, gives the root folder that its guests boot: programs, our wheel, the hog.
+"""Prepares the root folder that the guests of an architecture boot: programs, our wheel, the hog.
 
 Guests of this machine's own architecture have its own root. For another one Debian's packages are
 unpacked side by side into a folder of the cache, not installed: no program of theirs runs for

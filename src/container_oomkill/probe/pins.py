@@ -7,8 +7,8 @@
 
 While no process runs, the links keep the programs attached and the ring keeps what they record.
 The next start opens the same maps. Another object, or other settings, make a new generation: it is
-attached first, then the older one is drained and removed (`pipeline/`). ``counters`` is pinned last,
-so a folder that has it is complete.
+attached first, then the older one is drained and removed (`pipeline/`). ``counters`` is pinned
+last, so a folder that has it is complete.
 """
 
 from __future__ import annotations

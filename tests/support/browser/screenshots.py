@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a recording of real kills, gives the pictures of docs/images.
+"""Makes the pictures of docs/images from a recording of real kills.
 
     python -m tests.support.browser.screenshots RECORDING
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a cgroup and a number, gives that many real kills in it, fast."""
+"""Provokes many real kills in one cgroup, fast."""
 
 from __future__ import annotations
 

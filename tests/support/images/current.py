@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a folder, gives the Docker of Debian trixie in a root of its own.
+"""Runs the Docker of Debian trixie in a root of its own.
 
 It knows CAP_BPF and CAP_PERFMON, which the Docker of an older machine does not.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a folder, gives Docker with BuildKit and compose, and the base image in it."""
+"""Runs Docker with BuildKit and compose, and the base image, below one folder."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes an engine with the images, gives real kills in its containers and exporters that tell."""
+"""Provokes real kills in containers of our images, and runs exporters that record them."""
 
 from __future__ import annotations
 

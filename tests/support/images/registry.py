@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a folder, gives Debian's Docker registry on the loopback interface."""
+"""Runs Debian's Docker registry on the loopback interface."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inside a guest: takes an image's unpacked contents and a hog, gives what its exporter served.
+"""Inside a guest: runs the exporter of an unpacked image, provokes a kill, prints what it served.
 
     python -m tests.support.images.serving CONTENTS HOG
 

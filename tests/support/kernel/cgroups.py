@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a path and a limit, gives a memory cgroup of the test's own, cgroup v1 or v2."""
+"""Memory cgroups of the test's own with a limit, cgroup v1 or v2."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes records and what the kernel says elsewhere, gives what this test has shown of each field.
+"""Collects what a test has shown about each field, compared with what the kernel says elsewhere.
 
 exact        equal to the kernel's own number: its log, a cgroup's file, /proc
 approximate  different from it, but within what is known to lie between the two

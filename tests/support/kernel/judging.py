@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a record and the kernel's log of the same kill, gives their agreement or an assertion."""
+"""Compares a record with the kernel's log of the same kill; an assertion fails if they disagree."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the kernel's log from now on, gives what it says of each kill: our records' judge."""
+"""Reads what the kernel's log says about each kill from now on: our records' judge."""
 
 from __future__ import annotations
 

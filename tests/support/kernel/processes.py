@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes arguments, gives hogs in cgroups and the command under test, as processes."""
+"""Runs hogs in cgroups, and the command under test, as processes."""
 
 from __future__ import annotations
 

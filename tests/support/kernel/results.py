@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes what pytest says of each test, gives a line of JSON for it: a cell of the kernel matrix.
+"""Writes a line of JSON for each test's result: a cell of the kernel matrix.
 
 {"test", "hook", "outcome": "ok" | "FAIL" | "left out", "message", "seconds", "fields"}
 """

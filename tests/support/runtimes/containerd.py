@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a folder, gives a containerd with its CRI plugin and everything of theirs below it."""
+"""Runs a containerd with its CRI plugin, with all of its files below one folder."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a socket, gives pods and containers through the Container Runtime Interface, as a kubelet.
+"""Creates pods and containers through the Container Runtime Interface, as a kubelet does.
 
 The stubs are made of cri.proto when this is imported.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a folder, gives Docker's daemon with everything of its below it, or the one that is named.
+"""Runs Docker's daemon with all of its files below one folder, or uses one that is named.
 
 OOMKILL_TEST_DOCKER names one, such as unix:///run/docker.sock, OOMKILL_TEST_DOCKER_ROOT
 its data root.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a folder, gives Docker and Podman with everything of theirs below it."""
+"""Runs Docker and Podman with all of their files below one folder."""
 
 from __future__ import annotations
 

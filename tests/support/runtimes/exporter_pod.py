@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the DaemonSet of deploy/kubernetes, gives its container as a kubelet asks for it.
+"""Builds the container of deploy/kubernetes' DaemonSet as a kubelet would.
 
 The image is the hog's, with this machine's Python and this tree mounted over it: what is tried is
 the manifest's rights and mounts, not what is in the image.

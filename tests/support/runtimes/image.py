@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a static program, gives an archive with an image of it alone, as `docker save` writes it.
+"""Makes an image archive of one static program, as `docker save` writes it.
 
 Docker, Podman and containerd all load it: nothing is pulled from anywhere.
 """

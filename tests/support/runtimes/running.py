@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes commands, gives daemons of the tests' own and containers that run in them."""
+"""Runs daemons of the tests' own, and containers in them."""
 
 from __future__ import annotations
 
