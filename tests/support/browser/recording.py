@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records real kills for the pictures of docs/images: the containers of a small shop.
 
-    python -m tests.vm --kernels 6.12 --share build/pictures -- \
+    python -m tests.vm --kernels 6.12 --share build/pictures -- \\
         .venv/bin/python -m tests.support.browser.recording build/pictures/recording.jsonl
     python -m tests.support.browser.screenshots build/pictures/recording.jsonl
 
