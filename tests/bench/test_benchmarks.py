@@ -33,7 +33,7 @@ def test_what_stays_by_hand_refers_to_its_figures_and_has_none(module: ModuleTyp
 
 
 def test_a_word_is_said_when_its_last_piece_is_there() -> None:
-    said = [(1.0, b"att"), (2.0, b"ached by fentry\n"), (9.0, b"more")]
+    said = [(1.0, b"att"), (2.0, b"ached with fentry\n"), (9.0, b"more")]
     assert tool.when("attached with", said) == 2.0
     assert tool.when("nothing", said) is None
 
