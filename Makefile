@@ -27,16 +27,16 @@ run: build ## Watch this machine, serve metrics on port 9262 (installs what it n
 demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 	$(Q)$(SUDO) $(PYTHON) -m tests.support.kernel.demo
 
-test: .venv/dev ## Test: units, this kernel, the oldest and the newest kernel in a guest
+test: .venv/dev ## Run the unit tests, and real kills on this kernel and, in a guest, on the oldest and newest
 	$(Q)$(SUDO) tools/kubernetes-tools.sh
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider $(APART)
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels quick --plain
 
-test-unit: .venv/dev ## Test what needs no root, in seconds; say which took long, and how long all did
+test-unit: .venv/dev ## Run the tests that need no root, in seconds; show the slowest ones and the total time
 	$(Q)tools/kubernetes-tools.sh
 	$(Q)$(PYTHON) -m pytest --ignore tests/kernel --durations 5 --durations-min 1 $(APART)
 
-coverage: .venv/dev ## Print which lines the units test; fails below 80 % of commands, probe and doctor
+coverage: .venv/dev ## Print the unit tests' line coverage; fails below 80 % for commands, probe and doctor
 	$(Q).venv/bin/coverage erase
 	$(Q).venv/bin/coverage run -m pytest -q --ignore tests/kernel $(APART)
 	$(Q).venv/bin/coverage combine -q
@@ -47,11 +47,11 @@ test-browser: .venv/dev ## Test the pages in headless Chromium, with real kills;
 	$(Q)tools/system-packages.sh browser
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/browser
 
-test-runtimes: .venv/dev ## Test names with real Docker, Podman and containerd (installs them, starts no service)
+test-runtimes: .venv/dev ## Test container names with real Docker, Podman and containerd (installs them, starts no service)
 	$(Q)tools/system-packages.sh runtimes
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/runtimes
 
-test-images: .venv/dev ## Test the images in a Docker of the test's own; ARCH=arm64: built and run for it, emulated
+test-images: .venv/dev ## Test the images in a Docker started for the test; ARCH=arm64: built and run under emulation
 	$(Q)tools/system-packages.sh runtimes
 	$(Q)$(if $(ARCH),tools/system-packages.sh $(ARCH)-guests)
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider -rP tests/images$(if $(ARCH),/foreign.py)
@@ -61,7 +61,7 @@ test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each h
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix $(if $(ARCH),--arch $(ARCH)) --kernels $(KERNELS) \
 		$(if $(PUBLISH),--publish)
 
-test-releases: .venv/dev ## Test libbpf 1.1 to the newest and Python 3.11 to 3.14: the wheel built, a kill recorded, units
+test-releases: .venv/dev ## Build the wheel, record a kill, run the unit tests: libbpf 1.1 to the newest, Python 3.11 to 3.14
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.releases
 
 chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory; print the numbers
@@ -70,7 +70,7 @@ chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory
 		--tests tests/chaos --out build/chaos/matrix.json
 	$(Q)sed -n '/^=.* numbers =/,/^=.* passed/p' build/chaos/vm/6.12/log
 
-lint: .venv/dev ## Check style and types; compile the BPF object by every clang for every architecture
+lint: .venv/dev ## Check style and types; compile the BPF object with every clang for every architecture
 	$(Q).venv/bin/ruff check .
 	$(Q).venv/bin/ruff format --check .
 	$(Q).venv/bin/mypy
@@ -95,14 +95,14 @@ image: ## Build the images, print their sizes, write their SBOMs to dist/
 push: image ## Push them, tagged with version and commit: REGISTRY=HOST/PATH
 	$(Q)REGISTRY=$(REGISTRY) tools/image.sh push
 
-up: ## Start exporter, Prometheus, Grafana and a hog: http://localhost:3000
+up: ## Start exporter, Prometheus, Grafana and a memory hog: http://localhost:3000
 	$(Q)docker image inspect container-oomkill-exporter >/dev/null 2>&1 || $(MAKE) image
 	$(Q)docker compose up -d --no-build
 
 down: ## Stop them
 	$(Q)docker compose down --volumes
 
-bench: wheel ## Measure beside what people would use instead, write docs/benchmarks.*; QUICK=1: fewer rounds; KERNEL=6.1: another guest
+bench: wheel ## Compare with what people would use instead, write docs/benchmarks.*; QUICK=1: fewer rounds; KERNEL=6.1: another guest
 	$(Q)tools/system-packages.sh bench
 	$(Q)$(SUDO) $(PYTHON) -m bench $(if $(QUICK),--quick) $(if $(KERNEL),--kernel $(KERNEL))
 

@@ -86,9 +86,9 @@ def page(measured: dict[str, Any]) -> str:
         growth(measured["growth"]),
         (
             f"A kill by the processes in its cgroup, in a guest of its own with {guest['kernel']}:"
-            " out_of_memory() from its call to its return with nothing attached and with us, and"
-            " what of it our BPF programs run, by the kernel's own `bpf_stats`. The kernel looks at"
-            " every process there, and so does the look at the candidates."
+            " out_of_memory() from its call to its return, without and with our hooks, and"
+            " how much of it our BPF programs run, by the kernel's own `bpf_stats`. The kernel"
+            " evaluates every process there, and so does our candidate scan."
         ),
         kill_cost(measured["kill_cost"]),
         *libraries_section(measured),
@@ -132,7 +132,7 @@ def works(tools: Tools) -> str:
                 str(tool["idle_jiffies"]),
                 str(tool["idle_wakeups"]),
                 spread(tool["latency_ms"], "ms", 1),
-                "not told" if cost is None else f"{cost:.0f} us",
+                "unknown" if cost is None else f"{cost:.0f} us",
                 f"{tool['storm_seen']} of {tool['storm_killed']}",
                 f"{tool['group_seen']} of {tool['group_killed']}",
             )

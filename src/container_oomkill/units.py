@@ -21,7 +21,7 @@ def size(bytes_: int) -> str:
 
 def duration(seconds: float) -> str:
     """The two largest units that matter."""
-    if seconds < 0.9995:  # what would be rounded up to the next unit is told in that
+    if seconds < 0.9995:  # what would be rounded up to the next unit is shown in that
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"

@@ -114,8 +114,8 @@ def rule_expressions() -> list[tuple[str, str]]:
 
 # What shows something only where something is wrong, or where a node itself ran out.
 EMPTY_IS_FINE = {
-    "Last kills for want of the node's memory",
-    "What this kernel cannot give",
+    "Last kills when the node ran out of memory",
+    "Missing features of this kernel",
     "Containers without a name",
     "Nodes that ran out",
 }

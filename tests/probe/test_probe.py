@@ -29,10 +29,10 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def make(proc: str, tmp_path: Path) -> Make:
     del proc  # maps are files from here on
 
-    def make(hook: str = "fentry", *, types: str = "/none", looks: bool = True) -> Probe:
+    def make(hook: str = "fentry", *, types: str = "/none", scans: bool = True) -> Probe:
         folder = tmp_path / f"maps-{len(list(tmp_path.iterdir()))}"
         loaded = cast("Any", Loaded(folder, records=3, kills=2, lost_ring_full=1))
-        return Probe(hook, loaded, links=cast("Any", [Link()]), looks=looks, types=types)
+        return Probe(hook, loaded, links=cast("Any", [Link()]), scans=scans, types=types)
 
     return make
 
@@ -51,7 +51,7 @@ def test_hooks_of_functions_tell_all_but_what_the_kernel_lacks(make: Make, hook:
     with make(hook) as probe:
         assert set(probe.features().values()) == {True}
         probe.enter_earlier_counts([("/a", 1, 1, 1)])  # nothing to tell: they see kills themselves
-    with make(hook, looks=False) as probe:
+    with make(hook, scans=False) as probe:
         lacking = [name for name, there in probe.features().items() if not there]
         assert lacking == ["candidates"]
 
@@ -60,13 +60,13 @@ def test_hooks_of_functions_tell_all_but_what_the_kernel_lacks(make: Make, hook:
 def test_a_tracepoint_that_gives_the_task_tells_every_victim(make: Make) -> None:
     """From v6.8 its event has the victim's uid, so it is given the task."""
     version = tuple(int(part) for part in os.uname().release.split(".")[:2])
-    with make("raw_tracepoint", types=KERNEL_TYPES, looks=False) as probe:
+    with make("raw_tracepoint", types=KERNEL_TYPES, scans=False) as probe:
         assert probe.features()["every_victim"] is (version >= (6, 8))
         assert probe.features()["oom_control"] is False
 
 
 def test_types_that_cannot_be_read_say_nothing_of_it(make: Make) -> None:
-    with make("raw_tracepoint", types="/none", looks=False) as probe:
+    with make("raw_tracepoint", types="/none", scans=False) as probe:
         assert set(probe.features().values()) == {False}
 
 
@@ -92,7 +92,7 @@ def test_the_raw_tracepoint_is_told_of_earlier_kills(
             return True
 
     monkeypatch.setattr(libbpf, "LoadedObject", Object)
-    with make("raw_tracepoint", looks=False) as probe:
+    with make("raw_tracepoint", scans=False) as probe:
         probe.enter_earlier_counts([("/a", 7, 3, 4), ("/b", 8, 0, 2)])
         assert not written  # taken up again: the maps of an earlier process know
         cast("Any", probe._maps).__class__ = Object

@@ -55,18 +55,18 @@ class ExporterParts(Closeable):
             raise
 
     def _make(self, started: float, cgroups: str) -> None:
-        # 1. The kernel's counts from before: the raw tracepoint is told them by bpf(), which is
+        # 1. The kernel's counts from before: the raw tracepoint gets them through bpf(), which is
         #    denied from step 3 on, and no kill that comes later may be among them.
         earlier = list(counts_by_cgroup(cgroups))
         self._probe.enter_earlier_counts(earlier)
         find_functions = self._probe.find_functions()
         # 2. Metrics and pages, nothing served yet.
         self.exporter = self._make_exporter(started)
-        # 3. Bind, while we may; give up privileges, while there is no other thread; start to serve.
+        # 3. Bind, while we may; drop privileges, while there is no other thread; start to serve.
         self._serve()
         if find_functions is not None:
             Worker("functions").start(find_functions)
-        # 4. Names: a thread for the runtimes' state, others for whoever else is asked.
+        # 4. Names: a thread for the runtimes' state, others for the other providers.
         names = self._closing.enter_context(self._settings.state.discover())
         providers = self._closing.enter_context(self._ask_providers())
         self._show(names, providers)
@@ -103,7 +103,7 @@ class ExporterParts(Closeable):
             render=json_lines.render,
             node=settings.node,
             kernel_kills_before=probe.kills_before,
-            # What pinned hooks told an earlier process is not on this one's pages.
+            # What an earlier process got from pinned hooks is not on this one's pages.
             watched_since=max(started, probe.attached_at()),
         )
         return self._closing.enter_context(exporter)
@@ -140,7 +140,7 @@ class ExporterParts(Closeable):
             return None
         written = open_sink(settings.log_incidents, self._stdout)
         buffered = BufferedSink(written, lambda: exporter.lost("log"), size=settings.log_queue_size)
-        # What it could not write it has said: that is no failure of the whole.
+        # It has logged what it could not write; that is no failure of the exporter.
         self._closing.callback(
             lambda: standard_streams.abandon_stdout() if buffered.broken else None
         )

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # or Python finds at its end that the disk is full, and says it its way
         return status
     except BrokenPipeError:
-        standard_streams.abandon_stdout()  # whoever read it has enough
+        standard_streams.abandon_stdout()  # the reader has had enough
         return 0
     except KeyboardInterrupt:
         return 0

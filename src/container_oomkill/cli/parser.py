@@ -57,7 +57,7 @@ class Version(argparse.Action):
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> argparse.Namespace:
-    """Return the chosen ``command`` and its options; `UsageError` for what makes no sense.
+    """Return the chosen ``command`` and its options; `UsageError` for invalid ones.
 
     ``variables``, one of the options, is for `environment.as_given`.
     """
@@ -75,7 +75,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> argpa
 def log_options(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Return what `log.configure` takes, wherever in ``argv`` it stands and whatever else is wrong.
 
-    What makes no sense is left to `parse`, which says so.
+    Invalid values are left to `parse`, which reports them.
     """
     parser = Parser(
         add_help=False, allow_abbrev=False, exit_on_error=False, formatter_class=Formatter

@@ -14,12 +14,12 @@ COLUMNS = 100
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: whether it is as it should be, in words, and what to do if not."""
+    """The result of one check: whether it passed, in words, and what to do if not."""
 
-    ok: bool | None  # None: may be as it should be, cannot be told from here
+    ok: bool | None  # None: cannot be decided from here
     words: str
     remedy: str | None = None
-    log: tuple[str, ...] = ()  # what libbpf and the verifier said last
+    log: tuple[str, ...] = ()  # the last lines of libbpf and the verifier
 
 
 @dataclass

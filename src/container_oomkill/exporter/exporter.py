@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exporter", "ExporterSettings", "options"]
 
-HEARTBEAT_SECONDS = 5.0  # the reader of the ring gives a sign of life at least this often
+HEARTBEAT_SECONDS = 5.0  # the reader of the ring shows that it is alive at least this often
 SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
 
 
@@ -133,7 +133,7 @@ class Exporter(Closeable):
     def keep(self) -> BufferedSink | None:
         """Show what ``--history`` has of earlier runs; return the sink that adds to it.
 
-        Raises `UsageError` for a file that is of no use. On a full or broken disk goes on without.
+        Raises `UsageError` for an unusable file. On a full or broken disk there is no history.
         """
         settings = self.settings
         if settings.history is None:
@@ -201,7 +201,7 @@ class Exporter(Closeable):
         bound: Callable[[], None] = lambda: None,
         in_thread: Callable[[], None] = lambda: None,
     ) -> None:
-        """Bind every address and serve. Raises `UsageError` for what the user can mend.
+        """Bind every address and serve. Raises `UsageError` for what the user can fix.
 
         ``bound`` is called between the two, before there is any thread, ``in_thread`` at the start
         of each thread that serves.
@@ -256,7 +256,7 @@ class Exporter(Closeable):
             self._notifier.ready(f"watching the OOM killer with {self._status.hook}")
 
     def heartbeat(self) -> None:
-        """Give a sign of life: to be called by the reader of the ring every ``heartbeat_seconds``.
+        """Show that the ring is being read: its reader calls this every ``heartbeat_seconds``.
 
         Raises `Error` if the web server has died: an answering one always means a live probe, and
         the other way round.

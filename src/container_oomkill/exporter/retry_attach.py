@@ -57,7 +57,7 @@ def attach_in_time(
     node: str | None = None,
     first_seconds: float = FIRST_SECONDS,
 ) -> Probe:
-    """Try again, ever less often, until it is attached; raise the last refusal if told to stop.
+    """Try again, ever less often, until it is attached; raise the last refusal when asked to stop.
 
     Its line is then the last one of the log, which a kubelet takes for the termination message.
     """
@@ -70,7 +70,7 @@ def attach_in_time(
         while True:
             serving.refused = str(refused)
             log.warn(f"{refused}; retrying in {seconds:.0f} s")
-            if _told_to_stop(stop, seconds, serving):
+            if _asked_to_stop(stop, seconds, serving):
                 raise refused
             try:
                 return attach()
@@ -79,7 +79,7 @@ def attach_in_time(
             seconds = min(2 * seconds, LONGEST_SECONDS)
 
 
-def _told_to_stop(stop: ShutdownRequest, seconds: float, serving: Exporter) -> bool:
+def _asked_to_stop(stop: ShutdownRequest, seconds: float, serving: Exporter) -> bool:
     """Wait that long, with a look at the web server now and then."""
     until = time.monotonic() + seconds
     poll = select.poll()

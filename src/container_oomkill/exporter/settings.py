@@ -151,7 +151,7 @@ class ExporterSettings:
         return settings
 
     def check(self) -> None:
-        """Raise `UsageError` for what can be told without touching a file."""
+        """Raise `UsageError` for what is wrong without touching a file."""
         path = self.telemetry_path
         if not path.startswith("/") or any(char in path for char in "?#% ") or ".." in path:
             raise UsageError(f"--web.telemetry-path {path}: expected a plain path like /metrics")

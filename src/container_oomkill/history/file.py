@@ -21,7 +21,7 @@ from ..system import log
 from .lines import Line, is_ours, read_lines
 from .locked_file import LockedFile
 
-HEAD_BYTES = 1 << 16  # by which a file is told from another program's
+HEAD_BYTES = 1 << 16  # that tell our file from another program's
 LONGEST_LINE = 16 << 20  # or --history.max-bytes, where that is more
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -71,7 +71,7 @@ class HistoryFile:
             raise kind(f"open the history {path}: {words}") from error
 
     def _read(self) -> None:
-        """Read it, and mend what a crash or the disk has done to it."""
+        """Read it, and repair what a crash or the disk has done to it."""
         if not is_ours(self._file.read(HEAD_BYTES, 0)):
             raise UsageError(
                 f"open the history {self._path}: not a history of container-oomkill: "

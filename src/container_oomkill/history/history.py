@@ -63,7 +63,7 @@ def parse_query(values: dict[str, str], *, limit_max: int) -> Query:
 
 
 def _time(text: str) -> float:
-    from datetime import datetime  # not needed before somebody asks
+    from datetime import datetime  # not needed before the first request
 
     try:
         if len(text) > TIME_MAX:
@@ -132,7 +132,7 @@ class History:
             self._dropped = bool(self._incidents)
 
     def kept_since(self) -> float | None:
-        """When the oldest that is kept was, where older ones had to go; None: none had to."""
+        """Time of the oldest incident kept, if older ones were dropped; None if none was."""
         with self._lock:
             return self._incidents[0].time if self._dropped else None
 

@@ -47,7 +47,7 @@ class Assembler:
     ) -> None:
         """``clock``: monotonic, seconds; ``kernel_kills``: the kernel's own count since boot.
 
-        ``kills_before``: that count as far as it was told before; ``first``: added to the numbers
+        ``kills_before``: that count as of the last delivery; ``first``: added to the numbers
         of the incidents; ``complete``: adds, at once, what will be gone soon.
         """
         self.decoder = decoder
@@ -60,12 +60,12 @@ class Assembler:
         self._sequence: int | None = None
         self.missing = 0  # records that the numbers skip
         self._open: _Open | None = None
-        self._overdue: int | None = None  # the incident that was last given up waiting for
+        self._overdue: int | None = None  # the last incident that was not waited for any longer
 
     def take(self, data: bytes, position: int) -> Iterator[tuple[Incident, int]]:
         """Yield the incidents this record completes, with the position to release up to.
 
-        Raises `RecordError` for a record that makes no sense.
+        Raises `RecordError` for an invalid record.
         """
         try:
             header = wire.header(data)
@@ -133,11 +133,11 @@ class Assembler:
         return whole.incident, whole.release
 
     def _counted(self) -> int | None:
-        """What the kernel has counted since what was told before."""
+        """What the kernel has counted since the last delivery before this start."""
         now = self._kernel_kills()
         return None if now is None or self._kills_before is None else now - self._kills_before
 
     def _is_kill(self) -> bool:
-        """Whether the kernel killed more than was told so far: then this mark was a kill."""
+        """Whether the kernel counts more kills than we have seen: then this mark was a kill."""
         counted = self._counted()
         return counted is None or counted > self._kills

@@ -231,7 +231,7 @@ class Incident:
     kernel: str
     hook: str
     scope: str | None
-    inferred: bool  # domain and scope were found by usage, not told by the kernel
+    inferred: bool  # domain and scope were inferred from usage, not given by the kernel
     message: str | None
     verdict: str | None
     container: Container

@@ -75,7 +75,7 @@ class Api:
     def watch(self, path: str, fields: Mapping[str, str], seconds: float) -> Iterator[bytes | None]:
         """Yield lines as they come, None for one that is too long, for at most ``seconds``.
 
-        The first thing it yields is an empty line, as soon as the server has said yes.
+        The first thing it yields is an empty line, as soon as the server has accepted.
         """
         response = self._open("GET", path, fields=fields, read_seconds=seconds)
         self._streams.add(response)

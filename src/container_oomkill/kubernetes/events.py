@@ -48,7 +48,7 @@ Key = tuple[str, str, str | None, str | None]  # namespace, pod, its uid, contai
 
 @dataclass
 class Waiting:
-    """Kills of one container that no Event tells of yet."""
+    """Kills of one container that have no Event yet."""
 
     name: str  # of the Event of the first one
     since: float  # monotonic
@@ -60,8 +60,8 @@ class Waiting:
 
 
 @dataclass
-class Told:
-    """An Event that there is."""
+class Written:
+    """An Event that exists."""
 
     name: str
     count: int
@@ -69,7 +69,7 @@ class Told:
 
 
 class Events(Closeable):
-    """A sink with a thread of its own; a context manager. ``on_lost``: so many were given up."""
+    """A sink with a thread of its own; a context manager. ``on_lost`` gets a number of kills."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Events(Closeable):
         self._tokens, self._refilled = float(burst), clock()
         self._changed = threading.Condition()
         self._waiting: OrderedDict[Key, Waiting] = OrderedDict()
-        self._told: OrderedDict[Key, Told] = OrderedDict()  # the thread's
+        self._written: OrderedDict[Key, Written] = OrderedDict()  # the thread's
         self.worker = Worker("events")
 
     def __enter__(self) -> Self:
@@ -131,11 +131,11 @@ class Events(Closeable):
             self._changed.notify()
 
     def depth(self) -> int:
-        """Return how many containers have kills that no Event tells of yet."""
+        """Return how many containers have kills without an Event."""
         return len(self._waiting)
 
     def close(self) -> None:
-        """Wait a moment for what is left to be told; the rest is given up, and counted."""
+        """Wait a moment for pending Events to be written; count the rest as lost."""
         if self.worker.ending:
             return
         self.worker.close(PATIENCE_SECONDS)
@@ -184,19 +184,19 @@ class Events(Closeable):
 
     def _tell(self, key: Key, waiting: Waiting, count: int, message: str, last: float) -> None:
         """Raise the count of the container's Event, or make one."""
-        told = self._told.get(key)
+        written = self._written.get(key)
         # A namespace may be a state file's word.
         path = f"/api/v1/namespaces/{quote(key[0], safe='')}/events"
-        if told is not None and self._clock() - told.at < GIVE_UP_SECONDS:
-            total = told.count + count
+        if written is not None and self._clock() - written.at < GIVE_UP_SECONDS:
+            total = written.count + count
             change = {"count": total, "lastTimestamp": _rfc3339(last), "message": message}
             try:
-                self._api.patch(f"{path}/{told.name}", change)
+                self._api.patch(f"{path}/{written.name}", change)
             except ApiError as error:
                 if error.code != 404:
                     raise
             else:
-                told.count, told.at = total, self._clock()
+                written.count, written.at = total, self._clock()
                 return
         try:
             self._api.post(path, self._event(key, waiting, count, message, last))
@@ -207,10 +207,10 @@ class Events(Closeable):
             if count > 1:
                 change = {"count": count, "lastTimestamp": _rfc3339(last), "message": message}
                 self._api.patch(f"{path}/{waiting.name}", change)
-        self._told[key] = Told(waiting.name, count, self._clock())
-        self._told.move_to_end(key)
-        if len(self._told) > self.size:
-            self._told.popitem(last=False)
+        self._written[key] = Written(waiting.name, count, self._clock())
+        self._written.move_to_end(key)
+        if len(self._written) > self.size:
+            self._written.popitem(last=False)
 
     def _event(
         self, key: Key, waiting: Waiting, count: int, message: str, last: float
@@ -250,7 +250,7 @@ class Events(Closeable):
                 del self._waiting[key]
 
     def _failed(self, key: Key, waiting: Waiting, count: int, error: ApiError) -> None:
-        """Try again later, after the others; or give up what will not do."""
+        """Retry later, after the others; drop what the API rejects for good."""
         words = f"write Event on pod {key[0]}/{key[1]}: {error}"
         if error.code == 403:
             words += f": {REMEDY}"

@@ -84,7 +84,7 @@ class Metrics(Collector):
         boot_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         process: Collector | None = None,
     ) -> None:
-        """``kernel_kills``: the kernel's own count since boot, and what of it was told before.
+        """``kernel_kills``: the kernel's own count since boot, and as of the last delivery.
 
         ``queues``: by name, how much waits in it and how much it holds.
         """
@@ -140,7 +140,7 @@ class Metrics(Collector):
             self._series.forget(_clean_key(labels))
 
     def earlier(self, labels: Key, kills: int) -> None:
-        """By a cgroup's own count, so many kills came before now; those told later are taken off.
+        """Show so many kills before now, by a cgroup's count; later deliveries are subtracted.
 
         They are shown for what they are: nothing is known of them but their number.
         """

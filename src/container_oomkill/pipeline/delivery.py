@@ -169,8 +169,8 @@ class Delivery:
     def _make_room(self) -> None:
         """Give back what is in memory of a group that fills half the ring: its rest needs room.
 
-        Whoever is killed before the group is whole loses these victims; else every kill would be
-        lost until the kernel's end mark, which would be lost as well.
+        If we are killed before the group is complete, these victims are lost. Otherwise every kill
+        until the kernel's end mark would be lost, and the mark as well.
         """
         ring, held = self.source.ring, self._assembler.held()
         if held is None or self.keep or ring.kept() <= ring.size // 2:

@@ -115,8 +115,8 @@ class Pipeline:
         """Deliver all that an older generation records until it is detached; False: stop.
 
         Both are attached for a while, so that no kill comes between, nor one of which each has
-        seen a part. Until the newer one takes over, nothing leaves the older ring: whoever goes on
-        after a crash finds again which kills both have.
+        seen a part. Until the newer one takes over, nothing leaves the older ring, so that
+        after a crash the next process finds again which kills both have.
         """
         self._delivery.read_from(older, keep=True)
         # By a clock that may have been set meanwhile; never longer than the whole of it.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .pins import Pins
 
-# In the order they are attached: whoever ends an incident before whoever begins one.
+# In the order they are attached: the one that ends an incident before the one that begins it.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "fentry": (
         "mark_victim",
@@ -43,7 +43,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     ),
     "raw_tracepoint": ("mark_victim",),
 }
-# See whom the kernel looks at; a kernel without oom_evaluate_task() gives all the rest.
+# The candidate scan; a kernel without oom_evaluate_task() gives everything else.
 CANDIDATE_SCAN: Mapping[str, tuple[str, ...]] = {
     "fentry": ("fentry_oom_evaluate_task", "fentry_out_of_memory"),
     "kprobe": ("kprobe_oom_evaluate_task", "kprobe_out_of_memory"),
@@ -74,7 +74,7 @@ def attach(
     """Try each hook in order of preference until one attaches; ``hook`` forces one.
 
     ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it
-    stays attached, and what is pinned already is taken up again; they are closed with the probe.
+    stays attached, and what is already pinned is resumed; they are closed with the probe.
 
     Raises `UnsupportedError` with each hook's reason when none attaches.
     """
@@ -164,10 +164,10 @@ def _attach_programs(
     ring_bytes: int,
     pins: Pins | None,
 ) -> Probe:
-    looks = programs != PROGRAMS[hook]
+    scans = programs != PROGRAMS[hook]
     checksum = wire.checksum(data, settings, wire.u64(ring_bytes))
     if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
-        probe = Probe(hook, found, looks=looks, types=types.source)
+        probe = Probe(hook, found, scans=scans, types=types.source)
         probe._attached_at = found.attached_at()
         probe.number = found.number
         probe.checkpoint.kills = read_kernel_kills()
@@ -187,7 +187,7 @@ def _attach_programs(
         links.extend(map(loaded.attach, programs))
         if pins is not None:
             number = pins.keep(hook, checksum, loaded, dict(zip(programs, links, strict=True)))
-        probe = Probe(hook, loaded, links=links, looks=looks, types=types.source)
+        probe = Probe(hook, loaded, links=links, scans=scans, types=types.source)
     except BaseException:
         for link in reversed(links):
             link.close()

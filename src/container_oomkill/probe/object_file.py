@@ -92,7 +92,7 @@ def check_object(data: bytes, name: str) -> None:
 
 
 def _registers(elf: ELFFile) -> int | None:
-    """The machine whose registers the kprobes read, as oomkill.bpf.c has it; None if not told."""
+    """The machine whose registers the kprobes read, as oomkill.bpf.c has it; None if unknown."""
     from elftools.elf.sections import SymbolTableSection
 
     table = elf.get_section_by_name(".symtab")

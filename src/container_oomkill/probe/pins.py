@@ -91,7 +91,7 @@ class Generation(Closeable):
                 os.unlink(f"{self.folder}/{name}")
 
     def remove(self) -> None:
-        """Detach it, and let go of whatever its ring still has."""
+        """Detach it and discard what its ring still has."""
         self.detach()
         for name in os.listdir(self.folder):
             os.unlink(f"{self.folder}/{name}")
@@ -172,7 +172,7 @@ class Pins(Closeable):
     ) -> tuple[list[Generation], int]:
         """Return the generations to read before the ``current`` one, oldest first.
 
-        And how many records of a layout that is not ours were given up. ``ring``: of the current
+        And how many records of a layout that is not ours were discarded. ``ring``: of the current
         one; ``kills``: the kernel's count before it was attached.
         """
         before, discarded = [], 0
@@ -185,7 +185,7 @@ class Pins(Closeable):
                 each.open()
                 before.append(each)
             else:
-                discarded += _give_up(each, ring)
+                discarded += _discard(each, ring)
         first = before[0].number if before else current
         if self.checkpoint.generation != first:
             known = self.checkpoint.kills if self.checkpoint.generation else kills
@@ -246,7 +246,7 @@ class Pins(Closeable):
                 each.remove()
 
 
-def _give_up(foreign: Generation, ring: libbpf.Ring) -> int:
+def _discard(foreign: Generation, ring: libbpf.Ring) -> int:
     """Detach and remove it unread; how many records it had that ``ring`` does not have as well."""
     foreign.detach()
     both = sum(1 for _ in ring.read())

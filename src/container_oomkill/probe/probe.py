@@ -30,15 +30,15 @@ class Probe(Closeable):
         maps: libbpf.LoadedObject | Generation,
         *,
         links: Sequence[libbpf.Link] = (),
-        looks: bool,
+        scans: bool,
         types: str,
     ) -> None:
-        """``maps`` and ``links`` are closed with this; ``looks``: `CANDIDATE_SCAN` is among them.
+        """``maps`` and ``links`` are closed with this; ``scans``: `CANDIDATE_SCAN` is among them.
 
         ``types``: the file with the kernel's types.
         """
         self.hook = hook
-        self._looks = looks
+        self._scans = scans
         self.kernel = os.uname().release
         self.checkpoint = Checkpoint()
         self.number = 0  # among the pinned generations; 0: not pinned
@@ -46,7 +46,9 @@ class Probe(Closeable):
         self.older: Sequence[Generation] = ()  # of other versions, to be read before this one
         self.discarded = 0  # records of another layout, left there by another version
         self._pins: Pins | None = None
-        self.kills_before: int | None = None  # by the kernel's count, told before this start
+        self.kills_before: int | None = (
+            None  # the kernel's count as of the last delivery before this start
+        )
         self.refused: dict[str, BpfError] = {}
         self._types = types
         self._tasks: bool | None = None
@@ -70,14 +72,14 @@ class Probe(Closeable):
         return self._attached
 
     def features(self) -> dict[str, bool]:
-        """What this hook gives on this kernel, by name; the missing is unknown in a record."""
-        told = self.hook != "raw_tracepoint"
+        """What this hook provides on this kernel, by name; the rest is unknown in a record."""
+        exact = self.hook != "raw_tracepoint"
         return {
-            "oom_control": told,
-            "domain_told": told,
-            "threads": told,
-            "candidates": self._looks,
-            "every_victim": told or self._marks_have_tasks(),
+            "oom_control": exact,
+            "domain_exact": exact,
+            "threads": exact,
+            "candidates": self._scans,
+            "every_victim": exact or self._marks_have_tasks(),
         }
 
     def _marks_have_tasks(self) -> bool:

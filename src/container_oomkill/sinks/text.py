@@ -118,16 +118,16 @@ def _candidate(candidate: Candidate, own: Container) -> str:
 def _memory(incident: Incident) -> str:
     """Where the memory was, by the cgroup's memory.stat; the killed have lines of their own.
 
-    The kinds add up, but for what one is made of: of that a tenth or more is told.
+    The kinds add up, but for what one is made of: of that a tenth or more is shown.
     """
     breakdown = find_breakdown(incident)
     if breakdown is None or not breakdown.of_all:
         return ""
-    told: list[Part] = []
+    shown: list[Part] = []
     for part in breakdown.parts:
-        told.append(part)
-        told += (each for each in part.parts if _is_much(each, part))
-    words = [part.amount(in_mib) for part in told if part.bytes or not part.seldom]
+        shown.append(part)
+        shown += (each for each in part.parts if _is_much(each, part))
+    words = [part.amount(in_mib) for part in shown if part.bytes or not part.seldom]
     if not words:
         return ""
     return "  ".join(words) + " MiB" + ("  (approximate)" if breakdown.approximate else "")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PREFIX = "container-oomkill: "
 FORMATS = ("text", "json")
-LEVELS = ("info", "warn", "error")  # from all of it to what ends us; nothing is said at debug
+LEVELS = ("info", "warn", "error")  # error is what ends the process; nothing is logged at debug
 
 _as_json = False
 _least = LEVELS.index("info")
@@ -39,17 +39,17 @@ def info(words: str) -> None:
 
 
 def warn(words: str) -> None:
-    """Say what is lost or cannot be done, where it ends nothing."""
+    """Log a loss or a failure that does not end the process."""
     _write("warn", words, sys._getframe(1))
 
 
 def error(words: str) -> None:
-    """Say what ends a command, or is a bug."""
+    """Log what ends a command, or a bug."""
     _write("error", words, sys._getframe(1))
 
 
 class Once:
-    """Warns of what is wrong, once for as long as it is; for what is tried again and again."""
+    """Warns of a condition once for as long as it lasts; for what is retried."""
 
     def __init__(self, about: str) -> None:
         self._about = about
@@ -61,7 +61,7 @@ class Once:
             _write("warn", f"{self._about}: {words}", sys._getframe(1))
 
     def clear(self) -> bool:
-        """Take it for well again; return whether it was not."""
+        """Note that the condition is over; return whether there was one."""
         was_wrong, self._said = self._said is not None, None
         return was_wrong
 

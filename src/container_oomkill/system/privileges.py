@@ -51,7 +51,7 @@ def spare_from_oom(score: int, *, proc: str = "/proc") -> None:
                 file.seek(0)
                 file.write(str(score))
     except (OSError, ValueError):
-        return  # a container's: whoever starts it says it better
+        return  # in a container: its runtime can set it
 
 
 def _check(result: int, action: str) -> None:

@@ -30,7 +30,7 @@ class ShutdownRequest:
         # Python's handler runs once a sleeping system call is over. A signal that comes just before
         # it, or in another thread, ends none: a byte from the handler in C does.
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        # At its end Python gives up its handlers, and an alarm then would end it as killed.
+        # At exit Python removes its handlers, and an alarm would then kill it.
         atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
         for number in SIGNALS:
             signal.signal(number, self._on_signal)

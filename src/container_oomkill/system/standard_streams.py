@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def prepare() -> None:
-    """Replace what cannot be relied on; before anything is opened or printed."""
+    """Replace unreliable streams, before anything is opened or printed."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)
@@ -31,9 +31,9 @@ def prepare() -> None:
     sys.stdout = open(  # noqa: SIM115 - for ever
         sys.stdout.fileno(), "w", encoding=encoding, errors="backslashreplace", closefd=False
     )
-    said = _Unfailing(sys.stderr.fileno(), "w", closefd=False)
+    raw = _Unfailing(sys.stderr.fileno(), "w", closefd=False)
     sys.stderr = io.TextIOWrapper(
-        io.BufferedWriter(said),
+        io.BufferedWriter(raw),
         encoding=sys.stderr.encoding,
         errors="backslashreplace",
         line_buffering=True,

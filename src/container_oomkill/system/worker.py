@@ -48,11 +48,11 @@ class Worker:
 
     @property
     def ending(self) -> bool:
-        """Whether it was told to end."""
+        """Whether it was asked to end."""
         return self._end.is_set()
 
     def pause(self, seconds: float) -> None:
-        """Sleep, in the thread, until that time is over or it is told to end."""
+        """Sleep, in the thread, until that time is over or it is asked to end."""
         self._end.wait(seconds)
 
     def check(self) -> None:

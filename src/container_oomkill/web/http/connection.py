@@ -182,7 +182,7 @@ class Connection:
         return READ
 
     def _drain(self) -> NoReturn:
-        """Read to the end, or more than anybody has reason to send."""
+        """Read to the end, or more than a client has reason to send."""
         while self._drained < LINGER_BYTES:
             data = self.stream.read(READ_BYTES)
             if not data:

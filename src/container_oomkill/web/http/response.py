@@ -61,10 +61,10 @@ def encode(
     """
     chunked = not isinstance(response.body, bytes) and request is not None and request.chunks
     lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
-    said: set[str] = set()
+    seen: set[str] = set()
     for some in (headers, response.headers, DEFAULTS):
-        lines += [f"{name}: {value}" for name, value in some if name not in said]
-        said |= {name for name, _ in some}
+        lines += [f"{name}: {value}" for name, value in some if name not in seen]
+        seen |= {name for name, _ in some}
     if isinstance(response.body, bytes):
         # Of 304 it would be the length of what the client has.
         if response.status != HTTPStatus.NOT_MODIFIED:

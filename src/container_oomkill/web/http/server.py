@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Job = Callable[[], Response]
 
-ACCEPTS_A_TURN = 16  # so that whoever is connected goes on while thousands knock
+ACCEPTS_A_TURN = 16  # so that connected clients are served while thousands connect
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS = 0.5  # of accepting, when the system has no room
 PREEMPT_SECONDS = 1.0  # a heavy answer not read for this long yields to another
@@ -66,7 +66,7 @@ class Server:
         self._before = before
         self._config = config
         self._limits = limits or Limits()
-        self._clients: dict[int, Connection] = {}  # whoever moved longest ago comes first
+        self._clients: dict[int, Connection] = {}  # the one idle longest comes first
         self._streams: set[Connection] = set()
         self._notified = False
         self._jobs: queue.SimpleQueue[tuple[Connection, Job] | None] = queue.SimpleQueue()
@@ -130,7 +130,7 @@ class Server:
                 self._step(client)
         now = time.monotonic()
         if self._notified:
-            self._notified = False  # before they look: what comes later is told again
+            self._notified = False  # before they look: later incidents notify again
             for client in list(self._streams):
                 self._resume(client, now)
         for client in [c for c in self._clients.values() if c.due() <= now]:

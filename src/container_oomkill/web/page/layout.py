@@ -28,7 +28,7 @@ class PageContext:
     facts: Facts
     not_ready: str | None  # why nothing is being recorded
     watched_since: float  # seconds since the epoch
-    kept_since: float | None  # of the oldest incident here, where older ones had to go
+    kept_since: float | None  # of the oldest incident here, if older ones were dropped
     now: float
     newest: str  # id of the newest incident, empty: there is none
 

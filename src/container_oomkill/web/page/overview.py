@@ -70,7 +70,7 @@ def _headline(day: Sequence[Incident], wanted: Filter, around: PageContext) -> s
 
 
 def _let_go(around: PageContext) -> bool:
-    """Whether incidents of the last day may have had to go."""
+    """Whether incidents of the last day may have been dropped."""
     return around.kept_since is not None and around.now - around.kept_since < DAY_SECONDS
 
 
