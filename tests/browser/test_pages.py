@@ -161,7 +161,7 @@ def test_an_exporter_that_went_away_is_said(browser: Browser, exporter: Exporter
     page.goto(address(exporter))
     expect(page.locator("#live")).to_have_text("live")
     exporter.close()
-    expect(page.locator("#live")).to_have_text("not live: the exporter does not answer")
+    expect(page.locator("#live")).to_have_text("not live: the exporter does not respond")
     context.close()
 
 
@@ -173,7 +173,7 @@ def test_more_pages_than_streams_look_from_time_to_time(
             stack.enter_context(follow(exporter))
         page = stack.enter_context(browser.new_context()).new_page()
         page.goto(address(exporter))
-        expect(page.locator("#live")).to_have_text("not live: looks again every 30 s")
+        expect(page.locator("#live")).to_have_text("not live: refreshes every 30 s")
 
 
 def test_the_raw_record_can_be_copied(browser: Browser, filled: Exporter) -> None:

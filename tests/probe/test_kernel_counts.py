@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from container_oomkill.probe.kernel_counts import counts_by_cgroup, told_so_far
+from container_oomkill.probe.kernel_counts import counts_by_cgroup, seen_so_far
 
 
 def cgroup(folder: Path, kills: int) -> Path:
@@ -52,8 +52,8 @@ def test_a_name_that_is_not_utf8_is_that_of_the_record(tmp_path: Path) -> None:
 
 
 def test_never_more_is_told_than_the_kernel_has_counted() -> None:
-    assert told_so_far(4, 4) == 4
-    assert told_so_far(4, 3) == 3  # the second visit to a process that was gone
-    assert told_so_far(4, 9) == 4
-    assert told_so_far(4, -1) == 0
-    assert told_so_far(4, None) == 4
+    assert seen_so_far(4, 4) == 4
+    assert seen_so_far(4, 3) == 3  # the second visit to a process that was gone
+    assert seen_so_far(4, 9) == 4
+    assert seen_so_far(4, -1) == 0
+    assert seen_so_far(4, None) == 4

@@ -15,7 +15,7 @@ from math import isnan
 from typing import Protocol
 
 from ..incident.model import NS, UNRESOLVED, Incident
-from ..probe.kernel_counts import kernel_count, told_so_far
+from ..probe.kernel_counts import kernel_count, seen_so_far
 from ..sinks.names import counted_as, workload_of
 from .exposition import Family, Labels, Point, clean
 from .prometheus import Collector, Metric, ProcessCollector, go_float
@@ -129,7 +129,7 @@ class Metrics(Collector):
     def register(self, labels: Key, workload: str = "") -> None:
         """A container exists (namespace, pod, container): its counters show, at 0 at first.
 
-        Of one that is registered already the workload may be told late.
+        The workload of a registered container may become known later.
         """
         with self._lock:
             self._series.register(_clean_key(labels), clean(workload))
@@ -219,7 +219,7 @@ class Metrics(Collector):
             lost[reason] = lost.get(reason, 0) + number
         now, before = self._kernel_kills(), self._kernel_kills_before
         kills = None if now is None or before is None else max(0, now - before)
-        self._told = told_so_far(self._told, kills)
+        self._told = seen_so_far(self._told, kills)
         return Facts(
             version=self._version,
             hook=status.hook,

@@ -20,7 +20,7 @@ from ..incident.host import read_host
 from ..incident.model import Incident
 from ..libbpf.ring import Ring
 from ..probe.checkpoint import Checkpoint
-from ..probe.kernel_counts import kernel_count, read_kernel_kills, told_so_far
+from ..probe.kernel_counts import kernel_count, read_kernel_kills, seen_so_far
 from ..system import log
 
 Sink = Callable[[Incident], None]
@@ -129,7 +129,7 @@ class Delivery:
         if now is None or before is None:
             return kills
         waiting = sum(given for _, given, _ in self._given)
-        return max(len(incident.victims), told_so_far(kills, now - before - waiting))
+        return max(len(incident.victims), seen_so_far(kills, now - before - waiting))
 
     def release(self, *, ring_ends: bool = False) -> None:
         """Enter what every sink has into the checkpoint, then give it back to the kernel.

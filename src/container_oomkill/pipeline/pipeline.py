@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the flow until it is told to stop, and hands over from older hooks to newer ones.
+"""Runs the flow until it is asked to stop, and hands over from older hooks to newer ones.
 
 `Delivery` knows what happens to a record; this module knows when.
 """

@@ -28,7 +28,7 @@ def read_kernel_kills(proc: str = "/proc") -> int | None:
 
 
 def memory_controller_disabled(proc: str = "/proc") -> bool:
-    """Whether the kernel was told cgroup_disable=memory: its table of controllers says so."""
+    """Whether the kernel was booted with cgroup_disable=memory, by its table of controllers."""
     try:
         with open(f"{proc}/cgroups", encoding="ascii") as file:
             return any(line.split()[::3] == ["memory", "0"] for line in file)
@@ -41,18 +41,18 @@ def kernel_count(incident: Incident) -> int:
 
     With memory.oom.group the kernel comes to the chosen process a second time, together with the
     others of the group, and counts it again if it still has memory of its own. Whether it did, no
-    hook is told: `told_so_far` takes back what was one too many.
+    hook is told: `seen_so_far` takes back what was one too many.
     """
     return len(incident.victims) + bool(incident.oom.group)
 
 
-def told_so_far(told: int, counted: int | None) -> int:
-    """Return how many kills were told, of those the kernel ``counted`` since the same moment.
+def seen_so_far(seen: int, counted: int | None) -> int:
+    """Return how many kills we have seen, of those the kernel ``counted`` since the same moment.
 
-    The kernel counts a kill before it can be told of. So more told than counted are second visits
+    The kernel counts a kill before we can see it. So more seen than counted are second visits
     to a process that was gone: they must not make up for kills that are really missing later.
     """
-    return told if counted is None else min(told, max(0, counted))
+    return seen if counted is None else min(seen, max(0, counted))
 
 
 def counts_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, int, int]]:

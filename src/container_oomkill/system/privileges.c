@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Giving up rights. Capabilities are the calling thread's and those of the
+ * Dropping privileges. Capabilities are the calling thread's and those of the
  * threads it starts from then on: raw system calls, as Python has none of them.
  * System calls are denied to every thread, by libseccomp.
  */
