@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from container_oomkill.incident.model import Rss
 from container_oomkill.metrics.document import document
-from container_oomkill.metrics.exposition import page
+from container_oomkill.metrics.exposition import page, wants_openmetrics
 from container_oomkill.metrics.metrics import Metrics
 from container_oomkill.metrics.prometheus import Collector, Metric, choose_encoder
 from container_oomkill.metrics.table import LATENCY, ROWS
@@ -243,3 +243,39 @@ def test_prometheus_client_comes_without_its_http_stack() -> None:
         "import ssl, gzip, http.server; ssl.SSLContext; http.server.HTTPServer; gzip.compress(b'x')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+PLAIN, TEXT_1, OPEN_1 = (
+    "text/plain; version=0.0.4; charset=utf-8",
+    "text/plain; version=1.0.0; charset=utf-8; escaping=underscores",
+    "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "claimed"),
+    [
+        ("application/openmetrics-text;version=2.0.0", PLAIN),
+        ("application/openmetrics-text;version=2.0.0;q=0.7,text/plain;version=1.0.0;q=0.1", TEXT_1),
+        # Prometheus 3.16 with openmetrics2, all of its fallbacks
+        (
+            (
+                "application/openmetrics-text;version=2.0.0;q=0.6,"
+                "application/openmetrics-text;version=1.0.0;q=0.5,"
+                "text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+            ),
+            OPEN_1,
+        ),
+        ("application/openmetrics-text;version=1.0.0;q=0.1,text/plain;version=1.0.0;q=0.9", TEXT_1),
+        ("application/openmetrics-text;version=1.0.0;q=0,text/plain;version=1.0.0;q=0.1", TEXT_1),
+        ("application/openmetrics-text;version=1.0.0;q=high", PLAIN),
+        ("application/openmetrics-text;version=1.0.0;q=nan", PLAIN),
+        ("text/plain;version=7", PLAIN),
+        ("*/*", PLAIN),
+        (";;,=;q=", PLAIN),
+    ],
+)
+def test_only_what_is_written_is_claimed(accept: str, claimed: str) -> None:
+    headers, pieces = page(full().families(created=wants_openmetrics(accept)), accept=accept)
+    assert dict(headers)["Content-Type"] == claimed
+    assert b"".join(pieces).endswith(b"# EOF\n") == claimed.startswith("application/openmetrics")

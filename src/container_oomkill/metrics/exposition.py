@@ -22,6 +22,8 @@ from itertools import islice
 from .prometheus import Collector, Metric, Sample, choose_encoder, generate_latest, go_float
 
 OPENMETRICS = "application/openmetrics-text"
+# Media type -> its versions that are written; "": none was asked for.
+WRITTEN = {OPENMETRICS: ("", "0.0.1", "1.0.0"), "text/plain": ("", "0.0.4", "1.0.0")}
 END = b"# EOF\n"
 ESCAPING = re.compile(r";\s*escaping=(dots|values)")
 NO_WEIGHT = re.compile(r"q=0(\.0*)?")
@@ -114,13 +116,29 @@ class Family:
 def _choose(accept: str) -> tuple[Callable[[Collector], bytes], str]:
     """Return prometheus_client's encoder for an Accept header, and its content type.
 
-    Other escapings than its default are left out: they are for names that we do not have, but
-    "dots" doubles the underscores of ours. A header it stumbles over is taken for none.
+    It is asked for the best of what is really written, because it takes the first format it knows
+    whatever its weight, and claims any later version of OpenMetrics over the text of 1.0.0:
+    findings/openmetrics_version_echo.sh. Escapings other than its default are left out: they are
+    for names that we do not have, but "dots" doubles the underscores of ours. A header it stumbles
+    over is taken for none.
     """
     try:
-        return choose_encoder(ESCAPING.sub("", accept))
+        return choose_encoder(ESCAPING.sub("", _best(accept)))
     except (TypeError, ValueError):
         return choose_encoder("")
+
+
+def _best(accept: str) -> str:
+    """Return the media range of the largest weight that we write, the first of several; or ""."""
+    best, largest = "", 0.0
+    for each in accept.split(","):
+        media, *parameters = (part.strip() for part in each.split(";"))
+        values = dict(part.split("=", 1) for part in parameters if "=" in part)
+        weight = float(values.pop("q", "1"))
+        if largest < weight <= 1 and values.get("version", "") in WRITTEN.get(media, ()):
+            best = ";".join([media, *(f"{name}={value}" for name, value in values.items())])
+            largest = weight
+    return best
 
 
 def wants_openmetrics(accept: str) -> bool:
