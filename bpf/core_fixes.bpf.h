@@ -78,6 +78,32 @@ static __always_inline s32 memcg_v1_swappiness(struct mem_cgroup *memcg)
 }
 
 /*
+ * How many sets of processes are in a cgroup itself is counted in its own css, as
+ * in each controller's, on v7.3; before, in the cgroup.
+ */
+struct cgroup___v515 {
+	int nr_populated_csets;
+} CORE_FLAVOUR;
+
+struct cgroup_subsys_state___v73 {
+	int nr_populated_csets;
+} CORE_FLAVOUR;
+
+struct cgroup___v73 {
+	struct cgroup_subsys_state___v73 self;
+} CORE_FLAVOUR;
+
+static __always_inline bool cgroup_is_populated(struct cgroup *cgroup)
+{
+	struct cgroup___v515 *old = (void *)cgroup;
+	struct cgroup___v73 *new = (void *)cgroup;
+
+	if (bpf_core_field_exists(old->nr_populated_csets))
+		return BPF_CORE_READ(old, nr_populated_csets) > 0;
+	return BPF_CORE_READ(new, self.nr_populated_csets) > 0;
+}
+
+/*
  * mm->rss_stat was a struct of four atomics until f1a7941243c1 ("mm: convert
  * mm's rss stats into percpu_counter"), v6.2. Since then the counter itself is
  * behind by what each CPU has not yet handed over, up to 2 * CPUs or 32 pages

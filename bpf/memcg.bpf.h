@@ -164,26 +164,21 @@ static __always_inline u64 write_name(struct scratch *s, struct kernfs_node *kn)
 	return size;
 }
 
-#define PATH_WHOLE (1ULL << 32)
-
-/*
- * The ends of a path that is too long: up to LEAF_BYTES nearest the cgroup, and
- * PATH_ENDS names nearest the root, which say whose it is. Between them one
- * empty name. The climb goes on for PATH_CLIMB levels. Returns PATH_WHOLE if no name
- * is missing after all.
- */
-#define LEAF_BYTES (OOMKILL_PATH_LEN - PATH_ENDS * NAME_SIZE - NAME_SIZE)
 #define PATH_CLIMB 256
 
-__noinline u64 write_ends(u64 kernfs_node, u64 leaf_end)
+/*
+ * Climbs to the root and keeps the names nearest to it. Returns how many levels
+ * that were, PATH_CLIMB for too many. A function of its own: its result is any
+ * number to the verifier, which would follow each of the 256 to its caller's end.
+ */
+__noinline u32 climb(u64 kernfs_node)
 {
 	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node;
 	struct scratch *s = get_scratch();
-	u64 at = leaf_end;
-	u32 level, i;
+	u32 level;
 
 	if (!s)
-		return 0;
+		return PATH_CLIMB;
 	for (level = 0; level < PATH_CLIMB; level++) {
 		struct kernfs_node *parent = kernfs_parent(kn);
 
@@ -192,7 +187,26 @@ __noinline u64 write_ends(u64 kernfs_node, u64 leaf_end)
 		s->climbed[level % PATH_ENDS] = kn;
 		kn = parent;
 	}
-	if (level == PATH_CLIMB || at >= OOMKILL_STRINGS_LEN)
+	return level;
+}
+
+#define PATH_WHOLE (1ULL << 32)
+
+/*
+ * The ends of a path that is too long: up to LEAF_BYTES nearest the cgroup, and
+ * PATH_ENDS names nearest the root, which say whose it is. Between them one
+ * empty name. Returns PATH_WHOLE if no name is missing after all.
+ */
+#define LEAF_BYTES (OOMKILL_PATH_LEN - PATH_ENDS * NAME_SIZE - NAME_SIZE)
+
+__noinline u64 write_ends(u64 kernfs_node, u64 leaf_end)
+{
+	struct scratch *s = get_scratch();
+	u32 level = climb(kernfs_node);
+	u64 at = leaf_end;
+	u32 i;
+
+	if (!s || level >= PATH_CLIMB || at >= OOMKILL_STRINGS_LEN)
 		return 0;
 	s->used = at;
 	if (level > PATH_ENDS) {
@@ -281,7 +295,7 @@ __noinline int fill_memcg(u64 cgroup_address, u64 memcg_address, u64 which)
 	to->id = BPF_CORE_READ(cgroup, kn, id);
 	if (BPF_CORE_READ(cgroup, root, hierarchy_id))
 		to->flags |= OOMKILL_MEMCG_V1;
-	if (BPF_CORE_READ(cgroup, nr_populated_csets) > 0)
+	if (cgroup_is_populated(cgroup))
 		to->flags |= OOMKILL_MEMCG_POPULATED;
 	to->path_offset = s->used;
 	written = write_path((u64)BPF_CORE_READ(cgroup, kn));
@@ -309,15 +323,23 @@ static __always_inline void fill_domain(struct mem_cgroup *domain)
 	fill_memcg(domain ? (u64)BPF_CORE_READ(domain, css.cgroup) : 0, (u64)domain, DOMAIN);
 }
 
+/* Its memory cgroup, where that is the cgroup it is in; 0: its memory is charged elsewhere. */
+static __always_inline u64 own_memcg(struct task_struct *task)
+{
+	struct mem_cgroup *memcg = task_memcg(task);
+
+	if (config.memcg_disabled || !memcg ||
+	    naming_cgroup(task, memcg) != BPF_CORE_READ(memcg, css.cgroup))
+		return 0;
+	return (u64)memcg;
+}
+
 /* A task's cgroup, with numbers where it is one that memory is charged to. */
 static __always_inline void fill_task_cgroup(struct task_struct *task, enum which_memcg which)
 {
-	struct mem_cgroup *memcg = task_memcg(task);
-	struct cgroup *cgroup = naming_cgroup(task, memcg);
+	u64 cgroup = (u64)naming_cgroup(task, task_memcg(task));
 
-	if (config.memcg_disabled || !memcg || cgroup != BPF_CORE_READ(memcg, css.cgroup))
-		memcg = NULL;
-	fill_memcg((u64)cgroup, (u64)memcg, which);
+	fill_memcg(cgroup, own_memcg(task), which);
 }
 
 static __always_inline void no_stat(struct oomkill_stat *to)
@@ -357,12 +379,14 @@ __noinline int fill_stat(u64 memcg, u64 which)
 /* At the moment of the kill, the domain's once per incident. */
 static __always_inline void fill_stats(struct scratch *s, struct task_struct *victim)
 {
-	u64 memcg = (u64)task_memcg(victim);
+	u64 memcg = own_memcg(victim);
 
 	if (s->domain)
 		fill_stat((u64)s->domain, 0);
 	s->domain = NULL;
-	fill_stat(memcg_id((void *)memcg) == s->record.domain.id ? 0 : memcg, 1);
+	if (memcg && memcg_id((void *)memcg) == s->record.domain.id)
+		memcg = 0;
+	fill_stat(memcg, 1);
 }
 
 #endif /* MEMCG_BPF_H */

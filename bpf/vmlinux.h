@@ -119,7 +119,6 @@ struct cgroup_root {
 struct cgroup {
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
-	int nr_populated_csets;
 };
 
 struct cgroup_subsys_state {
