@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,9 @@ def programs(pid: int) -> set[int]:
     """The ids of the BPF programs that a process holds, as its descriptors show them."""
     found = set()
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
-        found |= {int(number) for number in re.findall(r"(?m)^prog_id:\s+(\d+)$", info.read_text())}
+        with suppress(FileNotFoundError):  # closed meanwhile: it has one open while it starts
+            text = info.read_text()
+            found |= {int(number) for number in re.findall(r"(?m)^prog_id:\s+(\d+)$", text)}
     return found
 
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 FOLDER = "container-oomkill"
 USUAL_MOUNT = "/sys/fs/bpf"
 CHECKPOINT = "checkpoint-1"
-MAPS = ("ring", "counters")
+READ = ("ring", "counters")  # an older version's folder has them as well
+MAPS = (*READ, "functions")
 NAME = re.compile(r"(\d+)-layout(\d+)-([a-z_]+)-([0-9a-f]{8})", re.ASCII)
 HOW_TO_MOUNT = f"mount -t bpf bpf {USUAL_MOUNT}, or -v {USUAL_MOUNT}:{USUAL_MOUNT} for a container"
 
@@ -139,7 +140,9 @@ class Pins(Closeable):
         """Return the newest generation if it is the very one asked for, and still attached."""
         for newest in self.generations()[-1:]:
             found = (newest.layout, newest.hook, newest.checksum)
-            if found == (wire.lib.OOMKILL_LAYOUT, hook, checksum) and newest.has(programs):
+            if found == (wire.lib.OOMKILL_LAYOUT, hook, checksum) and newest.has(
+                (*programs, *MAPS)
+            ):
                 return newest
         return None
 
@@ -161,6 +164,7 @@ class Pins(Closeable):
             libbpf.pin(loaded.map_fd("ring"), f"{made.folder}/ring")
             for program, link in links.items():
                 link.pin(f"{made.folder}/{program}")
+            libbpf.pin(loaded.map_fd("functions"), f"{made.folder}/functions")
             libbpf.pin(loaded.map_fd("counters"), f"{made.folder}/counters")
         except BaseException:
             made.remove()
@@ -196,7 +200,7 @@ class Pins(Closeable):
         """Detach and remove everything; the name and the undelivered records of each."""
         removed = []
         for each in self.generations():
-            removed.append((each.name, each.records() if each.has(MAPS) else 0))
+            removed.append((each.name, each.records() if each.has(READ) else 0))
             each.remove()
         self.checkpoint.close()
         os.unlink(f"{self.folder}/{CHECKPOINT}")
@@ -242,7 +246,7 @@ class Pins(Closeable):
     def _remove_unfinished(self) -> None:
         """Remove what a process was pinning when it was killed; what was there before stays."""
         for each in self.generations():
-            if not each.has(MAPS):
+            if not each.has(READ):
                 each.remove()
 
 
