@@ -74,11 +74,15 @@ else
     for controller in cpu cpuset pids; do
         echo "+$controller" > /sys/fs/cgroup/cgroup.subtree_control 2> /dev/null || true
     done
-    echo +memory > /sys/fs/cgroup/cgroup.subtree_control
-    mkdir /sys/fs/cgroup/probe
-    read -r limit < /sys/fs/cgroup/probe/memory.max
-    [ "$limit" = max ]
-    rmdir /sys/fs/cgroup/probe
+    if grep -qw cgroup_disable=memory /proc/cmdline; then
+        ! grep -qw memory /sys/fs/cgroup/cgroup.controllers
+    else
+        echo +memory > /sys/fs/cgroup/cgroup.subtree_control
+        mkdir /sys/fs/cgroup/probe
+        read -r limit < /sys/fs/cgroup/probe/memory.max
+        [ "$limit" = max ]
+        rmdir /sys/fs/cgroup/probe
+    fi
 fi
 echo 0 > /proc/sys/kernel/dmesg_restrict
 dmesg -n 1 # the log keeps everything, the console only what ends the guest

@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,14 +151,14 @@ def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
     """Run the sessions in a guest."""
     return guest.run(
         boot.kernel,
-        ["sh", "-c", _script(share, settings, boot.kernel.refused)],
+        ["sh", "-c", _script(share, settings, boot)],
         share=share,
         timeout=settings.timeout,
         userland=settings.userland,
         cpus=boot.setup.cpus,
         memory=settings.memory,
         cgroup=boot.setup.cgroup,
-        append=[NODES],
+        append=[NODES, *boot.setup.append],
         environ={
             "OOMKILL_TEST_GUEST": "1",
             "OOMKILL_TEST_HOG": settings.hog,
@@ -171,12 +170,13 @@ def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
     )
 
 
-def _script(share: Path, settings: Settings, refused: Sequence[str]) -> str:
+def _script(share: Path, settings: Settings, boot: Boot) -> str:
     """One pytest for all hooks; it leaves results, a log and, when it has ended, its status."""
+    refused, tests = boot.kernel.refused, boot.setup.tests or settings.tests
     ours = [hook for hook in settings.hooks if hook not in refused]
     others = [hook for hook in settings.hooks if hook in refused]
     command = [settings.userland.python, "-m", "pytest", "-p", "no:cacheprovider"]
-    command += [settings.tests, "--hook", ",".join(ours)] if ours else [REFUSED]
+    command += [tests, "--hook", ",".join(ours)] if ours else [REFUSED]
     if others:  # no test's name by itself; a file of the folder, named beside it, would be dropped
         command += ["-o", "python_files=test_*.py refused.py", "--refused", ",".join(others)]
     command += [f"--results={share}/results", f"--objects={settings.share}", *settings.extra]

@@ -44,6 +44,8 @@ class Setup:
     why: str = ""
     cgroup: Literal["v1", "v2", "hybrid"] = "v2"
     cpus: int = 2
+    append: tuple[str, ...] = ()
+    tests: str = ""
 
 
 PLAIN = Setup("")
@@ -54,7 +56,7 @@ def setups(kernel: str, arch: str, path: Path = TABLE) -> tuple[Setup, ...]:
     with path.open("rb") as file:
         rows = tomllib.load(file)["setup"]
     try:
-        added = tuple(Setup(**row) for row in rows)
+        added = tuple(Setup(**row | {"append": tuple(row.get("append", ()))}) for row in rows)
     except TypeError as error:
         raise TableError(f"read {path}: setup: {error}") from error
     return (PLAIN, *(row for row in added if (row.kernel, row.arch) == (kernel, arch)))
