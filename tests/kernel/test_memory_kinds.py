@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +17,6 @@ from ..support.kernel.processes import Hog
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
 Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
-
-SWAP_MIB = 16
-
-
-def run(*command: str | Path) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-@contextmanager
-def mounted(folder: Path, *arguments: str | Path) -> Iterator[Path]:
-    """A file system of the test's own."""
-    folder.mkdir()
-    run("mount", *arguments, folder)
-    try:
-        yield folder
-    finally:
-        run("umount", folder)
-
-
-@pytest.fixture
-def tmpfs(tmp_path: Path) -> Iterator[Path]:
-    with mounted(tmp_path / "tmpfs", "-t", "tmpfs", "-o", "size=128m", "tmpfs") as folder:
-        yield folder
-
-
-@contextmanager
-def ram_disk(mib: int) -> Iterator[Path]:
-    """A block device in compressed RAM (zram)."""
-    run("modprobe", "zram")
-    settings, device = Path("/sys/block/zram0"), Path("/dev/zram0")
-    (settings / "disksize").write_text(f"{mib}M")
-    try:
-        yield device
-    finally:
-        (settings / "reset").write_text("1")
-
-
-@pytest.fixture
-def disk() -> Iterator[Path]:
-    """Something with a page cache: in a guest the files a test can write are all in a tmpfs."""
-    with ram_disk(64) as device:
-        yield device
-
-
-@pytest.fixture
-def swap() -> Iterator[int]:
-    """The only swap; its size in bytes."""
-    with ram_disk(SWAP_MIB) as device:
-        run("mkswap", device)
-        run("swapon", device)
-        yield SWAP_MIB * MIB
-        run("swapoff", device)
 
 
 def test_a_tmpfs_is_in_nobodys_rss(

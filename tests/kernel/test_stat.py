@@ -3,69 +3,22 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from ..support.kernel.cgroups import MIB, Cgroup, is_v1
-from ..support.kernel.evidence import near
+from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.memory_stat import (
+    BATCH_BYTES,
+    LACKING_BYTES,
+    assert_adds_up,
+    assert_stat_agrees,
+)
 from ..support.kernel.processes import Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
-
-VERSION = tuple(int(part) for part in platform.release().split(".")[:2])
-# The kernel's names for what is a total here.
-NAMES = {
-    "anon_bytes": "anon",
-    "file_bytes": "file",
-    "shmem_bytes": "shmem",
-    "kernel_stack_bytes": "kernel_stack",
-    "pagetables_bytes": "pagetables",
-    "slab_reclaimable_bytes": "slab_reclaimable",
-    "slab_unreclaimable_bytes": "slab_unreclaimable",
-    "sock_bytes": "sock",
-    "kernel_bytes": "kernel",
-}
-if is_v1():
-    del NAMES["kernel_bytes"]  # the record has it from a counter that is on v1 only
-# Newer kernels have these in the log of a cgroup v1, and of the rest nothing.
-V1_NAMES = {
-    "anon_bytes": "total_rss",
-    "file_bytes": "total_cache",
-    "shmem_bytes": "total_shmem",
-}
-# Pages each CPU may have charged in advance, or left out of the numbers the log has
-# (MEMCG_CHARGE_BATCH): from v5.18 the kernel brings them up to date only if that many changed.
-BATCH_BYTES = 64 * (os.cpu_count() or 1) * os.sysconf("SC_PAGE_SIZE")
-BEHIND_BYTES = BATCH_BYTES if VERSION >= (5, 18) else 0
-# Before 5.19 the record lacks what each CPU still keeps to itself, and says so.
-LACKING_BYTES = BATCH_BYTES if VERSION < (5, 19) else 0
-
-
-def assert_agrees(stat: dict[str, Any], logged: dict[str, int]) -> None:
-    """Every number the log has is the record's, and what it has not is unknown."""
-    names = V1_NAMES if "total_rss" in logged else NAMES
-    for ours, theirs in names.items():
-        if theirs in logged:
-            near("domain.stat", stat, BEHIND_BYTES, **{ours: logged[theirs]})
-        else:
-            assert stat[ours] is None, ours
-
-
-def assert_adds_up(record: dict[str, Any]) -> None:
-    """The kinds add up to the usage, which is always exact, but for what was charged ahead."""
-    domain, stat = record["domain"], record["domain"]["stat"]
-    if VERSION < (5, 19):
-        assert stat["approximate"] is True
-        return
-    assert stat["approximate"] is False
-    kinds = sum(stat[f"{kind}_bytes"] for kind in ("anon", "file", "kernel", "sock"))
-    assert 0 <= domain["usage_bytes"] - kinds <= BATCH_BYTES
 
 
 def counts_no_tables(cgroup: Cgroup, hog: Hog) -> bool:
@@ -105,7 +58,7 @@ def test_own_memory(
     killed = kernel_log.killed(record["victims"][0]["tid"])
     stat = record["domain"]["stat"]
     if cgroup.path in kernel_log.stats:  # ten times in 5 seconds
-        assert_agrees(stat, kernel_log.stats[cgroup.path])
+        assert_stat_agrees(stat, kernel_log.stats[cgroup.path])
     assert_adds_up(record)
     assert record["victims"][0]["stat"] is None
     assert abs(stat["anon_bytes"] - record["victims"][0]["rss"]["anon_bytes"]) <= BATCH_BYTES
@@ -130,7 +83,7 @@ def test_pod_of_two(
     stat = record["domain"]["stat"]
     victims = record["victims"][0]["stat"]
     if pod.path in kernel_log.stats:
-        assert_agrees(stat, kernel_log.stats[pod.path])
+        assert_stat_agrees(stat, kernel_log.stats[pod.path])
     assert_adds_up(record)
     for kind, others in ("anon", 4), ("shmem", 6):
         rest = stat[f"{kind}_bytes"] - victims[f"{kind}_bytes"]

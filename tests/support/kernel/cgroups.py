@@ -100,7 +100,7 @@ class Cgroup:
 
         ``shared``: leave it where somebody else has a cgroup in it.
         """
-        if not self._ours:
+        if not self._ours or not self.folder.exists():
             return
         for _ in range(500):
             for pid in self.read("cgroup.procs").split():

@@ -18,7 +18,12 @@ import pytest
 from .cgroups import Cgroup, cgroups
 from .judging import IN_FLIGHT_BYTES, assert_agrees, assert_explains
 from .kernel_log import KernelLog
+from .mounts import mounted, ram_disk, swap_on
 from .processes import Hog, Recorder, compile_hog
+
+SWAP_MIB = 16
+HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
+LEFT_MIB = 64  # of a guest's memory, for a hog of 256
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +97,9 @@ def judged(
 ) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
     """Take the next record of one kill, hold it against the kernel's log; give it, its victim."""
 
-    def judge(handed_over: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
+    def judge(
+        handed_over: int = 0, charged_to: str | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         record = recorder.record()
         (victim,) = record["victims"]
         killed = kernel_log.killed(victim["tid"])
@@ -100,7 +107,7 @@ def judged(
             handed_over = max(handed_over, IN_FLIGHT_BYTES)
         assert_agrees(victim, killed, fast_count_error_bytes, handed_over)
         if kernel_log.report:
-            assert_explains(record, kernel_log.report)
+            assert_explains(record, kernel_log.report, charged_to)
         return record, victim
 
     return judge
@@ -137,3 +144,37 @@ def hog(stack: ExitStack, hog_program: Path) -> Callable[..., Hog]:
         return started
 
     return start
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "tmpfs", "-t", "tmpfs", "-o", "size=128m", "tmpfs") as folder:
+        yield folder
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """Something with a page cache: in a guest the files a test can write are all in a tmpfs."""
+    with ram_disk(64) as device:
+        yield device
+
+
+@pytest.fixture
+def swap() -> Iterator[int]:
+    """The only swap; its size in bytes."""
+    with swap_on(SWAP_MIB) as size:
+        yield size
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Keep all but `LEFT_MIB` of the node's free memory in huge pages, which nobody may use.
+
+    What is cached is left to the kernel: to take that too costs an emulated guest half a minute.
+    """
+    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    mib = int(memory["MemFree"].split()[0]) >> 10
+    HUGE_PAGES.write_text(str((mib - LEFT_MIB) // 2))
+    assert int(HUGE_PAGES.read_text()) > 0
+    yield
+    HUGE_PAGES.write_text("0")

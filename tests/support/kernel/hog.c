@@ -11,6 +11,12 @@
  *	write PATH MIB		write a file of that size, and map nothing of it
  *	pipes MIB		fill pipes with that much
  *	tables MIB		page tables of that size, with nothing behind them
+ *	noise MIB		touch that much, half of each page with what cannot be compressed
+ *	huge MIB		touch that much in huge pages
+ *	pin MIB			touch that much, leave it in pipes (vmsplice), and map it no longer
+ *	files N			have room for N open files
+ *	entries PATH N		make N empty files in a folder
+ *	tcp MIB			fill TCP connections with that much, as far as they take it
  *	bind N			take memory from that NUMA node only
  *	threads N		start N threads that wait
  *	children N		start N processes that wait, and end with this one
@@ -18,6 +24,7 @@
  *	fork			a child goes on; the parent waits for it
  *	child MIB		a child touches that much and waits
  *	sharer			a process with this very memory (CLONE_VM) waits
+ *	traced			a child goes on; when it dies, it waits in a tracing stop for a line
  *	times N			N children go on, one after the other; the parent waits for each
  *	lock			keep what there is of memory now, even from the OOM reaper
  *	ready			print a line
@@ -29,8 +36,10 @@
  */
 #define _GNU_SOURCE
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -40,7 +49,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,6 +161,116 @@ static void fill_tables(void)
 		(void)memory[at];
 }
 
+static char *anonymous(long size, int flags)
+{
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags,
+			    -1, 0);
+
+	if (memory == MAP_FAILED)
+		err(2, "mmap");
+	return memory;
+}
+
+static void touch_noise(long mib)
+{
+	const long page = sysconf(_SC_PAGESIZE);
+	char noise[1 << 16], *memory;
+
+	count(mib);
+	memory = anonymous(mib << 20, 0);
+	madvise(memory, mib << 20, MADV_NOHUGEPAGE);
+	for (long at = 0; at < mib << 20; at += page) {
+		if (getrandom(noise, page / 2, 0) != page / 2)
+			err(2, "getrandom");
+		memcpy(memory + at, noise, page / 2);
+	}
+}
+
+static void touch_huge(long mib)
+{
+	volatile char *memory;
+
+	count(mib);
+	memory = anonymous(mib << 20, MAP_HUGETLB);
+	for (long at = 0; at < mib; at++)
+		memory[at << 20] = 1;
+}
+
+static void pin(long mib)
+{
+	const long page = sysconf(_SC_PAGESIZE);
+
+	count(mib);
+	while (mib--) {
+		struct iovec whole = { .iov_len = 1 << 20 };
+		int ends[2];
+
+		if (pipe(ends) || fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) < 0)
+			err(2, "pipe");
+		whole.iov_base = anonymous(whole.iov_len, 0);
+		madvise(whole.iov_base, whole.iov_len, MADV_NOHUGEPAGE);
+		for (long at = 0; at < (long)whole.iov_len; at += page)
+			((volatile char *)whole.iov_base)[at] = 1;
+		if (vmsplice(ends[1], &whole, 1, 0) != (ssize_t)whole.iov_len)
+			err(2, "vmsplice");
+		munmap(whole.iov_base, whole.iov_len);
+	}
+}
+
+/* The table grows to the highest number in use. */
+static void have_files(long count)
+{
+	const struct rlimit limit = { .rlim_cur = count, .rlim_max = count };
+
+	if (setrlimit(RLIMIT_NOFILE, &limit) || dup2(0, count - 1) < 0)
+		err(2, "files");
+}
+
+static void make_entries(void)
+{
+	const char *folder = word();
+	long entries = number();
+
+	while (entries--) {
+		char path[512];
+		int fd;
+
+		snprintf(path, sizeof(path), "%s/%ld", folder, entries);
+		fd = open(path, O_CREAT | O_WRONLY, 0600);
+		if (fd < 0)
+			err(2, "%s", path);
+		close(fd);
+	}
+}
+
+/* Both ends are its own, over the loopback; what is sent is read by nobody. */
+static void fill_connections(long mib)
+{
+	static const char full[1 << 16];
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t size = sizeof(address);
+	const int listening = socket(AF_INET, SOCK_STREAM, 0);
+	long left = mib << 20;
+
+	count(mib);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (listening < 0 || bind(listening, (struct sockaddr *)&address, size) ||
+	    listen(listening, 1) || getsockname(listening, (struct sockaddr *)&address, &size))
+		err(2, "listen");
+	while (left > 0) {
+		const int end = socket(AF_INET, SOCK_STREAM, 0);
+		ssize_t sent;
+
+		if (end < 0 || connect(end, (struct sockaddr *)&address, size) ||
+		    accept(listening, NULL, NULL) < 0)
+			err(2, "connect");
+		while (left > 0 && (sent = send(end, full, sizeof(full), MSG_DONTWAIT)) > 0)
+			left -= sent;
+		if (left > 0 && errno != EAGAIN)
+			err(2, "send");
+	}
+}
+
 static void bind_to_node(long node)
 {
 	const unsigned long nodes = 1UL << node;
@@ -248,6 +372,31 @@ static void start_sharer(void)
 		err(2, "clone");
 }
 
+/* Returns in the child. */
+static void trace_child(void)
+{
+	const pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		err(2, "fork");
+	if (!child) {
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+			err(2, "ptrace");
+		raise(SIGSTOP);
+		return;
+	}
+	waitpid(child, &status, 0);
+	if (ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_TRACEEXIT) ||
+	    ptrace(PTRACE_CONT, child, NULL, NULL))
+		err(2, "ptrace");
+	waitpid(child, &status, 0);
+	puts(status >> 8 == (SIGTRAP | PTRACE_EVENT_EXIT << 8) ? "stopped" : "gone");
+	fflush(stdout);
+	getchar();
+	exit(0);
+}
+
 /* Returns in each child; the parent ends here. */
 static void go_on_in_children(long count)
 {
@@ -304,6 +453,20 @@ static void *run(void *unused)
 			fill_pipes();
 		else if (!strcmp(what, "tables"))
 			fill_tables();
+		else if (!strcmp(what, "noise"))
+			touch_noise(number());
+		else if (!strcmp(what, "huge"))
+			touch_huge(number());
+		else if (!strcmp(what, "pin"))
+			pin(number());
+		else if (!strcmp(what, "files"))
+			have_files(number());
+		else if (!strcmp(what, "entries"))
+			make_entries();
+		else if (!strcmp(what, "tcp"))
+			fill_connections(number());
+		else if (!strcmp(what, "traced"))
+			trace_child();
 		else if (!strcmp(what, "bind"))
 			bind_to_node(number());
 		else if (!strcmp(what, "child"))

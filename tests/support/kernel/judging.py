@@ -40,11 +40,17 @@ def assert_agrees(victim: dict[str, Any], killed: Killed, error: int, handed_ove
     near("victims.rss", rss, error + handed_over * AROUND_PAGES, file_bytes=killed.file)
 
 
-def assert_explains(record: dict[str, Any], report: Report) -> None:
-    """The record tells of the OOM what the kernel's report before the kill does."""
+def assert_explains(record: dict[str, Any], report: Report, charged_to: str | None = None) -> None:
+    """The record tells of the OOM what the kernel's report before the kill does.
+
+    ``charged_to``: the cgroup the kernel names, where it is an ancestor of the one the victim is
+    in, without a memory controller of its own.
+    """
     exact("trigger", record["trigger"], command=report.trigger)
     (victim, *_) = record["victims"]
-    if victim["cgroup"] is not None:  # the raw tracepoint may have had a pid only
+    if charged_to is not None:
+        assert report.cgroup == charged_to
+    elif victim["cgroup"] is not None:  # the raw tracepoint may have had a pid only
         exact("victims", victim, cgroup=report.cgroup)
     if record["hook"] != "raw_tracepoint":
         exact(

@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 
 from container_oomkill.libbpf.btf import struct_layout
+from container_oomkill.probe.kernel_counts import memory_controller_disabled
 
 from .cgroups import V1_ROOT, is_hybrid, is_v1
 
 KERNEL_TYPES = Path("/sys/kernel/btf/vmlinux")
+CGROUP_FEATURES = Path("/sys/kernel/cgroup/features")
 CAP_SYS_RESOURCE = 24  # include/uapi/linux/capability.h
 SPARE_NODE = Path("/sys/devices/system/node/node3")
 
@@ -21,14 +23,32 @@ def lacking(what: str, hook: str | None) -> str | None:
     raw = hook == "raw_tracepoint"
     reasons = {
         "cgroup v2": "the memory controller is on cgroup v1" if is_v1() else None,
+        "cgroup v1": (
+            None if is_v1() else "only on cgroup v1 a cgroup may have processes beside children"
+        ),
         "a count of looks": (
             "cgroup v1 does not count how often the kernel has looked for a victim"
             if is_v1()
             else None
         ),
         "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
+        "cgroup_disable=memory": (
+            None if memory_controller_disabled() else "this kernel's memory controller is on"
+        ),
+        "zswap in memory.stat": (
+            None
+            if has_enumerator("MEMCG_ZSWAP_B")
+            else "this kernel charges no cgroup for what zswap holds"
+        ),
+        "hugetlb accounting": (
+            None
+            if "memory_hugetlb_accounting" in CGROUP_FEATURES.read_text().split()
+            else "this kernel charges no cgroup for huge pages"
+        ),
         "CAP_SYS_RESOURCE": (
-            None if may_spare() else "without CAP_SYS_RESOURCE oom_score_adj cannot be lowered"
+            None
+            if may_spare()
+            else "without CAP_SYS_RESOURCE oom_score_adj cannot be lowered, nor a limit raised"
         ),
         "no emulation": (
             "shown without a guest already; in an emulated one it takes minutes"
@@ -66,6 +86,12 @@ def gives_pid_only() -> bool:
     """Whether the kernel's mark_victim tracepoint has the old signature."""
     _, fields = struct_layout(KERNEL_TYPES.read_bytes(), "trace_event_raw_mark_victim")
     return "uid" not in fields
+
+
+@functools.cache
+def has_enumerator(name: str) -> bool:
+    """Whether the kernel's types name a value of an enum, or anything else, so."""
+    return f"\0{name}\0".encode() in KERNEL_TYPES.read_bytes()
 
 
 @functools.cache

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory that no process maps: pinned pages, zswap, hugetlb, and kinds of the kernel's own."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..support.kernel.cgroups import MIB, Cgroup, is_v1
+from ..support.kernel.evidence import near
+from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.memory_stat import (
+    BATCH_BYTES,
+    BEHIND_BYTES,
+    LACKING_BYTES,
+    assert_adds_up,
+    assert_stat_agrees,
+)
+from ..support.kernel.mounts import swap_on
+from ..support.kernel.processes import Hog, Recorder
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
+
+ZSWAP = Path("/sys/module/zswap/parameters")
+HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
+SWAP_MIB = 96
+HUGE_MIB = 16
+
+
+def logged_stat(
+    record: dict[str, Any], kernel_log: KernelLog, cgroup: Cgroup
+) -> dict[str, int] | None:
+    """The kernel's own numbers of this kill, held against the record; ten times in 5 seconds."""
+    kernel_log.killed(record["victims"][0]["tid"])
+    logged = kernel_log.stats.get(cgroup.path)
+    if logged is not None:
+        assert_stat_agrees(record["domain"]["stat"], logged)
+    return logged
+
+
+def test_pages_that_only_a_pin_holds(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """In pipes by vmsplice, then unmapped: in no kind of the kernel's, but on its lists."""
+    (cgroup,) = make_cgroups("/oomkill-pinned")
+    cgroup.limit(48)
+    assert hog(cgroup, "pin 20 anon 64").was_killed()
+    record = recorder.record()
+    stat = record["domain"]["stat"]
+    logged = logged_stat(record, kernel_log, cgroup)
+    assert 20 * MIB - BATCH_BYTES - LACKING_BYTES <= stat["pinned_bytes"] <= 21 * MIB
+    assert stat["anon_bytes"] < 30 * MIB
+    if logged is not None and "anon" in logged:  # v1 has its own kinds
+        listed = logged["inactive_anon"] + logged["active_anon"]
+        pinned = listed - logged["anon"] - logged["shmem"] - logged.get("swapcached", 0)
+        near("domain.stat", stat, 4 * BEHIND_BYTES, pinned_bytes=pinned)
+    if not is_v1():
+        assert_adds_up(record, "pinned")
+
+
+def test_nothing_is_pinned(
+    recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog, tmpfs: Path
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-unpinned")
+    cgroup.limit(48)
+    assert hog(cgroup, f"shmem 6 write {tmpfs}/file 6 anon 64").was_killed()
+    assert recorder.record()["domain"]["stat"]["pinned_bytes"] <= BATCH_BYTES + LACKING_BYTES
+
+
+@pytest.fixture
+def zswap() -> Iterator[None]:
+    """Swap that compresses first; a disk behind it, for it needs one."""
+    with swap_on(SWAP_MIB):
+        (ZSWAP / "enabled").write_text("1")
+        try:
+            yield
+        finally:
+            (ZSWAP / "enabled").write_text("0")
+
+
+@pytest.mark.needs("guest")
+@pytest.mark.needs("cgroup v2")
+@pytest.mark.needs("zswap in memory.stat")
+@pytest.mark.usefixtures("zswap")
+def test_zswap(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """What is swapped out lies compressed in the same cgroup, and fills it."""
+    (cgroup,) = make_cgroups("/oomkill-zswap")
+    cgroup.limit(24)
+    cgroup.write("memory.swap.max", "max")
+    assert hog(cgroup, "noise 128").was_killed()
+    record = recorder.record()
+    logged_stat(record, kernel_log, cgroup)
+    stat = record["domain"]["stat"]
+    assert stat["zswap_bytes"] >= 6 * MIB
+    assert stat["zswapped_bytes"] > 1.5 * stat["zswap_bytes"]
+    assert stat["kernel_bytes"] >= stat["zswap_bytes"]
+    assert record["victims"][0]["swap_bytes"] >= stat["zswapped_bytes"] - BATCH_BYTES
+
+
+@pytest.fixture
+def huge_pages_are_charged() -> Iterator[None]:
+    """6.7 and later, by a mount option."""
+    before = Path("/proc/self/mounts").read_text().splitlines()
+    (mount,) = [line.split() for line in before if line.split()[2] == "cgroup2"]
+    options = ",".join(
+        o for o in mount[3].split(",") if o in ("nsdelegate", "memory_recursiveprot")
+    )
+    remount = ["mount", "-o", f"remount,{options},memory_hugetlb_accounting".replace(",,", ",")]
+    subprocess.run([*remount, mount[1]], check=True)
+    HUGE_PAGES.write_text(str(HUGE_MIB // 2 + 4))
+    yield
+    HUGE_PAGES.write_text("0")
+    subprocess.run(["mount", "-o", f"remount,{options}".rstrip(","), mount[1]], check=True)
+
+
+@pytest.mark.needs("guest")
+@pytest.mark.needs("hugetlb accounting")
+@pytest.mark.usefixtures("huge_pages_are_charged")
+def test_huge_pages(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-huge")
+    cgroup.limit(40)
+    assert hog(cgroup, f"huge {HUGE_MIB} anon 64").was_killed()
+    record = recorder.record()
+    logged_stat(record, kernel_log, cgroup)
+    stat = record["domain"]["stat"]
+    assert stat["anon_bytes"] < (40 - HUGE_MIB) * MIB
+    # 6.7 to 6.12 charge them, and count them as no kind.
+    if kernel_counts_hugetlb():
+        assert stat["hugetlb_bytes"] == HUGE_MIB * MIB
+        assert_adds_up(record, "hugetlb")
+    else:
+        assert stat["hugetlb_bytes"] is None
+
+
+def kernel_counts_hugetlb() -> bool:
+    version = tuple(int(part) for part in platform.release().split(".")[:2])
+    return version >= (6, 13)
+
+
+@pytest.mark.needs("CAP_SYS_RESOURCE")
+def test_the_kernels_vmalloc(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """A table of a million open files: 8 MiB, too large for anything but vmalloc."""
+    (cgroup,) = make_cgroups("/oomkill-vmalloc")
+    cgroup.limit(32)
+    started = hog(cgroup, "files 1048576 ready go anon 64").ready()
+    in_file = dict(line.split() for line in cgroup.read("memory.stat").splitlines())
+    started.go()
+    assert started.was_killed()
+    record = recorder.record()
+    logged_stat(record, kernel_log, cgroup)
+    stat = record["domain"]["stat"]
+    if stat["vmalloc_bytes"] is None:
+        assert "vmalloc" not in in_file
+        pytest.skip("this kernel does not count vmalloc's memory by cgroup")
+    assert 8 * MIB <= stat["vmalloc_bytes"] < 10 * MIB
+    assert stat["kernel_bytes"] >= stat["vmalloc_bytes"]
+    assert_adds_up(record)
+
+
+def test_slab_that_could_be_reclaimed_and_slab_that_could_not(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog, tmpfs: Path
+) -> None:
+    """Empty files in a tmpfs: a name is of the one kind, an inode of the other."""
+    (cgroup,) = make_cgroups("/oomkill-slab")
+    cgroup.limit(32)
+    assert hog(cgroup, f"entries {tmpfs} 12000 anon 64").was_killed()
+    record = recorder.record()
+    logged_stat(record, kernel_log, cgroup)
+    stat = record["domain"]["stat"]
+    assert stat["slab_reclaimable_bytes"] >= 12000 * 128 - LACKING_BYTES
+    assert stat["slab_unreclaimable_bytes"] >= 12000 * 512 - LACKING_BYTES
+    assert_adds_up(record)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a record's stat and the kernel's log, gives their agreement or an assertion."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+from .cgroups import is_v1
+from .evidence import near
+
+VERSION = tuple(int(part) for part in platform.release().split(".")[:2])
+# The kernel's names for what is a total here.
+NAMES = {
+    "anon_bytes": "anon",
+    "file_bytes": "file",
+    "shmem_bytes": "shmem",
+    "kernel_stack_bytes": "kernel_stack",
+    "pagetables_bytes": "pagetables",
+    "slab_reclaimable_bytes": "slab_reclaimable",
+    "slab_unreclaimable_bytes": "slab_unreclaimable",
+    "sock_bytes": "sock",
+    "kernel_bytes": "kernel",
+    "zswap_bytes": "zswap",
+    "zswapped_bytes": "zswapped",
+    "hugetlb_bytes": "hugetlb",
+    "vmalloc_bytes": "vmalloc",
+    "percpu_bytes": "percpu",
+}
+if is_v1():
+    del NAMES["kernel_bytes"]  # the record has it from a counter that is on v1 only
+# Newer kernels have these in the log of a cgroup v1, and of the rest nothing.
+V1_NAMES = {
+    "anon_bytes": "total_rss",
+    "file_bytes": "total_cache",
+    "shmem_bytes": "total_shmem",
+}
+# Pages each CPU may have charged in advance, or left out of the numbers the log has
+# (MEMCG_CHARGE_BATCH): from v5.18 the kernel brings them up to date only if that many changed.
+BATCH_BYTES = 64 * (os.cpu_count() or 1) * os.sysconf("SC_PAGE_SIZE")
+BEHIND_BYTES = BATCH_BYTES if VERSION >= (5, 18) else 0
+# Before 5.19 the record lacks what each CPU still keeps to itself, and says so.
+LACKING_BYTES = BATCH_BYTES if VERSION < (5, 19) else 0
+
+
+def assert_stat_agrees(stat: dict[str, Any], logged: dict[str, int]) -> None:
+    """Every number the log has is the record's, and what it has not is unknown."""
+    names = V1_NAMES if "total_rss" in logged else NAMES
+    for ours, theirs in names.items():
+        if theirs in logged:
+            near("domain.stat", stat, BEHIND_BYTES, **{ours: logged[theirs]})
+        else:
+            assert stat[ours] is None, ours
+
+
+def assert_adds_up(record: dict[str, Any], *more: str) -> None:
+    """The kinds add up to the usage, which is always exact, but for what was charged ahead.
+
+    ``more``: kinds of which there is nothing but in a test of their own.
+    """
+    domain, stat = record["domain"], record["domain"]["stat"]
+    if VERSION < (5, 19):
+        assert stat["approximate"] is True
+        return
+    assert stat["approximate"] is False
+    kinds = sum(stat[f"{kind}_bytes"] for kind in ("anon", "file", "kernel", "sock", *more))
+    assert 0 <= domain["usage_bytes"] - kinds <= BATCH_BYTES
