@@ -124,11 +124,13 @@ def _leaves(parts: tuple[Part, ...], told: set[str]) -> Iterator[Part]:
 
 
 def _mix(incident: Incident, breakdown: Breakdown) -> str | None:
-    """What is left, where that is a quarter and no kind of it is."""
+    """What is left, where that is a quarter: parts too small, or one that is known in part alone."""
     left = _unnamed(incident, breakdown)
     words = notable(breakdown, sum(part.bytes for part in left))
-    if words is None or len(left) < 2:
+    if words is None:
         return None
+    if len(left) == 1:
+        return f"{words}{left[0].words}"
     shown = ", ".join(part.amount(size) for part in left[:MIX_SHOWN])
     return f"{words}a mix: {shown}" + (" and others" if len(left) > MIX_SHOWN else "")
 
