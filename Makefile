@@ -12,10 +12,11 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
 CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_oomkill/system/*.[ch] tests/support/*/*.c
 # These need container engines, a browser or much time, and have targets of their own.
-APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos
+APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
+	--ignore tests/cluster
 
 .PHONY: help run demo build wheel clean bench bench-scale chaos lint format image push up down \
-	test test-unit coverage test-browser test-runtimes test-images test-kernels test-releases
+	test test-unit coverage test-browser test-runtimes test-images test-kernels test-releases test-cluster
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -63,6 +64,11 @@ test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each h
 
 test-releases: .venv/dev ## Build the wheel, record a kill, run the unit tests: libbpf 1.1 to the newest, Python 3.11 to 3.14
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.releases
+
+test-cluster: .venv/dev ## Test in a real Kubernetes, oldest and newest: on this machine and in a guest with cgroup v2
+	$(Q)tools/system-packages.sh cluster
+	$(Q)$(SUDO) tools/kubernetes-tools.sh
+	$(Q)$(SUDO) $(PYTHON) -m tests.cluster $(if $(VERSIONS),--versions $(VERSIONS))
 
 chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory; print the numbers
 	$(Q)$(SUDO) $(PYTHON) -m pytest -q -p no:cacheprovider tests/chaos

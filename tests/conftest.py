@@ -17,6 +17,7 @@ pytest_plugins = (
     "tests.support.runtimes.fixtures",
     "tests.support.images.fixtures",
     "tests.support.browser.fixtures",
+    "tests.support.cluster.fixtures",
 )
 
 # A guest generates nothing; it imports slowly, and has no Hypothesis where it is emulated.

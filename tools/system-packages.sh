@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Takes what is to be done (build, test, bench, runtimes, browser; arm64-guests, amd64-guests on a machine of
-# the other architecture), installs the Debian or Ubuntu packages still missing for it.
+# Takes what is to be done (build, test, bench, runtimes, cluster, browser; arm64-guests, amd64-guests on a
+# machine of the other architecture), installs the Debian or Ubuntu packages still missing for it.
 set -eu
 
 build="gcc libc6-dev clang llvm libbpf-dev libseccomp-dev python3-dev python3-venv"
@@ -9,6 +9,7 @@ test="$build busybox-static kmod file debian-archive-keyring clang-format openss
 # What is there, from wherever, stays: docker.io beside docker-ce would remove it.
 runtimes="docker.io:dockerd podman:podman containerd:containerd runc:runc iproute2:ip
 	iptables:iptables debootstrap:debootstrap"
+network="containernetworking-plugins:/usr/lib/cni/ptp"
 
 browser="chromium fonts-dejavu-core"
 
@@ -17,7 +18,8 @@ build) wanted=$build ;;
 test) wanted=$test ;;
 browser) wanted=$browser ;;
 bench) wanted="$test bpftrace bpfcc-tools" ;;
-runtimes)
+runtimes | cluster)
+	[ "$1" = runtimes ] || runtimes="$runtimes $network"
 	wanted=
 	for each in $runtimes; do
 		PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "${each#*:}" >/dev/null ||
@@ -29,7 +31,7 @@ runtimes)
 	esac
 	;;
 arm64-guests | amd64-guests) wanted=qemu-user-static ;;
-*) echo "usage: $0 build|test|bench|runtimes|browser|ARCHITECTURE-guests" >&2; exit 2 ;;
+*) echo "usage: $0 build|test|bench|runtimes|cluster|browser|ARCHITECTURE-guests" >&2; exit 2 ;;
 esac
 
 # Packages of daemons start them: not those that the tests start for themselves.
@@ -57,7 +59,7 @@ sudo=
 if [ -n "$missing" ]; then
 	echo "installing$missing"
 	$sudo apt-get update -qq
-	[ "$1" != runtimes ] || forbid_services
+	case "$1" in runtimes | cluster) forbid_services ;; esac
 	$sudo env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi

@@ -84,6 +84,26 @@ def test_telemetry_paths_that_make_no_sense(path: str) -> None:
         settings(f"--web.telemetry-path={path}")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "oom.example.com", "ftp://oom.example.com", "https://", "https:///x"),
+        *("https://a b/", "https://user@oom.example.com", "https://a/?b", "https://a/#b"),
+        *("https://a/\n", "https://" + 251 * "a"),
+    ],
+)
+def test_external_urls_that_make_no_sense(url: str) -> None:
+    with pytest.raises(UsageError, match="external-url"):
+        settings(f"--web.external-url={url}")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8001/api/v1/namespaces/x/pods/y:9262/proxy", "https://[::1]:9/"]
+)
+def test_external_urls(url: str) -> None:
+    assert settings(f"--web.external-url={url}").external_url == url
+
+
 def test_silence_of_the_ring_ends_readiness() -> None:
     clock = Clock()
     exporter = make(monotonic=clock)

@@ -106,6 +106,20 @@ def test_one_kill_is_one_event_on_its_pod(started: Started) -> None:
     assert TIME + 1 == 1_790_000_001.5
 
 
+@pytest.mark.parametrize("url", ["https://oom.example.com", "https://oom.example.com/node-7/"])
+def test_the_message_ends_with_a_link(started: Started, url: str) -> None:
+    """Whole, however long the verdict is."""
+    events = started.events(external_url=url)
+    events(kill())
+    [event] = started.written(1)
+    link = f"{url.rstrip('/')}/incidents/{kill().id}"
+    assert event["message"] == f"its own limit, 1 {link}"
+    events(kill(2, "other", verdict="ä" * 2000))
+    [_, event] = started.written(2)
+    assert len(event["message"].encode()) <= 1024
+    assert event["message"].endswith(f"ä… {link.replace(kill().id, kill(2).id)}")
+
+
 def test_a_container_that_is_killed_again_has_one_event_that_counts(started: Started) -> None:
     events = started.events()
     for number in range(1, 6):

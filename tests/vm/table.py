@@ -17,7 +17,7 @@ TABLE = Path(__file__).with_name("kernels.toml")
 # Debian's name for it: by uname -m
 ARCHES = {"x86_64": "amd64", "aarch64": "arm64"}
 NATIVE = ARCHES[platform.machine()]
-_KEYS = {"name", "suites", "package", "why", "in_quick", "arch", "refused"}
+_KEYS = {"name", "suites", "package", "why", "in_quick", "arch", "refused", "modules"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _row(row: dict[str, Any], modules: tuple[str, ...], path: Path) -> KernelSpe
     except re.error as error:
         raise TableError(f"read {path}: kernel {name}: package: {error}") from error
     lists = {"suites": tuple(row["suites"]), "refused": tuple(row.get("refused", ()))}
-    return KernelSpec(**{**row, **lists, "modules": modules})
+    return KernelSpec(**{**row, **lists, "modules": (*modules, *row.get("modules", ()))})
 
 
 def names(arch: str = NATIVE) -> tuple[str, ...]:

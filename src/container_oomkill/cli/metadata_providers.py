@@ -67,16 +67,18 @@ class ProviderSettings(Settings):
     kubernetes_events: bool = False
     kubernetes_node: str | None = None  # as the cluster calls it
     kubeconfig: str | None = None  # None: as a pod
+    external_url: str | None = None  # of the exporter's pages, for links in Events
 
     @classmethod
     def from_args(cls, args: Namespace) -> ProviderSettings:
-        """Return them; a command that writes no Events has no option for that."""
+        """Return them; a command that writes no Events, or has no pages, has no option for that."""
         return cls(
             docker_socket=args.state_docker_socket,
             kubernetes=args.kubernetes,
             kubernetes_events=getattr(args, "kubernetes_events", False),
             kubernetes_node=args.kubernetes_node,
             kubeconfig=args.kubeconfig,
+            external_url=getattr(args, "external_url", None),
         )
 
 
@@ -138,7 +140,8 @@ class MetadataProviders(Closeable):
             from ..kubernetes.events import Events
 
             name = settings.kubernetes_node or read_host(node).node
-            events = Events(api, name, read_boot_id(), on_event_lost)
+            url = settings.external_url
+            events = Events(api, name, read_boot_id(), on_event_lost, external_url=url)
             self.sinks.append(self._closing.enter_context(events))
             self.queues["kubernetes_event"] = events.depth, events.size
 

@@ -7,6 +7,7 @@ Each option is defined once, beside its setting.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -17,6 +18,8 @@ LISTEN_ADDRESS = ":9262"
 OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events")
 OWN_FOLDERS = ("/incidents/", "/assets/", "/docs/")
 TITLES = {"log": "incident log (standard output)"}  # of groups; else their first word
+# Short enough to leave an Event's message room for the verdict.
+EXTERNAL_URL = re.compile(r"https?://(?=.{1,250}$)[^\s/?#@\"<>]+(/[^\s?#\"<>]*)?", re.ASCII)
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -68,6 +71,12 @@ class ExporterSettings:
         "/metrics",
         "path of the metrics (default /metrics)",
         metavar="PATH",
+    )
+    external_url: str | None = _option(
+        "--web.external-url",
+        None,
+        "where people reach this exporter, for the links in Events: https://HOST[:PORT][/PATH]",
+        metavar="URL",
     )
     web_config_file: str | None = _option(
         "--web.config.file",
@@ -157,6 +166,11 @@ class ExporterSettings:
             raise UsageError(f"--web.telemetry-path {path}: expected a plain path like /metrics")
         if path in OWN_PATHS or path.startswith(OWN_FOLDERS):
             raise UsageError(f"--web.telemetry-path: {path} is already used by another endpoint")
+        if self.external_url is not None and not EXTERNAL_URL.fullmatch(self.external_url):
+            raise UsageError(
+                f"--web.external-url {self.external_url}: expected http:// or https://, a host, "
+                "maybe a port and a path"
+            )
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -78,6 +78,7 @@ class Events(Closeable):
         boot_id: str,
         on_lost: Callable[[int], None] = lambda _: None,
         *,
+        external_url: str | None = None,
         backoff: Backoff | None = None,
         size: int = SIZE,
         burst: int = BURST,
@@ -87,6 +88,7 @@ class Events(Closeable):
         self._node = node
         self._boot = boot_id.partition("-")[0]
         self._on_lost = on_lost
+        self._external_url = external_url
         self._backoff = backoff or Backoff()
         self.size = size
         self._log = log.Once("kubernetes")
@@ -110,7 +112,7 @@ class Events(Closeable):
             return
         name = None if container.name == SANDBOX else container.name
         key = (container.namespace, container.pod, container.pod_uid, name)
-        message = _message(incident)
+        message = _message(incident, self._external_url)
         with self._changed:
             if (waiting := self._waiting.get(key)) is not None:
                 waiting.count += 1
@@ -268,12 +270,14 @@ class Events(Closeable):
                 self._changed.wait(left)
 
 
-def _message(incident: Incident) -> str:
+def _message(incident: Incident, external_url: str | None) -> str:
+    """The verdict, then the address of the incident's page, which is never cut."""
     text = printable(incident.verdict or "killed by the kernel's OOM killer")
-    data = text.encode()
-    if len(data) <= MESSAGE_MAX:
-        return text
-    return data[: MESSAGE_MAX - 3].decode(errors="ignore") + "…"
+    link = f" {external_url.rstrip('/')}/incidents/{incident.id}" if external_url else ""
+    data, room = text.encode(), MESSAGE_MAX - len(link.encode())
+    if len(data) > room:
+        text = data[: room - 3].decode(errors="ignore") + "…"
+    return text + link
 
 
 def _rfc3339(seconds: float) -> str:

@@ -97,15 +97,23 @@ class Docker:
 
 
 @contextlib.contextmanager
-def docker(folder: Path) -> Iterator[Docker]:
-    """One started here, or the one that the environment names; with the base image."""
+def docker(folder: Path, base: Path | None = None) -> Iterator[Docker]:
+    """One started here, or the one that the environment names; with the base image.
+
+    ``base``: an archive of that, kept there if it is not yet.
+    """
     config = folder / "config"
     with dockerd(folder) as daemon:
         engine = Docker(daemon.client, daemon.host, daemon.root, config)
         _install_plugins(config / "cli-plugins", engine, folder / "apt")
+        if base is not None and base.exists():
+            engine("load", "-i", str(base))
         if engine.run("image", "inspect", BASE).returncode:
-            base = [str(REPOSITORY / "tools/image-base.sh"), mirror.find().archive]
-            subprocess.run(base, env=engine.environ, check=True, timeout=BUILD_SECONDS)
+            make = [str(REPOSITORY / "tools/image-base.sh"), mirror.find().archive]
+            subprocess.run(make, env=engine.environ, check=True, timeout=BUILD_SECONDS)
+        if base is not None and not base.exists():
+            engine("save", BASE, "-o", f"{base}.part")
+            Path(f"{base}.part").rename(base)
         yield engine
 
 

@@ -29,6 +29,7 @@
  *	lock			keep what there is of memory now, even from the OOM reaper
  *	ready			print a line
  *	go			wait for a line, or the end, of standard input
+ *	until PATH		wait for a file of that name
  *	wait			wait for a signal
  *	spin			keep its CPU, at real-time priority
  *
@@ -315,6 +316,12 @@ static void *idle(void *unused)
 	return unused;
 }
 
+static void wait_for_file(const char *path)
+{
+	while (access(path, F_OK))
+		usleep(10000);
+}
+
 static void start_threads(long count, void *(*what)(void *))
 {
 	pthread_t thread;
@@ -495,6 +502,8 @@ static void *run(void *unused)
 			fflush(stdout);
 		} else if (!strcmp(what, "go"))
 			getchar();
+		else if (!strcmp(what, "until"))
+			wait_for_file(word());
 		else if (!strcmp(what, "wait"))
 			pause();
 		else if (!strcmp(what, "spin"))

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of kinds of pods that are killed, and of what is to be told of each kill.
+
+What is told wrongly today is in a row's ``wrong``, by what is looked at, in words that begin with
+what mends it. Such a test is expected to fail, and fails when it does not: the words have to go
+then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..support.cluster import provoke
+from ..support.cluster.api import Object
+from ..support.cluster.control_plane import NODE
+from ..support.cluster.pods import container, cron_job, deployment, job, pod, stateful_set
+
+ALONE = (
+    "conclusions: a pod with one container shares its limit with nobody: its pod's cgroup has the "
+    "container's own limit, and is full first because the sandbox's process is charged there"
+)
+NEIGHBOURS = (
+    "conclusions: whose the rest of the pod's memory is, container by container, is missing"
+)
+INIT = "conclusions: that it is an init container, so that the pod cannot start, is missing"
+FIELD_PATH = "conclusions: the Event's fieldPath takes every container for one of spec.containers"
+OUTSIDE = (
+    "conclusions: that a process which came into the container from outside (exec probe, "
+    "kubectl exec) held the memory, and not the container's own program, is missing"
+)
+LEFT_BEHIND = (
+    "conclusions: that the files in the volume were there before this start of the container is "
+    "missing; its start is blamed"
+)
+LOWERED = "flight recorder: that the limit was another one shortly before the kill is missing"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of pod, how it is killed, and what is expected then.
+
+    ``pod``: its name, or how that begins. ``status``: what the API says of the container's end, and
+    nothing where it says nothing. ``says``, ``says_not``: regular expressions for the verdict.
+    ``kill``: which one of this container. ``only``: "v1" or "v2", of the memory controller.
+    """
+
+    name: str
+    objects: tuple[Object, ...]
+    pod: str
+    container: str
+    workload: str
+    scope: str
+    limit_mib: int
+    says: tuple[str, ...]
+    says_not: tuple[str, ...] = ()
+    status: str = "OOMKilled 137"
+    status_v2: str | None = None  # where it differs there
+    field_path: str = ""
+    provoke: Callable[..., None] = provoke.nothing
+    kill: int = 1
+    oom_score_adj: int | None = None
+    only: str = ""
+    wrong: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name.replace(" ", "-")
+
+
+def _kind(name: str, first: Object, **more: Any) -> Kind:
+    """``first``: the object whose name the pod's begins with."""
+    named, kind = first["metadata"]["name"], first["kind"]
+    values: dict[str, Any] = {
+        "objects": (first,),
+        "pod": named,
+        "container": "app",
+        "workload": f"{kind}/{named}",
+        "scope": "container",
+        "field_path": f"spec.containers{{{more.get('container', 'app')}}}",
+    }
+    return Kind(name=name, **(values | more))
+
+
+def alone(name: str, first: Object, **more: Any) -> Kind:
+    """One container, by the limit that the user wrote on it."""
+    wrong = {"scope": ALONE, "verdict": ALONE} | dict(more.pop("wrong", {}))
+    says = (r"^(apparently )?its own limit \(48\.0 MiB\): 9\d % .* anonymous memory of greedy",)
+    values = {"says": says, "says_not": ("shared by",), "limit_mib": 48, "wrong": wrong}
+    return _kind(name, first, **(values | more))
+
+
+GREEDY = container("app", "name greedy anon 64", 48)
+SIDE = container("side", "anon 4 wait", 60)
+PROBE = {"exec": {"command": ["/hog", "name", "probing", "anon", "64"]}, "periodSeconds": 1}
+CACHE = {"name": "cache", "emptyDir": {"medium": "Memory"}}
+OWN = r"^(apparently )?its own limit \({}\.0 MiB\): 9\d % .*anonymous memory of {}"
+
+KINDS = (
+    alone("one container", deployment("cart", GREEDY)),
+    _kind(
+        "own limit beside a sidecar",
+        stateful_set("db", container("app", "name tail anon 64", 40), SIDE),
+        limit_mib=40,
+        says=(OWN.format(40, "tail"),),
+    ),
+    _kind(
+        "pod-level limit",
+        pod(
+            "pooled",
+            container("app", "name tail until /control/go anon 64"),
+            container("cache", "anon 20 wait"),
+            resources={"limits": {"memory": "64Mi"}},
+        ),
+        provoke=provoke.go,
+        scope="pod",
+        limit_mib=64,
+        says=(
+            r"^(apparently )?its pod's limit \(64\.0 MiB\), shared by all",
+            r"2\d\.\d MiB .*cache",
+        ),
+        only="v2",
+        wrong={"verdict": NEIGHBOURS},
+    ),
+    _kind(
+        "child of PID 1",
+        pod("worker", container("app", "name first child 64 wait", 40), SIDE),
+        limit_mib=40,
+        says=(
+            r"^(apparently )?its own limit \(40\.0 MiB\)",
+            "not PID 1|memory.oom.group killed 2 processes",
+        ),
+        status="nothing",
+        status_v2="OOMKilled 137",
+    ),
+    _kind(
+        "init container",
+        pod(
+            "starting",
+            container("main", "wait", 48),
+            initContainers=[container("prepare", "name migrate anon 64", 24)],
+        ),
+        container="prepare",
+        limit_mib=24,
+        says=(OWN.format(24, "migrate"), "init container"),
+        field_path="spec.initContainers{prepare}",
+        wrong={"verdict": INIT, "event": FIELD_PATH},
+    ),
+    _kind(
+        "sidecar (restartable init)",
+        pod(
+            "meshed",
+            container("main", "wait", 48),
+            initContainers=[container("proxy", "name envoy anon 64", 24, restartPolicy="Always")],
+        ),
+        container="proxy",
+        limit_mib=24,
+        says=(OWN.format(24, "envoy"),),
+        field_path="spec.initContainers{proxy}",
+        wrong={"event": FIELD_PATH},
+    ),
+    _kind(
+        "ephemeral container",
+        pod("debugged", container("main", "anon 4 wait", 48)),
+        container="debugger",
+        provoke=provoke.debug,
+        scope="pod",
+        limit_mib=48,
+        says=(
+            r"^(apparently )?its pod's limit \(48\.0 MiB\), shared by all",
+            "anonymous memory of greedy",
+        ),
+        field_path="spec.ephemeralContainers{debugger}",
+        wrong={"event": FIELD_PATH},
+    ),
+    alone(
+        "static pod",
+        pod("proxy", GREEDY),
+        objects=(),
+        pod=f"proxy-{NODE}",
+        workload=f"Node/{NODE}",
+        provoke=provoke.static_pod(pod("proxy", GREEDY)),
+    ),
+    alone("Job", job("report", GREEDY)),
+    alone(
+        "CronJob",
+        cron_job("nightly", GREEDY),
+        workload="CronJob/nightly",
+        provoke=provoke.cron_job("nightly"),
+    ),
+    _kind(
+        "tmpfs emptyDir left behind",
+        pod(
+            "caching",
+            container(
+                "app",
+                "write /cache/file 40 name filling anon 32",
+                64,
+                volumeMounts=[{"name": "cache", "mountPath": "/cache"}],
+            ),
+            volumes=[CACHE],
+            restartPolicy="Always",
+        ),
+        kill=2,
+        limit_mib=64,
+        says=(r"6\d % .* is shared memory or tmpfs", "before (this|its) start"),
+        says_not=("below what the start needs", "shared by"),
+        wrong={"scope": ALONE, "verdict": LEFT_BEHIND},
+    ),
+    _kind(
+        "resize lowered the limit",
+        pod("shrunk", container("app", "name jvm anon 40 until /control/go anon 60", 200)),
+        provoke=provoke.resize_and_go(64),
+        limit_mib=64,
+        says=(r"200\.0 MiB",),
+        wrong={"scope": ALONE, "verdict": LOWERED},
+    ),
+    _kind(
+        "exec probe",
+        pod("probed", container("app", "anon 1 wait", 48, livenessProbe=PROBE), SIDE),
+        limit_mib=48,
+        says=(r"^(apparently )?its own limit \(48\.0 MiB\)", "outside|exec probe"),
+        wrong={"verdict": OUTSIDE},
+    ),
+    alone(
+        "Guaranteed",
+        pod(
+            "guaranteed",
+            {
+                **GREEDY,
+                "resources": {
+                    each: {"memory": "48Mi", "cpu": "10m"} for each in ("requests", "limits")
+                },
+            },
+        ),
+        oom_score_adj=-997,
+    ),
+    _kind(
+        "BestEffort",
+        pod("besteffort", container("app", "name greedy until /control/go anon 64")),
+        provoke=provoke.limit_besteffort(48),
+        scope="cgroup",
+        limit_mib=48,
+        says=(r"^(apparently )?the limit \(48\.0 MiB\) of the cgroup /.+/besteffort above it",),
+        oom_score_adj=1000,
+    ),
+)

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kinds of pods, each killed for real: what Kubernetes tells of it, and what we do."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..support.cluster import table
+from ..support.cluster.api import Object
+from ..support.cluster.cluster import Cluster
+from ..support.cluster.control_plane import NODE
+from ..support.cluster.daemons import wait_for
+from ..support.cluster.exporter import ACCOUNT, Exporter, overlay
+from ..support.cluster.pods import NAMESPACE
+from ..support.cluster.settings import GUEST
+from ..support.cluster.status import end_of
+from ..support.kernel.cgroups import MIB, is_v1
+from ..support.manifests import one
+from ..support.runtimes.image import IMAGE
+from .kinds import KINDS, Kind
+
+HERE = [each for each in KINDS if each.only in ("", "v1" if is_v1() else "v2")]
+
+
+def expected_to_fail(why: str | None) -> list[pytest.MarkDecorator]:
+    if why is None:
+        return []
+    return [pytest.mark.xfail(reason=why, raises=AssertionError, strict=True)]
+
+
+def of_each_kind(aspect: str) -> pytest.MarkDecorator:
+    """Each row; where this is told wrongly, by the row, the test is expected to fail."""
+    return pytest.mark.parametrize(
+        "kind",
+        [
+            pytest.param(
+                each,
+                id=str(each),
+                marks=expected_to_fail(each.wrong.get(aspect)),
+            )
+            for each in HERE
+        ],
+    )
+
+
+class Kills:
+    """All kinds, started together; a record is waited for when it is asked for."""
+
+    def __init__(self, cluster: Cluster, daemon_set: Exporter) -> None:
+        self.cluster = cluster
+        self.daemon_set = daemon_set
+        self._started = time.monotonic()
+        self._records: dict[str, Object] = {}
+        self._pods: dict[str, Object] = {}
+        # All at once; in a guest a few at a time, or nothing gets its turn in time.
+        some = len(HERE) if GUEST not in os.environ else 3
+        for start in range(0, len(HERE), some):
+            chosen = HERE[start : start + some]
+            cluster.kubectl.apply([one for each in chosen for one in each.objects])
+            for each in chosen:
+                each.provoke(cluster, each.pod)
+            if some < len(HERE):
+                for each in chosen:
+                    self.record(each)
+
+    def record(self, kind: Kind) -> Object:
+        if kind.name not in self._records:
+            wait_for(lambda: len(self._of(kind)) >= kind.kill, f"{kind.name}: no record")
+            self._records[kind.name] = record = self._of(kind)[kind.kill - 1]
+            path = f"/api/v1/namespaces/{NAMESPACE}/pods/{record['container']['pod']}"
+            self._pods[kind.name] = self.cluster.api.get(path)
+            self._say(kind, record)
+        return self._records[kind.name]
+
+    def pod(self, kind: Kind) -> Object:
+        """As the API had it once the record was there."""
+        self.record(kind)
+        return self._pods[kind.name]
+
+    def _of(self, kind: Kind) -> list[Object]:
+        found = [
+            each
+            for each in self.daemon_set.incidents()
+            if each["container"]["namespace"] == NAMESPACE
+            and (each["container"]["pod"] or "").startswith(kind.pod)
+            and each["container"]["name"] == kind.container
+        ]
+        return sorted(found, key=lambda each: int(each["boot_ns"]))
+
+    def _say(self, kind: Kind, record: Object) -> None:
+        took = time.monotonic() - self._started
+        mended = sorted({why.partition(":")[0] for why in kind.wrong.values()})
+        words = f"[{' and '.join(mended)}] " if mended else ""
+        table.add("kills: our verdict", kind.name, words + record["verdict"], took)
+
+
+@pytest.fixture(scope="module")
+def kills(cluster: Cluster, daemon_set: Exporter) -> Iterator[Kills]:
+    yield Kills(cluster, daemon_set)
+    for each in cluster.node.static_pods.iterdir():
+        each.unlink()
+    cluster.kubectl.delete([one for each in HERE for one in each.objects])
+
+
+@of_each_kind("names")
+def test_names(kind: Kind, kills: Kills) -> None:
+    record, pod = kills.record(kind), kills.pod(kind)
+    # Of a static pod the kubelet knows another one than the API, which tells it: so do cgroups.
+    uid = pod["metadata"].get("annotations", {}).get("kubernetes.io/config.mirror")
+    found = dict(record["container"])
+    assert re.fullmatch("[0-9a-f]{64}", found.pop("id"))
+    assert found == {
+        "name": kind.container,
+        "runtime": "containerd",
+        "image": IMAGE,
+        "pod": pod["metadata"]["name"],
+        "namespace": NAMESPACE,
+        "pod_uid": uid or pod["metadata"]["uid"],
+        "workload": kind.workload,
+        "service": None,
+        "unresolved": None,
+    }
+    assert record["node"] == NODE
+    assert record["domain"]["limit_bytes"] == kind.limit_mib * MIB
+
+
+@of_each_kind("scope")
+def test_scope(kind: Kind, kills: Kills) -> None:
+    assert kills.record(kind)["scope"] == kind.scope
+
+
+@of_each_kind("verdict")
+def test_verdict(kind: Kind, kills: Kills) -> None:
+    verdict = kills.record(kind)["verdict"]
+    for words in kind.says:
+        assert re.search(words, verdict)
+    for words in kind.says_not:
+        assert not re.search(words, verdict)
+
+
+@of_each_kind("event")
+def test_event(kind: Kind, kills: Kills) -> None:
+    """It is on the right pod and container, and `kubectl describe` shows it."""
+    record = kills.record(kind)
+    pod = record["container"]["pod"]
+    selector = f"involvedObject.name={pod},reason=OOMKilling"
+    path = f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector={selector}"
+    wait_for(lambda: kills.cluster.api.items(path), f"{kind.name}: no Event")
+    (event,) = kills.cluster.api.items(path)
+    about = event["involvedObject"]
+    assert (about["name"], about["uid"]) == (pod, record["container"]["pod_uid"])
+    assert event["source"] == {"component": "container-oomkill", "host": NODE}
+    assert event["count"] >= 1
+    owner, _, name = kind.workload.partition("/")
+    related = {"kind": owner, "name": name}
+    if owner != "Node":
+        related["namespace"] = NAMESPACE
+    assert event.get("related") == (None if owner == "Pod" else related)
+    described = kills.cluster.kubectl.describe(NAMESPACE, pod)
+    # For people to read, and for docs/kubernetes.md.
+    (kills.cluster.plane.audit_log.parent / f"describe-{kind}.txt").write_text(described)
+    (shown,) = [line for line in described.splitlines() if "OOMKilling" in line]
+    assert " ".join(event["message"].split()) in " ".join(shown.split())
+    assert about["fieldPath"] == kind.field_path
+
+
+@of_each_kind("metrics")
+def test_metrics(kind: Kind, kills: Kills) -> None:
+    record = kills.record(kind)
+    whose = {
+        "namespace": NAMESPACE,
+        "pod": record["container"]["pod"],
+        "container": kind.container,
+    }
+    daemon_set = kills.daemon_set
+    assert daemon_set.value("container_oomkill_incidents_total", **whose) >= kind.kill
+    assert daemon_set.value("container_oomkill_total", **whose) >= len(record["victims"])
+    ((info, _),) = daemon_set.samples("container_oomkill_last_info", **whose)
+    assert (info["workload"], info["image"]) == (kind.workload, IMAGE)
+    limit = daemon_set.value("container_oomkill_memory_limit_bytes", **whose)
+    assert limit == kind.limit_mib * MIB
+
+
+@of_each_kind("priority")
+def test_priority(kind: Kind, kills: Kills) -> None:
+    """By its QoS class; below what we have ourselves only where the node may give it."""
+    if kind.oom_score_adj is None:
+        return
+    ours = int(Path("/proc/self/oom_score_adj").read_text())
+    (victim, *_) = kills.record(kind)["victims"]
+    assert victim["oom_score_adj"] == max(ours, kind.oom_score_adj)
+
+
+@of_each_kind("status")
+def test_what_kubernetes_tells(kind: Kind, kills: Kills) -> None:
+    """Of a kill it is this, and not a word more: reason and exit code of the container's end."""
+    record = kills.record(kind)
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{record['container']['pod']}"
+    wanted = kind.status if is_v1() or kind.status_v2 is None else kind.status_v2
+    api = kills.cluster.api
+    if wanted != "nothing":
+        wait_for(lambda: end_of(api.get(path), kind.container) != "nothing", f"{kind.name}: no end")
+    told = end_of(api.get(path), kind.container)
+    table.add("kills: what Kubernetes says of the container's end", kind.name, told)
+    # The runtime's word of an OOM kill may come after its word of the end, and is lost then.
+    assert told == wanted or (wanted, told) == ("OOMKilled 137", "Error 137")
+
+
+def test_rights(kills: Kills) -> None:
+    """The ClusterRole grants what was asked, and nothing more."""
+    role = one(overlay("kubernetes"), "ClusterRole")
+    granted = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+    def asked() -> list[Object]:
+        return kills.cluster.plane.audited(ACCOUNT)[kills.daemon_set.asked_before :]
+
+    def used() -> set[tuple[str, ...]]:
+        found = [(each["objectRef"], each["verb"]) for each in asked()]
+        return {(about.get("apiGroup", ""), about["resource"], verb) for about, verb in found}
+
+    # The last to come: a container that is killed again has its Event's count raised.
+    wait_for(lambda: ("", "events", "patch") in used(), "no Event was changed")
+    assert used() == granted
+    assert {each["responseStatus"]["code"] for each in asked()} <= {200, 201}
+    words = ", ".join(sorted(" ".join(filter(None, each)) for each in granted))
+    table.add("rights", "granted and used, by the audit log", words)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the kubelet that decide who is killed: singleProcessOOMKill, and MemoryQoS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ..support.cluster import provoke, table
+from ..support.cluster.api import Object
+from ..support.cluster.cluster import Cluster
+from ..support.cluster.daemons import wait_for
+from ..support.cluster.exporter import Exporter
+from ..support.cluster.namespaces import CGROUP
+from ..support.cluster.pods import container, pod
+from ..support.cluster.status import end_of
+from ..support.kernel.cgroups import Cgroup, is_v1
+
+pytestmark = pytest.mark.skipif(is_v1(), reason="cgroup v2 only: in the guest")
+THROTTLED = (
+    "killers: a program that is throttled at memory.high, and neither goes on nor is killed, "
+    "is told of nowhere"
+)
+SIDE = container("side", "anon 4 wait", 60)
+
+
+@pytest.fixture(scope="module")
+def other_kubelet(cluster: Cluster, daemon_set: Exporter) -> Iterator[Exporter]:
+    cluster.node.configure(singleProcessOOMKill=True, featureGates={"MemoryQoS": True})
+    yield daemon_set
+    cluster.node.configure()
+
+
+def cgroup_of(created: Object, name: str) -> Cgroup:
+    uid = created["metadata"]["uid"]
+    (status,) = [each for each in created["status"]["containerStatuses"] if each["name"] == name]
+    identifier = status["containerID"].partition("://")[2]
+    return Cgroup(f"{CGROUP}/kubepods/burstable/pod{uid}/{identifier}", may_exist=True)
+
+
+def test_a_single_process(cluster: Cluster, other_kubelet: Exporter) -> None:
+    """The child dies alone, and Kubernetes tells nothing of it."""
+    wanted = pod("single", container("app", "name first until /control/go child 64 wait", 40), SIDE)
+    cluster.kubectl.apply([wanted])
+    try:
+        created = provoke.running(cluster, "single")
+        assert cgroup_of(created, "app").read("memory.oom.group") == "0"
+        provoke.go(cluster, "single")
+        wait_for(lambda: other_kubelet.of("single"), "no record")
+        (record,) = other_kubelet.of("single")
+        assert (record["scope"], len(record["victims"])) == ("container", 1)
+        assert "not PID 1" in record["verdict"]
+        told = end_of(cluster.api.get(f"{provoke.PODS}/single"), "app")
+        assert told == "nothing"
+        table.add("kubelet: singleProcessOOMKill", "our verdict", record["verdict"])
+        table.add("kubelet: singleProcessOOMKill", "what Kubernetes says", told)
+    finally:
+        cluster.kubectl.delete([wanted])
+
+
+@pytest.fixture
+def throttled(cluster: Cluster, other_kubelet: Exporter) -> Iterator[list[Object]]:
+    """What there is to see of a container that has met its memory.high."""
+    wanted = pod("slow", container("app", "name slow until /control/go anon 80", 64, 16), SIDE)
+    cluster.kubectl.apply([wanted])
+    try:
+        created = provoke.running(cluster, "slow")
+        cgroup = cgroup_of(created, "app")
+        high, low = cgroup.read("memory.high"), cgroup.read("memory.min")
+        table.add("kubelet: MemoryQoS", "memory.high and memory.min", f"{high}, {low}")
+        if high == "max":
+            pytest.skip("this kubelet leaves memory.high at max, MemoryQoS or not")
+        provoke.go(cluster, "slow")
+
+        def is_throttled() -> bool:
+            events = dict(line.split() for line in cgroup.read("memory.events").splitlines())
+            return int(events["high"]) > 100
+
+        wait_for(is_throttled, "it is not throttled")
+        yield other_kubelet.of("slow")
+    finally:
+        cluster.kubectl.delete([wanted])
+
+
+@pytest.mark.xfail(reason=THROTTLED, raises=AssertionError, strict=True)
+def test_memory_high(throttled: list[Object]) -> None:
+    assert [each.get("kind", "oom") for each in throttled] == ["stuck"]

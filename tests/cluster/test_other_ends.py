@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Containers that end by SIGKILL, but not the OOM killer's: exit code 137 all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from ..support.cluster import provoke, table
+from ..support.cluster.api import Object
+from ..support.cluster.cluster import Cluster
+from ..support.cluster.daemons import wait_for
+from ..support.cluster.exporter import Exporter
+from ..support.cluster.pods import NAMESPACE, container, pod
+
+WHO = "killers: who sent SIGKILL, and why, is not recorded: only the OOM killer's kills are"
+PODS = provoke.PODS
+
+
+def delete(cluster: Cluster, name: str) -> str:
+    """Without a handler PID 1 ignores SIGTERM: SIGKILL follows a second later."""
+    cluster.kubectl("--namespace", NAMESPACE, "delete", "pod", name, "--wait=true")
+    return "the pod is gone, and its Events say Killing"
+
+
+def evict(cluster: Cluster, name: str) -> str:
+    """Have the kubelet find its node short of memory."""
+    cluster.node.configure(evictionHard={"memory.available": "99%"})
+    try:
+        wait_for(
+            lambda: cluster.api.get(f"{PODS}/{name}")["status"].get("reason") == "Evicted",
+            f"{name} is not evicted",
+        )
+    finally:
+        cluster.node.configure()
+    message: str = cluster.api.get(f"{PODS}/{name}")["status"]["message"]
+    return f"Evicted: {message}"
+
+
+@dataclass(frozen=True)
+class End:
+    name: str
+    provoke: Callable[[Cluster, str], str]  # returns what Kubernetes says then
+    cause: str  # as docs/record.md has it, once it is recorded
+
+
+ENDS = (End("deleted", delete, "runtime_stop"), End("evicted", evict, "eviction"))
+
+
+@pytest.fixture(scope="module", params=ENDS, ids=lambda end: end.name)
+def ended(
+    request: pytest.FixtureRequest, cluster: Cluster, daemon_set: Exporter
+) -> Iterator[tuple[End, list[Object]]]:
+    """An end, and all records there are once a kill that came after it is among them."""
+    end: End = request.param
+    stubborn = pod(end.name, container("app", "name stubborn anon 8 wait", request_mib=4))
+    after = pod(f"after-{end.name}", container("app", "name greedy anon 64", 48))
+    cluster.kubectl.apply([stubborn])
+    try:
+        provoke.running(cluster, end.name)
+        told = end.provoke(cluster, end.name)
+        cluster.kubectl.apply([after])
+
+        wait_for(lambda: daemon_set.of(f"after-{end.name}"), "no record of the kill after it")
+        table.add("other ends: what Kubernetes says", end.name, told)
+        yield end, daemon_set.incidents()
+    finally:
+        cluster.kubectl.delete([stubborn, after])
+
+
+def test_it_is_not_taken_for_an_oom_kill(ended: tuple[End, list[Object]]) -> None:
+    end, records = ended
+    kinds = {each.get("kind", "oom") for each in records if each["container"]["pod"] == end.name}
+    assert "oom" not in kinds
+
+
+@pytest.mark.xfail(reason=WHO, raises=AssertionError, strict=True)
+def test_who_killed_it(ended: tuple[End, list[Object]]) -> None:
+    end, records = ended
+    causes = [
+        each["killer"]["cause"]
+        for each in records
+        if each["container"]["pod"] == end.name and each.get("kind") == "kill"
+    ]
+    assert causes == [end.cause]
+
+
+def test_a_resize_to_less_than_is_used(cluster: Cluster, daemon_set: Exporter) -> None:
+    """The kubelet refuses it: nothing is killed, and no limit changes."""
+    wanted = pod("squeezed", container("app", "anon 60 wait", 200))
+    cluster.kubectl.apply([wanted])
+    try:
+        provoke.running(cluster, "squeezed")
+        provoke.resize(cluster, "squeezed", 40)
+
+        def refusal() -> list[Object]:
+            conditions = cluster.api.get(f"{PODS}/squeezed")["status"]["conditions"]
+            return [each for each in conditions if each.get("reason") == "Error"]
+
+        wait_for(refusal, "the resize is not refused")
+        (condition,) = refusal()
+        assert condition["type"] == "PodResizeInProgress"
+        assert "below current usage" in condition["message"]
+        (status,) = cluster.api.get(f"{PODS}/squeezed")["status"]["containerStatuses"]
+        assert status["resources"]["limits"]["memory"] == "200Mi"
+        assert daemon_set.of("squeezed") == []
+        table.add(
+            "other ends: what Kubernetes says", "resize below the usage", condition["message"]
+        )
+    finally:
+        cluster.kubectl.delete([wanted])
