@@ -124,7 +124,7 @@ def _leaves(parts: tuple[Part, ...], told: set[str]) -> Iterator[Part]:
 
 
 def _mix(incident: Incident, breakdown: Breakdown) -> str | None:
-    """What is left, where that is a quarter: parts too small, or one that is known in part alone."""
+    """What is left, where that is a quarter: parts too small, or one known in part alone."""
     left = _unnamed(incident, breakdown)
     words = notable(breakdown, sum(part.bytes for part in left))
     if words is None:
