@@ -64,6 +64,7 @@ enum node_stat_item {
 	NR_ACTIVE_ANON,
 	NR_SWAPCACHE,
 	NR_HUGETLB,
+	NR_VMALLOC, /* what was MEMCG_VMALLOC, on v7.3 */
 	/* counted for nodes only */
 	NR_ISOLATED_ANON,
 	NR_ISOLATED_FILE,
@@ -222,7 +223,9 @@ static __always_inline void find_slots(u32 slots[STAT_ITEMS])
 	slots[STAT_ZSWAP] = SLOT(memcg_stat_item, MEMCG_ZSWAP_B);
 	slots[STAT_ZSWAPPED] = SLOT(memcg_stat_item, MEMCG_ZSWAPPED);
 	slots[STAT_HUGETLB] = SLOT(node_stat_item, NR_HUGETLB);
-	slots[STAT_VMALLOC] = SLOT(memcg_stat_item, MEMCG_VMALLOC);
+	slots[STAT_VMALLOC] = bpf_core_enum_value_exists(enum memcg_stat_item, MEMCG_VMALLOC)
+				      ? SLOT(memcg_stat_item, MEMCG_VMALLOC)
+				      : SLOT(node_stat_item, NR_VMALLOC);
 	slots[STAT_PERCPU] = SLOT(memcg_stat_item, MEMCG_PERCPU_B);
 	slots[STAT_SWAPCACHED] = SLOT(node_stat_item, NR_SWAPCACHE);
 	slots[STAT_LRU_ANON] = SLOT(node_stat_item, NR_INACTIVE_ANON);
