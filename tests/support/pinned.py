@@ -82,6 +82,7 @@ class Loaded:
     def __init__(self, folder: Path, records: int = 0, **counters: int) -> None:
         folder.mkdir()
         (folder / "ring").write_bytes(bytes(records))
+        (folder / "functions").write_bytes(bytes(wire.FUNCTIONS.size))
         counted = wire.ffi.new("struct oomkill_counters *")
         for name, value in counters.items():
             setattr(counted, name, value)
