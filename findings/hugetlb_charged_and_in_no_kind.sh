@@ -16,11 +16,15 @@
 # (16 MiB of huge pages; first and last vary by some pages.) Fails if that changes.
 #
 # Needs no root: apt-get, dpkg-deb, a static busybox (busybox-static), debian-archive-keyring
-# and $QEMU (default: qemu-system-x86_64, of qemu-system-x86). Fetches 100 MB from $DEBIAN_MIRROR;
-# once Debian has moved on, that version is on snapshot.debian.org.
+# and $QEMU (default: qemu-system-x86_64, of qemu-system-x86). Fetches 100 MB from $DEBIAN_MIRROR, by
+# default the mirror of Debian's security updates that this machine's apt has; once Debian has moved
+# on, its snapshots have that version.
 set -eu
 package=linux-image-6.12.118+deb13-amd64 version=6.12.118-1
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian-security} suite=${DEBIAN_SUITE:-trixie-security}
+# shellcheck disable=SC2016 # apt's own variables
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(LABEL)' |
+    sed -n 's/ Debian-Security$//p' | sort -u | head -n 1)}
+suite=${DEBIAN_SUITE:-trixie-security}
 qemu=${QEMU:-qemu-system-x86_64}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
