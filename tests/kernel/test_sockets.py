@@ -37,5 +37,6 @@ def test_sockets(
     if cgroup.path in kernel_log.stats:  # ten times in 5 seconds
         assert_stat_agrees(stat, kernel_log.stats[cgroup.path])
     assert stat["sock_bytes"] >= 2 * MIB
-    assert_adds_up(record)
+    # What is sent goes on being acknowledged, and freed, on another CPU or in a softirq.
+    assert_adds_up(record, moved=MIB)
     exact("trigger", record["trigger"], pid=started.pid, cgroup=cgroup.path)
