@@ -9,7 +9,7 @@ KERNELS ?= all
 ARCH ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
-SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch])
+SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch] src/container_oomkill/*/*/*.[ch])
 CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_oomkill/system/*.[ch] tests/support/*/*.c
 # These need container engines, a browser or much time, and have targets of their own.
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
@@ -90,7 +90,7 @@ format: .venv/dev ## Format Python and C
 
 build: .venv/built ## Build into .venv/bin/container-oomkill
 
-wheel: .venv/dev ## Build dist/*.whl, with libbpf and libseccomp inside
+wheel: .venv/dev ## Build dist/*.whl, with libbpf, libseccomp and libxcrypt inside
 	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.*
 	$(Q)$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
@@ -118,7 +118,7 @@ bench-scale: .venv/dev ## Measure what many nodes cost a Prometheus
 clean: ## Remove what was built here, images and containers too
 	$(Q)tools/image.sh clean
 	rm -rf .venv build dist src/*.egg-info src/container_oomkill/oomkill.bpf.o
-	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete -o -name '_privileges.c' -delete
+	find src -name '*.so' -delete -o -name '_wire.c' -delete -o -name '_libbpf.c' -delete -o -name '_inotify.c' -delete -o -name '_privileges.c' -delete -o -name '_crypt.c' -delete
 
 .venv/built: $(SOURCES)
 	$(Q)tools/system-packages.sh build

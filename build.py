@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The build recipe: the BPF object by clang, and the four cffi extensions.
+"""The build recipe: the BPF object by clang, and the five cffi extensions.
 
 setup.py calls it. By hand: `python build.py object` makes the object alone, `python build.py check`
 compiles it for every architecture and throws it away; `python build.py object FILE` makes the one
@@ -13,6 +13,7 @@ What it makes, beside the sources:
   container_oomkill.libbpf._libbpf       libbpf, and the C files in libbpf/
   container_oomkill.system._privileges   privileges.c, for dropping privileges
   container_oomkill.identity._inotify    inotify, which Python itself does not have
+  container_oomkill.web.http._crypt      crypt(3), for the users' passwords
 """
 
 from __future__ import annotations
@@ -151,6 +152,22 @@ def inotify_ffi() -> FFI:
     ffi.set_source(
         "container_oomkill.identity._inotify",
         "#include <stdint.h>\n#include <sys/inotify.h>\n",
+        extra_compile_args=[NO_DEBUG],
+        py_limited_api=True,
+    )
+    return ffi
+
+
+def crypt_ffi() -> FFI:
+    """crypt(3): libxcrypt, linked as libbpf is."""
+    from cffi import FFI
+
+    ffi = FFI()
+    ffi.cdef((PACKAGE / "web" / "http" / "crypt_cdef.h").read_text())
+    ffi.set_source(
+        "container_oomkill.web.http._crypt",
+        "#include <crypt.h>\n",
+        libraries=["crypt"],
         extra_compile_args=[NO_DEBUG],
         py_limited_api=True,
     )

@@ -9,6 +9,7 @@ setup(
         "build.py:libbpf_ffi",
         "build.py:privileges_ffi",
         "build.py:inotify_ffi",
+        "build.py:crypt_ffi",
     ],
     # cffi's extensions keep to the stable ABI: one wheel for this Python and every later one.
     options={"bdist_wheel": {"py_limited_api": "cp311"}},

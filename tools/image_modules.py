@@ -31,7 +31,7 @@ ASKED = (  # http.client and email
     f"{PACKAGE}.identity.runtimes.engine_socket",
     f"{PACKAGE}.cli.exporter_client",
 )
-SERVED = (  # OpenSSL, bcrypt, PyYAML
+SERVED = (  # OpenSSL, libcrypt, PyYAML
     f"{PACKAGE}.exporter.exporter",  # its settings stay: they say which options there are
     f"{PACKAGE}.exporter.retry_attach",
     f"{PACKAGE}.web",

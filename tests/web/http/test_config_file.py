@@ -172,19 +172,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read(str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("module", "words"),
-    [
-        ("yaml", "--web.config.file: PyYAML is not installed"),
-        ("bcrypt", "basic_auth_users: bcrypt is not installed"),
-    ],
-)
-def test_without_the_extra(tmp_path: Path, module: str, words: str) -> None:
+def test_without_the_extra(tmp_path: Path) -> None:
     file = tmp_path / "web.yml"
     file.write_text(f"basic_auth_users:\n  a: {HASH}\n")
     script = f"""
 import sys
-sys.modules[{module!r}] = None
+sys.modules['yaml'] = None
 from container_oomkill.errors import UsageError
 from container_oomkill.web.http.web_config import WebConfig
 try:
@@ -195,4 +188,5 @@ except UsageError as error:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout == f"{words}: pip install 'container-oomkill[web]'\n"
+    words = "--web.config.file: PyYAML is not installed: pip install 'container-oomkill[web]'"
+    assert done.stdout == f"{words}\n"

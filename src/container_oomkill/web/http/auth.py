@@ -2,8 +2,7 @@
 """Whether a request may pass: HTTP basic authentication against bcrypt hashes.
 
 A check is slow on purpose: it runs outside the server's thread, one at a time. What passed once
-passes at once from then on; of it only a hash is kept, by a key that this process alone has. Needs
-bcrypt, of the extra ``container-oomkill[web]``.
+passes at once from then on; of it only a hash is kept, by a key that this process alone has.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import os
 from collections.abc import Mapping
 
 from ...errors import UsageError
-from .strict_yaml import EXTRA
+from . import passwords
 
 REMEMBERED_PER_USER = 4  # spellings of one header
 PASSWORD_MAX = 72  # bytes that bcrypt reads; htpasswd, and Go's bcrypt, leave out what follows
@@ -24,13 +23,11 @@ PASSWORD_MAX = 72  # bytes that bcrypt reads; htpasswd, and Go's bcrypt, leave o
 class BasicAuth:
     def __init__(self, users: Mapping[str, str]) -> None:
         """``users``: bcrypt hash by name, at least one. Raises `UsageError` without bcrypt."""
-        try:
-            from bcrypt import checkpw
-        except ModuleNotFoundError:
+        if not passwords.knows_bcrypt():
             raise UsageError(
-                f"basic_auth_users: bcrypt is not installed: pip install '{EXTRA}'"
-            ) from None
-        self._checkpw = checkpw
+                "basic_auth_users: this system's libcrypt has no bcrypt: install libxcrypt"
+            )
+        self._checkpw = passwords.checkpw
         self._users = {name: hashed.encode() for name, hashed in users.items()}
         # Unknown names take as long as known ones: time must not tell who there is.
         self._costliest = max(self._users.values(), key=lambda hashed: hashed[4:6])
