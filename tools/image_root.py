@@ -27,6 +27,7 @@ PYTHON = Path(sys.executable).resolve()
 STDLIB = Path(sysconfig.get_path("stdlib"))
 LIBRARY = STDLIB.relative_to("/")  # everything that is imported goes there: no path to set up
 DYNLOAD = LIBRARY / "lib-dynload"
+PACKAGES = sysconfig.get_path("platlib")
 MODULE_OF = {
     "container-oomkill": "container_oomkill",
     "cffi": "_cffi_backend",
@@ -87,6 +88,8 @@ class Root:
         target = target or Path(os.path.normpath(origin)).relative_to("/")
         if path := self.place(target):
             shutil.copyfile(origin, path)
+            if origin.suffix == ".so" and origin.is_relative_to(PACKAGES):  # Debian's are stripped
+                subprocess.run(["strip", "--strip-unneeded", path], check=True)
             path.chmod(0o755 if os.access(origin, os.X_OK) else 0o644)
             self.origins.add(origin.resolve())
 
