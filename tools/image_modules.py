@@ -56,6 +56,7 @@ ALSO = (
 
 # Loaded by modules that can do without, for what no command does; each drags a C library in.
 WITHOUT = (
+    "_hashlib",  # hashlib and hmac: Python has the algorithms itself
     "bz2",  # shutil, for archives
     "lzma",
     "yaml._yaml",  # PyYAML, for large files

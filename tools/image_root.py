@@ -179,8 +179,8 @@ def main(folder: str) -> None:
     for name, text in (("passwd", USERS), ("group", GROUP), ("nsswitch.conf", NSSWITCH)):
         probe.write(f"etc/{name}", text)
     exporter = Root(Path(folder) / "exporter", below=probe)
-    exporter.copy(CERTIFICATES)
     full = Root(Path(folder) / "exporter-full", below=exporter)
+    full.copy(CERTIFICATES)  # whose clients speak TLS; a server is given its clients' authority
 
     for root in (probe, exporter, full):
         found = modules(root.folder.name)
@@ -203,7 +203,7 @@ def main(folder: str) -> None:
             [path] = Path("/usr/lib").glob(f"*/{library}")
             root.library(path)
         # The bundle is made at installation, so it is no package's file.
-        root.papers(*(["ca-certificates"] if root is exporter else []))
+        root.papers(*(["ca-certificates"] if root is full else []))
     for root in (probe, exporter, full):
         root.settle()
 

@@ -52,7 +52,7 @@ _PACKAGES = (
     "base-files", "base-passwd", "bash", "coreutils", "dash", "debianutils", "diffutils", "file",
     "findutils", "grep", "hostname", "iproute2", "libc-bin", "mount", "openssl", "passwd", "procps",
     "sed", "tar", "tzdata", "util-linux",
-    "binutils", "gcc", "libbpf-dev", "libc6-dev", "libseccomp-dev",
+    "binutils", "gcc", "libbpf-dev", "libc6-dev", "libcrypt-dev", "libseccomp-dev",
     "python3", "python3-dev",
 )  # fmt: skip
 # Of the developer's packages: what checks sources, runs guests or browsers, or is a program.
