@@ -24,8 +24,6 @@ ALONE = (
 NEIGHBOURS = (
     "conclusions: whose the rest of the pod's memory is, container by container, is missing"
 )
-INIT = "conclusions: that it is an init container, so that the pod cannot start, is missing"
-FIELD_PATH = "conclusions: the Event's fieldPath takes every container for one of spec.containers"
 OUTSIDE = (
     "conclusions: that a process which came into the container from outside (exec probe, "
     "kubectl exec) held the memory, and not the container's own program, is missing"
@@ -57,6 +55,7 @@ class Kind:
     says_not: tuple[str, ...] = ()
     status: str = "OOMKilled 137"
     status_v2: str | None = None  # where it differs there
+    type: str = "app"
     field_path: str = ""
     provoke: Callable[..., None] = provoke.nothing
     kill: int = 1
@@ -143,8 +142,8 @@ KINDS = (
         container="prepare",
         limit_mib=24,
         says=(OWN.format(24, "migrate"), "init container"),
+        type="init",
         field_path="spec.initContainers{prepare}",
-        wrong={"verdict": INIT, "event": FIELD_PATH},
     ),
     _kind(
         "sidecar (restartable init)",
@@ -156,8 +155,8 @@ KINDS = (
         container="proxy",
         limit_mib=24,
         says=(OWN.format(24, "envoy"),),
+        type="sidecar",
         field_path="spec.initContainers{proxy}",
-        wrong={"event": FIELD_PATH},
     ),
     _kind(
         "ephemeral container",
@@ -170,8 +169,8 @@ KINDS = (
             r"^(apparently )?its pod's limit \(48\.0 MiB\), shared by all",
             "anonymous memory of greedy",
         ),
+        type="ephemeral",
         field_path="spec.ephemeralContainers{debugger}",
-        wrong={"event": FIELD_PATH},
     ),
     alone(
         "static pod",

@@ -92,6 +92,7 @@ def check(cluster: Cluster, exporter: Exporter, objects: list[Any]) -> str:
             "namespace": NAMESPACE,
             "pod_uid": created["metadata"]["uid"],
             "workload": f"Pod/{name}" if asks else None,
+            "type": "app" if asks else None,
             "service": None,
             "unresolved": None,
         }

@@ -123,6 +123,7 @@ def test_names(kind: Kind, kills: Kills) -> None:
         "namespace": NAMESPACE,
         "pod_uid": uid or pod["metadata"]["uid"],
         "workload": kind.workload,
+        "type": kind.type,
         "service": None,
         "unresolved": None,
     }

@@ -38,7 +38,7 @@ OLD = {"pid_in_container": 4711, "uptime_seconds": 3600.0}  # of whom no remark 
 NOTHING = Stat(0, 0, 0, 0, 0, 0, 0, 0, 0, approximate=False)
 
 
-def explained(**changes: Any) -> Incident:
+def explained(container_type: str | None = None, **changes: Any) -> Incident:
     """One of a container's own limit, of 128 MiB, with nothing to remark."""
     cgroup = f"{POD}/{ID}"
     values: dict[str, Any] = {
@@ -50,7 +50,8 @@ def explained(**changes: Any) -> Incident:
         "candidates": (),
         "inferred": False,
     }
-    return explain(resolve(incident(**(values | changes))))
+    found = resolve(incident(**(values | changes)))
+    return explain(found.changed(container=replace(found.container, type=container_type)))
 
 
 def one(**changes: Any) -> Any:
@@ -298,6 +299,10 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"victims": (one(from_outside=True),)},
         "python3 [4711] came into the container from outside, as an exec probe, kubectl exec or",
     ),
+    "init-container": (
+        {"container_type": "init"},
+        "it is an init container: the pod does not start before it has succeeded",
+    ),
     "first-process": (
         {"victims": (one(pid_in_container=1),)},
         "it was PID 1 of its PID namespace, which ends with it",
@@ -438,6 +443,8 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ),
     ("young", {"victims": (YOUNG,), "domain": held(anon_bytes=90 * MIB, gone_bytes=32 * MIB)}),
     ("oom-group", {"oom": Oom("memcg", 0, group=True)}),
+    ("init-container", {}),
+    ("init-container", {"container_type": "sidecar"}),
     ("first-process", {"victims": (one(pid=1, pid_in_container=1),)}),
     ("child", {"victims": (one(pid_in_container=None),)}),
     ("other-container", {"trigger": Trigger(1, 1, "asker", f"{POD}/{ID}", None)}),

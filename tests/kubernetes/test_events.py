@@ -120,6 +120,26 @@ def test_the_message_ends_with_a_link(started: Started, url: str) -> None:
     assert event["message"].endswith(f"ä… {link.replace(kill().id, kill(2).id)}")
 
 
+@pytest.mark.parametrize(
+    ("type_", "field"),
+    [
+        ("app", "containers"),
+        ("init", "initContainers"),
+        ("sidecar", "initContainers"),
+        ("ephemeral", "ephemeralContainers"),
+        (None, "containers"),  # without the watch; of most it is right
+    ],
+)
+def test_the_field_is_the_list_that_the_container_is_in(
+    started: Started, type_: str | None, field: str
+) -> None:
+    """As the kubelet's own Events have it (GenerateContainerRef, pkg/kubelet/container/ref.go)."""
+    one = container("app", pod_uid=uid(1), type=type_)
+    started.events()(incident(1, container=one, verdict="its own limit"))
+    [event] = started.written(1)
+    assert event["involvedObject"]["fieldPath"] == f"spec.{field}{{app}}"
+
+
 def test_a_container_that_is_killed_again_has_one_event_that_counts(started: Started) -> None:
     events = started.events()
     for number in range(1, 6):

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from container_oomkill.identity.metadata import ContainerMetadata
 from container_oomkill.identity.resolver import Resolver
 from container_oomkill.incident.model import Container
 from container_oomkill.kubernetes.access import Access
@@ -91,6 +92,7 @@ def test_pods_that_there_are_and_that_come(started: Started) -> None:
         namespace="shop",
         pod_uid=uid(1),
         workload="Deployment/cart",
+        type="app",
     )
     assert not known(watch, 2)()
     started.cluster.put(pod(2, owner=CART))
@@ -126,6 +128,41 @@ def test_a_restarted_container_has_two_ids(started: Started) -> None:
         container_id(8): "init",
         container_id(9): "debug",
     }
+
+
+def test_types_of_containers(started: Started) -> None:
+    """By name, from the pod's spec: a container dies sooner than its status is told."""
+    made = pod(1, containerStatuses=None)
+    made["spec"] |= {
+        "initContainers": [
+            {"name": "migrate", "image": "cart"},
+            {"name": "proxy", "image": "envoy", "restartPolicy": "Always"},
+        ],
+        "ephemeralContainers": [{"name": "debugger", "image": "busybox"}],
+    }
+    started.cluster.put(made)
+    watch = started.watch()
+    assert eventually(lambda: (one := named(watch)).pod and one).type is None
+    for name, type_ in {
+        "app": "app",
+        "migrate": "init",
+        "proxy": "sidecar",
+        "debugger": "ephemeral",
+        "POD": None,
+    }.items():
+        state = StateOf(ContainerMetadata(container_id(1), "containerd", name=name))
+        found = Resolver(state, [watch]).container(path())
+        assert (found.name, found.type) == (name, type_)
+
+
+class StateOf:
+    """A runtime's state of one container."""
+
+    def __init__(self, known: ContainerMetadata) -> None:
+        self._known = known
+
+    def lookup(self, _container_id: str, _owner: int = 0) -> ContainerMetadata:
+        return self._known
 
 
 def test_a_container_that_the_api_does_not_tell_of_yet_has_its_pods_names(

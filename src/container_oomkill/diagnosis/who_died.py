@@ -200,6 +200,12 @@ def _first_process(incident: Incident) -> str | None:
     return "it was PID 1 of its PID namespace, which ends with it"
 
 
+def _init_container(incident: Incident) -> str | None:
+    if incident.container.type != "init":
+        return None
+    return "it is an init container: the pod does not start before it has succeeded"
+
+
 def _child(incident: Incident) -> str | None:
     """With a PID namespace of its own, and not its first process: the container goes on."""
     victim = incident.victims[0]
@@ -260,6 +266,12 @@ WHO_DIED = (
         "Look at the exec probes of the pod and at who ran kubectl exec or docker exec: what they "
         "start counts against the container's limit. Have a probe ask over HTTP or TCP instead.",
         instead=True,
+    ),
+    Rule(
+        "init-container",
+        _init_container,
+        "Raise the limit of the init container itself: it is not the one of the containers that "
+        "run after it. The scheduler counts the larger of the two, so that it may cost nothing.",
     ),
     Rule("first-process", _first_process),
     Rule(

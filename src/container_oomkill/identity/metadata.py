@@ -37,6 +37,8 @@ class ContainerMetadata:
     pod_uid: str | None = None
     service: str | None = None  # Swarm's or Compose's
     workload: str | None = None  # kind/name; known by a cluster's API only
+    # Of its pod's containers, by name, those that are of another type than `app`; None: not known.
+    types: tuple[tuple[str, str], ...] | None = None
 
     def key(self) -> Key:
         """Return what it is looked up by."""
@@ -57,7 +59,14 @@ class ContainerMetadata:
             pod_uid=self.pod_uid or other.pod_uid,
             service=self.service or other.service,
             workload=self.workload or other.workload,
+            types=self.types if self.types is not None else other.types,
         )
+
+    def type(self) -> str | None:
+        """Return ``app``, ``init``, ``sidecar`` (an init container that stays) or ``ephemeral``."""
+        if self.types is None or self.name in (None, SANDBOX):
+            return None
+        return dict(self.types).get(self.name, "app")
 
     def facts(self) -> int:
         """Return how many of its names are known; the service goes by the name, and with it."""

@@ -96,6 +96,7 @@ class Resolver:
             pod_uid=found.pod_uid or known.pod_uid,
             service=known.service or service,
             workload=known.workload if same_pod else None,
+            type=known.type() if same_pod else None,
             unresolved=None if known.name else reason,
         )
 

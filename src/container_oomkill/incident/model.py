@@ -47,6 +47,7 @@ class Container:
     namespace: str | None = None
     pod_uid: str | None = None
     workload: str | None = None
+    type: str | None = None  # app, init, sidecar, ephemeral: Kubernetes', by its API
     # What it is counted as where its own name is new at every start: Swarm's or Compose's service,
     # Slurm's user, the runtime of a build step, a transient unit's pattern.
     service: str | None = None

@@ -34,6 +34,7 @@ REASON = "OOMKilling"
 SIZE = 256  # containers waiting, and as many whose Event is known
 MESSAGE_MAX = 1024  # bytes, validation of events in k8s.io/kubernetes
 NAME_MAX = 253
+FIELDS = {"init": "initContainers", "sidecar": "initContainers", "ephemeral": "ephemeralContainers"}
 BURST, REFILL_SECONDS = 25, 10.0  # Events at once, then one each
 GIVE_UP_SECONDS = 3600.0  # the API forgets Events after an hour, too
 PATIENCE_SECONDS = 2.0  # for what is left at the end
@@ -56,6 +57,7 @@ class Waiting:
     last: float
     message: str
     workload: str | None
+    field: str  # of the pod's spec: which of its lists the container is in
     count: int = 1
 
 
@@ -129,6 +131,7 @@ class Events(Closeable):
                     incident.time,
                     message,
                     container.workload,
+                    FIELDS.get(container.type or "", "containers"),
                 )
             self._changed.notify()
 
@@ -222,7 +225,7 @@ class Events(Closeable):
         if uid is not None:
             about["uid"] = uid
         if container is not None:
-            about["fieldPath"] = f"spec.containers{{{container}}}"
+            about["fieldPath"] = f"spec.{waiting.field}{{{container}}}"
         event: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "Event",

@@ -84,8 +84,29 @@ class PodStatus(msgspec.Struct, rename="camel"):
         ]
 
 
+class ContainerSpec(msgspec.Struct, rename="camel"):
+    name: str = ""
+    restart_policy: str = ""
+
+
+class PodSpec(msgspec.Struct, rename="camel"):
+    """Without ``containers``: of those the status has what we need."""
+
+    init_containers: list[ContainerSpec] | None = None
+    ephemeral_containers: list[ContainerSpec] | None = None
+
+    def types(self) -> tuple[tuple[str, str], ...]:
+        """Return name and type of each; an init container that is restarted is a sidecar."""
+        init = [
+            (each.name, "sidecar" if each.restart_policy == "Always" else "init")
+            for each in self.init_containers or ()
+        ]
+        return (*init, *((each.name, "ephemeral") for each in self.ephemeral_containers or ()))
+
+
 class Pod(msgspec.Struct):
     metadata: Metadata
+    spec: PodSpec | None = None
     status: PodStatus | None = None
 
 

@@ -94,4 +94,5 @@ def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> Con
         namespace=text(pod.metadata.namespace),
         pod_uid=cgroup_uid(pod),
         workload=text(workload),
+        types=pod.spec.types() if pod.spec else (),
     )
