@@ -13,9 +13,10 @@ from prometheus_client.samples import Sample
 
 from container_oomkill.errors import UsageError
 from container_oomkill.exporter.exporter import Exporter, ExporterSettings
-from container_oomkill.history.history import History, Query
+from container_oomkill.history.history import History
 from container_oomkill.incident.model import Incident
 from container_oomkill.sinks.json_lines import render
+from container_oomkill.sinks.query import Query
 
 from ..support.exporter_process import running
 from ..support.history import files_no_larger_than, numbers, write

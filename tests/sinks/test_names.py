@@ -12,7 +12,6 @@ import pytest
 
 from container_oomkill.cli.show import show_incidents
 from container_oomkill.exporter.exporter import label_key
-from container_oomkill.history.history import Query
 from container_oomkill.incident.model import Container, Incident
 from container_oomkill.metrics.metrics import label_values
 from container_oomkill.sinks.formats import open_sink
@@ -23,6 +22,7 @@ from container_oomkill.sinks.names import (
     short_id,
     what_ran_out,
 )
+from container_oomkill.sinks.query import Query
 from container_oomkill.web.page import cards
 from container_oomkill.web.page.filters import Filter
 from container_oomkill.web.page.overview import _what_happened

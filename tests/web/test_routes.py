@@ -11,7 +11,7 @@ from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.web.http.listen import Address
 
 from ..support.http_client import Answer, ask, connect, get, make_exporter, parse_all, read_all
-from ..support.incidents import TIME, container, incident
+from ..support.incidents import TIME, container, incident, victim
 
 
 def test_metrics(exporter: Exporter) -> None:
@@ -173,6 +173,34 @@ class TestIncidents:
         assert self.sequences(address, "?container=010101010101&limit=2") == [29, 27]
         assert self.sequences(address, "?container=01") == []
 
+    def test_the_filters_of_the_pages(self, address: Address, exporter: Exporter) -> None:
+        exporter.sink(
+            incident(
+                31,
+                node="node-2",
+                scope="pod",
+                container=container("ODD", workload="Deployment/cart", service="Odds"),
+                victims=(victim(cgroup="/kubepods/pod9/c1"),),
+            )
+        )
+        for query in (
+            "namespace=sho&limit=1",
+            "pod=CART&scope=pod",
+            "workload=deployment/",
+            "node=node-2",
+            "cgroup=/kubepods/pod9",
+            "cgroup=/kubepods/pod9/c1/",
+            f"since={TIME + 30}&until={TIME + 32}",
+            "container=dds",
+        ):
+            assert self.sequences(address, f"?{query}") == [31], query
+            links = ask(address, get(f"/?{query}")).body.decode()
+            assert '-31"' in links, query
+            assert '-30"' not in links or "limit=1" in query, query
+        assert self.sequences(address, "?cgroup=/kubepods/pod") == []
+        assert self.sequences(address, "?since=1h&container=odd&limit=1") == []
+        assert len(self.sequences(address, "?until=1h")) == 31
+
     @pytest.mark.parametrize(
         "query",
         [
@@ -182,7 +210,11 @@ class TestIncidents:
             "?since=-1",
             "?since=2026-09-21T14:13:48",
             "?since=",
-            "?pod=x",
+            "?pods=x",
+            "?page=2",
+            "?scope=moon",
+            "?until=",
+            "?until=5x",
             "?since=1e5",
             "?since=9" + "9" * 400,
         ],

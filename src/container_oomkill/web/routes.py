@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..history.history import History, parse_query
+from ..history.history import History
 from ..metrics.exposition import page, wants_openmetrics
+from ..sinks.query import parse_query
 from .http.request import Request
 from .http.response import JSON, Response, text
 
@@ -139,7 +140,7 @@ class Routes:
 
         headers = [("Content-Type", JSON)]
         try:
-            query = parse_query(request.query, limit_max=INCIDENTS_MAX)
+            query = parse_query(request.query, limit_max=INCIDENTS_MAX, now=self._wall())
         except ValueError as error:
             return Response(400, json.dumps({"error": str(error)}).encode() + b"\n", headers)
         return Response(

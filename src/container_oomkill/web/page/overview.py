@@ -114,6 +114,12 @@ def _filters(incidents: Sequence[Incident], wanted: Filter, around: PageContext)
                 ),
             ],
         ],
+        # What the form has no field for is kept.
+        (
+            h.input(type="hidden", name=key, value=value)
+            for key, value in wanted.parameters().items()
+            if key not in (*NAMES, "scope")
+        ),
         h.div(".field.buttons")[
             h.button(type="submit")["Filter"],
             wanted != Filter() and h.a(href=around.home)["Clear"],
@@ -195,10 +201,13 @@ def _what_happened(incident: Incident, home: str) -> str:
 
 def _place(incident: Incident, home: str) -> h.Node:
     """The container's pod and namespace; each leads to what else happened there."""
-    known = [(key, text) for key, text in named(incident).items() if key != "container" and text]
+    names = named(incident)
+    known = [(key, text) for key in ("namespace", "pod") if (text := names[key])]
     if not known:
         return None
-    links = [h.a(href=Filter(**{key: text}).link(home))[name(text, 40)] for key, text in known]
+    links = [
+        h.a(href=Filter.parse({key: text}, 0.0).link(home))[name(text, 40)] for key, text in known
+    ]
     return h.span(".place")["in ", [[" / " if n else None, each] for n, each in enumerate(links)]]
 
 

@@ -66,7 +66,8 @@ class Views:
 
     def overview(self, request: Request) -> Response:
         try:
-            wanted, number = Filter.parse(request.query), parse_page(request.query)
+            wanted = Filter.parse(request.query, self._wall())
+            number = parse_page(request.query)
         except ValueError as error:
             return self._page(request, 400, problem(400, str(error), self._around()))
         incidents = self._history.newest_first()
