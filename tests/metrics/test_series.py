@@ -212,3 +212,23 @@ def test_a_workloads_name_is_escaped() -> None:
     metrics(incident(container=container("app", workload='Pod/"a\\b\n')))
     of = {"workload": 'Pod/"a\\b\\n', "scope": "container"}
     assert value(metrics, "container_oomkill_total", **of) == 1
+
+
+def test_the_last_kill_has_the_workload_of_its_counters() -> None:
+    """One filter finds both, also where it is a service or was told late."""
+    metrics = make()
+    metrics(incident(container=container("web", service="shop/web")))
+    metrics.register(("shop", "cart-7d9f4", "app"), "Deployment/cart")
+    metrics(incident())  # the API did not answer in time
+    info = "container_oomkill_last_info"
+    assert value(metrics, info, container="shop/web", workload="shop/web") == 1
+    assert value(metrics, info, container="app", workload="Deployment/cart") == 1
+
+
+def test_the_last_kill_names_its_incident() -> None:
+    metrics = make()
+    for sequence in (1, 2):
+        each = incident(sequence)
+        metrics(each)
+        assert value(metrics, "container_oomkill_last_info", incident_id=each.id) == 1
+    assert value(metrics, "container_oomkill_last_info", incident_id=incident(1).id) is None

@@ -51,11 +51,13 @@ class Last:
     An incident is some 3 KiB of objects, and its paths may be long; the numbers are 300 bytes.
     """
 
-    __slots__ = ("_incident", "_info", "_numbers", "at", "labels")
+    __slots__ = ("_incident", "_info", "_numbers", "_workload", "at", "labels")
 
-    def __init__(self, labels: Labels, incident: Incident, at: float) -> None:
+    def __init__(self, labels: Labels, workload: str, incident: Incident, at: float) -> None:
+        """``workload``: as the counters have it, so that one filter finds both."""
         self.labels = labels
         self.at = at  # monotonic seconds
+        self._workload = workload
         # A group may have thousands of victims; the metrics tell of the first.
         if len(incident.victims) > 1:
             incident = replace(incident, victims=incident.victims[:1])
@@ -86,10 +88,11 @@ class Last:
             incident.scope,
             incident.trigger.command,
             container.runtime,
-            container.workload,
+            self._workload,
             container.name,
             container.pod,
             "true" if incident.inferred else "false",
+            incident.id,
         )
         self._info = Labels(
             LAST_INFO.labels, self.labels.values + tuple(clean(fact) for fact in facts)
@@ -129,7 +132,7 @@ class Series:
         counts.add(incident.scope or "unknown", len(incident.victims), 1)
         home[key] = counts
         self._last.pop(key, None)
-        self._last[key] = Last(counts.labels, incident, now)
+        self._last[key] = Last(counts.labels, counts.workload.values[0], incident, now)
         self._bound()
 
     def register(self, key: Key, workload: str = "") -> None:

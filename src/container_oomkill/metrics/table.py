@@ -16,7 +16,7 @@ PREFIX = "container_oomkill_"
 LABELS = ("namespace", "pod", "container")
 INFO_LABELS = (
     *("container_id", "image", "command", "scope", "trigger_command", "runtime"),
-    *("workload", "container_name", "pod_name", "inferred"),
+    *("workload", "container_name", "pod_name", "inferred", "incident_id"),
 )
 COUNTER_LABELS = (*LABELS, "scope", "workload")
 # One more than these comes after them: +Inf.
