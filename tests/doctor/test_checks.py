@@ -14,6 +14,7 @@ from container_oomkill.doctor.checks import examine, examine_socket
 from container_oomkill.doctor.report import Finding, Report
 from container_oomkill.identity.runtimes.sources import default_sources
 from container_oomkill.libbpf.core_types import KERNEL_TYPES
+from container_oomkill.probe import pins
 from container_oomkill.probe.object_file import PACKAGED
 
 from ..support.engine_server import Engine
@@ -152,7 +153,7 @@ def test_a_socket_that_nobody_serves(tmp_path: Path) -> None:
     assert f"-v {tmp_path}/none:{tmp_path}/none" in str(finding.remedy)
 
 
-def test_no_place_for_pins(host: Path) -> None:
+def test_no_place_for_pins(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What each hook that attaches is asked; here one that would, on a host without bpf mounts."""
     report = Report("6.1", "x86_64")
     report.add("hooks", "fentry", Finding(True, "attached and detached"))
@@ -161,8 +162,11 @@ def test_no_place_for_pins(host: Path) -> None:
     finding = report.findings["pinning"]["--pin"]
     assert finding.ok is False
     assert "mount -t bpf bpf" in str(finding.remedy)
-    mounts = f"bpf {host}/bpf bpf rw 0 0\n"
-    write(host / "proc/self/mounts", mounts)
+    write(host / "proc/self/mounts", f"bpf {host}/bpf bpf rw 0 0\n")
+    checks._examine_pinning(report, data, None, host / "proc")  # one for another's use
+    assert "fentry" not in report.findings["pinning"]
+    monkeypatch.setattr(pins, "USUAL_MOUNT", f"{host}/bpf")
+    monkeypatch.setattr(pins, "DEFAULT_FOLDER", f"{host}/bpf/container-oomkill")
     checks._examine_pinning(report, data, None, host / "proc")
     finding = report.findings["pinning"]["fentry"]
     assert finding.ok is False  # there is no such folder

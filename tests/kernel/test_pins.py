@@ -295,3 +295,53 @@ def test_a_hook_that_cannot_pin(hook: str, mount: Path) -> None:
     with Recorder("raw_tracepoint", "--pin", folder) as recorder:
         assert recorder.stop() == 0
     assert list(Path(folder).glob("*-raw_tracepoint-*"))
+
+
+NOBODY = 65534
+
+
+def prepared(folder: Path, elsewhere: Path) -> None:
+    """What a local user can put on a bpf file system that is mounted as usual, for all to write."""
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    link = folder / "1-layout1-raw_tracepoint-00000abc"
+    link.symlink_to(elsewhere)
+    os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+
+
+@pytest.mark.parametrize("command", [("probe", "--pin"), ("unpin",)], ids=["probe", "unpin"])
+def test_a_folder_that_a_user_has_prepared(
+    mount: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """It is refused by name, and nothing is removed, inside or through its links."""
+    assert mount.stat().st_mode & 0o1777 == 0o1777
+    folder = mount / "pins"
+    folder.mkdir(0o755)
+    prepared(folder, tmp_path / "elsewhere")
+    os.chown(folder, NOBODY, NOBODY)
+    assert_refused(run(*command, str(folder)), 3, f"{folder} belongs to user {NOBODY}")
+    assert (tmp_path / "elsewhere" / "precious").exists()
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize("command", [("probe", "--pin"), ("unpin",)], ids=["probe", "unpin"])
+def test_a_folder_that_a_user_leads_elsewhere(
+    mount: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """A link to a folder of root's, where only root could have put what is in it."""
+    (mount / "roots").mkdir(0o700)
+    prepared(mount / "roots", tmp_path / "elsewhere")
+    folder = mount / "pins"
+    folder.symlink_to(mount / "roots")
+    os.chown(folder, NOBODY, NOBODY, follow_symlinks=False)
+    assert_refused(run(*command, str(folder)), 3, f"{folder} is a symbolic link")
+    assert (tmp_path / "elsewhere" / "precious").exists()
+
+
+def test_no_mount_but_the_usual_one(mount: Path) -> None:
+    """`--pin` alone never takes a bpf file system that was mounted for another's use."""
+    if os.path.ismount("/sys/fs/bpf"):
+        pytest.skip("/sys/fs/bpf is mounted here: the usual folder is there")
+    words = "/sys/fs/bpf/container-oomkill: not on a bpf file system: mount -t bpf bpf /sys/fs/bpf"
+    assert_refused(run("probe", "--pin"), 3, words)
+    assert not (mount / "container-oomkill").exists()

@@ -15,10 +15,12 @@ from typing import Any, cast
 
 import pytest
 
+from container_oomkill import libbpf
 from container_oomkill.errors import BpfError, HeldError, UnsupportedError
 from container_oomkill.incident import wire
 from container_oomkill.probe import pins
-from container_oomkill.probe.pins import Generation, bpf_mounts, default_folder
+from container_oomkill.probe.own_folder import OwnFolder
+from container_oomkill.probe.pins import DEFAULT_FOLDER, Generation, bpf_mounts
 
 from ..support.pinned import PROGRAMS, FolderPins, Link, Loaded, RecordedRing, keep, on_files
 
@@ -37,18 +39,22 @@ def proc(bpf: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def folder(proc: str) -> Path:
-    return Path(default_folder(proc))
+    """The usual one, on the file system of the test's own."""
+    del proc  # it says where that is
+    return Path(pins.DEFAULT_FOLDER)
 
 
-def test_the_usual_folder_is_on_what_is_mounted(bpf: Path, proc: str, tmp_path: Path) -> None:
+def test_the_usual_folder_is_on_no_other_mount(
+    bpf: Path, proc: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever mounted another, for its own use, decides who may write there."""
+    monkeypatch.setattr(pins, "DEFAULT_FOLDER", DEFAULT_FOLDER)
     assert bpf_mounts(proc) == [str(bpf)]
-    assert default_folder(proc) == f"{bpf}/container-oomkill"
-    mounts = Path(proc, "self/mounts")
-    mounts.write_text(mounts.read_text() + "bpf /sys/fs/bpf bpf rw 0 0\n")
-    assert default_folder(proc) == "/sys/fs/bpf/container-oomkill"
-    mounts.write_text("proc /proc proc rw 0 0\n")
-    with pytest.raises(UnsupportedError, match=r"no bpf file system .* mount -t bpf bpf"):
-        default_folder(proc)
+    assert DEFAULT_FOLDER == "/sys/fs/bpf/container-oomkill"
+    words = f"pin the hooks in {DEFAULT_FOLDER}: not on a bpf file system: mount -t bpf bpf /sys"
+    with pytest.raises(UnsupportedError, match=words):
+        FolderPins(proc=proc)
+    assert list(bpf.iterdir()) == []
     assert bpf_mounts(str(tmp_path)) == ["/sys/fs/bpf"]  # /proc does not say
 
 
@@ -57,7 +63,7 @@ def test_the_usual_folder_is_on_what_is_mounted(bpf: Path, proc: str, tmp_path: 
 )
 def test_other_names_are_no_generations(name: str, folder: Path, proc: str) -> None:
     with pytest.raises(ValueError, match=name):
-        Generation("/x", name)
+        Generation(OwnFolder("/x", -1), name)
     with FolderPins(proc=proc) as kept:
         if name != pins.CHECKPOINT:
             (folder / name).mkdir()
@@ -183,7 +189,7 @@ def test_two_processes(folder: Path, proc: str) -> None:
 def test_a_folder_that_cannot_be_made(
     number: int, remedy: str, folder: Path, proc: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "mkdir", refuse)
@@ -198,7 +204,7 @@ def test_another_file_system_is_refused(tmp_path: Path, proc: str) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_checkpoint_that_the_kernel_refuses(proc: str) -> None:
+def test_a_checkpoint_that_the_kernel_refuses(folder: Path, proc: str) -> None:
     class Refused(FolderPins):
         def _open_checkpoint(self) -> Any:
             raise BpfError(errno.EPERM, "make map checkpoint", "operation not permitted")
@@ -208,3 +214,38 @@ def test_a_checkpoint_that_the_kernel_refuses(proc: str) -> None:
         Refused(proc=proc)
     with FolderPins(proc=proc):  # nothing holds the lock
         pass
+    assert folder.is_dir()
+
+
+def test_a_generation_that_leads_elsewhere_is_not_followed(
+    folder: Path, proc: str, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    FolderPins(proc=proc).close()
+    link = folder / f"1-layout{LAYOUT}-fentry-00000abc"
+    link.symlink_to(elsewhere)
+    with pytest.raises(UnsupportedError, match=f"{link} is a symbolic link"):
+        FolderPins(proc=proc)
+    assert (elsewhere / "precious").exists()
+
+
+def test_what_is_no_ring_goes_at_the_next_start(
+    folder: Path, proc: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another map under its name, which the kernel does not poll, stops no start and no unpin."""
+
+    class Polled(RecordedRing):
+        def __init__(self, map_fd: int) -> None:
+            super().__init__(map_fd)
+            if self.records.startswith(b"no ring"):
+                raise PermissionError(errno.EPERM, "operation not permitted")
+
+    monkeypatch.setattr(libbpf, "Ring", Polled)
+    with FolderPins(proc=proc) as kept:
+        keep(kept, Loaded(tmp_path / "one"))
+        keep(kept, Loaded(tmp_path / "two"), checksum=2)
+    (folder / f"1-layout{LAYOUT}-fentry-00000abc" / "ring").write_bytes(b"no ring")
+    with FolderPins(proc=proc) as kept:
+        assert [each.number for each in kept.generations()] == [2]

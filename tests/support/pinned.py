@@ -107,7 +107,10 @@ class Loaded:
 
 
 def on_files(monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
-    """Have maps be files; return a /proc that says that ``folder`` is a bpf file system."""
+    """Have maps be files; return a /proc that says that ``folder`` is a bpf file system.
+
+    The usual folder of pins is on it.
+    """
 
     def pin(fd: int, path: str) -> None:
         Path(path).hardlink_to(Path(f"/proc/self/fd/{fd}").readlink())
@@ -118,6 +121,7 @@ def on_files(monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
     monkeypatch.setattr(maps, "open_pinned", open_pinned)
     monkeypatch.setattr(libbpf, "pin", pin)
     monkeypatch.setattr(libbpf, "Ring", RecordedRing)
+    monkeypatch.setattr(pins, "DEFAULT_FOLDER", f"{folder}/container-oomkill")
     proc = folder.with_name(folder.name + "-proc")
     (proc / "self").mkdir(parents=True)
     escaped = str(folder).replace(" ", "\\040")

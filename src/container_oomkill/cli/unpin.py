@@ -32,9 +32,9 @@ def command(args: Namespace) -> int:
 
 def unpin(settings: UnpinSettings) -> Iterator[str]:
     """Remove each pinned generation; yield a line about each."""
-    from ..probe.pins import Pins, default_folder
+    from ..probe.pins import DEFAULT_FOLDER, Pins
 
-    folder = settings.folder or default_folder()
+    folder = settings.folder or DEFAULT_FOLDER
     if not Path(folder).is_dir():
         yield f"nothing is pinned in {folder}"
         return

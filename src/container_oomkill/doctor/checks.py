@@ -125,11 +125,11 @@ def _try_hook(hook: str, data: bytes, btf: str | None) -> Finding:
 
 def _examine_pinning(report: Report, data: bytes, btf: str | None, proc: Path) -> None:
     """Pin each hook that attaches, under a name of doctor's own, and remove it again."""
-    if not pins.bpf_mounts(str(proc)):
-        words = "no bpf file system mounted"
+    if pins.USUAL_MOUNT not in pins.bpf_mounts(str(proc)):
+        words = f"no bpf file system mounted at {pins.USUAL_MOUNT}"
         report.add("pinning", "--pin", Finding(False, words, pins.HOW_TO_MOUNT))
         return
-    folder = f"{pins.default_folder(str(proc))}-doctor-{os.getpid()}"
+    folder = f"{pins.DEFAULT_FOLDER}-doctor-{os.getpid()}"
     for hook, attached in report.findings["hooks"].items():
         if attached.ok:
             report.add("pinning", hook, _try_pinning(hook, data, btf, folder, proc))

@@ -23,13 +23,14 @@ from ..errors import BpfError, Error, HeldError, UnsupportedError
 from ..incident import wire
 from ..system.closeable import Closeable
 from .checkpoint import SIZE, Checkpoint, PinnedCheckpoint
+from .own_folder import OwnFolder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-FOLDER = "container-oomkill"
 USUAL_MOUNT = "/sys/fs/bpf"
+DEFAULT_FOLDER = f"{USUAL_MOUNT}/container-oomkill"  # never on a mount that was merely found
 CHECKPOINT = "checkpoint-1"
 READ = ("ring", "counters")  # an older version's folder has them as well
 MAPS = (*READ, "functions")
@@ -40,13 +41,14 @@ HOW_TO_MOUNT = f"mount -t bpf bpf {USUAL_MOUNT}, or -v {USUAL_MOUNT}:{USUAL_MOUN
 class Generation(Closeable):
     """Hooks and maps of one attaching, on the bpf file system."""
 
-    def __init__(self, parent: str, name: str) -> None:
-        """`ValueError` for a name that is none."""
+    def __init__(self, parent: OwnFolder, name: str) -> None:
+        """``parent`` stays the caller's. `ValueError` for a name that is none."""
         found = NAME.fullmatch(name)
         if found is None:
             raise ValueError(name)
         self.name = name
-        self.folder = f"{parent}/{name}"
+        self._parent = parent
+        self.folder = f"{parent.path}/{name}"
         self.number, self.layout = int(found[1]), int(found[2])
         self.hook, self.checksum = found[3], int(found[4], 16)
         self._maps = libbpf.PinnedMaps(self.folder)
@@ -79,7 +81,15 @@ class Generation(Closeable):
         return wire.COUNTERS.unpack(self._counters.read())
 
     def has(self, names: Sequence[str]) -> bool:
-        return set(names) <= set(os.listdir(self.folder))
+        with self._parent.below(self.name) as folder:
+            return set(names) <= set(folder.names())
+
+    def is_sound(self) -> bool:
+        """Whether it is whole, and its ring is one: all that another layout is asked for."""
+        try:
+            return self.has(READ) and self.ring.size > 0
+        except (OSError, ValueError):
+            return False
 
     def records(self) -> int:
         """Return how many records of whatever layout wait in the ring."""
@@ -87,17 +97,19 @@ class Generation(Closeable):
 
     def detach(self) -> None:
         """Take its programs off their hooks; the maps stay."""
-        for name in os.listdir(self.folder):
-            if name not in MAPS:
-                os.unlink(f"{self.folder}/{name}")
+        self._unlink(lambda name: name not in MAPS)
 
     def remove(self) -> None:
         """Detach it and discard what its ring still has."""
         self.detach()
-        for name in os.listdir(self.folder):
-            os.unlink(f"{self.folder}/{name}")
-        os.rmdir(self.folder)
+        self._unlink(lambda _: True)
+        self._parent.rmdir(self.name)
         self.close()
+
+    def _unlink(self, wanted: Callable[[str], bool]) -> None:
+        with self._parent.below(self.name) as folder:
+            for name in filter(wanted, folder.names()):
+                folder.unlink(name)
 
     def close(self) -> None:
         if self._ring is not None:
@@ -112,12 +124,13 @@ class Pins(Closeable):
     """The folder, ours alone until `close`. Raises `HeldError` while another process has it."""
 
     def __init__(self, folder: str | None = None, *, proc: str = "/proc") -> None:
-        self.folder = folder or default_folder(proc)
-        self._lock = -1
+        self.folder = folder or DEFAULT_FOLDER
+        self._open: OwnFolder | None = None
         self.checkpoint: Checkpoint = Checkpoint()
         try:
-            self._make_folder(proc)
-            self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._require_bpf(proc)
+            self._open = OwnFolder.open(self.folder, make=True)
+            self.folder = self._open.path
             self._take_lock(proc)
             self.checkpoint = self._open_checkpoint()
             self._remove_unfinished()
@@ -133,7 +146,7 @@ class Pins(Closeable):
 
     def generations(self) -> list[Generation]:
         """Return what is pinned, oldest first."""
-        found = [Generation(self.folder, name) for name in self._names()]
+        found = [Generation(self._own, name) for name in self._names()]
         return sorted(found, key=lambda each: each.number)
 
     def resumable(self, hook: str, checksum: int, programs: Sequence[str]) -> Generation | None:
@@ -158,8 +171,8 @@ class Pins(Closeable):
             max([self.checkpoint.generation, *(each.number for each in self.generations())]) + 1
         )
         name = f"{number}-layout{wire.lib.OOMKILL_LAYOUT}-{hook}-{checksum:08x}"
-        made = Generation(self.folder, name)
-        os.mkdir(made.folder, 0o700)
+        made = Generation(self._own, name)
+        os.mkdir(name, 0o700, dir_fd=self._own.fd)
         try:
             libbpf.pin(loaded.map_fd("ring"), f"{made.folder}/ring")
             for program, link in links.items():
@@ -200,34 +213,36 @@ class Pins(Closeable):
         """Detach and remove everything; the name and the undelivered records of each."""
         removed = []
         for each in self.generations():
-            removed.append((each.name, each.records() if each.has(READ) else 0))
+            removed.append((each.name, each.records()))
             each.remove()
         self.checkpoint.close()
-        os.unlink(f"{self.folder}/{CHECKPOINT}")
+        self._own.unlink(CHECKPOINT)
         os.rmdir(self.folder)
         return removed
 
     def close(self) -> None:
         self.checkpoint.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._open is not None:
+            self._open.close()
+
+    @property
+    def _own(self) -> OwnFolder:
+        assert self._open is not None  # noqa: S101 - since __init__
+        return self._open
 
     def _names(self) -> list[str]:
-        return [name for name in os.listdir(self.folder) if NAME.fullmatch(name)]
+        return [name for name in self._own.names() if NAME.fullmatch(name)]
 
-    def _make_folder(self, proc: str) -> None:
-        where = os.path.realpath(self.folder)
+    def _require_bpf(self, proc: str) -> None:
+        where = os.path.abspath(self.folder)
         if not any(where.startswith(mount + "/") for mount in bpf_mounts(proc)):
             raise OSError(errno.EINVAL, "not on a bpf file system")
-        if not os.path.isdir(self.folder):
-            os.mkdir(self.folder, 0o700)
 
     def _take_lock(self, proc: str) -> None:
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._own.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            who = _holder(self._lock, proc)
+            who = _holder(self._own.fd, proc)
             raise HeldError(
                 f"pins in {self.folder} are in use by {who}: stop it, or --pin another directory"
             ) from None
@@ -244,10 +259,14 @@ class Pins(Closeable):
             return PinnedCheckpoint(maps.map_fd(CHECKPOINT))
 
     def _remove_unfinished(self) -> None:
-        """Remove what a process was pinning when it was killed; what was there before stays."""
+        """Remove what a process was pinning when it was killed, and what is no ring of anybody's.
+
+        What was there before stays.
+        """
         for each in self.generations():
-            if not each.has(READ):
+            if not each.is_sound():
                 each.remove()
+            each.close()
 
 
 def _discard(foreign: Generation, ring: libbpf.Ring) -> int:
@@ -258,14 +277,6 @@ def _discard(foreign: Generation, ring: libbpf.Ring) -> int:
     alone = max(0, foreign.records() - both)
     foreign.remove()
     return alone
-
-
-def default_folder(proc: str = "/proc") -> str:
-    """Return the folder on the first bpf file system that is mounted, the usual one preferred."""
-    mounts = bpf_mounts(proc)
-    if not mounts:
-        raise UnsupportedError(f"find pins: no bpf file system mounted: {HOW_TO_MOUNT}")
-    return f"{USUAL_MOUNT if USUAL_MOUNT in mounts else mounts[0]}/{FOLDER}"
 
 
 def bpf_mounts(proc: str = "/proc") -> list[str]:
