@@ -234,6 +234,13 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"domain": replace(held(anon_bytes=MIB), limit_bytes=127 * MIB), "trigger": WRITER},
         "runc [9] lowered the limit to less than was in use (128.0 MiB)",
     ),
+    "not-resized": (
+        {"domain": pod_of(app(63, 96), PAUSE, anon_bytes=63 * MIB)},
+        (
+            "the container's own limit is higher (96.0 MiB): a resize has reached it, and not the "
+            "pod's cgroup"
+        ),
+    ),
     "memory-and-swap": (
         {"domain": replace(MEMSW, usage_bytes=100 * MIB)},
         "its own limit of memory and swap together (160.0 MiB): ",
@@ -339,6 +346,16 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
         {
             "domain": replace(held(), usage_bytes=129 * MIB),
             "trigger": Trigger(9, 9, "runc", "…/cut", None),
+        },
+    ),
+    ("not-resized", {"domain": pod_of(app(63, 64), PAUSE, anon_bytes=63 * MIB)}),
+    ("not-resized", {"domain": pod_of(app(63, None), PAUSE, anon_bytes=63 * MIB)}),
+    (
+        "not-resized",  # no pod's, but what somebody made above it
+        {
+            "domain": replace(
+                held(limit=64, cgroup="/kubepods", anon_bytes=63 * MIB), children=(app(63, 96),)
+            )
         },
     ),
     ("memory-and-swap", {"domain": replace(MEMSW, swap_usage_bytes=32 * MIB)}),  # full on v2

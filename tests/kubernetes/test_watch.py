@@ -12,7 +12,7 @@ import pytest
 
 from container_oomkill.identity.metadata import ContainerMetadata
 from container_oomkill.identity.resolver import Resolver
-from container_oomkill.incident.model import Container
+from container_oomkill.incident.model import NOT_FOUND, Container
 from container_oomkill.kubernetes.access import Access
 from container_oomkill.kubernetes.api import LINE_MAX, Api
 from container_oomkill.kubernetes.backoff import Backoff
@@ -33,6 +33,7 @@ from ..support.api_server import (
     serving,
     uid,
 )
+from ..support.incidents import incident, victim
 from ..support.logged import logged
 from ..support.waiting import PATIENCE_SECONDS, eventually
 
@@ -143,16 +144,35 @@ def test_types_of_containers(started: Started) -> None:
     started.cluster.put(made)
     watch = started.watch()
     assert eventually(lambda: (one := named(watch)).pod and one).type is None
-    for name, type_ in {
-        "app": "app",
-        "migrate": "init",
-        "proxy": "sidecar",
-        "debugger": "ephemeral",
-        "POD": None,
-    }.items():
+    types = {"app": "app", "migrate": "init", "proxy": "sidecar", "debugger": "ephemeral"}
+    for name, type_ in (types | {"POD": None}).items():
         state = StateOf(ContainerMetadata(container_id(1), "containerd", name=name))
         found = Resolver(state, [watch]).container(path())
         assert (found.name, found.type) == (name, type_)
+
+
+@pytest.mark.parametrize(
+    ("more", "adj", "name"),
+    [
+        ({}, 1000, "app"),
+        ({}, -998, None),  # it may be the sandbox
+        ({}, None, None),
+        ({"initContainers": [{"name": "migrate"}]}, 1000, None),
+        ({"containers": []}, 1000, None),
+    ],
+)
+def test_a_container_killed_before_the_api_tells_of_it_is_its_pods_only_one(
+    started: Started, more: dict[str, object], adj: int | None, name: str | None
+) -> None:
+    made = pod(1, containerStatuses=None)
+    made["spec"] |= more
+    started.cluster.put(made)
+    watch = started.watch()
+    eventually(lambda: named(watch).pod)
+    killed = incident(1, victims=(victim(cgroup=path(), oom_score_adj=adj),))
+    found = Resolver(None, [watch]).resolve(killed).container
+    assert (found.name, found.pod) == (name, "cart-7d9f4-1")
+    assert found.unresolved == (None if name else NOT_FOUND)
 
 
 class StateOf:

@@ -14,6 +14,7 @@ from .below import (
     is_tmpfs,
     left_behind_bytes,
     neighbours,
+    own_limit_bytes,
     own_usage_bytes,
     percent,
 )
@@ -38,6 +39,19 @@ def _limit_lowered(incident: Incident) -> str | None:
     if trigger.command and trigger.pid is not None:
         who += f" [{trigger.pid}]"
     return f"{who} lowered the limit to less than was in use ({size(domain.usage_bytes)})"
+
+
+def _not_resized(incident: Incident) -> str | None:
+    """The kubelet makes a pod's limit the sum of its containers'; none may be above a pod's own."""
+    domain, own = incident.domain, own_limit_bytes(incident)
+    if domain is None or domain.limit_bytes is None or own is None or not is_the_pods(incident):
+        return None
+    if own <= domain.limit_bytes:
+        return None
+    return (
+        f"the container's own limit is higher ({size(own)}): a resize has reached it, and not the "
+        "pod's cgroup"
+    )
 
 
 def _memory_and_swap(incident: Incident) -> str | None:
@@ -159,6 +173,14 @@ OBSERVATIONS = (
         _limit_lowered,
         "Look at who wrote memory.max, and why (a resize, docker update, systemctl "
         "set-property): a limit below what is used kills at once.",
+        instead=True,
+    ),
+    Rule(
+        "not-resized",
+        _not_resized,
+        "Resize the pod once more while its containers run, or delete it: the kubelet raised the "
+        "container's limit without the pod's, as for one that waits for its restart (kubernetes "
+        "issue 138760).",
         instead=True,
     ),
     Rule(

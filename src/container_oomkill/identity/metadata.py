@@ -37,8 +37,8 @@ class ContainerMetadata:
     pod_uid: str | None = None
     service: str | None = None  # Swarm's or Compose's
     workload: str | None = None  # kind/name; known by a cluster's API only
-    # Of its pod's containers, by name, those that are of another type than `app`; None: not known.
-    types: tuple[tuple[str, str], ...] | None = None
+    # Name and type of each of its pod's containers; known by a cluster's API only
+    types: tuple[tuple[str, str], ...] = ()
 
     def key(self) -> Key:
         """Return what it is looked up by."""
@@ -59,14 +59,19 @@ class ContainerMetadata:
             pod_uid=self.pod_uid or other.pod_uid,
             service=self.service or other.service,
             workload=self.workload or other.workload,
-            types=self.types if self.types is not None else other.types,
+            types=self.types or other.types,
         )
 
     def type(self) -> str | None:
         """Return ``app``, ``init``, ``sidecar`` (an init container that stays) or ``ephemeral``."""
-        if self.types is None or self.name in (None, SANDBOX):
-            return None
-        return dict(self.types).get(self.name, "app")
+        return None if self.name is None else dict(self.types).get(self.name)
+
+    def sole(self) -> ContainerMetadata:
+        """Return it named as its pod's container, if it has no name and there is only one."""
+        if self.name is not None or len(self.types) != 1:
+            return self
+        ((name, _),) = self.types
+        return replace(self, name=name)
 
     def facts(self) -> int:
         """Return how many of its names are known; the service goes by the name, and with it."""

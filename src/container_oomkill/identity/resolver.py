@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CgroupIdentity", "Resolver", "parse", "resolve"]
 
+SANDBOX_ADJ = -998  # oom_score_adj that every runtime gives a pod's sandbox, and no container
 NOBODY = -1  # whose state nothing is: a slice of users that is no one user's
 
 
@@ -56,10 +57,11 @@ class Resolver:
         self._names = names
         self._asked = asked
 
-    def container(self, path: str, uid: int | None = None) -> Container:
+    def container(self, path: str, uid: int | None = None, *, is_sandbox: bool = True) -> Container:
         """Return what is known of the container, or of the systemd unit, at ``path``.
 
-        ``uid``: of the process that was in it.
+        ``uid``: of the process that was in it. ``is_sandbox``: it may be the pod's sandbox; if
+        not, it can only be the one container of a pod that has one.
         """
         found = parse(path)
         if found.container_id is None:
@@ -84,6 +86,8 @@ class Resolver:
                 service=service,
                 unresolved=None if found.name else reason,
             )
+        if not is_sandbox:
+            known = known.sole()
         # The cgroup is the kernel's word: state of another pod is not this container's.
         same_pod = found.pod_uid is None or known.pod_uid in (None, found.pod_uid)
         return Container(
@@ -145,11 +149,12 @@ class Resolver:
     def resolve(self, incident: Incident) -> Incident:
         """Return ``incident`` with every container that its cgroups tell of, as far as known."""
         victim = incident.victims[0].cgroup if incident.victims else None
-        container = (
-            incident.container
-            if victim is None
-            else self.container(victim, incident.victims[0].uid)
-        )
+        container = incident.container
+        if victim is not None:
+            adj = incident.victims[0].oom_score_adj
+            container = self.container(
+                victim, incident.victims[0].uid, is_sandbox=adj in (None, SANDBOX_ADJ)
+            )
         changed = incident.changed(
             container=container, trigger=self._trigger(incident.trigger, victim, container)
         )

@@ -88,20 +88,22 @@ class ContainerSpec(msgspec.Struct, rename="camel"):
     name: str = ""
     restart_policy: str = ""
 
+    def init_type(self) -> str:
+        return "sidecar" if self.restart_policy == "Always" else "init"
+
 
 class PodSpec(msgspec.Struct, rename="camel"):
-    """Without ``containers``: of those the status has what we need."""
-
+    containers: list[ContainerSpec] | None = None
     init_containers: list[ContainerSpec] | None = None
     ephemeral_containers: list[ContainerSpec] | None = None
 
     def types(self) -> tuple[tuple[str, str], ...]:
         """Return name and type of each; an init container that is restarted is a sidecar."""
-        init = [
-            (each.name, "sidecar" if each.restart_policy == "Always" else "init")
-            for each in self.init_containers or ()
-        ]
-        return (*init, *((each.name, "ephemeral") for each in self.ephemeral_containers or ()))
+        return (
+            *((each.name, "app") for each in self.containers or ()),
+            *((each.name, each.init_type()) for each in self.init_containers or ()),
+            *((each.name, "ephemeral") for each in self.ephemeral_containers or ()),
+        )
 
 
 class Pod(msgspec.Struct):

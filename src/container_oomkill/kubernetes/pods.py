@@ -9,6 +9,7 @@ sandbox).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from ..identity.cgroup.readers import is_uid
 from ..identity.metadata import SANDBOX, ContainerMetadata, Key, is_id, text
@@ -94,5 +95,11 @@ def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> Con
         namespace=text(pod.metadata.namespace),
         pod_uid=cgroup_uid(pod),
         workload=text(workload),
-        types=pod.spec.types() if pod.spec else (),
+        types=_shared(pod.spec.types()) if pod.spec else (),
     )
+
+
+@lru_cache(maxsize=1024)
+def _shared(types: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return one object for all pods of a workload, without what cannot be a name."""
+    return tuple((name, type_) for name, type_ in types if text(name))
