@@ -3,7 +3,8 @@
 
     python -m tests.cluster                                 # everything
     python -m tests.cluster --versions newest --here        # on this machine only
-    python -m tests.cluster --guest -- -k "resize"          # cgroup v2, in a guest
+    python -m tests.cluster --guest --parts kubelet         # cgroup v2, one of the guest's parts
+    python -m tests.cluster --guest -- tests/cluster/test_kills.py -k "[Job]"
 
 Exit status 1 where a test failed, 2 where Kubernetes, the images or the guest could not be had.
 """
@@ -20,23 +21,25 @@ from ..support.cluster import images, namespaces, programs
 from ..support.cluster.settings import GUEST, SETTINGS
 from ..vm import emulator, guest, packages, table
 from ..vm.errors import VmError
+from .parts import PARTS, SECONDS
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build/cluster"
-KERNEL, MEMORY, TIMEOUT = "6.12", "7G", 3600
-# The rest does not depend on the version of control groups, and emulation makes it slow.
-GUEST_TESTS = ["tests/cluster/test_kills.py", "tests/cluster/test_kubelet.py"]
-GUEST_TESTS += ["tests/cluster/test_deploy.py::test_overlay[legacy]"]
+KERNEL, MEMORY = "6.12", "7G"
 NAMES = {"oldest": programs.OLDEST, "newest": programs.NEWEST}
 
 
 def main(argv: list[str] | None = None) -> int:
     """The exit status described above."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
     if args.inside:
         return _run_apart(json.loads(args.inside), args.pytest)
     guest.end_with_us()
     versions = [NAMES.get(each, each) for each in args.versions.split(",")]
+    parts = args.parts.split(",") if args.parts else list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"--parts {', '.join(unknown)}: there are {', '.join(PARTS)}")
     both = args.here == args.guest
     try:
         built = [programs.ensure(version) for version in versions]
@@ -49,24 +52,33 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     statuses = []
     for each in built:
-        for kernel in ([None] if both or args.here else []) + kernels:
-            place = f"cgroup-v2-{kernel.release}" if kernel else "here"
-            out = OUT / f"{each.version}-{place}"
-            shutil.rmtree(out, ignore_errors=True)
-            out.mkdir(parents=True)
-            settings = {
-                "version": each.version,
-                "programs": str(each.folder),
-                "exporters": str(exporters),
-                "hog": str(images.hog(out)),
-                "out": str(out),
-            }
-            print(f"Kubernetes {each.version}, {place}: logs in {out}", flush=True)
-            if kernel is None:
-                statuses.append(_run_apart(settings, args.pytest))
-            else:
+        common = {
+            "version": each.version,
+            "programs": str(each.folder),
+            "exporters": str(exporters),
+        }
+        if both or args.here:
+            settings = _settings(common, "here")
+            statuses.append(_run_apart(settings, args.pytest))
+        for kernel in kernels:
+            place = f"cgroup-v2-{kernel.release}"
+            if any(argument.startswith("tests/") for argument in args.pytest):
+                settings = _settings(common, f"{place}-chosen")
                 statuses.append(_run_in_guest(kernel, settings, args.pytest))
+                continue
+            for part in parts:
+                settings = _settings(common, f"{place}-{part}")
+                statuses.append(_run_in_guest(kernel, settings, [*PARTS[part], *args.pytest]))
     return max(statuses)
+
+
+def _settings(common: dict[str, str], place: str) -> dict[str, str]:
+    """Return those of one run, with a new folder for its logs."""
+    out = OUT / f"{common['version']}-{place}"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    print(f"Kubernetes {common['version']}, {place}: logs in {out}", flush=True)
+    return {**common, "hog": str(images.hog(out)), "out": str(out)}
 
 
 def _run_apart(settings: dict[str, str], arguments: list[str]) -> int:
@@ -82,15 +94,14 @@ def _run_apart(settings: dict[str, str], arguments: list[str]) -> int:
 def _run_in_guest(kernel: packages.Kernel, settings: dict[str, str], arguments: list[str]) -> int:
     out = Path(settings["out"])
     log = out / "log"
-    tests = [] if any(each.startswith("tests/") for each in arguments) else GUEST_TESTS
     inside = [sys.executable, "-u", "-m", "tests.cluster", "--inside", json.dumps(settings), "--"]
     run = f'"$@" > {log} 2>&1'
     try:
         result = guest.run(
             kernel,
-            ["sh", "-c", run, "sh", *inside, *tests, *arguments],
+            ["sh", "-c", run, "sh", *inside, *arguments],
             share=out,
-            timeout=TIMEOUT,
+            timeout=SECONDS,
             memory=MEMORY,
             cwd=ROOT,
             environ={
@@ -117,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--versions", default="oldest,newest", help="of Kubernetes, by commas")
     parser.add_argument("--here", action="store_true", help="on this machine")
     parser.add_argument("--guest", action="store_true", help=f"in a guest: {KERNEL}, cgroup v2")
+    parser.add_argument("--parts", help=f"of the guest, by commas: {', '.join(PARTS)}")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("pytest", nargs="*", metavar="-- PYTEST-ARGUMENT")
     return parser

@@ -85,29 +85,3 @@ def test_who_killed_it(ended: tuple[End, list[Object]]) -> None:
         if each["container"]["pod"] == end.name and each.get("kind") == "kill"
     ]
     assert causes == [end.cause]
-
-
-def test_a_resize_to_less_than_is_used(cluster: Cluster, daemon_set: Exporter) -> None:
-    """The kubelet refuses it: nothing is killed, and no limit changes."""
-    wanted = pod("squeezed", container("app", "anon 60 wait", 200))
-    cluster.kubectl.apply([wanted])
-    try:
-        provoke.running(cluster, "squeezed")
-        provoke.resize(cluster, "squeezed", 40)
-
-        def refusal() -> list[Object]:
-            conditions = cluster.api.get(f"{PODS}/squeezed")["status"]["conditions"]
-            return [each for each in conditions if each.get("reason") == "Error"]
-
-        wait_for(refusal, "the resize is not refused")
-        (condition,) = refusal()
-        assert condition["type"] == "PodResizeInProgress"
-        assert "below current usage" in condition["message"]
-        (status,) = cluster.api.get(f"{PODS}/squeezed")["status"]["containerStatuses"]
-        assert status["resources"]["limits"]["memory"] == "200Mi"
-        assert daemon_set.of("squeezed") == []
-        table.add(
-            "other ends: what Kubernetes says", "resize below the usage", condition["message"]
-        )
-    finally:
-        cluster.kubectl.delete([wanted])

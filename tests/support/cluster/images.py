@@ -30,6 +30,9 @@ def ensure() -> Path:
     cache = cache_dir() / "images"
     cache.mkdir(parents=True, exist_ok=True)
     archive = cache / f"{_digest()}.tar"
+    if archive.exists():
+        archive.touch()
+        return archive
     with locked(cache / "lock"):
         if not archive.exists():
             print("building the images: minutes", flush=True)

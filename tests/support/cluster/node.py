@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,15 @@ class Node:
         for archive in archives:
             self.ctr("images", "import", str(archive))
         self.seconds["kubelet"] = self.configure()
+
+    def oom_events(self, container_id: str) -> list[str]:
+        """Return when the runtime took its shim's word of OOM kills: RFC 3339, oldest first."""
+        lines = self._containerd.log.read_text(errors="replace").splitlines()
+        return re.findall(
+            rf'^time="(\S+)" .*"TaskOOM event &TaskOOM{{ContainerID:{container_id},',
+            "\n".join(lines),
+            re.MULTILINE,
+        )
 
     def ctr(self, *arguments: str) -> str:
         command = [program("ctr", "containerd"), "-n", "k8s.io", *arguments]

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits changed in place: what the kubelet refuses, and what it leaves half done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ..support.cluster import provoke, table
+from ..support.cluster.api import Object
+from ..support.cluster.cluster import Cluster
+from ..support.cluster.daemons import wait_for
+from ..support.cluster.exporter import Exporter
+from ..support.cluster.namespaces import CGROUP
+from ..support.cluster.pods import container, pod
+from ..support.kernel.cgroups import MIB, Cgroup
+
+PODS = provoke.PODS
+BEFORE, AFTER = 48, 96
+MENDED = 37  # minor version of Kubernetes: from there on a resize may reach the pod's cgroup
+
+
+def test_to_less_than_is_used(cluster: Cluster, daemon_set: Exporter) -> None:
+    """The kubelet refuses it: nothing is killed, and no limit changes."""
+    wanted = pod("squeezed", container("app", "anon 60 wait", 200))
+    cluster.kubectl.apply([wanted])
+    try:
+        provoke.running(cluster, "squeezed")
+        provoke.resize(cluster, "squeezed", 40)
+
+        def refusal() -> list[Object]:
+            conditions = cluster.api.get(f"{PODS}/squeezed")["status"]["conditions"]
+            return [each for each in conditions if each.get("reason") == "Error"]
+
+        wait_for(refusal, "the resize is not refused")
+        (condition,) = refusal()
+        assert condition["type"] == "PodResizeInProgress"
+        assert "below current usage" in condition["message"]
+        (status,) = cluster.api.get(f"{PODS}/squeezed")["status"]["containerStatuses"]
+        assert status["resources"]["limits"]["memory"] == "200Mi"
+        assert daemon_set.of("squeezed") == []
+        table.add("resize", "below the usage", condition["message"])
+    finally:
+        cluster.kubectl.delete([wanted])
+
+
+@pytest.fixture
+def waiting(cluster: Cluster, daemon_set: Exporter) -> Iterator[str]:
+    """A pod whose container waits for its restart after a kill, and that has had its resize."""
+    wanted = pod("stuck", container("app", "name greedy anon 64 wait", BEFORE))
+    wanted["spec"]["restartPolicy"] = "Always"
+    cluster.kubectl.apply([wanted])
+    try:
+
+        def waits() -> bool:
+            found = cluster.api.get(f"{PODS}/stuck")["status"].get("containerStatuses", ())
+            return any("waiting" in each["state"] and each["restartCount"] for each in found)
+
+        wait_for(lambda: daemon_set.of("stuck"), "no record")
+        wait_for(waits, "it does not wait for a restart")
+        provoke.resize(cluster, "stuck", AFTER)
+        yield "stuck"
+    finally:
+        cluster.kubectl.delete([wanted])
+
+
+def test_a_container_that_waits_for_its_restart(
+    cluster: Cluster, daemon_set: Exporter, waiting: str
+) -> None:
+    """Its own limit is raised, its pod's is not (kubernetes issue 138760): it dies by that."""
+    uid = cluster.api.get(f"{PODS}/{waiting}")["metadata"]["uid"]
+    pods = Cgroup(f"{CGROUP}/kubepods/burstable/pod{uid}", may_exist=True)
+
+    def killed() -> list[Object]:
+        return [
+            each
+            for each in daemon_set.of(waiting)
+            if each["victims"][0]["limit_bytes"] == AFTER * MIB
+        ]
+
+    def is_raised() -> bool:
+        return pods.limit_bytes() == AFTER * MIB
+
+    wait_for(lambda: killed() or is_raised(), "neither killed with its new limit, nor resized")
+    if is_raised():
+        table.add("resize", "of a container that waits", "reaches its pod's cgroup, too")
+        assert cluster.minor >= MENDED
+        return
+    record = killed()[0]
+    table.add("resize", "of a container that waits", record["verdict"])
+    assert record["domain"]["limit_bytes"] == BEFORE * MIB
+    assert record["scope"] == "pod"
+    assert "the container's own limit is higher (96.0 MiB): a resize" in record["verdict"]
+    assert "shared by" not in record["verdict"]
