@@ -204,34 +204,21 @@ static __always_inline void mm_counters(struct mm_struct *mm, bool direct, s64 p
 	}
 }
 
-/* Fills pages[RSS_*] of one address space; cpus is a constant to the verifier. */
-static __always_inline void mm_rss(struct mm_struct *mm, u32 cpus, s64 pages[RSS_MEMBERS])
+/* Where the CPUs' shares of each counter are; false where they have none. */
+static __always_inline bool mm_counter_shares(struct mm_struct *mm, u64 shares[RSS_MEMBERS])
 {
 	struct mm_struct___v62 *new = (void *)mm;
-	u64 shares[RSS_MEMBERS] = {};
-	u64 counter, offset;
-	u32 cpu;
+	u64 counter;
 	int i;
 
-	mm_counters(mm, false, pages);
 	if (bpf_core_type_exists(struct mm_rss_stat))
-		return;
+		return false;
 	counter = (u64)mm + bpf_core_field_offset(new->rss_stat);
 	for (i = 0; i < RSS_MEMBERS; i++) {
 		shares[i] = (u64)BPF_CORE_READ((struct percpu_counter *)counter, counters);
 		counter += bpf_core_type_size(struct percpu_counter);
 	}
-	for (cpu = 0; cpu < OOMKILL_CPUS_MAX; cpu++) {
-		s32 share;
-
-		if (cpu >= cpus || !percpu_offset(cpu, &offset))
-			break;
-		for (i = 0; i < RSS_MEMBERS; i++) {
-			if (!bpf_probe_read_kernel(&share, sizeof(share),
-						   (void *)(shares[i] + offset)))
-				pages[i] += share;
-		}
-	}
+	return true;
 }
 
 #endif /* CORE_FIXES_BPF_H */

@@ -4,8 +4,10 @@
 #define MAPS_BPF_H
 
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "oomkill.h"
+#include "core_fixes.bpf.h"
 
 const volatile struct oomkill_config config = {};
 
@@ -24,9 +26,17 @@ struct scratch {
 	u32 threads; /* of the victim, before SIGKILL made some of them leave */
 	u32 kept; /* of record.candidates */
 	u32 least; /* the smallest of them, once there is no room for more */
-	u32 pad;
+	u32 climbs; /* levels climbed of a long path */
 	u64 least_pages; /* how large it is; 0 before */
 	u64 child[OOMKILL_CHILDREN]; /* struct mem_cgroup of record.children, 0: none yet */
+	u64 group_memcg; /* the highest so far with memory.oom.group */
+	u64 path_whole; /* PATH_WHOLE once the root has been reached, else 0 */
+	u64 leaf_parent; /* kernfs node up to which a path's names are in LEAF_BYTES */
+	u64 leaf_end; /* of record.strings, where they end */
+	s64 least_room; /* of the cgroups compared so far, and whose it is */
+	u64 fullest;
+	s64 rss[RSS_MEMBERS]; /* of the victim, and where the CPUs' shares of it are */
+	u64 rss_shares[RSS_MEMBERS];
 	u64 stack[STACK_DEPTH]; /* of who asks, kernel side */
 	struct kernfs_node *climbed[PATH_ENDS]; /* of a long path, the names nearest the root */
 	struct oomkill_victim record;
@@ -104,6 +114,14 @@ static __always_inline struct oomkill_counters *get_counters(void)
 static __always_inline u32 current_tid(void)
 {
 	return (u32)bpf_get_current_pid_tgid();
+}
+
+/* The next of a list of the kernel's, 0 at its end: head is where it begins and ends. */
+__noinline u64 list_next(u64 node, u64 head)
+{
+	u64 next = (u64)BPF_CORE_READ((struct list_head *)node, next);
+
+	return next == head ? 0 : next;
 }
 
 #endif /* MAPS_BPF_H */

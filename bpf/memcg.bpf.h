@@ -73,8 +73,20 @@ static __always_inline struct cgroup *naming_cgroup(struct task_struct *task,
 /*
  * The loops below are functions of their own, with numbers only for arguments:
  * the verifier looks through such a one once, and not once more for every way
- * that leads to its call. That is most of the time it takes to attach.
+ * that leads to its call. What is done each time around is one again: the verifier
+ * goes around as often as the loop may. That is most of the time it takes to attach.
  */
+
+/* Keeps a cgroup if it is a group, and returns its parent; 0: that is not in the domain. */
+__noinline u64 note_group(u64 memcg_address, u64 domain)
+{
+	struct mem_cgroup *memcg = (struct mem_cgroup *)memcg_address;
+	struct scratch *s = get_scratch();
+
+	if (s && BPF_CORE_READ(memcg, oom_group))
+		s->group_memcg = memcg_address;
+	return memcg_address == domain ? 0 : (u64)parent_memcg(memcg);
+}
 
 /*
  * memory.oom.group, as mem_cgroup_get_oom_group() finds it: the highest cgroup
@@ -82,31 +94,26 @@ static __always_inline struct cgroup *naming_cgroup(struct task_struct *task,
  */
 __noinline u64 oom_group_id(u64 victim_memcg, u64 domain)
 {
-	struct mem_cgroup *memcg = (struct mem_cgroup *)victim_memcg;
-	u64 group = 0, is_group;
+	struct scratch *s = get_scratch();
+	u64 memcg = victim_memcg;
 	int level;
 
-	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++) {
-		is_group = -(u64)BPF_CORE_READ(memcg, oom_group);
-		barrier_var(is_group); /* no branch, which the verifier would follow each time */
-		group = (group & ~is_group) | ((u64)memcg & is_group);
-		if ((u64)memcg == domain)
-			break;
-		memcg = parent_memcg(memcg);
-	}
-	return group ? memcg_id((struct mem_cgroup *)group) : 0;
+	if (!s)
+		return 0;
+	s->group_memcg = 0;
+	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++)
+		memcg = note_group(memcg, domain);
+	return s->group_memcg ? memcg_id((struct mem_cgroup *)s->group_memcg) : 0;
 }
 
 /* What a cgroup may still take; v1 can limit memory and swap together as well. */
-static __always_inline s64 memcg_room(struct mem_cgroup *memcg)
+__noinline s64 memcg_room(u64 memcg_address)
 {
+	struct mem_cgroup *memcg = (struct mem_cgroup *)memcg_address;
 	s64 room = BPF_CORE_READ(memcg, memory.max) - BPF_CORE_READ(memcg, memory.usage.counter);
 	s64 both = BPF_CORE_READ(memcg, swap.max) - BPF_CORE_READ(memcg, swap.usage.counter);
-	u64 less = (both - room) >> 63;
 
-	less &= -(u64)memcg_is_v1(memcg);
-	barrier_var(less);
-	return (room & ~less) | (both & less);
+	return memcg_is_v1(memcg) && both < room ? both : room;
 }
 
 /*
@@ -114,44 +121,56 @@ static __always_inline s64 memcg_room(struct mem_cgroup *memcg)
  * its limit; of two as near, the lower, which is charged first. 0: none is close.
  * With TOO_DEEP, there were more of them than were looked at.
  * Close is within pages_slack, or a sixteenth of the limit: what was charged may
- * have been given back since. Without branches, which the verifier would follow
- * each time.
+ * have been given back since.
  */
 #define CLOSE_SHIFT 4
 #define TOO_DEEP 1ULL
 
+/* Compares one with the fullest so far, and returns its parent. */
+__noinline u64 compare_memcg(u64 memcg_address)
+{
+	struct mem_cgroup *memcg = (struct mem_cgroup *)memcg_address;
+	s64 room = memcg_room(memcg_address);
+	s64 close = BPF_CORE_READ(memcg, memory.max) >> CLOSE_SHIFT;
+	struct scratch *s = get_scratch();
+
+	if (s && room < s->least_room && (room <= (s64)config.pages_slack || room <= close)) {
+		s->least_room = room;
+		s->fullest = memcg_address;
+	}
+	return (u64)parent_memcg(memcg);
+}
+
 __noinline u64 fullest_memcg(u64 victim_memcg)
 {
-	struct mem_cgroup *memcg = (struct mem_cgroup *)victim_memcg;
-	s64 least = 1LL << 62;
-	u64 fullest = 0;
+	struct scratch *s = get_scratch();
+	u64 memcg = victim_memcg;
 	int level;
 
-	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++) {
-		s64 room = memcg_room(memcg);
-		s64 close = BPF_CORE_READ(memcg, memory.max) >> CLOSE_SHIFT;
-		u64 nearer = ((room - least) & (room - config.pages_slack - 1)) >> 63;
-		u64 near = ((room - least) & (room - close - 1)) >> 63;
-
-		nearer = -((nearer | near) & 1);
-		barrier_var(nearer);
-		least = (least & ~nearer) | (room & nearer);
-		fullest = (fullest & ~nearer) | ((u64)memcg & nearer);
-		memcg = parent_memcg(memcg);
-	}
+	if (!s)
+		return 0;
+	s->least_room = 1LL << 62;
+	s->fullest = 0;
+	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++)
+		memcg = compare_memcg(memcg);
 	/* Aligned, a memcg's address has room for one more fact: some were not looked at. */
-	return fullest | !!memcg;
+	return s->fullest | !!memcg;
 }
 
 /*
  * Writes a name behind the strings there are; NULL: an empty one. Returns its size
  * in bytes, the NUL included; 0: no room.
  */
-static __always_inline u64 write_name(struct scratch *s, struct kernfs_node *kn)
+__noinline u64 write_name(u64 kernfs_node)
 {
-	u64 at = s->used;
+	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node;
+	struct scratch *s = get_scratch();
 	long size;
+	u64 at;
 
+	if (!s)
+		return 0;
+	at = s->used;
 	barrier_var(at); /* for the verifier: this very register is checked */
 	if (at > OOMKILL_STRINGS_LEN - NAME_SIZE)
 		return 0;
@@ -165,29 +184,45 @@ static __always_inline u64 write_name(struct scratch *s, struct kernfs_node *kn)
 }
 
 #define PATH_CLIMB 256
+#define CLIMB_AT_A_TIME 16
 
-/*
- * Climbs to the root and keeps the names nearest to it. Returns how many levels
- * that were, PATH_CLIMB for too many. A function of its own: its result is any
- * number to the verifier, which would follow each of the 256 to its caller's end.
- */
-__noinline u32 climb(u64 kernfs_node)
+/* Some levels of a path upward, from the one given: the next node, 0 at the root. */
+__noinline u64 climb_some(u64 kernfs_node)
 {
 	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node;
 	struct scratch *s = get_scratch();
-	u32 level;
+	u32 i;
 
 	if (!s)
-		return PATH_CLIMB;
-	for (level = 0; level < PATH_CLIMB; level++) {
+		return 0;
+	for (i = 0; i < CLIMB_AT_A_TIME; i++) {
 		struct kernfs_node *parent = kernfs_parent(kn);
 
 		if (!parent)
-			break;
-		s->climbed[level % PATH_ENDS] = kn;
+			return 0;
+		s->climbed[i % PATH_ENDS] = kn;
+		s->climbs++;
 		kn = parent;
 	}
-	return level;
+	return (u64)kn;
+}
+
+/*
+ * Climbs to the root and keeps the names nearest to it. Returns how many levels
+ * that were, PATH_CLIMB for too many.
+ */
+__noinline u32 climb(u64 kernfs_node)
+{
+	struct scratch *s = get_scratch();
+	u64 kn = kernfs_node;
+	int i;
+
+	if (!s)
+		return PATH_CLIMB;
+	s->climbs = 0;
+	for (i = 0; i < PATH_CLIMB / CLIMB_AT_A_TIME && kn; i++)
+		kn = climb_some(kn);
+	return kn ? PATH_CLIMB : s->climbs;
 }
 
 #define PATH_WHOLE (1ULL << 32)
@@ -217,10 +252,31 @@ __noinline u64 write_ends(u64 kernfs_node, u64 leaf_end)
 		/* The oldest that is kept comes next; before the first lap, the first. */
 		u32 next = level < PATH_ENDS ? i : level + i;
 
-		if (i < level && !write_name(s, s->climbed[next % PATH_ENDS]))
+		if (i < level && !write_name((u64)s->climbed[next % PATH_ENDS]))
 			return 0;
 	}
 	return level > PATH_ENDS ? 0 : PATH_WHOLE;
+}
+
+/* Writes one name of a path, and returns the next node; 0 at the root, or without room. */
+__noinline u64 write_level(u64 kernfs_node, u64 start)
+{
+	u64 parent = (u64)kernfs_parent((struct kernfs_node *)kernfs_node);
+	struct scratch *s = get_scratch();
+
+	if (!s)
+		return 0;
+	if (!parent) {
+		s->path_whole = PATH_WHOLE;
+		return 0;
+	}
+	if (s->used - start > OOMKILL_PATH_LEN - NAME_SIZE || !write_name(kernfs_node))
+		return 0;
+	if (s->used - start <= LEAF_BYTES) {
+		s->leaf_end = s->used;
+		s->leaf_parent = parent;
+	}
+	return parent;
 }
 
 /*
@@ -229,32 +285,20 @@ __noinline u64 write_ends(u64 kernfs_node, u64 leaf_end)
  */
 __noinline u64 write_path(u64 kernfs_node)
 {
-	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node, *leaf_parent = kn;
 	struct scratch *s = get_scratch();
-	u64 start, leaf_end, whole = 0;
+	u64 start, kn = kernfs_node;
 	int depth;
 
 	if (!s)
 		return 0;
-	start = leaf_end = s->used;
-	for (depth = 0; depth < OOMKILL_PATH_DEPTH; depth++) {
-		struct kernfs_node *parent = kernfs_parent(kn);
-
-		if (!parent) {
-			whole = PATH_WHOLE;
-			break;
-		}
-		if (s->used - start > OOMKILL_PATH_LEN - NAME_SIZE || !write_name(s, kn))
-			break;
-		kn = parent;
-		if (s->used - start <= LEAF_BYTES) {
-			leaf_end = s->used;
-			leaf_parent = kn;
-		}
-	}
-	if (!whole)
-		whole = write_ends((u64)leaf_parent, leaf_end);
-	return (s->used - start) | whole;
+	start = s->leaf_end = s->used;
+	s->leaf_parent = kernfs_node;
+	s->path_whole = 0;
+	for (depth = 0; depth < OOMKILL_PATH_DEPTH && kn; depth++)
+		kn = write_level(kn, start);
+	if (!s->path_whole)
+		s->path_whole = write_ends(s->leaf_parent, s->leaf_end);
+	return (s->used - start) | s->path_whole;
 }
 
 static __always_inline void no_memcg(struct oomkill_memcg *to)
@@ -349,6 +393,16 @@ static __always_inline void no_stat(struct oomkill_stat *to)
 	to->pad = 0;
 }
 
+/* An item in the record's units; unknown where the kernel does not count it. */
+__noinline u64 stat_value(u64 item)
+{
+	struct stat_sums *sums = get_stat_sums();
+
+	if (!sums || item >= STAT_ITEMS || sums->slots[item] == NO_SLOT)
+		return OOMKILL_UNKNOWN;
+	return not_negative(sums->sums[item]);
+}
+
 /* Of the domain or of the victim's cgroup: which is 0 or 1. */
 __noinline int fill_stat(u64 memcg, u64 which)
 {
@@ -367,8 +421,7 @@ __noinline int fill_stat(u64 memcg, u64 which)
 	values = &to->anon_pages;
 	sums->sums[STAT_LRU_ANON] += sums->sums[STAT_LRU_ACTIVE_ANON];
 	for (i = 0; i <= STAT_LRU_ANON; i++)
-		if (sums->slots[i] != NO_SLOT)
-			values[i] = not_negative(sums->sums[i]);
+		values[i] = stat_value(i);
 	if (sums->slots[STAT_KERNEL] == NO_SLOT && memcg_is_v1((struct mem_cgroup *)memcg))
 		to->kernel_pages = memcg_v1_kernel_pages((struct mem_cgroup *)memcg);
 	if (sums->approximate)

@@ -270,7 +270,7 @@ static __always_inline u64 add_state(struct mem_cgroup *memcg, s64 times)
 	return add_array(vmstats + bpf_core_field_offset(struct memcg_vmstats, state), times);
 }
 
-/* An older verifier looks through this and the next one even where nobody calls them. */
+/* An older verifier looks through these even where nobody calls them. */
 __noinline u64 add_pending(u64 memcg, s64 times)
 {
 	u64 vmstats;
@@ -289,6 +289,19 @@ static __always_inline bool cpus_can_be_read(void)
 	       bpf_core_field_exists(((struct memcg_vmstats_percpu *)0)->state_prev);
 }
 
+/* first: where the first CPU's are. */
+__noinline int add_cpu(u64 first, u64 cpu)
+{
+	u64 offset;
+
+	if (!cpus_can_be_read() || !percpu_offset(cpu, &offset))
+		return 0;
+	offset += first;
+	add_array(offset + bpf_core_field_offset(struct memcg_vmstats_percpu, state), 1);
+	add_array(offset + bpf_core_field_offset(struct memcg_vmstats_percpu, state_prev), -1);
+	return 0;
+}
+
 __noinline int add_cpus(u64 memcg)
 {
 	u64 first;
@@ -297,16 +310,8 @@ __noinline int add_cpus(u64 memcg)
 	if (!cpus_can_be_read())
 		return 0;
 	first = (u64)BPF_CORE_READ((struct mem_cgroup___v61 *)memcg, vmstats_percpu);
-	for (cpu = 0; cpu < OOMKILL_CPUS_MAX; cpu++) {
-		u64 offset;
-
-		if (cpu >= config.cpus || !percpu_offset(cpu, &offset))
-			break;
-		offset += first;
-		add_array(offset + bpf_core_field_offset(struct memcg_vmstats_percpu, state), 1);
-		add_array(offset + bpf_core_field_offset(struct memcg_vmstats_percpu, state_prev),
-			  -1);
-	}
+	for (cpu = 0; cpu < OOMKILL_CPUS_MAX && cpu < config.cpus; cpu++)
+		add_cpu(first, cpu);
 	return 0;
 }
 

@@ -12,58 +12,96 @@
 
 #define THREADS_MAX 64
 
+/* What one thread used; returns the next. */
+__noinline u64 add_thread(u64 thread_node, u64 head)
+{
+	u64 address = thread_node - bpf_core_field_offset(struct task_struct, thread_node);
+	struct task_struct *task = (struct task_struct *)address;
+	struct scratch *s = get_scratch();
+	struct oomkill_process *to;
+
+	if (!s)
+		return 0;
+	to = &s->record.process;
+	to->min_flt += BPF_CORE_READ(task, min_flt);
+	to->maj_flt += BPF_CORE_READ(task, maj_flt);
+	to->utime_ns += BPF_CORE_READ(task, utime);
+	to->stime_ns += BPF_CORE_READ(task, stime);
+	to->gtime_ns += BPF_CORE_READ(task, gtime);
+	return list_next(thread_node, head);
+}
+
 /* What a process used: its dead threads' share and that of each living one. */
 __noinline int fill_threads(u64 signal)
 {
 	struct signal_struct *sig = (struct signal_struct *)signal;
-	struct scratch *s = get_scratch();
 	u64 head = (u64)__builtin_preserve_access_index(&sig->thread_head);
-	struct list_head *node = BPF_CORE_READ(sig, thread_head.next);
-	u64 min_flt = BPF_CORE_READ(sig, min_flt);
-	u64 maj_flt = BPF_CORE_READ(sig, maj_flt);
-	u64 utime = BPF_CORE_READ(sig, utime);
-	u64 stime = BPF_CORE_READ(sig, stime);
-	u64 gtime = BPF_CORE_READ(sig, gtime);
+	struct scratch *s = get_scratch();
 	struct oomkill_process *to;
+	u64 node;
 	int i;
 
 	if (!s)
 		return 0;
-	for (i = 0; i < THREADS_MAX; i++) {
-		struct task_struct *task;
-
-		if (!node || (u64)node == head)
-			break;
-		task = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
-		min_flt += BPF_CORE_READ(task, min_flt);
-		maj_flt += BPF_CORE_READ(task, maj_flt);
-		utime += BPF_CORE_READ(task, utime);
-		stime += BPF_CORE_READ(task, stime);
-		gtime += BPF_CORE_READ(task, gtime);
-		node = BPF_CORE_READ(node, next);
-	}
-	if (i == THREADS_MAX && node && (u64)node != head)
-		s->record.flags |= OOMKILL_THREADS_CUT;
 	to = &s->record.process;
-	to->min_flt = min_flt;
-	to->maj_flt = maj_flt;
-	to->utime_ns = utime;
-	to->stime_ns = stime;
-	to->gtime_ns = gtime;
+	to->min_flt = BPF_CORE_READ(sig, min_flt);
+	to->maj_flt = BPF_CORE_READ(sig, maj_flt);
+	to->utime_ns = BPF_CORE_READ(sig, utime);
+	to->stime_ns = BPF_CORE_READ(sig, stime);
+	to->gtime_ns = BPF_CORE_READ(sig, gtime);
+	node = list_next(head, head);
+	for (i = 0; i < THREADS_MAX && node; i++)
+		node = add_thread(node, head);
+	if (node)
+		s->record.flags |= OOMKILL_THREADS_CUT;
 	return 0;
 }
 
-static __always_inline void fill_mm(struct oomkill_process *to, struct mm_struct *mm)
+/*
+ * Adds a CPU's share of what an address space has, as percpu_counter_sum() does. An
+ * older verifier looks through this even where nobody calls it.
+ */
+__noinline int add_rss_share(u64 cpu)
 {
-	s64 rss[RSS_MEMBERS] = {};
+	struct scratch *s = get_scratch();
+	u64 offset;
+	s32 share;
+	int i;
 
-	if (!mm)
+	if (bpf_core_type_exists(struct mm_rss_stat) || !s || !percpu_offset(cpu, &offset))
+		return 0;
+	for (i = 0; i < RSS_MEMBERS; i++)
+		if (!bpf_probe_read_kernel(&share, sizeof(share),
+					   (void *)(s->rss_shares[i] + offset)))
+			s->rss[i] += share;
+	return 0;
+}
+
+static __always_inline void sum_rss(struct scratch *s, struct mm_struct *mm)
+{
+	u32 cpu;
+
+	mm_counters(mm, false, s->rss);
+	if (!mm_counter_shares(mm, s->rss_shares))
 		return;
-	mm_rss(mm, config.cpus, rss);
-	to->anon_pages = not_negative(rss[RSS_ANON]);
-	to->file_pages = not_negative(rss[RSS_FILE]);
-	to->shmem_pages = not_negative(rss[RSS_SHMEM]);
-	to->swap_pages = not_negative(rss[RSS_SWAP]);
+	for (cpu = 0; cpu < OOMKILL_CPUS_MAX && cpu < config.cpus; cpu++)
+		add_rss_share(cpu);
+}
+
+__noinline int fill_mm(u64 address)
+{
+	struct mm_struct *mm = (struct mm_struct *)address;
+	struct scratch *s = get_scratch();
+	struct oomkill_process *to;
+
+	if (!s || !mm)
+		return 0;
+	to = &s->record.process;
+	sum_rss(s, mm);
+	to->anon_pages = not_negative(s->rss[RSS_ANON]);
+	to->file_pages = not_negative(s->rss[RSS_FILE]);
+	to->shmem_pages = not_negative(s->rss[RSS_SHMEM]);
+	to->swap_pages = not_negative(s->rss[RSS_SWAP]);
 	to->pgtables_bytes = BPF_CORE_READ(mm, pgtables_bytes.counter);
 	to->total_vm_pages = BPF_CORE_READ(mm, total_vm);
 	to->data_vm_pages = BPF_CORE_READ(mm, data_vm);
@@ -74,6 +112,7 @@ static __always_inline void fill_mm(struct oomkill_process *to, struct mm_struct
 	to->hiwater_rss_pages = BPF_CORE_READ(mm, hiwater_rss);
 	to->hiwater_vm_pages = BPF_CORE_READ(mm, hiwater_vm);
 	to->task_size_bytes = BPF_CORE_READ(mm, task_size);
+	return 0;
 }
 
 static __always_inline u32 innermost_pid(struct task_struct *task)
@@ -98,23 +137,30 @@ static __always_inline u32 innermost_pid(struct task_struct *task)
  * the namespace is not the namespace's own first process.
  */
 #define ANCESTORS_MAX 16
+#define OUTSIDE 1ULL
+
+/* The parent where that says nothing yet; 0: it did not come from outside. */
+__noinline u64 parent_or_outside(u64 leader, u64 level)
+{
+	struct task_struct *task = (struct task_struct *)leader;
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent, group_leader);
+
+	if (innermost_pid(task) == 1)
+		return 0;
+	if (BPF_CORE_READ(parent, thread_pid, level) < level)
+		return OUTSIDE;
+	return (u64)parent;
+}
 
 __noinline int came_from_outside(u64 leader)
 {
-	struct task_struct *task = (struct task_struct *)leader;
-	u32 level = BPF_CORE_READ(task, thread_pid, level);
+	u64 level = BPF_CORE_READ((struct task_struct *)leader, thread_pid, level);
+	u64 task = leader;
 	int i;
 
-	for (i = 0; i < ANCESTORS_MAX && task; i++) {
-		struct task_struct *parent = BPF_CORE_READ(task, real_parent, group_leader);
-
-		if (innermost_pid(task) == 1)
-			return 0;
-		if (BPF_CORE_READ(parent, thread_pid, level) < level)
-			return 1;
-		task = parent;
-	}
-	return 0;
+	for (i = 0; i < ANCESTORS_MAX && task > OUTSIDE; i++)
+		task = parent_or_outside(task, level);
+	return task == OUTSIDE;
 }
 
 static __always_inline void no_process(struct oomkill_process *to)
@@ -138,7 +184,7 @@ static __always_inline void fill_process(struct oomkill_victim *record, struct t
 
 	if (!mm) /* set by mark_oom_victim(), just before */
 		mm = BPF_CORE_READ(sig, oom_mm);
-	fill_mm(to, mm);
+	fill_mm((u64)mm);
 	fill_threads((u64)sig);
 	to->start_boottime_ns = BPF_CORE_READ(leader, start_boottime);
 	to->pid = BPF_CORE_READ(task, tgid);

@@ -65,7 +65,7 @@ enum by_sysrq {
 
 static __always_inline bool is_full(struct mem_cgroup *memcg)
 {
-	return memcg_room(memcg) <= (s64)config.pages_slack;
+	return memcg_room((u64)memcg) <= (s64)config.pages_slack;
 }
 
 /*

@@ -40,6 +40,11 @@ def lacking(what: str, hook: str | None) -> str | None:
             if has_enumerator("MEMCG_ZSWAP_B")
             else "this kernel charges no cgroup for what zswap holds"
         ),
+        "verified_insns": (
+            None
+            if tells_verifier_steps()
+            else "this kernel does not say how much the verifier looked at"
+        ),
         "hugetlb accounting": (
             None
             if "memory_hugetlb_accounting" in CGROUP_FEATURES.read_text().split()
@@ -86,6 +91,13 @@ def gives_pid_only() -> bool:
     """Whether the kernel's mark_victim tracepoint has the old signature."""
     _, fields = struct_layout(KERNEL_TYPES.read_bytes(), "trace_event_raw_mark_victim")
     return "uid" not in fields
+
+
+@functools.cache
+def tells_verifier_steps() -> bool:
+    """Whether a program's fdinfo has verified_insns (5.16)."""
+    _, fields = struct_layout(KERNEL_TYPES.read_bytes(), "bpf_prog_aux")
+    return "verified_insns" in fields
 
 
 @functools.cache
