@@ -22,15 +22,12 @@ from pathlib import Path
 PACKAGE = "container_oomkill"
 COMMANDS = {
     "probe": ("probe", "doctor", "replay", "unpin"),
-    "exporter": ("probe", "doctor", "replay", "unpin", "show", "exporter"),
-    "exporter-full": ("probe", "doctor", "replay", "unpin", "show", "exporter"),
+    "exporter": ("probe", "doctor", "replay", "unpin", "show", "explain", "exporter"),
+    "exporter-full": ("probe", "doctor", "replay", "unpin", "show", "explain", "exporter"),
 }
 # Of our own, what an image does not have: it says then which one does.
 API = (f"{PACKAGE}.kubernetes",)  # urllib3, msgspec
-ASKED = (  # http.client and email
-    f"{PACKAGE}.identity.runtimes.engine_socket",
-    f"{PACKAGE}.cli.exporter_client",
-)
+ASKED = (f"{PACKAGE}.identity.runtimes.engine_socket",)
 SERVED = (  # OpenSSL, libcrypt, PyYAML
     f"{PACKAGE}.exporter.exporter",  # its settings stay: they say which options there are
     f"{PACKAGE}.exporter.retry_attach",
@@ -96,7 +93,8 @@ def modules(image: str) -> dict[str, Path]:
     runs = [[*command, "--help"] for command in ([], *([each] for each in COMMANDS[image]))]
     runs += [["--version"], ["no-such-command"], ["probe"], ["doctor"], ["doctor", "-o", "json"]]
     runs += [["replay", recording, "-o", each] for each in ("text", "json", "logfmt")]
-    runs += [["show", "--from", recording]]
+    if "show" in COMMANDS[image]:
+        runs += [["show", "--from", recording], ["show"], ["explain"], ["explain", "x"]]
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "found")

@@ -11,6 +11,7 @@ import pytest
 import container_oomkill
 from container_oomkill.cli.attaching import AttachSettings
 from container_oomkill.cli.doctor import DoctorSettings
+from container_oomkill.cli.explain import ExplainSettings
 from container_oomkill.cli.exporter_settings import ExporterCommandSettings
 from container_oomkill.cli.metadata_providers import ProviderSettings, StateSettings
 from container_oomkill.cli.parser import parse
@@ -51,8 +52,8 @@ def test_the_defaults_of_options_are_those_of_settings(monkeypatch: pytest.Monke
     assert DoctorSettings.from_args(parse(["doctor"], {})) == DoctorSettings()
     assert UnpinSettings.from_args(parse(["unpin"], {})) == UnpinSettings()
     assert ReplaySettings.from_args(parse(["replay", "f"], {})) == ReplaySettings(file="f")
-    show = ShowSettings(url="http://127.0.0.1:9262")
-    assert ShowSettings.from_args(parse(["show"], {})) == show
+    assert ShowSettings.from_args(parse(["show"], {})) == ShowSettings()
+    assert ExplainSettings.from_args(parse(["explain"], {})) == ExplainSettings()
 
 
 def test_every_option_reaches_its_setting() -> None:

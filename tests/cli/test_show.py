@@ -23,7 +23,7 @@ import bcrypt
 import pytest
 
 from container_oomkill.cli import exporter_client
-from container_oomkill.cli.show import find, show_incidents
+from container_oomkill.cli.show import find, read_latest, show_incidents
 from container_oomkill.diagnosis.breakdown import find_breakdown
 from container_oomkill.errors import Error, RecordError, UsageError
 from container_oomkill.exporter.exporter import Exporter, ExporterSettings
@@ -31,6 +31,8 @@ from container_oomkill.incident.model import Container, Domain, Incident, Oom, S
 from container_oomkill.sinks import json_lines
 from container_oomkill.sinks.bar import cells, sizes
 from container_oomkill.sinks.printable import width
+from container_oomkill.sinks.query import Query
+from container_oomkill.units import size
 
 from ..support.certificates import make_certificate
 from ..support.incidents import MIB, FakeProbe, container, incident, victim
@@ -104,7 +106,7 @@ def test_the_picture_has_everything() -> None:
     assert re.search(r"^killed +4711 +python3 +125\.0 +0\.0 +33927 +-3 +3\.2 s$", text, re.M)
     assert re.search(r"^also +4699 +sh +0\.4 +0 +-997$", text, re.MULTILINE)
     assert "asked    gunicorn [4712]  order 0  gfp 0xcc0 GFP_KERNEL\n" in text
-    assert "   docs/verdicts.md#own-limit\n" in text
+    assert "   container-oomkill explain own-limit\n" in text
     assert "\033" not in text
 
 
@@ -227,6 +229,83 @@ def test_a_terminal_is_filled_and_not_overrun(recording: str) -> None:
     assert "\033[1;31mOOM" in on_terminal(80, "--from", recording, "12a05f200-2")
 
 
+REPORTS = sorted((Path(__file__).parents[1] / "data" / "reports").glob("*.json"))
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 200])
+def test_the_list_keeps_scope_limit_and_reason_at_every_width(columns: int, tmp_path: Path) -> None:
+    recording = tmp_path / "kills"
+    recording.write_text("".join(path.read_text() for path in REPORTS))
+    incidents, broken = read_latest(str(recording))
+    assert (broken, len(incidents)) == (None, len(REPORTS))
+    text = on_terminal(columns, "--from", str(recording), NO_COLOR="1")
+    lines = text.splitlines()
+    assert max(map(width, lines)) <= columns
+    for each in incidents:
+        row = next(n for n, line in enumerate(lines) if line.startswith(each.id))
+        if columns >= 80:
+            assert f"  {each.scope}" in lines[row]
+            if each.domain is not None and each.domain.limit_bytes is not None:
+                assert lines[row].endswith(f"  {size(each.domain.limit_bytes)}")
+        below = [line for line in lines[row + 1 :][:2] if line.startswith("  ")]
+        words = " ".join(line.strip() for line in below)
+        verdict = each.verdict or ""
+        start = words.removesuffix(" …")
+        assert verdict.startswith(start)
+        assert len(start) > columns // 2
+        if start != verdict and columns > 60:  # whole clauses
+            assert words.endswith(" …")
+            assert verdict[len(start)] in ";,:"
+    assert lines[-1].startswith("to show one i")
+    coloured = on_terminal(columns, "--from", str(recording))
+    assert re.sub(r"\033\[[0-9;]*m", "", coloured) == text
+    assert coloured != text
+
+
+def test_one_container_in_a_loop_leaves_room_for_the_others(tmp_path: Path) -> None:
+    kills = [incident(1, container=container("other"))]
+    kills += [incident(number, container=container("loop")) for number in range(2, 302)]
+    recording = tmp_path / "kills"
+    recording.write_text("".join(json_lines.render(each) + "\n" for each in kills))
+    lines = run("--from", str(recording)).stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:7]] == [
+        *(each.id for each in reversed(kills[-5:])),
+        kills[0].id,
+    ]
+    assert lines[7:] == [
+        "and 295 more of shop/cart-7d9f4/loop",
+        "to list all: container-oomkill show --limit 301",
+    ]
+    asked = run("--from", str(recording), "--limit", "301").stdout.splitlines()
+    assert len(asked) == 302
+    assert len(run("--from", str(recording), "--limit", "2").stdout.splitlines()) == 3
+    only = run("--from", str(recording), "--container", "OTH").stdout.splitlines()
+    assert [line.split()[0] for line in only[1:]] == [kills[0].id]
+    assert run("--from", str(recording), "--pod", "nothing").stdout == "no matching incidents\n"
+    # The loop's last one, in full: it is not the first.
+    assert "\n2026-" in run("--from", str(recording), kills[-1].id).stdout
+    assert "  300th time in 24 h  id " in run("--from", str(recording), kills[-1].id).stdout
+    assert " time in 24 h" not in run("--from", str(recording), kills[0].id).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--scope", "moon"), "--scope 'moon': expected one of container, pod, cgroup, node,"),
+        (("--since", "yesterday"), "--since 'yesterday': expected RFC 3339, seconds since"),
+        (("--until", "1y"), "--until '1y': expected RFC 3339"),
+        (("--pod", " "), "--pod: expected a value"),
+        (("--limit", "0"), "--limit: expected a whole number above 0, found '0'"),
+    ],
+)
+def test_a_filter_of_no_use_is_one_line(
+    recording: str, arguments: tuple[str, ...], words: str
+) -> None:
+    done = run("--from", recording, *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert words in done.stderr
+
+
 def test_from_a_file_and_standard_input(recording: str) -> None:
     listed = run("--from", recording)
     assert (listed.returncode, listed.stdout.count("\n")) == (0, 3)
@@ -282,6 +361,34 @@ def test_a_running_exporter() -> None:
         ]
         done = run("--url", f"http://{address}", "12a05f200-1")
         assert done.stdout.startswith("OOM  shop/cart-7d9f4/app")
+
+
+def test_the_exporter_filters() -> None:
+    """By the same query as the pages; older ones say what they do not know."""
+    with serving() as address:
+        asker = exporter_client.Exporter(f"http://{address}")
+        for query, found in (
+            (Query(after_sequence=1, since="1"), [2]),
+            (Query(limit=1), [2]),
+            (Query(container="ap", node="NODE"), [2, 1]),
+            (Query(namespace="elsewhere"), []),
+        ):
+            assert [each.sequence for each in asker.incidents(query)] == found
+        url = f"http://{address}"
+        assert run("--url", url, "--pod", "elsewhere").stdout == "no matching incidents\n"
+        assert len(run("--url", url, "--limit", "1").stdout.splitlines()) == 2
+    refusal = b'HTTP/1.0 400 Bad Request\r\n\r\n{"error": "unknown parameter \'pod\'"}'
+    with answering(refusal) as url, pytest.raises(Error, match="400 bad request: unknown par"):
+        exporter_client.Exporter(url).incidents(Query(pod="x"))
+
+
+def test_an_exporter_behind_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "a socket"
+    settings = ExporterSettings(listen_addresses=(f"unix:{path}",))
+    with Exporter(settings, FakeProbe(), version="1", render=json_lines.render) as exporter:
+        exporter.start()
+        exporter.sink(incident(1))
+        assert incident(1).id in run("--url", f"unix:{path}").stdout
 
 
 def test_an_exporter_that_asks_who_you_are(tmp_path: Path) -> None:

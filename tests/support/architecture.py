@@ -37,7 +37,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "exporter": ("incident", "probe", "identity", "sinks", "metrics", "history", "web"),
     "cli": (
         *("libbpf", "incident", "probe", "identity", "diagnosis", "sinks", "pipeline"),
-        *("doctor", "kubernetes", "exporter"),
+        *("doctor", "kubernetes", "exporter", "web"),
     ),
 }
 # What knows nothing of a kill, for every stage to use; each of these uses only those before it.

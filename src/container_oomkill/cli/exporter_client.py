@@ -5,20 +5,25 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
 from ..errors import Error, RecordError, UsageError
 from ..incident.model import Incident
+from ..sinks.query import Query
 from ..sinks.record import from_object
 
-PATH = "/api/v1/incidents?limit=1000"
+PATH = "/api/v1/incidents"
+LIMIT_MAX = 1000  # the API gives no more
+EVERYTHING = Query(limit=LIMIT_MAX)
 PATIENCE_SECONDS = 10.0
 ANSWER_MAX = 256 << 20  # bytes: 1000 incidents with many victims each
+ASLEEP = "is the exporter running?"
 ADVICE = {
     401: "pass --user and --password-file",
     403: "use another user",
@@ -38,14 +43,14 @@ class Exporter:
     cert_file: str | None = None
     key_file: str | None = None
 
-    def incidents(self) -> list[Incident]:
-        """Return what it has, newest first.
+    def incidents(self, query: Query = EVERYTHING) -> list[Incident]:
+        """Return what it has and what is asked for, newest first.
 
         Raises `UsageError` for an address or a file that is of no use, `Error` where the exporter
         does not answer as it should.
         """
         try:
-            return [from_object(each) for each in self._records(self._ask())]
+            return [from_object(each) for each in self._records(self._ask(query))]
         except RecordError as error:
             raise RecordError(f"response from {self.url}: {error}") from error
 
@@ -58,23 +63,24 @@ class Exporter:
             raise RecordError("incidents: expected a list")
         return records
 
-    def _ask(self) -> bytes:
+    def _ask(self, query: Query) -> bytes:
         where = self._address()
+        asked = urlencode(query.parameters() | {"limit": min(query.limit, LIMIT_MAX)})
         headers = self._who()
         connection = self._connection(where)
         try:
-            connection.request("GET", where.path.rstrip("/") + PATH, headers=headers)
+            connection.request("GET", f"{_prefix(where)}{PATH}?{asked}", headers=headers)
             answer = connection.getresponse()
             body = answer.read(ANSWER_MAX)
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise Error(f"ask {self.url}: {words.lower()}: is the exporter running?") from error
+            raise Error(f"ask {self.url}: {words.lower()}: {ASLEEP}") from error
         except ValueError as error:  # a host or path that cannot be sent
             raise UsageError(f"--url {self.url}: {error}") from error
         finally:
             connection.close()
         if answer.status != 200:
-            advice = ADVICE.get(answer.status, "see the exporter's log")
+            advice = ADVICE.get(answer.status) or _reason(body) or "see the exporter's log"
             raise Error(f"ask {self.url}: {answer.status} {answer.reason.lower()}: {advice}")
         return body
 
@@ -84,8 +90,12 @@ class Exporter:
             port = where.port
         except ValueError as error:
             raise UsageError(f"--url {self.url}: {error}") from error
+        if where.scheme == "unix" and where.path.startswith("/"):
+            return where
         if where.scheme not in ("http", "https") or not where.hostname or port == 0:
-            raise UsageError(f"--url {self.url}: expected http://HOST:PORT or https://HOST:PORT")
+            raise UsageError(
+                f"--url {self.url}: expected http://HOST:PORT or https://HOST:PORT, or unix:/PATH"
+            )
         if where.username is not None:
             raise UsageError("--url: pass user and password with --user and --password-file")
         return where
@@ -105,6 +115,8 @@ class Exporter:
         }
 
     def _connection(self, where: SplitResult) -> http.client.HTTPConnection:
+        if where.scheme == "unix":
+            return _UnixConnection(where.path)
         host = where.hostname or ""
         if where.scheme == "http":
             return http.client.HTTPConnection(host, where.port or 80, timeout=PATIENCE_SECONDS)
@@ -123,3 +135,29 @@ class Exporter:
             words = f"{error.strerror or error}".lower()
             raise UsageError(f"read {', '.join(files)}: {words}") from error
         return context
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a socket with a path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=PATIENCE_SECONDS)
+        self._path = unquote(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE_SECONDS)
+        self.sock.connect(self._path)
+
+
+def _prefix(where: SplitResult) -> str:
+    return "" if where.scheme == "unix" else where.path.rstrip("/")
+
+
+def _reason(body: bytes) -> str | None:
+    """Return what the API says is wrong with a query; the newest filters are not in older ones."""
+    try:
+        words = json.loads(body)["error"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return words if isinstance(words, str) else None

@@ -70,6 +70,8 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from .unpin import command
     elif name == "replay":
         from .replay import command
+    elif name == "explain":
+        from .explain import command
     else:
         from .show import command
     return command

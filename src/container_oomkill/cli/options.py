@@ -12,6 +12,7 @@ import os
 
 from ..system import log
 from ..system.settings import Settings
+from .filters import HELP, OF_THE_FUTURE, add_filters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,9 +44,21 @@ examples:
 """
 
 
+SHOW_EXAMPLES = """\
+examples:
+  container-oomkill show                              of the exporter that runs here
+  container-oomkill show 1c066fec8d                   one incident in full, by its id or its start
+  container-oomkill show --namespace shop --since 1h  only those
+  container-oomkill show --from kills                 of a recording or a history file
+"""
+
+
 def _probe(parser: ArgumentParser) -> None:
     _add_output(parser)
-    parser.add_argument("--count", type=_positive, metavar="N", help="exit after N incidents")
+    parser.add_argument(
+        "--count", type=_positive, metavar="N", help="exit after N incidents that were printed"
+    )
+    add_filters(parser, OF_THE_FUTURE, "filters (all of them must match)")
     _add_recording(parser)
 
 
@@ -111,11 +124,19 @@ def _show(parser: ArgumentParser) -> None:
         help="read a recording or a history file; - for standard input",
     )
     _add_as_recorded(parser)
+    parser.add_argument(
+        "--limit",
+        type=_positive,
+        metavar="N",
+        help="list the newest N, up to 1000 (default: the newest 5 of each container)",
+    )
+    _add_colour(parser)
+    add_filters(parser, tuple(HELP), "filters (all of them must match)")
     exporter = parser.add_argument_group("running exporter")
     exporter.add_argument(
         "--url",
-        default="http://127.0.0.1:9262",
-        help="URL of the exporter (default http://127.0.0.1:9262)",
+        help="URL of the exporter: http://HOST:PORT, https://HOST:PORT or unix:/PATH (default: the "
+        "one that runs here, else http://127.0.0.1:9262)",
     )
     for option, metavar, what in (
         ("user", "NAME", "user name, if the exporter requires one"),
@@ -129,7 +150,12 @@ def _show(parser: ArgumentParser) -> None:
         ("key-file", "FILE", "private key of the client certificate, PEM, unencrypted"),
     ):
         exporter.add_argument(f"--{option}", metavar=metavar, help=what)
-    _add_colour(parser)
+
+
+def _explain(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "topic", metavar="TOPIC", nargs="?", help="as `show` names it (default: list the topics)"
+    )
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -152,7 +178,15 @@ COMMANDS: Mapping[str, Command] = {
     "replay": Command(
         summary="print incidents recorded with `-o json` again, in any format", add_options=_replay
     ),
-    "show": Command(summary="list recorded incidents, or show one in full", add_options=_show),
+    "show": Command(
+        summary="list recorded incidents, or show one in full",
+        add_options=_show,
+        examples=SHOW_EXAMPLES,
+    ),
+    "explain": Command(
+        summary="say what a part of a verdict means, and what to do about it",
+        add_options=_explain,
+    ),
 }
 
 

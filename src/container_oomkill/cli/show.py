@@ -6,22 +6,27 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from ..errors import RecordError, UsageError
 from ..incident.model import Incident
 from ..sinks.bar import BLOCKS
-from ..sinks.terminal import TerminalView
+from ..sinks.printable import printable, shorten
+from ..sinks.query import Query
+from ..sinks.repeats import times_in_a_day
+from ..sinks.terminal import DIM, OFF, TerminalView
+from ..sinks.terminal_list import EACH, TerminalList, fold
 from ..sinks.text import wants_colour
 from ..system.settings import Settings
+from .filters import query_from
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-LATEST = 1000  # of a recording, which may have any number
+LATEST = 1000  # the API gives no more, and a recording may have any number
 COLUMNS = 100  # where nobody says how many
-NAMED = 3  # ids in a message
+NAMED = 3  # ids or containers in a message
 
 
 class ShowSettings(Settings):
@@ -31,7 +36,9 @@ class ShowSettings(Settings):
     recording: str | None = None
     as_recorded: bool = False
     colour: str = "auto"
-    url: str
+    query: Query = Query(limit=LATEST)
+    limit: int | None = None  # None: the newest few of each container
+    url: str | None = None  # None: the exporter that runs here
     user: str | None = None
     password_file: str | None = None
     ca_file: str | None = None
@@ -40,11 +47,16 @@ class ShowSettings(Settings):
 
     @classmethod
     def from_args(cls, args: Namespace) -> ShowSettings:
+        """Raises `UsageError` for a filter that is none."""
+        # One may have any number; an id, and whether it is the first time, need all of them.
+        limit = LATEST if args.limit is None or args.id is not None else args.limit
         return cls(
             wanted=args.id,
             recording=args.recording,
             as_recorded=args.as_recorded,
             colour=args.color,
+            query=query_from(args, limit=limit),
+            limit=args.limit,
             url=args.url,
             user=args.user,
             password_file=args.password_file,
@@ -61,18 +73,27 @@ def command(args: Namespace) -> int:
     if settings.recording is None:
         incidents = read_exporter(settings)
     else:
-        incidents, broken = read_latest(settings.recording, as_recorded=settings.as_recorded)
+        incidents, broken = read_latest(
+            settings.recording, settings.query, as_recorded=settings.as_recorded
+        )
     if broken is None or incidents:
-        show_incidents(incidents, sys.stdout, wanted=settings.wanted, colour=settings.colour)
+        show_incidents(
+            incidents,
+            sys.stdout,
+            wanted=settings.wanted,
+            colour=settings.colour,
+            each=EACH if settings.limit is None else None,
+            filtered=bool(settings.query.parameters()),
+        )
     if broken is not None:
         raise broken
     return 0
 
 
 def read_latest(
-    path: str, *, as_recorded: bool = False
+    path: str, query: Query | None = None, *, as_recorded: bool = False
 ) -> tuple[list[Incident], RecordError | None]:
-    """Return the latest incidents of a recording, and what ended it before its end.
+    """Return the latest matching incidents of a recording, and what ended it before its end.
 
     ``as_recorded``: with the scope and verdict that were recorded, not this version's.
     A recording whose writer was killed or had no room is cut: what is before can be shown.
@@ -80,49 +101,74 @@ def read_latest(
     """
     from .recording import explainer, read_recording
 
-    latest: deque[Incident] = deque(maxlen=LATEST)
+    query = query or Query(limit=LATEST)
+    latest: deque[Incident] = deque(maxlen=query.limit)
+    explained = map(explainer(as_recorded=as_recorded), read_recording(path))
     try:
-        latest.extend(map(explainer(as_recorded=as_recorded), read_recording(path)))
+        latest.extend(filter(query.matches, explained))
     except RecordError as error:
         return list(latest), error
     return list(latest), None
 
 
 def read_exporter(settings: ShowSettings) -> list[Incident]:
-    """Return the incidents of a running exporter; errors as `Exporter.incidents`."""
+    """Return the matching incidents of a running exporter; errors as `Exporter.incidents`."""
     from .exporter_client import Exporter
+    from .running_exporter import find_exporter
 
     return Exporter(
-        settings.url,
+        settings.url or find_exporter(),
         user=settings.user,
         password_file=settings.password_file,
         ca_file=settings.ca_file,
         cert_file=settings.cert_file,
         key_file=settings.key_file,
-    ).incidents()
+    ).incidents(settings.query)
 
 
 def show_incidents(
-    incidents: Iterable[Incident], stream: TextIO, *, wanted: str | None, colour: str
+    incidents: Iterable[Incident],
+    stream: TextIO,
+    *,
+    wanted: str | None,
+    colour: str,
+    each: int | None = None,
+    filtered: bool = False,
 ) -> None:
     """Write the list, newest first, or the picture of the ``wanted`` one.
 
+    ``each``: how many of one container to list; None: all. ``filtered``: there may be others.
     Raises `UsageError` where no incident, or more than one, has an id that starts so.
     """
     newest_first = sorted(incidents, key=lambda incident: incident.time, reverse=True)
     terminal = _terminal_columns(stream)
-    picture = TerminalView(
-        terminal or COLUMNS, blocks=_shows_blocks(stream), colour=wants_colour(stream, colour)
-    )
+    coloured = wants_colour(stream, colour)
     if wanted is not None:
-        lines = picture.one(find(newest_first, wanted))
+        picture = TerminalView(terminal or COLUMNS, blocks=_shows_blocks(stream), colour=coloured)
+        found = find(newest_first, wanted)
+        lines = picture.one(found, times_in_a_day(found, newest_first))
     elif newest_first:
-        lines = picture.several(newest_first, terminal)
+        lines = _list(newest_first, terminal, coloured, each)
     else:
-        lines = iter(["no incidents"])
+        lines = iter(["no matching incidents" if filtered else "no incidents"])
     for line in lines:
         stream.write(line + "\n")
     stream.flush()
+
+
+def _list(
+    newest_first: Sequence[Incident], columns: int | None, colour: bool, each: int | None
+) -> Iterator[str]:
+    shown, more = fold(newest_first, each or len(newest_first))
+    yield from TerminalList(columns, colour=colour).lines(shown)
+    notes = [f"and {count} more of {printable(name)}" for name, count in more.most_common(NAMED)]
+    if more:
+        notes.append(f"to list all: container-oomkill show --limit {len(newest_first)}")
+    if columns is not None:
+        notes.append("to show one in full: container-oomkill show ID")
+    for note in notes:
+        note = note if columns is None else shorten(note, columns)
+        yield f"{DIM}{note}{OFF}" if colour else note
 
 
 def find(incidents: Sequence[Incident], wanted: str) -> Incident:

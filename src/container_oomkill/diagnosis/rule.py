@@ -11,10 +11,14 @@ from ..incident.model import Incident
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do next; ``link``: where to read on, relative to docs."""
+    """What to do next; ``link``: where to read on, relative to docs; ``name``: its section."""
 
     text: str
     link: str
+
+    @property
+    def name(self) -> str:
+        return self.link.partition("#")[2]
 
 
 @dataclass(frozen=True, slots=True)

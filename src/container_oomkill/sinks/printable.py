@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Callable, Sequence
 
 # Control, format (bidirectional marks among them), surrogate, private, unassigned; separators,
 # blanks other than the one everybody knows; marks that would sit on the character before.
 HARMFUL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Mn", "Me"}
 ELLIPSIS = "…"
+CLAUSE_END = re.compile(r"[;:,] ")
 
 
 def printable(text: str) -> str:
@@ -59,3 +62,36 @@ def wrap(text: str, columns: int, blank: str = "  ") -> list[str]:
         else:
             lines.append(shorten(piece, columns))
     return lines
+
+
+def shorten_sentence(text: str, fits: Callable[[str], bool]) -> str:
+    """Leave out the last clauses of what does not fit; a sentence cut in its middle says less.
+
+    Where not even the first clause fits, it ends after a word.
+    """
+    if fits(text):
+        return text
+    for pattern in (CLAUSE_END, re.compile(" ")):
+        for end in reversed([match.start() for match in pattern.finditer(text)]):
+            if fits(shorter := f"{text[:end]} {ELLIPSIS}"):
+                return shorter
+    return ELLIPSIS
+
+
+def table_row(row: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
+    """Put a table's cells side by side; ``left``: which columns are flush left."""
+    return "  ".join(map(pad, row, widths, left)).rstrip()
+
+
+def pad(text: str, columns: int, left: bool) -> str:
+    blanks = " " * (columns - width(text))
+    return text + blanks if left else blanks + text
+
+
+def cut_end(line: str, columns: int) -> str:
+    """Cut a line whose start says most."""
+    if width(line) <= columns:
+        return line
+    while width(line) > columns - 1:
+        line = line[: columns - 1 - width(line)]
+    return line + ELLIPSIS

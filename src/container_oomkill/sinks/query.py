@@ -31,8 +31,8 @@ class Query:
     """What was asked for; empty and None: any. `link` needs the texts, `matches` what they mean.
 
     Names match by any part, whatever their case; a container also by the first four or more
-    characters of its id, and by its service. ``cgroup`` matches by the path of a cgroup that the
-    victim's or the full one is, or is in.
+    characters of its id, and by its service. ``cgroup`` matches the cgroup of that path, or of that
+    name anywhere, and all below it: the victim's, or the one whose limit was reached.
     """
 
     namespace: str = ""
@@ -170,10 +170,12 @@ def _has(incident: Incident, key: str, wanted: str) -> bool:
 
 
 def _is_in(incident: Incident, wanted: str) -> bool:
-    above = wanted.rstrip("/") + "/"
+    name = f"/{wanted.strip('/')}/".replace("//", "/")
     domain = None if incident.domain is None else incident.domain.cgroup
-    return any(path is not None and f"{path}/".startswith(above)
-               for path in (_cgroup(incident), domain))  # fmt: skip
+    paths = [f"{path.rstrip('/')}/" for path in (_cgroup(incident), domain) if path is not None]
+    if wanted.startswith("/"):
+        return any(path.startswith(name) for path in paths)
+    return any(name in path for path in paths)
 
 
 def _cgroup(incident: Incident) -> str | None:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shows an incident in full, as wide as the terminal, or many as a list.
+"""Shows an incident in full, as wide as the terminal: the exporter's page, in characters.
 
-This is what `container-oomkill show` prints: the exporter's page, in characters.
+This is what `container-oomkill show ID` prints; the list is in `terminal_list`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from ..diagnosis.breakdown import (
@@ -24,7 +24,8 @@ from ..incident.model import Candidate, Domain, Incident, Victim
 from ..units import duration, in_mib, size
 from .bar import BLOCKS, FREE, PLAIN, cells, sizes
 from .names import full_name, what_ran_out
-from .printable import ELLIPSIS, printable, shorten, width, wrap
+from .printable import cut_end, pad, printable, shorten, table_row, width, wrap
+from .repeats import repeat_words
 from .text import who_asked
 
 NARROWEST, WIDEST = 60, 120
@@ -55,10 +56,11 @@ class TerminalView:
         self._glyphs = BLOCKS if blocks else PLAIN
         self._colour = colour
 
-    def one(self, incident: Incident) -> Iterator[str]:
-        """Give the lines of one incident."""
+    def one(self, incident: Incident, times: int = 1) -> Iterator[str]:
+        """Give the lines of one incident; ``times``: which one it is of its container's today."""
         yield self._in(BOLD_RED, "OOM") + "  " + self._in(BOLD, self._title(incident))
-        facts = (f"id {incident.id}", f"node {incident.node}", f"by {incident.hook}")
+        again = (repeat_words(times),) if times > 1 else ()
+        facts = (*again, f"id {incident.id}", f"node {incident.node}", f"by {incident.hook}")
         yield from self._lines(_when(incident), "  ".join(map(printable, facts)))
         if incident.verdict:
             yield ""
@@ -127,7 +129,7 @@ class TerminalView:
         if not known:
             return
         wide = min(20, (self._columns - ROW_HEAD) // len(known))
-        heads = "".join(_pad(shorten(name, wide - 2), wide, False) for name, _ in known)
+        heads = "".join(pad(shorten(name, wide - 2), wide, False) for name, _ in known)
         yield self._in(DIM, f"{'MiB':{ROW_HEAD}}{heads}")
         for kind, words, seldom in _rows():
             numbers = [column.get(kind) for _, column in known]
@@ -145,7 +147,7 @@ class TerminalView:
         table = [TASK_HEAD, *rows[:TASKS_SHOWN]]
         widths = [max(map(width, column)) for column in zip(*table, strict=True)]
         for number, row in enumerate(table):
-            line = _cut(_row(row, widths, TASK_LEFT), self._columns)
+            line = cut_end(table_row(row, widths, TASK_LEFT), self._columns)
             yield self._in(DIM, line) if number == 0 else line
         if len(rows) > TASKS_SHOWN:
             yield f"and {len(rows) - TASKS_SHOWN} more"
@@ -157,23 +159,11 @@ class TerminalView:
         for number, step in enumerate(next_steps(incident), 1):
             head = "next" if number == 1 else ""
             yield from self._lines(head, f"{number}. {step.text}", " ")
-            yield " " * HEAD + self._in(DIM, f"   docs/{step.link}")
-
-    def several(self, incidents: Sequence[Incident], columns: int | None) -> Iterator[str]:
-        """Give a line for each; ``columns``: where to cut it, None for nowhere."""
-        table = [LIST_HEAD, *map(_listed, incidents)]
-        widths = [max(map(width, column)) for column in zip(*table, strict=True)]
-        for number, row in enumerate(table):
-            line = _row(row, widths, LIST_LEFT)
-            if columns is not None:
-                line = _cut(line, columns)
-            yield self._in(DIM, line) if number == 0 else line
+            yield " " * HEAD + self._in(DIM, f"   container-oomkill explain {step.name}")
 
 
 TASK_HEAD = ("", "pid", "command", "resident MiB", "swap MiB", "score", "adj", "up")
 TASK_LEFT = (True, False, True, False, False, False, False, True)
-LIST_HEAD = ("id", "when", "container", "scope", "limit", "verdict")
-LIST_LEFT = (True, True, True, True, False, True)
 ROW_HEAD = 18
 TOTALS = ("limit", "usage", "peak", "swap")
 Column = dict[str, int]  # bytes by kind, as far as they are known
@@ -243,18 +233,6 @@ def _spared(candidate: Candidate) -> tuple[str, ...]:
     )
 
 
-def _listed(incident: Incident) -> tuple[str, ...]:
-    limit = None if incident.domain is None else incident.domain.limit_bytes
-    return (
-        incident.id,
-        _when(incident),
-        shorten(printable(full_name(incident)), 40),
-        printable(incident.scope or ""),
-        "" if limit is None else size(limit),
-        printable(incident.verdict or ""),
-    )
-
-
 def _when(incident: Incident) -> str:
     return datetime.fromtimestamp(incident.time).strftime("%Y-%m-%d %H:%M:%S")
 
@@ -269,21 +247,3 @@ def _mib(bytes_: int | None) -> str:
 
 def _number(number: int | None) -> str:
     return "" if number is None else str(number)
-
-
-def _row(row: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
-    return "  ".join(map(_pad, row, widths, left)).rstrip()
-
-
-def _pad(text: str, columns: int, left: bool) -> str:
-    blanks = " " * (columns - width(text))
-    return text + blanks if left else blanks + text
-
-
-def _cut(line: str, columns: int) -> str:
-    """What says most is at the start."""
-    if width(line) <= columns:
-        return line
-    while width(line) > columns - 1:
-        line = line[: columns - 1 - width(line)]
-    return line + ELLIPSIS

@@ -17,6 +17,7 @@ from ..units import duration, in_mib, size
 from .gfp import gfp_names
 from .names import UNRESOLVED, full_name, short_id, what_ran_out
 from .printable import printable, shorten, width, wrap
+from .repeats import Repeats, repeat_words
 
 COLUMNS = 100
 INDENT = " " * 10
@@ -41,6 +42,7 @@ class Text:
     def __init__(self, stream: TextIO, *, colour: bool = False) -> None:
         self._stream = stream
         self._colour = colour
+        self._repeats = Repeats()
 
     def __call__(self, incident: Incident) -> None:
         lines = [self._headline(incident)]
@@ -52,7 +54,8 @@ class Text:
 
     def _headline(self, incident: Incident) -> str:
         when = datetime.fromtimestamp(incident.time).strftime("%H:%M:%S")
-        reason = what_ran_out(incident)
+        again = repeat_words(self._repeats(incident))
+        reason = what_ran_out(incident) + (f"  {again}" if again else "")
         room = COLUMNS - len("00:00:00  OOM  ") - len(reason) - 2
         name = shorten(printable(full_name(incident)), room)
         return f"{when}  {self._in(BOLD_RED, 'OOM')}  {self._in(BOLD, name)}  {reason}"

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that filter incidents: the query of the pages and the API, as options."""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from ..sinks.query import Query
+
+HELP = {
+    "container": "whose name has this part, or whose id starts so",
+    "namespace": "whose namespace has this part",
+    "pod": "whose pod's name has this part",
+    "workload": "whose workload, service or unit has this part",
+    "node": "of nodes whose name has this part",
+    "cgroup": "in the cgroup of this path or name, or below it",
+    "scope": "of this scope: container, pod, cgroup, node, cpuset, mempolicy or manual",
+    "since": "since then: RFC 3339, or how long ago, like 90s, 30m, 1h, 2d",
+    "until": "until then, likewise",
+}
+OF_THE_FUTURE = ("container", "namespace", "pod", "workload", "cgroup", "scope")
+METAVARS = {"cgroup": "PATH", "since": "TIME", "until": "TIME"}
+
+
+def add_filters(parser: ArgumentParser, names: tuple[str, ...], title: str) -> None:
+    """Add an option for each of ``names``; `query_from` reads them."""
+    group = parser.add_argument_group(title)
+    for name in names:
+        metavar = METAVARS.get(name, "NAME")
+        group.add_argument(
+            f"--{name}", dest=f"filter_{name}", metavar=metavar, help=f"only those {HELP[name]}"
+        )
+
+
+def has_filters(args: Namespace) -> bool:
+    return any(getattr(args, f"filter_{name}", None) is not None for name in HELP)
+
+
+def query_from(args: Namespace, *, limit: int = 1) -> Query:
+    """Return what the options ask for. Raises `UsageError` with what is wrong."""
+    import time
+    from dataclasses import replace
+
+    from ..sinks.query import Query
+
+    names = {name: getattr(args, f"filter_{name}", None) for name in HELP}
+    given = {name: value for name, value in names.items() if value is not None}
+    for name, value in given.items():
+        if not value.strip():
+            raise UsageError(f"--{name}: expected a value")
+    try:
+        return replace(Query.parse(given, time.time()), limit=limit)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from error

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether it is the first time: how often a container was killed within a day."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
+
+from .names import counted_as
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..incident.model import Incident
+
+DAY_SECONDS = 24 * 3600
+CONTAINERS_MAX = 1000
+TIMES_MAX = 1000  # of one container
+
+Key = tuple[str, ...]
+
+
+def key_of(incident: Incident) -> Key:
+    """Return what stays the same from one kill of a container to the next, on one node."""
+    cgroup = incident.victims[0].cgroup if incident.victims else None
+    return (incident.node, *counted_as(incident.container, cgroup))
+
+
+def times_in_a_day(incident: Incident, known: Iterable[Incident]) -> int:
+    """Return which one it is of its container's, of those ``known`` within a day before it."""
+    key, since = key_of(incident), incident.time - DAY_SECONDS
+    ids = {
+        each.id
+        for each in known
+        if since < each.time <= incident.time and key_of(each) == key and each.id != incident.id
+    }
+    return len(ids) + 1
+
+
+class Repeats:
+    """Call it with each incident, in order; gives `times_in_a_day`. Bounded."""
+
+    def __init__(self) -> None:
+        self._times: OrderedDict[Key, deque[float]] = OrderedDict()
+
+    def __call__(self, incident: Incident) -> int:
+        key = key_of(incident)
+        times = self._times.setdefault(key, deque(maxlen=TIMES_MAX))
+        self._times.move_to_end(key)
+        if len(self._times) > CONTAINERS_MAX:
+            self._times.popitem(last=False)
+        while times and times[0] <= incident.time - DAY_SECONDS:
+            times.popleft()
+        times.append(incident.time)
+        return len(times)
+
+
+def repeat_words(times: int) -> str:
+    """Return "4th time in 24 h"; empty for the first."""
+    if times < 2:
+        return ""
+    teen = 11 <= times % 100 <= 13
+    end = "th" if teen else {1: "st", 2: "nd", 3: "rd"}.get(times % 10, "th")
+    return f"{times}{end} time in 24 h"

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which kill of its container it is, within a day."""
+
+from __future__ import annotations
+
+import pytest
+
+from container_oomkill.sinks import repeats
+from container_oomkill.sinks.repeats import DAY_SECONDS, Repeats, repeat_words, times_in_a_day
+
+from ..support.incidents import TIME, container, incident
+
+
+def test_of_one_container_within_a_day() -> None:
+    mine = [incident(number, time=TIME + number * 3600.0) for number in range(1, 31)]
+    others = [
+        incident(40, container=container("other"), time=TIME + 7200),
+        incident(41, node="node-2", time=TIME + 7200),
+    ]
+    known = [*others, *mine, mine[0]]  # one comes twice, as from a pinned ring
+    assert [times_in_a_day(each, known) for each in mine] == [*range(1, 24), *[24] * 7]
+    counted = Repeats()
+    assert [counted(each) for each in mine] == [*range(1, 24), *[24] * 7]
+    assert [counted(each) for each in others] == [1, 1]
+    assert DAY_SECONDS == 86400
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeats, "CONTAINERS_MAX", 2)
+    counted = Repeats()
+    for name, times in (("a", 1), ("b", 1), ("a", 2), ("c", 1), ("b", 1)):
+        assert counted(incident(container=container(name))) == times
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [(1, ""), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (21, "21st"), (112, "112th")],
+)
+def test_words(times: int, words: str) -> None:
+    assert repeat_words(times) == (f"{words} time in 24 h" if words else "")
