@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from container_oomkill.cli.filters import query_from
 from container_oomkill.cli.metadata_providers import StateSettings
+from container_oomkill.cli.parser import parse
 from container_oomkill.cli.probe import ProbeSettings, record
 from container_oomkill.probe.probe import Probe
 
+from ..support import unprivileged
 from ..support.attach_settings import ATTACH
 from ..support.hooks import Hooks, kill
 from ..support.trees import C, docker_config, write
@@ -45,6 +49,43 @@ def test_a_kill_is_printed_with_the_containers_name(
     assert (first["container"]["name"], first["container"]["id"]) == ("shop-cart-1", C)
     assert (first["node"], first["hook"]) == ("here", "fentry")
     assert capsys.readouterr().err == "container-oomkill: attached with fentry\n"
+
+
+def test_only_what_was_asked_for_is_printed_and_counted(tmp_path: Path) -> None:
+    paths = ("/demo/a", "/system.slice/x", "/demos", "/demo/b", "/demo/c")
+    kills = [kill(n, 40 + n, n * 10**10, path) for n, path in enumerate(paths, 1)]
+    hooks = Hooks(0, *kills)
+    query = query_from(build("--cgroup", "demo"))
+    printed = recorded(tmp_path, hooks, count=2, query=query)
+    assert [each["victims"][0]["cgroup"] for each in printed] == ["/demo/a", "/demo/b"]
+
+
+def build(*arguments: str) -> Namespace:
+    return parse(["probe", *arguments], {})
+
+
+WRONG = [
+    (("--kubernetes",), "set NODE_NAME from fieldRef spec.nodeName"),
+    (("--kubernetes", "--kubernetes.node", "n"), "KUBERNETES_SERVICE_HOST is not set"),
+    (("--kubernetes.events", "--kubeconfig", "/nowhere"), "--kubeconfig /nowhere: no such f"),
+    (("--host-root", "/nowhere"), "--host-root /nowhere: no such directory"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "words"),
+    [
+        ("probe", ("--scope", "moon"), "--scope 'moon': expected one of container, "),
+        *((command, *each) for each in WRONG for command in ("probe", "exporter")),
+    ],
+)
+def test_wrong_usage_is_refused_before_anything_is_attached(
+    command: str, arguments: tuple[str, ...], words: str
+) -> None:
+    """Without any privilege: attaching would be refused first, with status 3."""
+    done = unprivileged.run(command, *arguments, NODE_NAME="", KUBERNETES_SERVICE_HOST="")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert words in done.stderr
 
 
 def test_it_ends_after_as_many_as_were_asked_for(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ def command(args: Namespace) -> int:
     from ..system.shutdown import ShutdownRequest
 
     settings = ExporterCommandSettings.from_args(args)
+    settings.state.check()
+    settings.providers.check()
     stop = ShutdownRequest()
     started = time.time()
     with _attached_in_time(settings, stop) as probe:

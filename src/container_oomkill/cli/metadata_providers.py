@@ -7,6 +7,7 @@ takes incidents, as Events on the victims' pods.
 
 from __future__ import annotations
 
+from ..errors import UsageError
 from ..system.closeable import Closeable
 from ..system.settings import Settings
 
@@ -40,6 +41,13 @@ class StateSettings(Settings):
             crio=args.state_crio,
             podman=args.state_podman,
         )
+
+    def check(self) -> None:
+        """Raise `UsageError` for what cannot work, before anything is attached."""
+        import os
+
+        if self.host_root and not os.path.isdir(self.host_root):  # noqa: PTH112 - no pathlib yet
+            raise UsageError(f"--host-root {self.host_root}: no such directory")
 
     def sources(self) -> list[RuntimeState]:
         from ..identity.runtimes.sources import default_sources
@@ -80,6 +88,16 @@ class ProviderSettings(Settings):
             kubeconfig=args.kubeconfig,
             external_url=getattr(args, "external_url", None),
         )
+
+    def check(self) -> None:
+        """Raise `UsageError` for what cannot work, before anything is attached."""
+        if not (self.kubernetes or self.kubernetes_events):
+            return
+        from ..kubernetes.settings import check, known_node
+
+        if self.kubernetes:
+            known_node(self.kubernetes_node)
+        check(self.kubeconfig)
 
 
 class MetadataProviders(Closeable):

@@ -7,6 +7,7 @@ import sys
 
 from ..system.settings import Settings
 from .attaching import AttachSettings, attached
+from .filters import has_filters, query_from
 from .metadata_providers import ProviderSettings, StateSettings
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from ..probe.probe import Probe
+    from ..sinks.query import Query
 
 
 class ProbeSettings(Settings):
@@ -26,11 +28,13 @@ class ProbeSettings(Settings):
     output: str = "text"
     colour: str = "auto"
     count: int | None = None  # None: until interrupted
+    query: Query | None = None  # None: all
     node: str | None = None
     keep_privileges: bool = False
 
     @classmethod
     def from_args(cls, args: Namespace) -> ProbeSettings:
+        """Raises `UsageError` for a filter that is none."""
         return cls(
             attach=AttachSettings.from_args(args),
             state=StateSettings.from_args(args),
@@ -38,6 +42,7 @@ class ProbeSettings(Settings):
             output=args.output,
             colour=args.color,
             count=args.count,
+            query=query_from(args) if has_filters(args) else None,
             node=args.node,
             keep_privileges=args.keep_privileges,
         )
@@ -46,6 +51,8 @@ class ProbeSettings(Settings):
 def command(args: Namespace) -> int:
     """Attach, print one record per incident until interrupted or ``--count`` are out."""
     settings = ProbeSettings.from_args(args)
+    settings.state.check()
+    settings.providers.check()
     with attached(settings.attach) as probe:
         record(settings, probe, sys.stdout)
     return 0
@@ -83,6 +90,7 @@ def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
             node=settings.node,
             complete=completion(settings.attach),
             resolve=Resolver(names, providers.asked).resolve,
+            wanted=settings.query.matches if settings.query is not None else None,
         )
         pipeline.run(stop, count=settings.count)
 

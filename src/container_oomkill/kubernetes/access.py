@@ -14,8 +14,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..identity.metadata import mapping
-
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+from .in_pod import ACCOUNT, api_address, token_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +34,10 @@ class Access:
         return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def in_pod(environ: Mapping[str, str] = os.environ, account: Path = ACCOUNT) -> Access:
+def in_pod(environ: Mapping[str, str] = os.environ, account: Path = Path(ACCOUNT)) -> Access:
     """Return the access of the service account of the pod we are in."""
-    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
-    if not host or not port:
-        raise UsageError(
-            "find the Kubernetes API: KUBERNETES_SERVICE_HOST is not set, so this is not a pod: "
-            "pass --kubeconfig FILE"
-        )
-    token, authority = account / "token", account / "ca.crt"
-    if not token.exists():
-        raise UsageError(
-            f"find the Kubernetes API: {token} does not exist: set serviceAccountName and "
-            "automountServiceAccountToken: true for the pod"
-        )
+    host, port = api_address(environ)
+    token, authority = Path(token_file(str(account))), account / "ca.crt"
     context = _context(lambda made: made.load_verify_locations(authority), str(authority))
     host = f"[{host}]" if ":" in host else host
     return Access(f"https://{host}:{port}", context, token_file=token)

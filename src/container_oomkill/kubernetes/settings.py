@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .api import Api
 
 EXTRA = "container-oomkill[kubernetes]"
+NEEDED = ("urllib3", "msgspec", "yaml")
 
 
 def open_api(kubeconfig: str | None) -> Api:
@@ -24,9 +25,32 @@ def open_api(kubeconfig: str | None) -> Api:
 
         return Api(by_kubeconfig(kubeconfig) if kubeconfig else in_pod())
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"--kubernetes: {error.name} is not installed: pip install '{EXTRA}'"
-        ) from None
+        raise _not_installed(error.name) from None
+
+
+def check(kubeconfig: str | None) -> None:
+    """Raise `UsageError` for what `open_api` would refuse, before there is time to import it all.
+
+    A kubeconfig is read: who has one is no pod, whose first kills must not wait for this.
+    """
+    from importlib.util import find_spec
+
+    for name in NEEDED:
+        if find_spec(name) is None:
+            raise _not_installed(name)
+    if kubeconfig:
+        from .access import by_kubeconfig
+
+        by_kubeconfig(kubeconfig)
+    else:
+        from .in_pod import api_address, token_file
+
+        api_address()
+        token_file()
+
+
+def _not_installed(name: str | None) -> UsageError:
+    return UsageError(f"--kubernetes: {name} is not installed: pip install '{EXTRA}'")
 
 
 def known_node(node: str | None) -> str:

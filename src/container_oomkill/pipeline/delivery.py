@@ -65,6 +65,7 @@ class Delivery:
         complete: Callable[[Incident], Incident],
         resolve: Callable[[Incident], Incident],
         on_lost: Lost,
+        wanted: Callable[[Incident], bool] | None,
     ) -> None:
         self.checkpoint = checkpoint
         self.delivered = 0
@@ -74,6 +75,7 @@ class Delivery:
         self._complete = complete
         self._resolve = resolve
         self._on_lost = on_lost
+        self._wanted = wanted
         self._recent = Recent()
         # number, kills, position: not in the checkpoint yet
         self._given: deque[tuple[int, int, int]] = deque()
@@ -116,9 +118,10 @@ class Delivery:
         if incident.sequence > self.checkpoint.incident:
             kills = self._kernel_count(incident)
             named = self._recent.explain(self._resolve(incident))
-            for sink in self._sinks:
-                sink(named)
-            self.delivered += 1
+            if self._wanted is None or self._wanted(named):
+                for sink in self._sinks:
+                    sink(named)
+                self.delivered += 1
         self._given.append((incident.sequence, kills, position))
         self.release()
 

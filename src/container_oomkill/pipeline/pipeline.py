@@ -33,8 +33,11 @@ class Pipeline:
         complete: Callable[[Incident], Incident] = lambda incident: incident,
         resolve: Callable[[Incident], Incident] = resolve_by_path,
         on_lost: Lost = lambda *_: None,
+        wanted: Callable[[Incident], bool] | None = None,
     ) -> None:
-        """``buffered``: those of the sinks that have a queue; ``resolve``: names the container.
+        """``wanted``: what the sinks get, and what counts as delivered; None: everything.
+
+        ``buffered``: those of the sinks that have a queue; ``resolve``: names the container.
 
         ``complete``: adds to a record just read what will be gone soon; ``on_lost``: counts
         records lost on this side of the ring, by reason.
@@ -49,6 +52,7 @@ class Pipeline:
             complete=complete,
             resolve=resolve,
             on_lost=on_lost,
+            wanted=wanted,
         )
         self._seen: dict[tuple[int | None, int | None], Incident] = {}  # by victim
         self._delivery.read_from(probe, counted=True)

@@ -30,7 +30,9 @@ def main() -> int:
 
 def show_one_kill(cgroup: Cgroup) -> int:
     """Start the probe for one incident, then the hog; return the probe's exit status."""
-    command = [sys.executable, str(COMMAND), "probe", "--count", "1"]
+    # Its own kill: there may be others on this machine at the same time.
+    only = ["--cgroup", cgroup.path.rpartition("/")[2]]
+    command = [sys.executable, str(COMMAND), "probe", "--count", "1", *only]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as probe:
         assert probe.stderr is not None
         attached = probe.stderr.readline()
