@@ -67,6 +67,7 @@ class Delivery:
         on_lost: Lost,
         wanted: Callable[[Incident], bool] | None,
     ) -> None:
+        self.heartbeat: Callable[[], None] = lambda: None  # called for each record read
         self.checkpoint = checkpoint
         self.delivered = 0
         self._sinks = sinks
@@ -101,6 +102,7 @@ class Delivery:
         """Yield the incidents that are whole, with the position to release up to."""
         self._assembler.decoder.host = read_host(self._node)
         for data, position in self.source.ring.read():
+            self.heartbeat()  # thousands may wait, and more may come than one turn ever reads
             try:
                 yield from self._assembler.take(data, position)
             except RecordError as error:

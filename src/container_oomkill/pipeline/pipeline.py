@@ -67,10 +67,13 @@ class Pipeline:
     ) -> None:
         """Deliver incidents until ``stop`` is set, or ``count`` of them are out.
 
-        ``heartbeat`` is called at every turn, at least every ``heartbeat_seconds``.
+        ``heartbeat`` is called at every turn, at least every ``heartbeat_seconds``, however much
+        there is to deliver.
         """
         self._stop, self._count = stop, count
         self._heartbeat, self._heartbeat_seconds = heartbeat, heartbeat_seconds
+        self._delivery.heartbeat = self._beat_when_due
+        self._beat()
         if self._probe.discarded:
             self._delivery.lose(
                 "foreign_layout", self._probe.discarded, "written by an incompatible version"
@@ -91,7 +94,7 @@ class Pipeline:
         if stop.output is not None:
             ring.watch(stop.output, readable=False)
         while not stop.is_set():
-            self._heartbeat()
+            self._beat()
             self._delivery.report_lost()
             if not self._deliver(self._delivery.completed()):
                 break
@@ -101,6 +104,14 @@ class Pipeline:
             self._delivery.wait(left, self._heartbeat_seconds)
         self._delivery.settle()
         return False
+
+    def _beat(self) -> None:
+        self._heartbeat()
+        self._beat_due = time.monotonic() + (self._heartbeat_seconds or 0.0)
+
+    def _beat_when_due(self) -> None:
+        if self._heartbeat_seconds is not None and time.monotonic() >= self._beat_due:
+            self._beat()
 
     def _deliver(self, completed: Iterator[tuple[Incident, int]]) -> bool:
         """False when it is time to end."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from container_oomkill.identity.metadata import ContainerMetadata, Key
-from container_oomkill.identity.runtimes.rootless import RootlessUsers
-from container_oomkill.identity.runtimes.state import StateError
+from container_oomkill.identity.runtimes.rootless import LOOKS_AT_ONCE, RootlessUsers
+from container_oomkill.identity.runtimes.state import USERS, StateError
 
 from ...support.trees import C, D, docker_config, podman_entry, write
 
@@ -84,6 +84,37 @@ def test_a_home_that_hangs_is_given_up(
         assert sum(thread.name == "rootless" for thread in threading.enumerate()) == 1
     finally:
         release.set()
+
+
+def test_a_user_is_looked_up_so_often_and_no_more(tmp_path: Path, homes: RootlessUsers) -> None:
+    """Whoever has hundreds killed in a second; it is no other user's loss."""
+    write(tmp_path / STORAGE / "containers.json", [podman_entry()])
+    for _ in range(LOOKS_AT_ONCE):
+        assert homes.find((1000, C))
+
+    def one_too_many() -> None:
+        for _ in range(1000):
+            homes.find((1000, C))
+
+    with pytest.raises(StateError) as caught:
+        one_too_many()
+    assert caught.value.reason == "too_often"
+    assert homes.find((1001, C)) is None
+
+
+def test_what_a_user_owns_is_read_up_to_a_tighter_bound(
+    tmp_path: Path, homes: RootlessUsers
+) -> None:
+    """Decoded, brackets take up to a hundred times their size in memory."""
+    write(tmp_path / STORAGE / "containers.json", f"[{'[],' * USERS}[]]")
+    with pytest.raises(StateError) as caught:
+        homes.find((1000, C))
+    assert caught.value.reason == "too_big"
+    docker = tmp_path / "home/ann/.local/share/docker/containers"
+    write(docker / D / "config.v2.json", docker_config(D, Args=["x" * USERS]))
+    with pytest.raises(StateError) as caught:
+        homes.find((1000, D))
+    assert caught.value.reason == "too_big"
 
 
 def test_a_bug_is_not_taken_for_a_slow_home(

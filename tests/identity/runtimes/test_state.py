@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from container_oomkill.identity import metadata
 from container_oomkill.identity.metadata import MIB
-from container_oomkill.identity.runtimes.state import StateError, read_json
+from container_oomkill.identity.runtimes import state
+from container_oomkill.identity.runtimes.state import TICK_NS, StateError, read_json
+from container_oomkill.system import bounded_json
 
 from ...support.trees import write
 
@@ -38,6 +41,41 @@ def test_a_file_below_a_folder_that_is_a_link(tmp_path: Path) -> None:
 def test_not_json(tmp_path: Path, content: str) -> None:
     write(tmp_path / "a", content)
     assert reason(tmp_path, "a") == "not_json"
+
+
+def test_a_wrong_file_is_not_read_again_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many kills ask for what is in it."""
+    read = []
+    loads = bounded_json.loads
+
+    def counted(data: bytes) -> object:
+        read.append(data)
+        return loads(data)
+
+    monkeypatch.setattr(bounded_json, "loads", counted)
+    write(tmp_path / "a", "[" * 1000)
+    time.sleep(2 * TICK_NS / 1e9)  # until then a change could have the same time
+    for _ in range(100):
+        assert reason(tmp_path, "a") == "not_json"
+    assert len(read) == 1
+    os.utime(tmp_path / "a")  # a user may set any time, but not that of the change
+    write(tmp_path / "a", "[" * 998 + "]]")
+    assert reason(tmp_path, "a") == "not_json"
+    write(tmp_path / "a", {"x": 1})
+    assert read_json(str(tmp_path), "a") == {"x": 1}
+    assert len(read) == 3
+
+
+def test_as_many_wrong_files_as_one_likes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "_wrong", {})
+    monkeypatch.setattr(state, "WRONG_MAX", 3)
+    monkeypatch.setattr(state, "TICK_NS", 0)
+    for number in range(9):
+        write(tmp_path / str(number), "[")
+        assert reason(tmp_path, str(number)) == "not_json"
+    assert len(state._wrong) == 3
 
 
 def test_not_utf8(tmp_path: Path) -> None:

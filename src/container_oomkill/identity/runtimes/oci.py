@@ -8,8 +8,7 @@ a name that both CRI-O and a pod can set, CRI-O's own copy in io.kubernetes.cri-
 
 from __future__ import annotations
 
-import json
-
+from ...system import bounded_json
 from .. import metadata
 from ..metadata import ContainerMetadata, Key
 from . import state
@@ -102,6 +101,7 @@ def read_crio(key: Key, document: Any) -> ContainerMetadata | None:
 
 def _labels(value: object) -> dict[str, Any]:
     try:
-        return dict(metadata.mapping(json.loads(value))) if isinstance(value, str) else {}
-    except (ValueError, RecursionError):
+        labels = bounded_json.loads(value.encode()) if isinstance(value, str) else {}
+        return dict(metadata.mapping(labels))
+    except ValueError:
         return {}

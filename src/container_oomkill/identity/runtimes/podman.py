@@ -9,9 +9,9 @@ and its pods' names are in its data base only, and stay unknown.
 
 from __future__ import annotations
 
-import json
 import threading
 
+from ...system import bounded_json
 from .. import metadata
 from ..metadata import MIB, ContainerMetadata, Key
 from . import state
@@ -85,7 +85,7 @@ class Podman:
             return self._known, self._wrong
 
     def _list(self, file: str) -> dict[Key, ContainerMetadata]:
-        limit = MIB if self._owner else LIST_MAX
+        limit = state.USERS if self._owner else LIST_MAX
         try:
             entries = state.read_json(self.folder, *self._inside, file, limit=limit)
         except StateError as error:
@@ -105,8 +105,8 @@ def read(owner: int, entry: Any) -> ContainerMetadata | None:
     if not isinstance(container_id, str) or not metadata.is_id(container_id):
         return None
     try:
-        notes = metadata.mapping(json.loads(entry.get("metadata") or "{}"))
-    except (ValueError, TypeError, RecursionError):
+        notes = metadata.mapping(bounded_json.loads((entry.get("metadata") or "{}").encode()))
+    except (ValueError, AttributeError):
         notes = {}
     if notes.get("pod-name") or notes.get("pod-id"):
         return None

@@ -3,11 +3,13 @@
 
 Only for a container in that user's own cgroups: a user's files name nobody else's containers.
 Nothing is watched, since walking all homes mounts them on hosts with autofs. A home may hang (a
-dead file server), so each look is a thread's that is given up on after a moment.
+dead file server), so each look is a thread's that is given up on after a moment. And a user
+decides how often somebody of theirs is killed, and what is read then: so looks are limited, too.
 """
 
 from __future__ import annotations
 
+from ...system.allowance import Allowance
 from ...system.worker import Worker
 from ..metadata import ContainerMetadata, Key
 from . import docker, podman
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 USERS = "/etc/passwd"
 PATIENCE_SECONDS = 0.1
+LOOKS_AT_ONCE, LOOK_SECONDS = 20, 0.5  # of one user's: each is for a container not known yet
 
 
 class RootlessUsers:
@@ -34,6 +37,7 @@ class RootlessUsers:
         self._root = root
         self._patience = patience
         self._looking = Worker("rootless")
+        self._looks = Allowance(LOOKS_AT_ONCE, LOOK_SECONDS)
 
     def watched(self) -> list[str]:
         return []
@@ -56,6 +60,8 @@ class RootlessUsers:
             return None
         if self._looking.running:
             raise StateError("slow", self.folder)
+        if not self._looks.take(owner):
+            raise StateError("too_often", self.folder)
         answers: list[ContainerMetadata | StateError | None] = []
         self._looking = Worker("rootless")
         self._looking.start(lambda: self._look(key, answers))

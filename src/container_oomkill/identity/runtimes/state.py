@@ -3,17 +3,19 @@
 
 The files are not trusted: a user owns the rootless ones, and labels come with an image. Hence
 no symbolic link is followed below a folder, a read is bounded and never blocks on a pipe, and a
-text that does not print is no name. Whatever is wrong is one `StateError` with a reason.
+text that does not print is no name. Whatever is wrong is one `StateError` with a reason; a file
+that was wrong is not read again until it changes, however many kills ask for it.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
+import threading
 import time
 
+from ...system import bounded_json
 from ..metadata import MIB, ContainerMetadata, Key, is_id
 from .excerpt import TooBigError, excerpt
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from .excerpt import Keys
 
 BIG = 4 * MIB  # of root's state: more than a container's environment can be
+USERS = MIB >> 4  # of a user's own state, which anything may be in; some 80 containers of Podman's
+WRONG_MAX = 1024  # files remembered as wrong
 TICK_NS = 50_000_000  # longer than the kernel takes for one, 1 to 10 ms
 POD_NAME = "io.kubernetes.pod.name"
 POD_NAMESPACE = "io.kubernetes.pod.namespace"
@@ -83,17 +87,16 @@ def read_json(folder: str, *names: str, limit: int = MIB, keep: Keys | None = No
     if any(name in ("", ".", "..") or "/" in name or "\0" in name for name in names):
         raise StateError("bad_name", path)
     try:
-        data = _read(folder, names, limit if keep is None else BIG, path)
-        if keep is None or len(data) <= limit:
-            return _decode(data, path)
-        return excerpt(data, keep)
-    except (TooBigError, ValueError, RecursionError):  # nor is it read to see what is wrong
-        raise StateError("too_big", path) from None
+        file = _open(folder, names)
+        try:
+            return _content(file, path, limit, keep)
+        finally:
+            os.close(file)
     except OSError as error:
         raise StateError(_REASONS.get(error.errno or 0, "unreadable"), path) from None
 
 
-def _read(folder: str, names: tuple[str, ...], limit: int, path: str) -> bytes:
+def _open(folder: str, names: tuple[str, ...]) -> int:
     at = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in names[:-1]:
@@ -103,26 +106,52 @@ def _read(folder: str, names: tuple[str, ...], limit: int, path: str) -> bytes:
             at = below
         # O_NONBLOCK: the open of a pipe would wait for its writer
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        file = os.open(names[-1], flags, dir_fd=at)
+        return os.open(names[-1], flags, dir_fd=at)
     finally:
         os.close(at)
+
+
+_wrong: dict[object, str] = {}  # what identifies a file's content: why it is not read
+_wrong_lock = threading.Lock()
+
+
+def _content(file: int, path: str, limit: int, keep: Keys | None) -> Any:
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode):
+        raise StateError("not_a_file", path)
+    # The time of change is the kernel's: no user can set it back.
+    version = status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size, limit
+    if (known := _wrong.get(version)) is not None:
+        raise StateError(known, path)
     try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise StateError("not_a_file", path)
-        stream = os.fdopen(file, "rb", closefd=False)
+        return _decode(_read(file, limit if keep is None else BIG), limit, keep)
+    except TooBigError:
+        reason = "too_big"
+    except ValueError:  # not JSON, not UTF-8, a number or a nesting too long
+        reason = "not_json"
+    if is_settled((status.st_ctime_ns,)):
+        with _wrong_lock:
+            if len(_wrong) >= WRONG_MAX:
+                del _wrong[next(iter(_wrong))]
+            _wrong[version] = reason
+    raise StateError(reason, path)
+
+
+def _read(file: int, limit: int) -> bytes:
+    with os.fdopen(file, "rb", closefd=False) as stream:
         data = stream.read(limit + 1)
-    finally:
-        os.close(file)
     if len(data) > limit:
-        raise StateError("too_big", path)
+        raise TooBigError
     return data
 
 
-def _decode(data: bytes, path: str) -> Any:
+def _decode(data: bytes, limit: int, keep: Keys | None) -> Any:
+    if keep is None or len(data) <= limit:
+        return bounded_json.loads(data)
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, a number or a nesting too long
-        raise StateError("not_json", path) from None
+        return excerpt(data, keep)
+    except (ValueError, RecursionError):  # nor is it read to see what is wrong
+        raise TooBigError from None
 
 
 def stamp_of(path: str) -> tuple[int, int, int] | None:
@@ -191,7 +220,12 @@ class Folder:
         if key[0] != self._owner or not is_id(key[1]):
             return None
         try:
-            document = read_json(self.folder, *self._inside, key[1], *self._file, keep=self._keep)
+            document = read_json(
+                self.folder,
+                *(*self._inside, key[1], *self._file),
+                limit=USERS if self._owner else MIB,
+                keep=self._keep,
+            )
         except StateError as error:
             if error.reason == "missing":
                 return None
