@@ -8,7 +8,9 @@ PYTHON := .venv/bin/python
 KERNELS ?= all
 ARCH ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env PATH="$(PATH)")
+# Without sudo the command itself says which privileges it lacks.
+SUDO := $(if $(filter-out 0,$(shell id -u)),$(if $(shell command -v sudo),sudo env PATH="$(PATH)"))
+export V
 SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/container_oomkill/*/*.[ch] src/container_oomkill/*/*/*.[ch])
 CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_oomkill/system/*.[ch] tests/support/*/*.c
 # These need container engines, a browser or much time, and have targets of their own.
@@ -122,12 +124,15 @@ clean: ## Remove what was built here, images and containers too
 
 .venv/built: $(SOURCES)
 	$(Q)tools/system-packages.sh build
-	$(Q)test -x $(PYTHON) || python3 -m venv .venv
-	$(Q).venv/bin/pip install -q -U pip setuptools wheel cffi
-	$(Q).venv/bin/pip install -q --no-build-isolation -e .
+	$(Q)test -x $(PYTHON) || tools/step.sh "creating .venv" python3 -m venv .venv
+	$(Q)tools/step.sh "installing what builds it into .venv" \
+		.venv/bin/pip install -U pip setuptools wheel cffi
+	$(Q)tools/step.sh "compiling the BPF object and the extensions, installing container-oomkill" \
+		.venv/bin/pip install --no-build-isolation -e .
 	$(Q)touch $@
 
 .venv/dev: .venv/built pyproject.toml
 	$(Q)tools/system-packages.sh test
-	$(Q).venv/bin/pip install -q --no-build-isolation -e '.[dev]'
+	$(Q)tools/step.sh "installing what tests it into .venv" \
+		.venv/bin/pip install --no-build-isolation -e '.[dev]'
 	$(Q)touch $@

@@ -57,11 +57,16 @@ done
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 if [ -n "$missing" ]; then
-	echo "installing$missing"
-	$sudo apt-get update -qq
+	if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then
+		echo "installing needs root, and there is no sudo here: as root: apt-get install$missing" >&2
+		exit 1
+	fi
+	step="$(dirname "$0")/step.sh"
+	[ -z "$sudo" ] || sudo -v # asks for the password, if need be, before the first step
+	"$step" "updating apt's lists" $sudo apt-get update -qq
 	case "$1" in runtimes | cluster) forbid_services ;; esac
-	$sudo env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends $missing >/dev/null
+	"$step" "installing$missing" $sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $missing
 fi
 
 # Prometheus for the tests, without the service that its package would start.

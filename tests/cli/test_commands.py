@@ -64,6 +64,10 @@ def test_without_privileges_nothing_attaches(command: str) -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith("container-oomkill: no hook can be attached (fentry: ")
     assert done.stderr.endswith("`container-oomkill doctor` shows what is missing\n")
+    assert (
+        "): this process lacks CAP_BPF and CAP_PERFMON: run it as root, or with --cap-add BPF "
+        "--cap-add PERFMON; " in done.stderr
+    )
     assert done.stderr.count("\n") == 1
 
 

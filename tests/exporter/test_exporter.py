@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -23,9 +23,11 @@ from container_oomkill.identity.store import Store
 from container_oomkill.incident.model import Container
 from container_oomkill.system.sd_notify import Notifier
 
+from ..support.certificates import make_certificate
 from ..support.incidents import Clock, FakeProbe, incident
 from ..support.scraping import value
 from ..support.waiting import PATIENCE_SECONDS
+from ..support.web_config import web_config
 
 
 def settings(*arguments: str) -> ExporterSettings:
@@ -128,6 +130,40 @@ def test_a_dead_web_server_ends_the_process() -> None:
     exporter._failure = lambda: ValueError("broken")
     with pytest.raises(Error, match="web server stopped: ValueError: broken"):
         exporter.heartbeat()
+
+
+def serving(**changes: Any) -> Exporter:
+    return Exporter(
+        ExporterSettings(**({"listen_addresses": ("127.0.0.1:0",)} | changes)),
+        FakeProbe(),
+        version="1",
+        render=str,
+        notifier=Notifier({}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("127.0.0.1:0", "http://127.0.0.1:"),
+        (":0", "http://localhost:"),
+        ("[::1]:0", "http://[::1]:"),
+        ("unix:{folder}/socket", None),
+    ],
+)
+def test_where_a_browser_finds_it(address: str, url: str | None, tmp_path: Path) -> None:
+    listen = address.format(folder=tmp_path)
+    with serving(listen_addresses=(listen,)) as exporter:
+        exporter.start()
+        assert exporter.url() == (url and f"{url}{exporter.addresses[0].port}")
+
+
+def test_where_a_browser_finds_it_with_tls(tmp_path: Path) -> None:
+    make_certificate(tmp_path, "server")
+    config = web_config(tmp_path)
+    with serving(web_config_file=str(config)) as exporter:
+        exporter.start()
+        assert exporter.url() == f"https://127.0.0.1:{exporter.addresses[0].port}"
 
 
 def test_closing_twice_and_without_start() -> None:

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from container_oomkill.system.privileges import CAP_DAC_READ_SEARCH, spare_from_oom
+from container_oomkill.system.privileges import (
+    CAP_DAC_READ_SEARCH,
+    missing_capabilities,
+    spare_from_oom,
+)
 
 DROPPED = """
 import os
@@ -50,3 +54,20 @@ def test_the_score_is_never_raised(before: str, after: str, tmp_path: Path) -> N
 
 def test_a_score_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
     spare_from_oom(-999, proc=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("bits", "missing"),
+    [
+        (0, ["CAP_BPF", "CAP_PERFMON"]),
+        (1 << 38, ["CAP_BPF"]),
+        (1 << 39, ["CAP_PERFMON"]),
+        (3 << 38, []),
+        (1 << 21, []),  # CAP_SYS_ADMIN has them in it
+    ],
+)
+def test_which_are_missing(bits: int, missing: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "self/status"
+    file.parent.mkdir()
+    file.write_text(f"Name:\tx\nCapEff:\t{bits:016x}\n")
+    assert missing_capabilities(str(tmp_path)) == missing

@@ -46,6 +46,7 @@ class ExporterParts(Closeable):
         self._settings = settings
         self._probe = probe
         self._stdout = stdout
+        self._at_terminal = stdout.isatty()  # somebody has just started it by hand
         self._buffered: list[BufferedSink] = []  # their queues hold the ring's records back
         self._closing = ExitStack()
         try:
@@ -86,6 +87,9 @@ class ExporterParts(Closeable):
         exporter.ready(True)  # who reads the lines below may ask for it at once
         for address in exporter.addresses:
             log.info(f"attached with {self._probe.hook}, listening on {address}")
+        if self._at_terminal and (url := exporter.url()) is not None:
+            path = self._settings.exporter.telemetry_path
+            log.info(f"open {url}/ to see what is killed; Prometheus scrapes {url}{path}")
         self.pipeline.run(
             stop, heartbeat=exporter.heartbeat, heartbeat_seconds=exporter.heartbeat_seconds
         )

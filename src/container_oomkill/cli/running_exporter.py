@@ -76,7 +76,8 @@ def _values(argv: Sequence[str], variables: Mapping[str, str], option: str) -> l
     """Return what an option is set to, as `parser.parse` would."""
     found = [word.partition("=")[2] for word in argv if word.startswith(f"{option}=")]
     found += [value for word, value in pairwise(argv) if word == option]
-    return found or [each for each in variables.get(variable_of(option), "").split(",") if each]
+    found = found or [variables.get(variable_of(option), "")]
+    return [each for value in found for each in value.split(",") if each]
 
 
 def _urls(argv: Sequence[str], variables: Mapping[str, str]) -> Iterator[str]:

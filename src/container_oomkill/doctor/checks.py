@@ -15,13 +15,12 @@ from ..identity.runtimes.survey import Survey, survey
 from ..libbpf.btf import struct_layout
 from ..probe import object_file, pins
 from ..probe.attach import PROGRAMS, attach
+from ..system.privileges import FOR_BPF, held_capabilities
 from .report import Finding, Report
 
 if TYPE_CHECKING:
     from ..identity.runtimes.state import RuntimeState
 
-# include/uapi/linux/capability.h
-CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
 LOG_LINES = 3
 HOOK_REMEDIES = {
     "fentry": "needs BPF trampolines (x86-64: 5.5, arm64: 6.4), CAP_BPF and CAP_PERFMON",
@@ -150,9 +149,9 @@ def _try_pinning(hook: str, data: bytes, btf: str | None, folder: str, proc: Pat
 
 
 def _examine_privileges(report: Report, proc: Path) -> None:
-    held = _capabilities(proc)
+    held = held_capabilities(str(proc))
     everything = held["CAP_SYS_ADMIN"]
-    for name in ("CAP_BPF", "CAP_PERFMON"):
+    for name in FOR_BPF:
         if held[name]:
             finding = Finding(True, "held")
         elif everything:
@@ -212,14 +211,6 @@ def _runtime(runtime: str, found: Survey) -> Finding:
 
 def _count(containers: int) -> str:
     return f"{containers} container" + "s" * (containers != 1)
-
-
-def _capabilities(proc: Path) -> Mapping[str, bool]:
-    bits = 0
-    for line in _lines(proc / "self/status"):
-        if line.startswith("CapEff:"):
-            bits = int(line.split()[1], 16)
-    return {name: bool(bits >> bit & 1) for name, bit in CAPABILITIES.items()}
 
 
 def _locked_memory(held: Mapping[str, bool], kernel: str) -> Finding:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import Error, UsageError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Exporter", "ExporterSettings", "options"]
 
 HEARTBEAT_SECONDS = 5.0  # the reader of the ring shows that it is alive at least this often
+EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
 
 
@@ -101,6 +103,7 @@ class Exporter(Closeable):
         self._failure: Callable[[], BaseException | None] = lambda: None
         self.refused: str | None = None  # why there is no probe yet
         self.addresses: list[Address] = []  # that are bound
+        self._tls = False
 
     def sink(self, incident: Incident) -> None:
         """Take an incident: it is on /metrics and on every page when this returns."""
@@ -217,6 +220,7 @@ class Exporter(Closeable):
             from ..web.http.web_config import WebConfig
 
             config = WebConfig(settings.web_config_file)
+            self._tls = config.has_tls
         routes = Routes(
             metrics=self.metrics,
             history=self.history,
@@ -246,6 +250,15 @@ class Exporter(Closeable):
         self._notify_streams = server.notify_streams
         self._failure = lambda: server.worker.failure
         server.start()
+
+    def url(self) -> str | None:
+        """Return where a browser on this machine finds it; None: it has unix sockets only."""
+        scheme = "https" if self._tls else "http"
+        for address in self.addresses:
+            if not address.path:
+                host = "localhost" if address.host in EVERY_INTERFACE else address.host
+                return f"{scheme}://{replace(address, host=host)}"
+        return None
 
     def ready(self, reading: bool) -> None:
         """Say that the ring is being read from now on, or no longer."""

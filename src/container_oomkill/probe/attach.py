@@ -18,6 +18,7 @@ from .. import libbpf
 from ..errors import BpfError, UnsupportedError, UsageError
 from ..incident import wire
 from ..libbpf.core_types import KERNEL_TYPES
+from ..system.privileges import missing_capabilities
 from .kernel_counts import memory_controller_disabled, read_kernel_kills
 from .probe import Probe
 
@@ -107,8 +108,13 @@ def _no_hook(refused: Mapping[str, BpfError], btf: str | None) -> UnsupportedErr
     reasons = "; ".join(f"{hook}: {error}" for hook, error in refused.items())
     if btf is None and not os.path.exists(KERNEL_TYPES):
         reasons = f"this kernel has no {KERNEL_TYPES}, and --btf is not set; {reasons}"
+    lacks = ""
+    if missing := missing_capabilities():
+        options = " ".join(f"--cap-add {name.removeprefix('CAP_')}" for name in missing)
+        lacks = f"this process lacks {' and '.join(missing)}: run it as root, or with {options}; "
     return UnsupportedError(
-        f"no hook can be attached ({reasons}): `container-oomkill doctor` shows what is missing"
+        f"no hook can be attached ({reasons}): {lacks}`container-oomkill doctor` shows what is "
+        "missing"
     )
 
 

@@ -18,6 +18,27 @@ from ._privileges import lib
 # Reads the state of containers where it belongs to another user: rootless Podman's in the users'
 # homes; root's, for a process that is not root. include/uapi/linux/capability.h
 CAP_DAC_READ_SEARCH = 1 << 2
+CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
+FOR_BPF = ("CAP_BPF", "CAP_PERFMON")
+
+
+def held_capabilities(proc: str = "/proc") -> dict[str, bool]:
+    """Return which of `CAPABILITIES` this process has; where that is unknown, none."""
+    bits = 0
+    try:
+        with open(f"{proc}/self/status", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith("CapEff:"):
+                    bits = int(line.split()[1], 16)
+    except OSError:
+        pass
+    return {name: bool(bits >> bit & 1) for name, bit in CAPABILITIES.items()}
+
+
+def missing_capabilities(proc: str = "/proc") -> list[str]:
+    """Return those that attaching needs and this process lacks; CAP_SYS_ADMIN contains them."""
+    held = held_capabilities(proc)
+    return [] if held["CAP_SYS_ADMIN"] else [name for name in FOR_BPF if not held[name]]
 
 
 def drop_process() -> None:

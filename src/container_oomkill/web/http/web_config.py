@@ -43,6 +43,11 @@ class WebConfig:
         self.headers: tuple[tuple[str, str], ...] = ()
         self._load()
 
+    @property
+    def has_tls(self) -> bool:
+        """Whether it does; that changes with a restart only."""
+        return self._context is not None
+
     def wrap(self, plain: socket.socket) -> Stream:
         """Return the stream of a client that was accepted."""
         self.refresh()
