@@ -259,7 +259,7 @@ def test_earlier_kills_are_filed_under_the_label_of_those_told(
 ) -> None:
     with make() as exporter:
         names = cast("Resolver", Names(container_id))
-        exporter.earlier([("/", 9), (f"/x/{container_id}", 3)], names)
+        exporter.earlier([("/", 1, 9), (f"/x/{container_id}", 2, 3)], names)
         exporter.sink(incident(1, container=Container(id=container_id)))
         shown = {
             sample.labels["container"]

@@ -169,6 +169,36 @@ def test_a_kill_is_remembered_past_sigkill(
         process.kill()
 
 
+def test_kills_while_it_was_down_are_counted_as_missed(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str, tmp_path: Path
+) -> None:
+    """Others on this machine may be killed meanwhile: no more than the kernel counts are missed."""
+    (cgroup,) = make_cgroups("/oomkill-missed")
+    cgroup.limit(32)
+    history = ("--history", str(tmp_path / "history"))
+    missed = "container_oomkill_missed_while_down"
+    with start(hook, *history) as process:
+        first = Exporter(process, address_of(process))
+        assert first.value(missed) is None
+        recorded = hog(cgroup, "anon 64")
+        assert recorded.was_killed()
+        eventually(lambda: incidents(first, recorded.pid))
+        before = read_kernel_kills()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+    assert hog(cgroup, "anon 64").was_killed()
+    with start(hook, *history) as process:
+        second = Exporter(process, address_of(process))
+        after = read_kernel_kills()
+        assert before is not None
+        assert after is not None
+        assert 1 <= (second.value(missed) or 0) <= after - before
+        labels = f'container="{cgroup.path[1:]}",namespace="",pod=""'
+        earlier = second.value(f"container_oomkill_earlier_kills{{{labels}}}")
+        assert earlier == 1  # the other is in the history
+        process.kill()
+
+
 def remembered(path: str) -> list[str]:
     lines = Path(path).read_text().splitlines(keepends=True)
     return [json.loads(line)["id"] for line in lines if line.endswith("\n")]

@@ -38,7 +38,9 @@ def full() -> Metrics:
         kernel_kills=lambda: 110,
         kernel_kills_before=104,
         queues=lambda: {"log": (3, 1000)},
+        external_url="https://oom.example.com/",
     )
+    metrics.missed_while_down = 2
     metrics.earlier(("shop", "cart-7d9f4", "app"), 7)
     metrics.watch_up = lambda: True
     metrics.register(("shop", "idle-1", "never-killed"))

@@ -16,6 +16,7 @@ class Hooks(FakeProbe):
     """Stands for a `Probe` or a `Generation`; `wait`, once all is read, ends the pipeline."""
 
     discarded = 0
+    resumed = False
     size = 1 << 20
     kills_before: int | None = None
 

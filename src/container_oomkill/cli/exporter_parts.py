@@ -73,7 +73,7 @@ class ExporterParts(Closeable):
         self._show(names, providers)
         # 5. Kills from before, by name: so behind 4.
         resolver = Resolver(names, providers.asked)
-        self.exporter.earlier(((path, kills) for path, _, kills, _ in earlier if kills), resolver)
+        self.exporter.earlier((each[:3] for each in earlier if each[2]), resolver)
         # 6. What takes incidents, in this order: metrics and pages never wait for a disk.
         if (incidents := self._open_log()) is not None:
             self._buffered.append(incidents)
@@ -109,6 +109,7 @@ class ExporterParts(Closeable):
             kernel_kills_before=probe.kills_before,
             # What an earlier process got from pinned hooks is not on this one's pages.
             watched_since=max(started, probe.attached_at()),
+            recorded_meanwhile=probe.resumed,
         )
         return self._closing.enter_context(exporter)
 

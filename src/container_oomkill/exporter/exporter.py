@@ -19,6 +19,7 @@ from ..system.closeable import Closeable
 from .settings import ExporterSettings, options
 
 if TYPE_CHECKING:
+    from ..history.last_count import LastCount
     from ..identity.metadata import ContainerMetadata, Key
     from ..identity.resolver import Resolver
     from ..identity.store import Store
@@ -58,6 +59,7 @@ class Exporter(Closeable):
         kernel_kills: Callable[[], int | None] = read_kernel_kills,
         kernel_kills_before: int | None = None,
         watched_since: float | None = None,
+        recorded_meanwhile: bool = False,
         notifier: Notifier | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -65,7 +67,8 @@ class Exporter(Closeable):
         """``render``: an incident as one JSON object; ``node``: default: the host's name.
 
         ``kernel_kills_before``: what ``kernel_kills`` gave right before attaching;
-        ``watched_since``: from when on a kill is shown here, seconds since the epoch; default: now.
+        ``watched_since``: from when on a kill is shown here, seconds since the epoch; default: now;
+        ``recorded_meanwhile``: by pinned hooks, while no process ran.
         """
         from ..history.history import History
         from ..metrics.metrics import Metrics
@@ -94,7 +97,13 @@ class Exporter(Closeable):
             kernel_kills=kernel_kills,
             kernel_kills_before=kernel_kills_before,
             queues=self._queues,
+            external_url=settings.external_url,
         )
+        self._kernel_kills = kernel_kills
+        self._kills_before = kernel_kills_before
+        if recorded_meanwhile:
+            self.metrics.missed_while_down = 0
+        self._recorded: dict[int | None, int] = {}  # by cgroup: kills that the history has
         self.history = History(settings.max_incidents)
         self._names: Sequence[Store] = ()
         self._known: dict[tuple[str, str, str], str] = {}  # workloads by `label_key`
@@ -123,10 +132,14 @@ class Exporter(Closeable):
         others = {name: (depth(), size) for name, (depth, size) in self._queued.items()}
         return {"ring": self._status.ring_use(), **others}
 
-    def earlier(self, kills: Iterable[tuple[str, int]], resolve: Resolver) -> None:
-        """Show the kills that cgroups count from before the start; each by its path."""
-        for path, number in kills:
-            if path != "/":  # it has none of its own
+    def earlier(self, kills: Iterable[tuple[str, int, int]], resolve: Resolver) -> None:
+        """Show the kills that cgroups count from before the start: path, id and count of each.
+
+        Without those that the history has: they are on the pages, and counted already.
+        """
+        for path, cgroup_id, counted in kills:
+            number = counted - self._recorded.get(cgroup_id, 0)
+            if path != "/" and number > 0:  # the root has none of its own
                 self.metrics.earlier(label_key(resolve.container(path), path), number)
 
     def event_lost(self, incidents: int) -> None:
@@ -159,14 +172,38 @@ class Exporter(Closeable):
         except Error as error:
             log.warn(f"{error}: continuing without history")
             return None
-        for incident in file.load():
+        loaded = file.load()
+        for incident in loaded:
             self.history(incident)
         if file.had_more:
             self.history.begin_late()
+        last_count = self._restore(loaded, settings.history)
         size = settings.log_queue_size
-        kept = BufferedSink(file, lost, name="history", size=size, at_end=file.close)
+
+        def write(incident: Incident) -> None:
+            file(incident)
+            last_count.write()
+
+        def at_end() -> None:
+            last_count.write()
+            file.close()
+
+        kept = BufferedSink(write, lost, name="history", size=size, at_end=at_end)
         self.show_queue("history", kept.depth, size)
         return kept
+
+    def _restore(self, loaded: list[Incident], path: str) -> LastCount:
+        """Show in the metrics what earlier processes recorded, and how much they missed."""
+        from ..history.last_count import LastCount, recorded_by_cgroup
+
+        self.metrics.restore(loaded)
+        boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        self._recorded = recorded_by_cgroup(loaded, now=self._wall(), now_boot_ns=boot_ns)
+        last_count = LastCount(path, kernel_kills=self._kernel_kills)
+        if self.metrics.missed_while_down is None:
+            self.metrics.missed_while_down = last_count.missed(self._kills_before, loaded)
+        last_count.write()
+        return last_count
 
     def follow(self, *names: Store) -> None:
         """Show the counters of every container that ``names`` know, at 0 from its start on."""

@@ -44,8 +44,10 @@ def document() -> str:
             parts.append(f"\n{text}\n")
         parts.append("\n| metric | type | labels | meaning |\n|---|---|---|---|\n")
         for row in rows:
-            labels = ", ".join(f"`{label}`" for label in row.labels if label not in LABELS)
-            if LABELS[0] in row.labels:
+            own = set(LABELS) <= set(row.labels)
+            named = [label for label in row.labels if not own or label not in LABELS]
+            labels = ", ".join(f"`{label}`" for label in named)
+            if own:
                 labels = "container's" + (f", {labels}" if labels else "")
             kind = "gauge 1" if row.type == "info" else row.type
             parts.append(f"| `{row.sample}` | {kind} | {labels} | {row.help} |\n")

@@ -61,7 +61,8 @@ class Labels:
     def plus(self, name: str, value: str) -> Labels:
         """Add a label whose name sorts last and whose value needs no escaping."""
         more = Labels((*self.names, name), (*self.values, value))
-        more._text = f'{self.text[:-1]},{name}="{value}"}}'
+        before = f"{self.text[:-1]}," if self.names else "{"
+        more._text = f'{before}{name}="{value}"}}'
         return more
 
     def around(self, name: str, value: str, last: Labels) -> Labels:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import isnan
 from typing import Protocol
 
@@ -24,13 +25,17 @@ from .table import (
     INCIDENTS,
     ITSELF,
     KILLS,
+    KILLS_BY_SCOPE,
     LAST_INFO,
     LAST_KILL,
     LATENCY,
     LATENCY_BUCKETS,
+    LOST,
+    NAMESPACE_KILLS,
     Facts,
     Row,
 )
+from .totals import Total, Totals
 
 NO_LABELS = Labels((), ())
 
@@ -83,10 +88,12 @@ class Metrics(Collector):
         wall: Callable[[], float] = time.time,
         boot_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         process: Collector | None = None,
+        external_url: str | None = None,
     ) -> None:
         """``kernel_kills``: the kernel's own count since boot, and as of the last delivery.
 
-        ``queues``: by name, how much waits in it and how much it holds.
+        ``queues``: by name, how much waits in it and how much it holds; ``external_url``: where
+        people reach the pages.
         """
         self._status = status
         self._version = version
@@ -102,11 +109,16 @@ class Metrics(Collector):
             monotonic=monotonic,
             wall=wall,
         )
+        self._totals = Totals(monotonic=monotonic, wall=wall)
+        self._wall = wall
+        self._external_url = None if external_url is None else external_url.rstrip("/")
+        self._restored: frozenset[str] = frozenset()  # ids of what an earlier process counted
+        self.missed_while_down: int | None = None
         self._told = 0  # kills, by the kernel's way to count
         self._earlier: dict[Key, int] = {}
         self._earlier_until = 0  # CLOCK_BOOTTIME, ns
         self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
-        self._lost: dict[str, int] = {}
+        self._lost = dict.fromkeys(LOST, 0)
         self._unresolved = dict.fromkeys(UNRESOLVED, 0)
         self._latency_counts = [0] * (len(LATENCY_BUCKETS) + 1)
         self._latency_sum = 0.0
@@ -116,28 +128,47 @@ class Metrics(Collector):
         key = label_values(incident)
         with self._lock:
             self._told += kernel_count(incident)
+            if incident.id in self._restored:
+                return  # it has a place in the history and in the pinned ring
             if incident.boot_ns < self._earlier_until:
                 self._earlier[key] = self._earlier.get(key, 0) - len(incident.victims)
             if reason := incident.container.unresolved:
                 self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
             workload = clean(workload_of(incident.container, _cgroup(incident)))
             self._series.record(key, incident, workload)
+            self._totals.record(key[0], incident)
             seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
             self._latency_sum += seconds
             self._latency_counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+
+    def restore(self, incidents: Sequence[Incident]) -> None:
+        """Show the last kills of earlier processes, oldest first; they are not counted again."""
+        now = self._wall()
+        with self._lock:
+            self._restored = frozenset(incident.id for incident in incidents)
+            for incident in sorted(incidents, key=lambda each: each.time):
+                key = label_values(incident)
+                workload = clean(workload_of(incident.container, _cgroup(incident)))
+                age = max(0.0, now - incident.time)
+                self._series.restore(key, incident, workload, age=age)
+                self._totals.show(key[0])
 
     def register(self, labels: Key, workload: str = "") -> None:
         """A container exists (namespace, pod, container): its counters show, at 0 at first.
 
         The workload of a registered container may become known later.
         """
+        key = _clean_key(labels)
         with self._lock:
-            self._series.register(_clean_key(labels), clean(workload))
+            self._series.register(key, clean(workload))
+            self._totals.register(key[0])
 
     def forget(self, labels: Key) -> None:
         """No container of these labels exists any more."""
+        key = _clean_key(labels)
         with self._lock:
-            self._series.forget(_clean_key(labels))
+            self._series.forget(key)
+            self._totals.forget(key[0])
 
     def earlier(self, labels: Key, kills: int) -> None:
         """Show so many kills before now, by a cgroup's count; later deliveries are subtracted.
@@ -173,6 +204,8 @@ class Metrics(Collector):
                 (each.labels, each.workload, each.created, dict(each.kills), dict(each.incidents))
                 for each in self._series.counts()
             ]
+            totals = _copies([self._totals.all()])
+            namespaces = _copies(self._totals.namespaces())
         yield Family(
             _head(KILLS),
             _counter(KILLS, ((lab, of, at, kills) for lab, of, at, kills, _ in counters), created),
@@ -183,6 +216,8 @@ class Metrics(Collector):
                 INCIDENTS, ((lab, of, at, counts) for lab, of, at, _, counts in counters), created
             ),
         )
+        yield Family(_head(KILLS_BY_SCOPE), _sums(KILLS_BY_SCOPE, totals, created))
+        yield Family(_head(NAMESPACE_KILLS), _sums(NAMESPACE_KILLS, namespaces, created))
         yield Family(_head(LAST_INFO), ((LAST_INFO.sample, each.info(), 1.0) for each in last))
         for index, row in enumerate(LAST_KILL):
             numbers = ((each.labels, each.numbers()[index]) for each in last)
@@ -228,8 +263,10 @@ class Metrics(Collector):
             features=status.features(),
             lost=lost,
             unresolved=dict(self._unresolved),
-            evicted=dict(self._series.evicted),
+            evicted=self._series.evicted | {"namespaces": self._totals.evicted},
             earlier={key: kills for key, kills in self._earlier.items() if kills > 0},
+            missed_while_down=self.missed_while_down,
+            external_url=self._external_url,
             kernel_kills=kills,
             unaccounted=None if kills is None else kills - self._told,
             queues=self._queues(),
@@ -267,3 +304,17 @@ def _counter(
             yield row.sample, more, number
             if created:
                 yield row.family + "_created", more, at
+
+
+def _copies(totals: Iterable[Total]) -> list[Total]:
+    """As of now: they are counted on while a page is written."""
+    return [replace(each, kills=dict(each.kills)) for each in totals]
+
+
+def _sums(row: Row, totals: Iterable[Total], created: bool) -> Iterator[Point]:
+    for each in totals:
+        for scope, number in each.kills.items():
+            labels = each.labels.plus("scope", scope)
+            yield row.sample, labels, number
+            if created:
+                yield row.family + "_created", labels, each.created

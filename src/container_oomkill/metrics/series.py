@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from ..incident.model import Incident
 from .exposition import Labels, clean
-from .table import LABELS, LAST_INFO, LAST_KILL
+from .table import LABELS, LAST_INFO, LAST_KILL, scope_of
 
 Key = tuple[str, str, str]  # values of LABELS, cleaned
 
@@ -129,10 +129,29 @@ class Series:
         counts = home.pop(key, None) or self._new(key, created=min(self._wall(), incident.time))
         counts.touched = now
         counts.belongs_to(workload)
-        counts.add(incident.scope or "unknown", len(incident.victims), 1)
+        counts.add(scope_of(incident), len(incident.victims), 1)
         home[key] = counts
         self._last.pop(key, None)
         self._last[key] = Last(counts.labels, counts.workload.values[0], incident, now)
+        self._bound()
+
+    def restore(self, key: Key, incident: Incident, workload: str, *, age: float) -> None:
+        """Show an incident that an earlier process counted, until it expires: ``age`` in seconds.
+
+        Its counters begin at 0, as those of the process do: without that, the next kill would
+        begin them anew with the very number they had, and increase() would not see it.
+        """
+        then = self._monotonic() - age
+        if age < COUNTER_EXPIRY_SECONDS:
+            home = self._known if key in self._known else self._others
+            counts = home.pop(key, None) or self._new(key, created=self._wall())
+            counts.touched = then
+            counts.belongs_to(workload)
+            counts.add(scope_of(incident), 0, 0)
+            home[key] = counts
+        if age < self._expiry:
+            self._last.pop(key, None)
+            self._last[key] = Last(Labels(LABELS, key), incident, then)
         self._bound()
 
     def register(self, key: Key, workload: str = "") -> None:

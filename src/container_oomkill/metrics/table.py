@@ -16,8 +16,13 @@ PREFIX = "container_oomkill_"
 LABELS = ("namespace", "pod", "container")
 INFO_LABELS = (
     *("container_id", "image", "command", "scope", "trigger_command", "runtime"),
-    *("workload", "container_name", "pod_name", "inferred", "incident_id"),
+    *("workload", "container_name", "pod_name", "inferred", "incident"),
 )
+# What ran out: docs/record.md. The last is for an incident that does not say.
+SCOPES = (*("container", "pod", "cgroup", "node", "cpuset", "mempolicy", "manual"), "unknown")
+# Why records may be lost on this side of the ring; the kernel's side has its own. They show from 0:
+# one that began with a loss would have no increase().
+LOST = (*("broken_record", "foreign_layout", "gap", "history", "kubernetes_event", "log"),)
 COUNTER_LABELS = (*LABELS, "scope", "workload")
 # One more than these comes after them: +Inf.
 LATENCY_BUCKETS = (
@@ -43,6 +48,8 @@ class Facts:
     kernel_kills: int | None  # since the start; None: this kernel does not say
     unaccounted: int | None
     earlier: Mapping[tuple[str, str, str], int]  # kills from before the start, by LABELS
+    missed_while_down: int | None  # kills that no process and no pinned hook saw
+    external_url: str | None  # where people reach the pages
     queues: Mapping[str, tuple[int, int]]  # what waits, and the most that may
     watch_up: bool | None  # of the cluster's API; None: it is not asked
 
@@ -72,6 +79,11 @@ class Row:
     def sample(self) -> str:
         """The name a query asks for."""
         return self.family + {"counter": "_total", "info": "_info"}.get(self.type, "")
+
+
+def scope_of(incident: Incident) -> str:
+    """Return the value of the label ``scope`` of a counter."""
+    return incident.scope if incident.scope in SCOPES else SCOPES[-1]
 
 
 def _row(
@@ -126,6 +138,18 @@ INCIDENTS = Row(
     "counter",
     "Decisions of the kernel's OOM killer; with memory.oom.group one may kill several processes.",
     COUNTER_LABELS,
+)
+KILLS_BY_SCOPE = Row(
+    "kills",
+    "counter",
+    "Processes killed by the kernel's OOM killer, without names: from 0, for every scope.",
+    ("scope",),
+)
+NAMESPACE_KILLS = Row(
+    "namespace_kills",
+    "counter",
+    "Processes killed by the kernel's OOM killer, by namespace: from 0, for every scope.",
+    ("namespace", "scope"),
 )
 LAST_INFO = Row("last", "info", "Facts of the last incident.", (*LABELS, *INFO_LABELS))
 
@@ -346,9 +370,23 @@ ITSELF = (
     Row(
         "earlier_kills",
         "gauge",
-        "Kills before the start, by the cgroup's own count; there are no incidents for them.",
+        "Kills before the start, by the cgroup's own count, of which there is no incident here.",
         LABELS,
         of_itself=lambda facts: sorted(facts.earlier.items()),
+    ),
+    Row(
+        "missed_while_down",
+        "gauge",
+        "Kills that the kernel counted before this start while no exporter ran and no pinned hook "
+        "recorded; absent if unknown (it takes `--history` or `--pin`).",
+        of_itself=_single(lambda facts: facts.missed_while_down),
+    ),
+    Row(
+        "page",
+        "info",
+        "Where people reach the web pages (`--web.external-url`); absent if that is not set.",
+        ("url",),
+        of_itself=lambda facts: [((facts.external_url,), 1)] if facts.external_url else [],
     ),
     Row(
         "queue_length",
@@ -391,9 +429,21 @@ SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
             "so they survive its restart. `workload`: Kubernetes' (`Deployment/cart`, with "
             "`--kubernetes`), else the service of Swarm or Compose, Slurm's user, the unit. What "
             "starts under a new name each time is counted under a lasting one: `container` is the "
-            "service's, `pod` a Job's; its own names are in `container_oomkill_last_info`."
+            "service's, `pod` a Job's; its own names are in `container_oomkill_last_info`. A kill "
+            "of a container that was not known before begins a series: that one increase() does "
+            "not see. Sums come from the next two."
         ),
         (KILLS, INCIDENTS),
+    ),
+    (
+        "Sums",
+        (
+            "Without a container's name, so nothing they count begins a series: the first kill of "
+            "a container that nobody knew is in increase(), too. A namespace is shown from its "
+            'first known container on, until a day after the last one or its last kill; `""` is '
+            "what is in no namespace."
+        ),
+        (KILLS_BY_SCOPE, NAMESPACE_KILLS),
     ),
     (
         "The last kill",

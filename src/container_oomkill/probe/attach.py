@@ -176,6 +176,7 @@ def _attach_programs(
         probe = Probe(hook, found, scans=scans, types=types.source)
         probe._attached_at = found.attached_at()
         probe.number = found.number
+        probe.resumed = True
         probe.checkpoint.kills = read_kernel_kills()
         return probe
     with libbpf.open_object(data, "oomkill", types) as opened:

@@ -44,6 +44,7 @@ class Probe(Closeable):
         self.number = 0  # among the pinned generations; 0: not pinned
         self._attached_at = time.time()
         self.older: Sequence[Generation] = ()  # of other versions, to be read before this one
+        self.resumed = False  # hooks of an earlier process went on recording while none ran
         self.discarded = 0  # records of another layout, left there by another version
         self._pins: Pins | None = None
         self.kills_before: int | None = (
@@ -138,6 +139,8 @@ class Probe(Closeable):
     def resume_from(self, pins: Pins, kills: int | None) -> None:
         """Go on from what is pinned beside this; ``pins`` are closed with it."""
         self._pins = pins
+        if any(each.number < self.number for each in pins.generations()):
+            self.resumed = True
         self.older, self.discarded = pins.older(self.number, self._ring, kills)
         self.checkpoint = pins.checkpoint
 
