@@ -160,6 +160,18 @@ class TestIncidents:
     def test_limit(self, address: Address) -> None:
         assert self.sequences(address, "?limit=3") == [30, 29, 28]
 
+    def test_page_by_page_to_the_end(self, address: Address) -> None:
+        path, seen, totals = "/api/v1/incidents?container=odd&limit=4&page=1", [], set()
+        while path:
+            answer = ask(address, get(path)).json()
+            seen.append([each["sequence"] for each in answer["incidents"]])
+            totals.add(answer["total"])
+            path = answer["next"]
+        assert seen == [[29, 27, 25, 23], [21, 19, 17, 15], [13, 11, 9, 7], [5, 3, 1]]
+        assert totals == {15}
+        assert self.sequences(address, "?page=2") == []
+        assert self.ask(address).json()["next"] is None
+
     def test_since_a_sequence(self, address: Address) -> None:
         assert self.sequences(address, "?since=28") == [30, 29]
 
@@ -211,7 +223,8 @@ class TestIncidents:
             "?since=2026-09-21T14:13:48",
             "?since=",
             "?pods=x",
-            "?page=2",
+            "?page=0",
+            "?page=x",
             "?scope=moon",
             "?until=",
             "?until=5x",

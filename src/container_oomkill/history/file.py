@@ -4,7 +4,8 @@
 The lines are those of `probe -o json`, so `replay`, `show --from` and jq can read the file. Each
 line is on the disk when the call returns: SIGKILL loses nothing that was accepted, a power cut at
 most the incident being written. A file with twice as many lines as are kept, or that has reached
-its maximum size, is replaced by one with the latest. docs/record.md says why it is not a database.
+its maximum size, is replaced by one with the latest of every container. docs/record.md says why it
+is not a database.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..errors import Error, UsageError
 from ..incident.model import Incident
 from ..sinks.json_lines import render
 from ..system import log
+from .fair import Key, choose, container_key
 from .lines import Line, is_ours, read_lines
 from .locked_file import LockedFile
 
@@ -83,8 +85,9 @@ class HistoryFile:
             content = read_lines(file, max_incidents=self._max_incidents, max_line=longest)
         self._lines = content.lines
         self._ids = {line.id for line in content.lines}
-        self._loaded = list(content.incidents)
-        self.had_more = content.dropped or len(content.lines) > self._max_incidents
+        self._loaded = content.incidents
+        known = len(content.lines) - content.later
+        self.had_more = content.dropped or known > len(content.incidents)
         if content.broken:
             aside = self._file.copy_aside()
             self._replace(content.lines, dropped=content.dropped)
@@ -115,14 +118,14 @@ class HistoryFile:
         """Write it, and let the oldest go where there are too many."""
         try:
             if incident.id not in self._ids:
-                self._write(incident.id, render(incident).encode())
+                self._write(incident.id, render(incident).encode(), container_key(incident))
         except OSError as error:
             self._on_lost()
             self._trouble.warn((error.strerror or str(error)).lower())
         else:
             self._trouble.clear()
 
-    def _write(self, name: str, text: bytes) -> None:
+    def _write(self, name: str, text: bytes, container: Key) -> None:
         needed = len(text) + 1
         if needed >= self._max_bytes:
             raise OSError(errno.EFBIG, "incident larger than --history.max-bytes")
@@ -130,29 +133,28 @@ class HistoryFile:
         full = start + needed > self._max_bytes
         if full or len(self._lines) >= 2 * self._max_incidents:
             try:
-                self._replace(self._staying(needed), dropped=True, added=(name, text))
+                self._replace(self._staying(needed), dropped=True, added=(name, text, container))
             except OSError:
                 if full:
                     raise
             else:
                 return
         self._file.append(text + b"\n")
-        self._lines.append(Line(name, start, len(text)))
+        self._lines.append(Line(name, start, len(text), container))
         self._ids.add(name)
 
     def _staying(self, needed: int) -> list[Line]:
-        """Choose what stays when room is made for one more, of ``needed`` bytes: the latest."""
-        room = min(self._max_bytes // 2, self._max_bytes - needed) - 1
-        staying: list[Line] = []
-        for line in reversed(self._lines):
-            room -= line.size + 1
-            if room < 0 or len(staying) == self._max_incidents - 1:
-                break
-            staying.append(line)
-        return staying[::-1]
+        """Choose what stays when room is made for one more, of ``needed`` bytes."""
+        lines = choose(self._lines, lambda line: line.container, room=self._max_incidents - 1)
+        return choose(
+            lines,
+            lambda line: line.container,
+            room=min(self._max_bytes // 2, self._max_bytes - needed) - 1,
+            weigh=lambda line: line.size + 1,
+        )
 
     def _replace(
-        self, lines: list[Line], *, dropped: bool, added: tuple[str, bytes] | None = None
+        self, lines: list[Line], *, dropped: bool, added: tuple[str, bytes, Key] | None = None
     ) -> None:
         """Have these lines alone, with the one that is ``added``, in one step.
 
@@ -160,19 +162,19 @@ class HistoryFile:
         """
         written: list[Line] = []
 
-        def texts() -> Iterator[tuple[str, bytes]]:
+        def texts() -> Iterator[tuple[str, bytes, Key]]:
             for line in lines:
                 text = self._file.read(line.size, line.start)
                 if len(text) == line.size and b"\n" not in text:  # else others wrote to the file
-                    yield line.id, text
+                    yield line.id, text, line.container
             if added:
                 yield added
 
         def parts() -> Iterator[bytes]:
             end = int(dropped)
             yield b"\n" * end
-            for name, text in texts():
-                written.append(Line(name, end, len(text)))
+            for name, text, container in texts():
+                written.append(Line(name, end, len(text), container))
                 end += len(text) + 1
                 yield text + b"\n"
 

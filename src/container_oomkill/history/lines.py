@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import deque
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import RecordError
 from ..incident.model import SCHEMA, Incident
 from ..sinks.record import from_object
+from .fair import Key, choose, container_key
 
 START = b'{"schema":'  # of every record; in a text within one its quotes would be escaped
 WORDS = (START, b'"boot_ns":', b'"victims":[')  # one damaged byte leaves two of them
@@ -25,13 +25,14 @@ class Line:
     id: str
     start: int
     size: int
+    container: Key  # whose it is
 
 
 @dataclass(slots=True)
 class Content:
     """What a file has, oldest first."""
 
-    incidents: deque[Incident]
+    incidents: list[Incident] = field(default_factory=list)  # the latest, as many as are kept
     lines: list[Line] = field(default_factory=list)
     later: int = 0  # lines of a later version, which are among `lines`
     broken: int = 0  # lines that are no records
@@ -48,25 +49,34 @@ def is_ours(head: bytes) -> bool:
 
 def read_lines(file: BinaryIO, *, max_incidents: int, max_line: int) -> Content:
     """Read all of it and give the latest ``max_incidents``; a line over ``max_line`` is broken."""
-    content = Content(deque(maxlen=max_incidents))
+    content = Content()
+    known: list[tuple[Line, Incident]] = []
     size = file.seek(0, os.SEEK_END)
     at = file.seek(0)
     while raw := file.readline(max_line):
         line = raw.removesuffix(b"\n")
         if at == 0 and not line:
             content.dropped = True
-        elif line and not _take(content, line, at):
-            found = sum(_take(content, piece, at + start) for start, piece in _pieces(line))
+        elif line and not _take(content, known, line, at):
+            pieces = _pieces(line)
+            found = sum(_take(content, known, piece, at + start) for start, piece in pieces)
             if not found and raw == line and at + len(raw) == size:
                 content.torn = True
                 break
             content.broken += 1
         at += len(raw)
         content.end = at
+        if len(known) > 2 * max_incidents:  # the file is of a larger --history.max-incidents
+            known = _latest(known, max_incidents)
+    content.incidents = [incident for _, incident in _latest(known, max_incidents)]
     return content
 
 
-def _take(content: Content, text: bytes, start: int) -> bool:
+def _latest(known: list[tuple[Line, Incident]], max_incidents: int) -> list[tuple[Line, Incident]]:
+    return choose(known, lambda each: each[0].container, room=max_incidents)
+
+
+def _take(content: Content, known: list[tuple[Line, Incident]], text: bytes, start: int) -> bool:
     """Add the record that ``text`` is; False where it is none."""
     try:
         record = json.loads(text.decode())
@@ -76,12 +86,22 @@ def _take(content: Content, text: bytes, start: int) -> bool:
         return False
     if incident is None:
         content.later += 1
+        content.lines.append(Line(name, start, len(text), _later_key(record)))
     elif incident.id == name:
-        content.incidents.append(incident)
+        line = Line(name, start, len(text), container_key(incident))
+        content.lines.append(line)
+        known.append((line, incident))
     else:  # the one is made from the other: a digit of either is damaged
         return False
-    content.lines.append(Line(name, start, len(text)))
     return True
+
+
+def _later_key(record: dict[str, Any]) -> Key:
+    """As far as a later version still has it there."""
+    container = record.get("container")
+    if not isinstance(container, dict):
+        return "", "", ""
+    return (str(container.get("namespace")), str(container.get("pod")), str(container.get("name")))
 
 
 def _name(record: object) -> tuple[str, bool]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .names import NO_LIMIT, SCOPES, counted_as, name_of, workload_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..incident.model import Incident
 
@@ -45,6 +46,7 @@ class Query:
     since: str = ""
     until: str = ""
     limit: int = LIMIT
+    page: int = 1
     after_time: float | None = None  # seconds since the epoch
     after_sequence: int | None = None
     before_time: float | None = None
@@ -92,19 +94,20 @@ class Query:
             return False
         return all(_has(incident, key, wanted) for key in NAMES if (wanted := getattr(self, key)))
 
-    def select(self, newest_first: Iterable[Incident]) -> list[Incident]:
-        """Return what matches, up to ``limit``, in the order given."""
-        found: list[Incident] = []
+    def matching(self, newest_first: Iterable[Incident]) -> Iterator[Incident]:
+        """Yield what matches, in the order given."""
         numbered = math.inf
         for incident in newest_first:
-            if len(found) == self.limit:
-                break
             if self.after_sequence is not None and incident.sequence > numbered:
                 break  # by an earlier start of the probe, which counted from 1 too
             numbered = incident.sequence
             if self.matches(incident):
-                found.append(incident)
-        return found
+                yield incident
+
+    def select(self, newest_first: Iterable[Incident]) -> list[Incident]:
+        """Return what matches, in the order given: the ``page`` of up to ``limit``."""
+        first = (self.page - 1) * self.limit
+        return list(islice(self.matching(newest_first), first, first + self.limit))
 
     def parameters(self) -> dict[str, str]:
         """Return what was asked for, as `parse` reads it."""
@@ -116,27 +119,30 @@ class Query:
         from urllib.parse import urlencode  # `probe` has no use for it
 
         query = self.parameters()
+        if self.limit != LIMIT:
+            query["limit"] = str(self.limit)
         if page > 1:
             query["page"] = str(page)
         return f"{path}?{urlencode(query)}" if query else path
 
 
 def parse_query(values: Mapping[str, str], *, limit_max: int, now: float) -> Query:
-    """Read the query of the API: `Query.parse`, ``limit``, and nothing else.
+    """Read the query of the API: `Query.parse`, ``limit``, ``page``, and nothing else.
 
     Raises `ValueError` with what is wrong.
     """
     from dataclasses import replace
 
     for name in values:
-        if name not in (*PARAMETERS, "limit"):
-            expected = ", ".join(PARAMETERS)
-            raise ValueError(f"unknown parameter {name[:40]!r}: expected {expected} or limit")
+        if name not in (*PARAMETERS, "limit", "page"):
+            expected = ", ".join((*PARAMETERS, "limit"))
+            raise ValueError(f"unknown parameter {name[:40]!r}: expected {expected} or page")
     for name in TIMES:
         if name in values and not values[name].strip():
             raise ValueError(f"{name}: {EXPECTED_TIME}")
     limit = parse_limit(values["limit"]) if "limit" in values else LIMIT
-    return replace(Query.parse(values, now), limit=min(limit, limit_max))
+    limit = min(limit, limit_max)
+    return replace(Query.parse(values, now), limit=limit, page=parse_page(values))
 
 
 def parse_limit(text: str) -> int:
@@ -144,6 +150,14 @@ def parse_limit(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
         raise ValueError(f"limit {text[:40]!r}: expected a whole number above 0")
     return int(text[:9])
+
+
+def parse_page(values: Mapping[str, str]) -> int:
+    """Return the page's number, from 1. Raises `ValueError`."""
+    text = values.get("page", "1")
+    if not (text.isascii() and text.isdigit() and int(text[:9]) >= 1 and len(text) < 9):
+        raise ValueError(f"page {text[:40]!r}: expected a whole number above 0")
+    return int(text)
 
 
 def named(incident: Incident) -> dict[str, str | None]:

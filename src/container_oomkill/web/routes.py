@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Request], Response]
 
+API = "/api/v1/incidents"
 OVERVIEW = "/"
 OVERVIEW_TOO = "/incidents"  # and where to find it when the metrics are at /
 INCIDENTS_MAX = 1000
@@ -66,7 +67,7 @@ class Routes:
             OVERVIEW: lambda request: self._views.overview(request),
             OVERVIEW_TOO: lambda request: self._views.overview(request),
             "/events": lambda request: self._views.events(request),
-            "/api/v1/incidents": self._incidents,
+            API: self._incidents,
             telemetry_path: self._scrape,
         }
         self._below: dict[str, Handler] = {
@@ -143,17 +144,22 @@ class Routes:
             query = parse_query(request.query, limit_max=INCIDENTS_MAX, now=self._wall())
         except ValueError as error:
             return Response(400, json.dumps({"error": str(error)}).encode() + b"\n", headers)
+        found = list(query.matching(self._history.newest_first()))
+        first = (query.page - 1) * query.limit
+        shown = found[first : first + query.limit]
+        more = len(found) > first + query.limit
+        about = {"total": len(found), "next": query.link(API, query.page + 1) if more else None}
         return Response(
             200,
-            self._listing(self._history.find(query)),
+            self._listing(shown, json.dumps(about)[1:]),
             headers,
             heavy=request.method == "GET",
         )
 
-    def _listing(self, incidents: list[Incident]) -> Iterator[bytes]:
+    def _listing(self, incidents: list[Incident], end: str) -> Iterator[bytes]:
         yield b'{"incidents": ['
         for start in range(0, len(incidents), INCIDENTS_A_PIECE):
             some = incidents[start : start + INCIDENTS_A_PIECE]
             lines = ",\n".join(self._render(incident).rstrip("\n") for incident in some)
             yield ((",\n" if start else "\n") + lines).encode()
-        yield b"\n]}\n"
+        yield f"\n], {end}\n".encode()

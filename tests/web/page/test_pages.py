@@ -230,7 +230,7 @@ class TestFilters:
         with make_exporter(max_incidents=120) as exporter:
             exporter.start()
             for number in range(1, 121):
-                exporter.sink(now(number))
+                exporter.sink(now(number, container=container(f"app-{number}")))
             first = page(exporter, "/?namespace=shop")
             assert "page 1 of 3" in first.text
             assert "/?namespace=shop&page=2" in first.links
