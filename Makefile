@@ -17,7 +17,7 @@ CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
 	--ignore tests/cluster
 
-.PHONY: help run demo build wheel clean bench bench-scale chaos lint format image push up down \
+.PHONY: help run demo build wheel clean bench bench-scale chaos lint format dashboard image push up down \
 	test test-unit coverage test-browser test-runtimes test-images test-kernels test-releases test-cluster
 
 help: ## Show this list
@@ -84,6 +84,10 @@ lint: .venv/dev ## Check style and types; compile the BPF object with every clan
 	$(Q).venv/bin/mypy
 	$(Q)clang-format --dry-run -Werror $(CLANG_FORMATTED)
 	$(Q)$(PYTHON) -m tests.vm.compilers
+
+dashboard: .venv/dev ## Write deploy/grafana from deploy/mixin
+	$(Q)tools/kubernetes-tools.sh
+	$(Q)tools/dashboard.sh
 
 format: .venv/dev ## Format Python and C
 	$(Q).venv/bin/ruff check --fix .

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Puts helm and kustomize, which the tests of deploy/ use, into ~/.cache/container-oomkill/tools.
+# Puts what the tests of deploy/ use into ~/.cache/container-oomkill/tools: helm, kustomize, jsonnet,
+# and tests/deploy/grafana-schema, which judges a dashboard by Grafana's own schema.
 # Built by Go from their modules, once; without Go those tests are left out, with the reason printed.
 set -eu
 
@@ -15,10 +16,17 @@ fetch() { # NAME MODULE VERSION
 		return
 	fi
 	echo "building $1 $3"
-	GOBIN="$folder" go install "$2@$3"
+	if [ -d "$2" ]; then
+		(cd "$2" && go build -o "$folder/$1" .)
+	else
+		GOBIN="$folder" go install "$2@$3"
+	fi
 	echo "$3" >"$folder/$1.version"
 }
 
 mkdir -p "$folder"
 fetch kustomize sigs.k8s.io/kustomize/kustomize/v5 v5.7.1
 fetch helm helm.sh/helm/v3/cmd/helm v3.19.5
+fetch jsonnet github.com/google/go-jsonnet/cmd/jsonnet v0.22.0
+schema="$(dirname "$0")/../tests/deploy/grafana-schema"
+fetch grafana-schema "$schema" "$(cat "$schema"/go.* "$schema"/*.go | cksum)"

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Prometheus scrapes a running exporter; dashboard and alerts get their answers."""
+"""A real Prometheus scrapes a running exporter; alerts get their answers."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -11,14 +10,11 @@ from typing import Any
 import pytest
 
 from ..support.exporter_process import Child, running
-from ..support.prometheus import DEPLOY, RULES, Prometheus, needs_prometheus, prometheus
+from ..support.prometheus import RULES, Prometheus, needs_prometheus, prometheus
 from ..support.waiting import eventually
 
 pytestmark = needs_prometheus
-DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 WINDOW = "4"  # seconds a kill's alert fires
-# What Grafana puts in for its own variables; the dashboard's are replaced by ".*", "All".
-GRAFANA = {"__rate_interval": "1m", "__range": "1h", "__interval": "15s"}
 
 
 @pytest.fixture(scope="module")
@@ -80,59 +76,10 @@ def test_the_numbers_of_the_last_kill_arrive_whole(server: Prometheus, exporter:
     assert kept.items() <= last["metric"].items()
 
 
-def dashboard_expressions() -> list[tuple[str, str]]:
-    """Each panel's title and expression, with Grafana's variables filled in."""
-    found = []
-    for path in DASHBOARDS:
-        dashboard = json.loads(path.read_text())
-        variables = {each["name"]: ".*" for each in dashboard["templating"]["list"]} | GRAFANA
-        for panel in dashboard["panels"]:
-            found += [
-                (panel["title"], _filled(target["expr"], variables))
-                for target in panel.get("targets", [])
-            ]
-        for each in dashboard["templating"]["list"]:
-            if query := each.get("definition"):
-                inner = re.fullmatch(r"label_values\((.*), \w+\)", query)
-                assert inner, query
-                found.append((f"${each['name']}", _filled(inner[1], variables)))
-    return found
-
-
-def _filled(expression: str, variables: dict[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        return variables[match[1] or match[2]]
-
-    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, expression)
-
-
 def rule_expressions() -> list[tuple[str, str]]:
     """By Prometheus' own reading of the file."""
     text = RULES.read_text()
     return [("rule", name) for name in re.findall(r"(?:alert|record): (\S+)", text)]
-
-
-# What shows something only where something is wrong, or where a node itself ran out.
-EMPTY_IS_FINE = {
-    "Last kills when the node ran out of memory",
-    "Missing features of this kernel",
-    "Containers without a name",
-    "Nodes that ran out",
-}
-
-
-@pytest.mark.parametrize(("title", "expression"), dashboard_expressions())
-def test_every_expression_of_the_dashboard(
-    server: Prometheus, exporter: Child, title: str, expression: str
-) -> None:
-    """It is understood, and shows something once there was a kill."""
-    exporter.tell("register seen")
-    eventually(lambda: server.query('container_oomkill_total{container="seen"}'))
-    exporter.tell("kill seen")
-    if title in EMPTY_IS_FINE:
-        server.query(expression)
-    else:
-        eventually(lambda: server.query(expression))
 
 
 def test_every_rule_is_evaluated_without_error(server: Prometheus) -> None:
@@ -145,27 +92,6 @@ def test_every_rule_is_evaluated_without_error(server: Prometheus) -> None:
     eventually(lambda: all(rule["health"] != "unknown" for rule in rules()))
     assert {rule["name"] for rule in rules()} == wanted
     assert [rule for rule in rules() if rule["health"] != "ok"] == []
-
-
-def test_dashboard_is_whole() -> None:
-    """Every panel has a place of its own and asks the chosen data source."""
-    for path in DASHBOARDS:
-        dashboard = json.loads(path.read_text())
-        panels = dashboard["panels"]
-        assert len({panel["id"] for panel in panels}) == len(panels)
-        taken: set[tuple[int, int]] = set()
-        for panel in panels:
-            at = panel["gridPos"]
-            cells = {
-                (x, y)
-                for x in range(at["x"], at["x"] + at["w"])
-                for y in range(at["y"], at["y"] + at["h"])
-            }
-            assert at["x"] + at["w"] <= 24, panel["title"]
-            assert not cells & taken, panel["title"]
-            taken |= cells
-            for target in panel.get("targets", []):
-                assert target["datasource"]["uid"] == "${datasource}"
 
 
 def test_prometheus_negotiates_openmetrics(server: Prometheus) -> None:

@@ -4,8 +4,9 @@
     python -m tests.support.exporter_main [EXPORTER OPTIONS]
 
 prints the address it listens on, then obeys lines on stdin, answering each with "done":
-``register NAME``, ``kill NAME`` and ``kills COUNT`` (of as many containers), ``lost``. It imports
-little: its memory is measured.
+``register NAME [NAMESPACE POD WORKLOAD]``, ``kill NAME`` and ``kills COUNT`` (of as many
+containers), ``record RECORD`` (that incident, but of this moment), ``lost``. It imports little: its
+memory is measured.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from container_oomkill.exporter.exporter import Exporter, ExporterSettings, options
 from container_oomkill.incident.model import Incident
 
 from .incidents import FakeProbe, container, incident
+
+REGISTERED = ("shop", "cart-7d9f4", "")
 
 
 def kill(name: str, sequence: int) -> Incident:
@@ -29,6 +33,15 @@ def kill(name: str, sequence: int) -> Incident:
         time=time.time(),
         boot_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
     )
+
+
+def recorded(record: str, sequence: int) -> Incident:
+    """The record's incident, as one of this moment."""
+    from container_oomkill.sinks.record import from_object
+
+    boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    made = from_object(json.loads(record))
+    return replace(made, time=time.time(), boot_ns=boot_ns, sequence=sequence)
 
 
 def _main(arguments: list[str]) -> None:
@@ -42,10 +55,10 @@ def _main(arguments: list[str]) -> None:
 
     kills = 0
 
-    def sink(name: str) -> None:
+    def sink(text: str, make: Callable[[str, int], Incident] = kill) -> None:
         nonlocal kills
         kills += 1
-        made = kill(name, kills)
+        made = make(text, kills)
         exporter.sink(made)
         if kept is not None:
             kept(made)
@@ -65,9 +78,12 @@ def _main(arguments: list[str]) -> None:
         for line in sys.stdin:
             order, _, rest = line.strip().partition(" ")
             if order == "register":
-                exporter.metrics.register(("shop", "cart-7d9f4", rest))
+                name, namespace, pod, workload = (*rest.split(), *REGISTERED)[:4]
+                exporter.metrics.register((namespace, pod, name), workload)
             elif order == "kill":
                 sink(rest)
+            elif order == "record":
+                sink(rest, recorded)
             elif order == "kills":
                 for number in range(int(rest)):
                     sink(f"app-{number}")

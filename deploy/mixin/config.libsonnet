@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+{
+  _config+:: {
+    // Which targets are exporters; rules and dashboard look for this.
+    selector: 'job="container-oomkill"',
+    // Labels of the scrape, in the dashboard: the cluster, where one store has several, and the node.
+    clusterLabel: 'cluster',
+    nodeLabel: 'instance',
+    // How finely the dashboard looks for past incidents: the scrape interval. Of several kills of
+    // one container within it, a scrape sees the last.
+    resolution: '30s',
+    dashboardUid: 'container-oomkill',
+    dashboardTags: ['container-oomkill', 'oom'],
+    // Where the dashboard's link "Runbook" leads; null: to the runbooks of the alerts.
+    runbookUrl: null,
+  },
+}
