@@ -9,14 +9,15 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ..support.cluster import table
+from ..support.cluster.api import Object
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.daemons import wait_for
-from ..support.cluster.exporter import deployed, overlay
+from ..support.cluster.exporter import Exporter, deployed, overlay
 from ..support.cluster.pods import NAMESPACE, container, pod
-from ..support.manifests import NAME
+from ..support.manifests import NAME, one
 from ..support.manifests import container as only_container
 
 PROXY = f"http://127.0.0.1:8001/api/v1/namespaces/{NAME}/pods/$(POD_NAME):9262/proxy"
@@ -85,3 +86,68 @@ def test_from_the_event_to_the_page(cluster: Cluster) -> None:
             table.add("reach", "kubectl port-forward", f"http://127.0.0.1:9262{path}")
         finally:
             kubectl.delete([killed])
+
+
+def test_the_headless_service_has_each_nodes_address(
+    cluster: Cluster, daemon_set: Exporter
+) -> None:
+    """As a proxy or a scrape by DNS finds them: by the node's name, ready or not."""
+    pod_ = daemon_set.pod()
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{NAME}/endpointslices"
+    listed = f"{path}?labelSelector=kubernetes.io/service-name={NAME}"
+
+    def addresses() -> list[tuple[str, str, int]]:
+        return [
+            (endpoint["nodeName"], address, port["port"])
+            for each in cluster.api.items(listed)
+            for endpoint in each["endpoints"] or ()
+            for address in endpoint["addresses"]
+            for port in each["ports"]
+        ]
+
+    wanted = [(pod_["spec"]["nodeName"], pod_["status"]["podIP"], 9262)]
+    wait_for(lambda: addresses() == wanted, "the Service has not the pod's address")
+    assert cluster.api.get(f"/api/v1/namespaces/{NAME}/services/{NAME}")["spec"]["clusterIP"] == (
+        "None"
+    )
+    table.add("reach", "headless Service", " ".join(map(str, *wanted)))
+
+
+def test_whom_the_network_policy_admits(cluster: Cluster, daemon_set: Exporter) -> None:
+    """By the API server's own reading of its selectors: no network plugin enforces it here."""
+    path = f"/apis/networking.k8s.io/v1/namespaces/{NAME}/networkpolicies/{NAME}"
+    spec = cluster.api.get(path)["spec"]
+    objects = overlay("kubernetes")
+    assert labelled(cluster, NAME, spec["podSelector"]) == [daemon_set.pod()["metadata"]["name"]]
+    (rule,) = spec["ingress"]
+    (port,) = rule["ports"]
+    named = {each["name"]: each["containerPort"] for each in only_container(objects)["ports"]}
+    assert (port["protocol"], named[port["port"]]) == ("TCP", 9262)
+    clients = {
+        "ingress": {"container-oomkill-client": "true"},
+        "prometheus": {"app.kubernetes.io/name": "prometheus"},
+        "anybody": {"app": "anybody"},
+    }
+    made = [pod(name, container("app", "wait", 8)) for name in clients]
+    for each, labels in zip(made, clients.values(), strict=True):
+        each["metadata"]["labels"] = labels
+    cluster.kubectl.apply(made)
+    try:
+        assert all(each["namespaceSelector"] == {} for each in rule["from"])
+        admitted = [
+            name
+            for each in rule["from"]
+            for name in labelled(cluster, NAMESPACE, each["podSelector"])
+        ]
+        assert sorted(admitted) == ["ingress", "prometheus"]
+        assert one(objects, "NetworkPolicy")["spec"]["policyTypes"] == spec["policyTypes"]
+        table.add("reach", "NetworkPolicy", f"admits {admitted} of {[*clients]}")
+    finally:
+        cluster.kubectl.delete(made)
+
+
+def labelled(cluster: Cluster, namespace: str, selector: Object) -> list[str]:
+    """The pods that a selector finds."""
+    wanted = ",".join(f"{name}={value}" for name, value in selector["matchLabels"].items())
+    found = cluster.api.items(f"/api/v1/namespaces/{namespace}/pods?labelSelector={quote(wanted)}")
+    return [each["metadata"]["name"] for each in found]

@@ -28,8 +28,14 @@ USERS = {
 }
 # What the tests' objects need. All of them are several times the work, and a guest is emulated.
 CONTROLLERS = (
-    *("cronjob", "daemonset", "deployment", "garbage-collector", "job", "namespace"),
-    *("node-lifecycle", "replicaset", "root-ca-certificate-publisher", "serviceaccount"),
+    *("cronjob", "daemonset", "deployment", "endpointslice", "garbage-collector", "job"),
+    *(
+        "namespace",
+        "node-lifecycle",
+        "replicaset",
+        "root-ca-certificate-publisher",
+        "serviceaccount",
+    ),
     *("resourcequota", "statefulset"),
 )
 # Every request of a service account; a watch that goes on has been answered, too.
