@@ -230,5 +230,5 @@ def test_the_last_kill_names_its_incident() -> None:
     for sequence in (1, 2):
         each = incident(sequence)
         metrics(each)
-        assert value(metrics, "container_oomkill_last_info", incident_id=each.id) == 1
-    assert value(metrics, "container_oomkill_last_info", incident_id=incident(1).id) is None
+        assert value(metrics, "container_oomkill_last_info", incident=each.id) == 1
+    assert value(metrics, "container_oomkill_last_info", incident=incident(1).id) is None

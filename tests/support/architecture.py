@@ -30,7 +30,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "sinks": ("incident", "diagnosis"),
     "pipeline": ("libbpf", "incident", "probe", "identity", "diagnosis"),
     "metrics": ("incident", "probe", "sinks"),
-    "history": ("incident", "probe", "sinks", "metrics"),
+    "history": ("incident", "probe", "sinks"),
     "web": ("incident", "diagnosis", "sinks", "metrics", "history"),
     "doctor": ("libbpf", "probe", "identity"),
     "kubernetes": ("incident", "identity", "sinks", "doctor"),

@@ -151,7 +151,7 @@ class Series:
             home[key] = counts
         if age < self._expiry:
             self._last.pop(key, None)
-            self._last[key] = Last(Labels(LABELS, key), incident, then)
+            self._last[key] = Last(Labels(LABELS, key), workload, incident, then)
         self._bound()
 
     def register(self, key: Key, workload: str = "") -> None:

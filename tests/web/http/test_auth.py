@@ -194,7 +194,7 @@ def test_what_bcrypt_does_not_read_of_a_password() -> None:
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
-@settings(max_examples=30, deadline=None)  # a check is slow on purpose
+@settings(max_examples=30)  # a check is slow on purpose
 def test_crypt_agrees_with_the_bcrypt_package(password: bytes, other: bytes) -> None:
     """Any bytes but NUL, at which crypt would end."""
     password, other = (each.replace(b"\0", b"")[:PASSWORD_MAX] for each in (password, other))
