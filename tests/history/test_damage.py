@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from container_oomkill.history.lines import Content, is_ours, read_lines
+from container_oomkill.history.lines import Content, is_ours, read_lines, sealed
 from container_oomkill.sinks.json_lines import render
 
 from ..support.history import names, numbers, opened, put
@@ -59,6 +59,22 @@ def test_a_damaged_byte_anywhere_costs_its_own_incident_alone() -> None:
             if len(content.incidents) < 2:  # not a value that could be
                 assert content.broken or content.later
             assert not content.torn
+
+
+SEALED = b"".join(sealed(render(incident(number)).encode()) + b"\n" for number in (1, 2))
+
+
+def test_every_flipped_bit_is_noticed() -> None:
+    """In digits and text as well, which would say something else; the other incident is kept."""
+    before = list(read(SEALED).incidents)
+    record = SEALED.index(b',"crc32":"')
+    for at in range(SEALED.index(b"\n")):
+        data = bytearray(SEALED)
+        data[at] ^= 1 << at % 8
+        content = read(bytes(data))
+        # Damage to the checksum itself may leave the record as one that never had any.
+        assert list(content.incidents) in ([before[1:]] if at < record else [before[1:], before])
+        assert content.broken or at >= record
 
 
 def cuts(step: int) -> list[int]:

@@ -15,6 +15,7 @@ import pytest
 from container_oomkill.cli.recording import replay
 from container_oomkill.cli.show import read_latest
 from container_oomkill.errors import Error, UsageError
+from container_oomkill.history.lines import sealed
 from container_oomkill.sinks.json_lines import JsonLines, render
 
 from ..support.history import files_no_larger_than, names, numbers, opened, refused, write
@@ -35,7 +36,7 @@ def test_what_was_written_is_there_again(path: Path) -> None:
     with closing(opened(path)) as file:
         assert file.load() == given
         file(given[1])
-    assert path.read_text() == "".join(render(each) + "\n" for each in given)
+    assert path.read_bytes() == b"".join(sealed(render(each).encode()) + b"\n" for each in given)
     assert path.stat().st_mode & 0o777 == 0o600
     assert names(path) == ["history"]
 
@@ -78,7 +79,7 @@ def test_one_that_is_too_large_is_counted_and_costs_no_other(
 @pytest.mark.parametrize("victims", range(70, 75))
 def test_one_that_just_fits_takes_the_place_of_all_others(path: Path, victims: int) -> None:
     large = incident(3, victims=(victim(),) * victims)
-    size = len(render(large)) + 2
+    size = len(sealed(render(large).encode())) + 2
     with closing(opened(path, max_bytes=size)) as file:
         for each in (incident(1), incident(2), large):
             file(each)

@@ -20,7 +20,7 @@ from ..incident.model import Incident
 from ..sinks.json_lines import render
 from ..system import log
 from .fair import Key, choose, container_key
-from .lines import Line, is_ours, read_lines
+from .lines import Line, is_ours, read_lines, sealed
 from .locked_file import LockedFile
 
 HEAD_BYTES = 1 << 16  # that tell our file from another program's
@@ -118,7 +118,8 @@ class HistoryFile:
         """Write it, and let the oldest go where there are too many."""
         try:
             if incident.id not in self._ids:
-                self._write(incident.id, render(incident).encode(), container_key(incident))
+                line = sealed(render(incident).encode())
+                self._write(incident.id, line, container_key(incident))
         except OSError as error:
             self._on_lost()
             self._trouble.warn((error.strerror or str(error)).lower())

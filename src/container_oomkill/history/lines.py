@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a file of JSON lines in which any byte may be damaged; returns every intact record."""
+"""Reads a file of JSON lines in which any byte may be damaged; returns every intact record.
+
+Half the bytes of a record are digits and text: damaged, it is a record still, that says something
+else. So each ends with a checksum, as one more key. Lines of before there was one are read as well.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import zlib
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -15,6 +20,7 @@ from ..sinks.record import from_object
 from .fair import Key, choose, container_key
 
 START = b'{"schema":'  # of every record; in a text within one its quotes would be escaped
+CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
 WORDS = (START, b'"boot_ns":', b'"victims":[')  # one damaged byte leaves two of them
 
 
@@ -39,6 +45,17 @@ class Content:
     dropped: bool = False  # an empty first line: there were older ones
     end: int = 0  # of the last whole line
     torn: bool = False  # what follows it is no record: the end of one is missing
+
+
+def sealed(record: bytes) -> bytes:
+    """Return a record, one JSON object, with the checksum of what it was."""
+    return b'%b,"crc32":"%08x"}' % (record.removesuffix(b"}"), zlib.crc32(record))
+
+
+def _is_whole(text: bytes) -> bool:
+    """Whether it is as it was sealed, if it was."""
+    found = CHECKSUM.search(text, max(0, len(text) - 32))
+    return found is None or zlib.crc32(text[: found.start()] + b"}") == int(found[1], 16)
 
 
 def is_ours(head: bytes) -> bool:
@@ -78,6 +95,8 @@ def _latest(known: list[tuple[Line, Incident]], max_incidents: int) -> list[tupl
 
 def _take(content: Content, known: list[tuple[Line, Incident]], text: bytes, start: int) -> bool:
     """Add the record that ``text`` is; False where it is none."""
+    if not _is_whole(text):
+        return False
     try:
         record = json.loads(text.decode())
         name, later = _name(record)
