@@ -10,10 +10,12 @@ import tarfile
 import textwrap
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from container_oomkill import __version__
+from container_oomkill.cli.parser import parse
 
 from ..support.manifests import (
     CHART,
@@ -138,6 +140,39 @@ def test_values_arrive(tmp_path: Path) -> None:
     assert "NetworkPolicy" not in {each["kind"] for each in manifests}
 
 
+def test_further_values_arrive(tmp_path: Path) -> None:
+    digest = f"sha256:{'ab' * 32}"
+    secret = {"name": "web", "secret": {"secretName": "oomkill-web"}}
+    mount = {"name": "web", "mountPath": "/web", "readOnly": True}
+    variable = {"name": "TZ", "value": "Europe/Berlin"}
+    values = {
+        "image": {"digest": digest, "tag": "ignored"},
+        "kubernetes": {"names": True},
+        "fullnameOverride": "oomkill",
+        "extraArgs": ["--web.config.file=/web/web.yml", "--cmdline"],
+        "extraEnv": [variable],
+        "extraVolumes": [secret],
+        "extraVolumeMounts": [mount],
+        "hostFolders": [],
+    }
+    path = tmp_path / "values.json"
+    path.write_text(json.dumps(values))
+    manifests = charted("--values", str(path), release="kills")
+    assert {each["metadata"]["name"] for each in manifests} == {"oomkill"}
+    only, spec = container(manifests), pod(manifests)
+    assert only["image"] == f"container-oomkill-exporter-full@{digest}"
+    assert only["args"] == ["exporter", "--web.config.file=/web/web.yml", "--cmdline"]
+    parse(only["args"], {})
+    assert variable in only["env"]
+    assert only["volumeMounts"] == [mount]
+    assert spec["volumes"] == [secret]
+    kubernetes_validate.validate(one(manifests, "DaemonSet"), OLDEST, strict=True)
+    (named,) = {
+        each["metadata"]["name"] for each in charted("--set", "nameOverride=watch", release="kills")
+    }
+    assert named == "kills-watch"
+
+
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
@@ -150,6 +185,10 @@ def test_values_arrive(tmp_path: Path) -> None:
         ("maxUnavailable=0%", "maxUnavailable"),
         ("podMonitor.interval=soon", "interval"),
         ("privileged=true", "privileged"),
+        ("image.digest=latest", "digest"),
+        ("fullnameOverride=Not_A_Name", "fullnameOverride"),
+        ("extraArgs={exporter}", "extraArgs"),
+        ("extraVolumes[0].emptyDir.medium=Memory", "extraVolumes"),
     ],
 )
 def test_values_that_make_no_sense(setting: str, named: str) -> None:

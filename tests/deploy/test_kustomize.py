@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,9 +32,11 @@ from ..support.manifests import (
     container,
     environment,
     kustomized,
+    objects,
     one,
     pod,
     run,
+    tool,
     unfolded,
 )
 from ..support.prometheus import RULES
@@ -45,8 +49,9 @@ OF_THE_CLUSTER = {
     "Namespace",
     "SecurityContextConstraints",
 }
-API = {"kubernetes", "restricted"}  # overlays that ask Kubernetes' API
+API = {"everything", "kubernetes", "restricted"}  # overlays that ask Kubernetes' API
 RULE_OBJECT = KUBERNETES / "components" / "prometheus-operator" / "prometheusrule.yaml"
+IMAGE, FULL = "container-oomkill-exporter", "container-oomkill-exporter-full"
 PINS = "/sys/fs/bpf/container-oomkill"
 
 
@@ -124,7 +129,7 @@ def test_what_is_mounted(overlay: str, manifests: list[Manifest]) -> None:
     known = {*oci.CONTAINERD_FOLDERS, *oci.CRIO_FOLDERS, *docker.FOLDERS}
     for name, mount in mounts.items():
         if name == "pins":
-            assert overlay == "pins"
+            assert overlay in ("everything", "pins")
             assert (volumes[name]["path"], mount["mountPath"]) == (PINS, "/sys/fs/bpf")
         else:
             assert mount["mountPath"] == volumes[name]["path"]
@@ -206,6 +211,62 @@ def test_it_says_why_and_ends_in_time(manifests: list[Manifest]) -> None:
     assert spec["terminationGracePeriodSeconds"] >= 2 * PATIENCE_SECONDS
     node = next(each for each in only["env"] if each["name"] == "NODE_NAME")
     assert node["valueFrom"] == {"fieldRef": {"fieldPath": "spec.nodeName"}}
+
+
+def test_one_place_says_where_the_images_are(tmp_path: Path) -> None:
+    """By tag and by digest, with kustomize's own command, for every overlay."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy", symlinks=True)
+    tree = tmp_path / "deploy" / "kubernetes"
+    digest = f"sha256:{'0' * 64}"
+    done = subprocess.run(
+        [
+            *(tool("kustomize"), "edit", "set", "image"),
+            f"{IMAGE}=registry.example/ops/oomkill:1.2",
+            f"{IMAGE}-full=registry.example/ops/oomkill-full@{digest}",
+        ],
+        cwd=tree / "components" / "images",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in OVERLAYS:
+        done = run(tool("kustomize"), "build", str(tree / "overlays" / name))
+        assert done.returncode == 0, done.stderr
+        wanted = f"-full@{digest}" if name in API else ":1.2"
+        assert container(objects(done.stdout))["image"] == f"registry.example/ops/oomkill{wanted}"
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_on_top_says_where_the_images_are(name: str, tmp_path: Path) -> None:
+    relative = os.path.relpath(KUBERNETES / "overlays" / name, tmp_path)
+    images = [{"name": each, "newName": f"registry.example/{each}"} for each in (IMAGE, FULL)]
+    (tmp_path / "kustomization.yaml").write_text(
+        yaml.safe_dump({"resources": [relative], "images": images})
+    )
+    done = run(tool("kustomize"), "build", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    image = FULL if name in API else IMAGE
+    expected = f"registry.example/{image}:{__version__}"
+    assert container(objects(done.stdout))["image"] == expected
+
+
+def test_everything_is_what_an_ordinary_cluster_can_use() -> None:
+    """No component is left out unseen, but those that are for some clusters only."""
+    listed = yaml.safe_load((KUBERNETES / "overlays/everything/kustomization.yaml").read_text())
+    everything = {Path(each).name for each in listed["components"]}
+    apart = {"docker", "microk8s", "no-host-folders", "openshift", "resource-quota"}
+    apart |= {"sys-admin", "sys-resource"}
+    assert everything | apart == {path.name for path in (KUBERNETES / "components").iterdir()}
+    assert not everything & apart
+
+
+@pytest.mark.parametrize("name", ["everything", "prometheus-operator"])
+def test_kube_prometheus_stack_selects_them(name: str) -> None:
+    """By the label that its Prometheus asks for, unless its values say otherwise."""
+    for kind in ("PodMonitor", "PrometheusRule"):
+        labels = one(kustomized(name), kind)["metadata"]["labels"]
+        assert labels["release"] == "kube-prometheus-stack"
 
 
 class TestPrometheusOperator:

@@ -1,9 +1,21 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{- define "container-oomkill.fullname" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride }}
+{{- else if contains $name .Release.Name -}}
 {{ .Release.Name | trunc 63 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+
+{{- /* What asks the Kubernetes API is in the image with the longer name. */ -}}
+{{- define "container-oomkill.image" -}}
+{{- $full := or .Values.kubernetes.names (hasKey .Values.options "HISTORY") -}}
+{{ .Values.image.repository }}{{ if $full }}-full{{ end }}
+{{- if .Values.image.digest }}@{{ .Values.image.digest }}
+{{- else }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 
