@@ -419,8 +419,9 @@ __noinline int fill_stat(u64 memcg, u64 which)
 	if (!memcg || !sum_stat(memcg))
 		return 0;
 	values = &to->anon_pages;
-	sums->sums[STAT_LRU_ANON] += sums->sums[STAT_LRU_ACTIVE_ANON];
-	for (i = 0; i <= STAT_LRU_ANON; i++)
+	for (i = STAT_LRU + 1; i < STAT_ITEMS; i++)
+		sums->sums[STAT_LRU] += sums->sums[i];
+	for (i = 0; i <= STAT_LRU; i++)
 		values[i] = stat_value(i);
 	if (sums->slots[STAT_KERNEL] == NO_SLOT && memcg_is_v1((struct mem_cgroup *)memcg))
 		to->kernel_pages = memcg_v1_kernel_pages((struct mem_cgroup *)memcg);

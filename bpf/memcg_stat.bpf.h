@@ -46,8 +46,11 @@ enum stat_item {
 	STAT_VMALLOC,
 	STAT_PERCPU,
 	STAT_SWAPCACHED,
-	STAT_LRU_ANON,
-	STAT_LRU_ACTIVE_ANON, /* added to the one before */
+	STAT_LRU, /* of five lists the first; the others are added to it */
+	STAT_LRU_ACTIVE_ANON,
+	STAT_LRU_INACTIVE_FILE,
+	STAT_LRU_ACTIVE_FILE,
+	STAT_LRU_UNEVICTABLE, /* locked, or not to be written anywhere */
 	STAT_ITEMS,
 };
 
@@ -62,6 +65,9 @@ enum node_stat_item {
 	NR_PAGETABLE,
 	NR_INACTIVE_ANON,
 	NR_ACTIVE_ANON,
+	NR_INACTIVE_FILE,
+	NR_ACTIVE_FILE,
+	NR_UNEVICTABLE,
 	NR_SWAPCACHE,
 	NR_HUGETLB,
 	NR_VMALLOC, /* what was MEMCG_VMALLOC, on v7.3 */
@@ -228,8 +234,11 @@ static __always_inline void find_slots(u32 slots[STAT_ITEMS])
 				      : SLOT(node_stat_item, NR_VMALLOC);
 	slots[STAT_PERCPU] = SLOT(memcg_stat_item, MEMCG_PERCPU_B);
 	slots[STAT_SWAPCACHED] = SLOT(node_stat_item, NR_SWAPCACHE);
-	slots[STAT_LRU_ANON] = SLOT(node_stat_item, NR_INACTIVE_ANON);
+	slots[STAT_LRU] = SLOT(node_stat_item, NR_INACTIVE_ANON);
 	slots[STAT_LRU_ACTIVE_ANON] = SLOT(node_stat_item, NR_ACTIVE_ANON);
+	slots[STAT_LRU_INACTIVE_FILE] = SLOT(node_stat_item, NR_INACTIVE_FILE);
+	slots[STAT_LRU_ACTIVE_FILE] = SLOT(node_stat_item, NR_ACTIVE_FILE);
+	slots[STAT_LRU_UNEVICTABLE] = SLOT(node_stat_item, NR_UNEVICTABLE);
 }
 
 /*

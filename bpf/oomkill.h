@@ -130,7 +130,7 @@ struct oomkill_stat {
 	__u64 vmalloc_pages;
 	__u64 percpu_bytes;
 	__u64 swapcached_pages;
-	__u64 lru_anon_pages; /* anonymous or shmem, mapped or not */
+	__u64 lru_pages; /* on the kernel's lists, of whatever kind, mapped or not */
 	__u32 flags; /* enum oomkill_stat_flags */
 	__u32 pad;
 };

@@ -241,14 +241,15 @@ def test_what_no_living_child_holds(fields: dict[str, int], gone: int | None) ->
 def test_pages_that_only_a_pin_holds(
     listed: int, swapcached: int, swapped: int, pinned: int | None
 ) -> None:
-    """Those on the lists of anonymous pages less what is mapped, shmem's and swap's."""
+    """Those on the kernel's lists less what is mapped, a file's, shmem's and swap's."""
     incident = decode(
         paths=LEAF_FIRST,
         domain__swap_usage_pages=swapped,
         domain_stat__anon_pages=50,
+        domain_stat__file_pages=10 + (0 if swapcached == lib.OOMKILL_UNKNOWN else swapcached),
         domain_stat__shmem_pages=10,
         domain_stat__swapcached_pages=swapcached,
-        domain_stat__lru_anon_pages=listed,
+        domain_stat__lru_pages=listed,
     )
     assert incident.domain is not None
     assert incident.domain.stat is not None

@@ -31,6 +31,7 @@ Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 ZSWAP = Path("/sys/module/zswap/parameters")
 HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
 SWAP_MIB = 96
+LISTS = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
 HUGE_MIB = 16
 
 
@@ -58,20 +59,52 @@ def test_pages_that_only_a_pin_holds(
     assert 20 * MIB - BATCH_BYTES - LACKING_BYTES <= stat["pinned_bytes"] <= 21 * MIB
     assert stat["anon_bytes"] < 30 * MIB
     if logged is not None and "anon" in logged:  # v1 has its own kinds
-        listed = logged["inactive_anon"] + logged["active_anon"]
-        pinned = listed - logged["anon"] - logged["shmem"] - logged.get("swapcached", 0)
-        near("domain.stat", stat, 4 * BEHIND_BYTES, pinned_bytes=pinned)
+        pinned = sum(logged[name] for name in LISTS) - logged["anon"] - logged["file"]
+        near("domain.stat", stat, len(LISTS) * BEHIND_BYTES, pinned_bytes=pinned)
     if not is_v1():
         assert_adds_up(record, "pinned")
 
 
+def test_beside_locked_memory(
+    recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """That is on a list of its own, which has locked files on it as well."""
+    (cgroup,) = make_cgroups("/oomkill-locked")
+    cgroup.limit(64)
+    assert hog(cgroup, "pin 16 anon 12 shmem 6 lock anon 64").was_killed()
+    record = recorder.record()
+    logged_stat(record, kernel_log, cgroup)
+    assert record["victims"][0]["vm"]["locked_bytes"] >= 18 * MIB
+    pinned = record["domain"]["stat"]["pinned_bytes"]
+    assert 16 * MIB - BATCH_BYTES - LACKING_BYTES <= pinned <= 17 * MIB
+
+
+@pytest.mark.parametrize("more", ["", "lock"])
 def test_nothing_is_pinned(
-    recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog, tmpfs: Path
+    recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog, tmpfs: Path, more: str
 ) -> None:
     (cgroup,) = make_cgroups("/oomkill-unpinned")
     cgroup.limit(48)
-    assert hog(cgroup, f"shmem 6 write {tmpfs}/file 6 anon 64").was_killed()
+    assert hog(cgroup, f"shmem 6 write {tmpfs}/file 6 anon 8 {more} anon 64").was_killed()
     assert recorder.record()["domain"]["stat"]["pinned_bytes"] <= BATCH_BYTES + LACKING_BYTES
+
+
+@pytest.mark.needs("guest")
+@pytest.mark.needs("cgroup v2")
+def test_what_swap_caches_is_not_pinned(
+    recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog, swap: int
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-swapcache")
+    cgroup.limit(16)
+    cgroup.write("memory.swap.max", "max")
+    assert hog(cgroup, "anon 64").was_killed()
+    record = recorder.record()
+    near("victims", record["victims"][0], MIB, swap_bytes=swap)
+    stat = record["domain"]["stat"]
+    if "swapcached" not in cgroup.read("memory.stat"):
+        assert stat["pinned_bytes"] is None
+    else:
+        assert stat["pinned_bytes"] <= BATCH_BYTES + LACKING_BYTES
 
 
 @pytest.fixture

@@ -307,17 +307,19 @@ def _below(domain: str, raw: dict[str, Any], child: dict[str, Any]) -> str | Non
 
 
 def _pinned(raw: dict[str, Any], of: str) -> int | None:
-    """Pages on the lists of anonymous ones that nobody maps, and that are not shmem's or swap's.
+    """Pages on the kernel's lists that nobody maps, and that are in no file, tmpfs or swap cache.
 
-    Unknown where some are in swap and this kernel does not count its cache of them (before 5.12).
+    All lists are in it: locked memory, anonymous or a file's, is on one of its own. A file's pages
+    include the swap cache where this kernel counts that by cgroup (5.12); where it does not, and
+    some are in swap, this is unknown.
     """
-    listed, swapcached = raw[of + "lru_anon_pages"], raw[of + "swapcached_pages"]
-    if listed is None or raw[of + "shmem_pages"] is None:
+    listed, file = raw[of + "lru_pages"], raw[of + "file_pages"]
+    if listed is None or file is None:
         return None
-    if swapcached is None and _swapped(raw, "domain" if of == "domain_stat." else "victim_memcg"):
+    memcg = "domain" if of == "domain_stat." else "victim_memcg"
+    if raw[of + "swapcached_pages"] is None and _swapped(raw, memcg):
         return None
-    mapped: int = raw[of + "anon_pages"] + raw[of + "shmem_pages"] + (swapcached or 0)
-    return max(0, int(listed) - mapped)
+    return max(0, int(listed) - int(raw[of + "anon_pages"]) - int(file))
 
 
 def _swapped(raw: dict[str, Any], memcg: str) -> int | None:

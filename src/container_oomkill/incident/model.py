@@ -72,7 +72,7 @@ class Stat:
     hugetlb_bytes: int | None = None  # counted where the kernel charges them
     vmalloc_bytes: int | None = None  # in kernel_bytes
     percpu_bytes: int | None = None  # in kernel_bytes
-    pinned_bytes: int | None = None  # anonymous, on the kernel's lists, and mapped by nobody
+    pinned_bytes: int | None = None  # on the kernel's lists, mapped by nobody, in no file
     gone_bytes: int | None = None  # of the domain: charged by no living cgroup below it
     approximate: bool | None = None  # CPUs or cgroups below may hold more that was not added up
 
