@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ..support.cluster import provoke, table
-from ..support.cluster.api import CONNECTIONS, Api
+from ..support.cluster.api import CONNECTIONS, MERGE, Api
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.control_plane import NODE
 from ..support.cluster.daemons import wait_for
@@ -55,7 +56,7 @@ def make(api: Api, number: int) -> None:
     name = f"one-of-many-{number:05}-7d9f4c5b6-x7k2p"
     wanted = pod(name, container("app", "wait", 48), nodeName=NODE)
     wanted["metadata"] |= {"namespace": "crowd", "labels": {"app": "one-of-many", "tier": "web"}}
-    api("POST", f"{CROWD}/pods", wanted)
+    until_done(api, "POST", f"{CROWD}/pods", wanted)
     status = {
         "name": "app",
         "image": "localhost/hog:test",
@@ -65,7 +66,20 @@ def make(api: Api, number: int) -> None:
         "restartCount": 0,
         "state": {"running": {}},
     }
-    api.patch(f"{CROWD}/pods/{name}/status", {"status": {"containerStatuses": [status]}})
+    change = {"status": {"containerStatuses": [status]}}
+    until_done(api, "PATCH", f"{CROWD}/pods/{name}/status", change, MERGE)
+
+
+def until_done(api: Api, *request: Any) -> None:
+    """Ask again where the server did not get through with it in its time (504, or no answer)."""
+
+    def is_done() -> bool:
+        status, answer = api.request(*request)
+        made_before = request[0] == "POST" and status == 409
+        assert status < 300 or made_before or status in (409, 429, 500, 504), answer
+        return status < 300 or made_before
+
+    wait_for(is_done, f"{request[:2]}")
 
 
 def is_empty(api: Api) -> bool:
