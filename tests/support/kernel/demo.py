@@ -10,6 +10,8 @@ import sys
 from .cgroups import Cgroup, cgroups
 from .processes import COMMAND
 
+PATIENCE_SECONDS = 120.0
+
 LIMIT_MIB = 32
 HOG = """
 import mmap
@@ -37,12 +39,17 @@ def show_one_kill(cgroup: Cgroup) -> int:
         assert probe.stderr is not None
         attached = probe.stderr.readline()
         print(attached, end="", file=sys.stderr)
-        if not attached.startswith("attached"):
+        if "attached with" not in attached:  # it has said why
             return probe.wait()
         print(f"a hog of 64 MiB starts in {cgroup.path}, limited to {LIMIT_MIB} MiB\n", flush=True)
         hog = [sys.executable, "-I", "-S", "-c", HOG]
         subprocess.run(hog, preexec_fn=cgroup.enter, check=False)
-        return probe.wait(timeout=120)
+        try:
+            return probe.wait(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            print("demo: the kernel killed it, and the probe has no record", file=sys.stderr)
+            probe.terminate()
+            return 1
 
 
 if __name__ == "__main__":
