@@ -28,7 +28,8 @@ CAPTIONS = {
     "one-container": "A Deployment whose pod has one container: its program is PID 1.",
     "child-of-PID-1": "A child of PID 1 on cgroup v1: Kubernetes tells nothing, the Event does.",
     "init-container": "An init container: the pod does not start.",
-    "exec-probe": "An exec liveness probe that took the memory.",
+    "exec-probe": "An exec liveness probe that took the memory. The state says `OOMKilled`; on "
+    "cgroup v1 it was\nthe kubelet that ended the program, for its failed probe.",
     "tmpfs-emptyDir-left-behind": "A memory-backed emptyDir: the second kill, after the restart.",
 }
 
