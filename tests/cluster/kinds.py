@@ -211,6 +211,7 @@ KINDS = (
         says=(
             r"^(apparently )?its own limit \(48\.0 MiB\)",
             "probing .*came into the container from outside, as an exec probe",
+            r"not PID 1|the program itself held \d",  # which dies with it on cgroup v2
         ),
     ),
     alone(

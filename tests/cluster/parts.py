@@ -10,7 +10,7 @@ from __future__ import annotations
 from .kinds import KINDS, Kind
 
 KINDS_EACH = 4  # more at once, and nothing gets its turn in time
-SECONDS = 2400  # for a part, boot included
+SECONDS = 3600  # for a part, boot included: 15 minutes where nothing else runs
 DEPLOY = "tests/cluster/test_deploy.py"
 
 

@@ -46,6 +46,7 @@ def crowded(cluster: Cluster, daemon_set: Exporter) -> Iterator[tuple[str, int]]
     finally:
         for log in Path("/var/log/pods").glob("container-oomkill_*/exporter/*.log"):
             print(log.read_text())  # pytest shows it of a test that fails; the kubelet is away
+        print(cluster.node.ctr("tasks", "list"), *cluster.api.items(PODS))
         wait_for(lambda: is_empty(cluster.api), "the crowd is not gone")
         cluster.api("DELETE", CROWD)
         cluster.node.configure()
