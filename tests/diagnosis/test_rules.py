@@ -310,6 +310,10 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"container_type": "init"},
         "it is an init container: the pod does not start before it has succeeded",
     ),
+    "virtual-machine": (
+        {"victims": (one(cgroup=f"/kata_overhead/{ID}", command="qemu-system-x86"),)},
+        "qemu-system-x86 [4711] ran the sandbox's virtual machine, which all of the pod's",
+    ),
     "first-process": (
         {"victims": (one(pid_in_container=1),)},
         "it was PID 1 of its PID namespace, which ends with it",
@@ -462,6 +466,7 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("oom-group", {"oom": Oom("memcg", 0, group=True)}),
     ("init-container", {}),
     ("init-container", {"container_type": "sidecar"}),
+    ("virtual-machine", {"victims": (one(cgroup=f"/docker/{ID}", command="qemu-system-x86"),)}),
     ("first-process", {"victims": (one(pid=1, pid_in_container=1),)}),
     ("child", {"victims": (one(pid_in_container=None),)}),
     ("other-container", {"trigger": Trigger(1, 1, "asker", f"{POD}/{ID}", None)}),

@@ -194,6 +194,17 @@ def _is_first(incident: Incident) -> bool:
     return _is_its_pid_1(incident.victims[0])
 
 
+def _virtual_machine(incident: Incident) -> str | None:
+    """Of a cgroup of Kata's on the host, which has what runs the machine, not what is in it."""
+    if incident.container.runtime != "kata":
+        return None
+    victim = incident.victims[0]
+    return (
+        f"{_task(victim.command, victim.pid)} ran the sandbox's virtual machine, which all of the "
+        "pod's containers are in"
+    )
+
+
 def _first_process(incident: Incident) -> str | None:
     if incident.container.id is None or not _is_first(incident):
         return None
@@ -272,6 +283,14 @@ WHO_DIED = (
         _init_container,
         "Raise the limit of the init container itself: it is not the one of the containers that "
         "run after it. The scheduler counts the larger of the two, so that it may cost nothing.",
+    ),
+    Rule(
+        "virtual-machine",
+        _virtual_machine,
+        "Compare Kata's default_memory and the containers' limits with the pod's: the machine's "
+        "memory counts on the host with its hypervisor and virtiofsd. What they need beside it is "
+        "the RuntimeClass's overhead.podFixed.",
+        instead=True,
     ),
     Rule("first-process", _first_process),
     Rule(
