@@ -309,17 +309,17 @@ def _below(domain: str, raw: dict[str, Any], child: dict[str, Any]) -> str | Non
 def _pinned(raw: dict[str, Any], of: str) -> int | None:
     """Pages on the kernel's lists that nobody maps, and that are in no file, tmpfs or swap cache.
 
-    All lists are in it: locked memory, anonymous or a file's, is on one of its own. A file's pages
-    include the swap cache where this kernel counts that by cgroup (5.12); where it does not, and
-    some are in swap, this is unknown.
+    All lists are in it: locked memory, anonymous or a file's, is on one of its own. Unknown where
+    some are in swap and this kernel does not count its cache of them by cgroup (before 5.12).
     """
     listed, file = raw[of + "lru_pages"], raw[of + "file_pages"]
+    swapcached = raw[of + "swapcached_pages"]
     if listed is None or file is None:
         return None
-    memcg = "domain" if of == "domain_stat." else "victim_memcg"
-    if raw[of + "swapcached_pages"] is None and _swapped(raw, memcg):
+    if swapcached is None and _swapped(raw, "domain" if of == "domain_stat." else "victim_memcg"):
         return None
-    return max(0, int(listed) - int(raw[of + "anon_pages"]) - int(file))
+    told: int = raw[of + "anon_pages"] + file + (swapcached or 0)
+    return max(0, int(listed) - told)
 
 
 def _swapped(raw: dict[str, Any], memcg: str) -> int | None:
