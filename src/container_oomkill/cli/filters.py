@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     from ..sinks.query import Query
 
 HELP = {
-    "container": "whose name has this part, or whose id starts so",
-    "namespace": "whose namespace has this part",
-    "pod": "whose pod's name has this part",
-    "workload": "whose workload, service or unit has this part",
-    "node": "of nodes whose name has this part",
-    "cgroup": "in the cgroup of this path or name, or below it",
-    "scope": "of this scope: container, pod, cgroup, node, cpuset, mempolicy or manual",
-    "since": "since then: RFC 3339, or how long ago, like 90s, 30m, 1h, 2d",
-    "until": "until then, likewise",
+    "container": "containers whose name or service contains this, or whose id starts with it",
+    "namespace": "namespaces whose name contains this",
+    "pod": "pods whose name contains this",
+    "workload": "workloads, services or units whose name contains this",
+    "node": "nodes whose name contains this",
+    "cgroup": "this cgroup, by its path or name, and all below it",
+    "scope": "this scope: container, pod, cgroup, node, cpuset, mempolicy or manual",
+    "since": "kills after this time: RFC 3339, or how long ago: 90s, 30m, 1h, 2d",
+    "until": "kills before this time",
 }
 OF_THE_FUTURE = ("container", "namespace", "pod", "workload", "cgroup", "scope")
-METAVARS = {"cgroup": "PATH", "since": "TIME", "until": "TIME"}
+METAVARS = {"cgroup": "PATH", "scope": "SCOPE", "since": "TIME", "until": "TIME"}
+TITLE = "filters"
+DESCRIPTION = "Only kills that match all of these. Case is ignored."
 
 
-def add_filters(parser: ArgumentParser, names: tuple[str, ...], title: str) -> None:
+def add_filters(parser: ArgumentParser, names: tuple[str, ...]) -> None:
     """Add an option for each of ``names``; `query_from` reads them."""
-    group = parser.add_argument_group(title)
+    group = parser.add_argument_group(TITLE, DESCRIPTION)
     for name in names:
         metavar = METAVARS.get(name, "NAME")
-        group.add_argument(
-            f"--{name}", dest=f"filter_{name}", metavar=metavar, help=f"only those {HELP[name]}"
-        )
+        group.add_argument(f"--{name}", dest=f"filter_{name}", metavar=metavar, help=HELP[name])
 
 
 def has_filters(args: Namespace) -> bool:

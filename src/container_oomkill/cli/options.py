@@ -26,6 +26,7 @@ class Command(Settings):
     summary: str
     add_options: Callable[[ArgumentParser], None]
     examples: str = ""
+    arguments: str = ""  # what is no option
 
 
 FORMATS = ("text", "json", "logfmt")
@@ -36,6 +37,16 @@ STATE_FOLDERS = {
     "crio": "`overlay-containers` in CRI-O's run root",
     "podman": "`overlay-containers` in Podman's graph root",
 }
+EXAMPLES = """\
+examples:
+  container-oomkill doctor     whether it can record on this machine, and what is missing
+  container-oomkill probe      print kills as they happen
+  container-oomkill exporter   serve pages for people and metrics for Prometheus, on port 9262
+  container-oomkill show       what the exporter that runs here has recorded
+
+exit status:
+  0 done, 1 failed while running, 2 wrong usage, 3 this kernel or these privileges cannot run it
+"""
 PROBE_EXAMPLES = """\
 examples:
   container-oomkill probe                      print kills as they happen
@@ -56,9 +67,9 @@ examples:
 def _probe(parser: ArgumentParser) -> None:
     _add_output(parser)
     parser.add_argument(
-        "--count", type=_positive, metavar="N", help="exit after N incidents that were printed"
+        "--count", type=_positive, metavar="N", help="exit after printing N incidents"
     )
-    add_filters(parser, OF_THE_FUTURE, "filters (all of them must match)")
+    add_filters(parser, OF_THE_FUTURE)
     _add_recording(parser)
 
 
@@ -131,7 +142,7 @@ def _show(parser: ArgumentParser) -> None:
         help="list the newest N, up to 1000 (default: the newest 5 of each container)",
     )
     _add_colour(parser)
-    add_filters(parser, tuple(HELP), "filters (all of them must match)")
+    add_filters(parser, tuple(HELP))
     exporter = parser.add_argument_group("running exporter")
     exporter.add_argument(
         "--url",
@@ -174,18 +185,23 @@ COMMANDS: Mapping[str, Command] = {
     "unpin": Command(
         summary="detach the hooks that `--pin` left in the kernel and remove their pins",
         add_options=_unpin,
+        arguments="[DIR]",
     ),
     "replay": Command(
-        summary="print incidents recorded with `-o json` again, in any format", add_options=_replay
+        summary="print incidents recorded with `-o json` again, in any format",
+        add_options=_replay,
+        arguments="FILE",
     ),
     "show": Command(
         summary="list recorded incidents, or show one in full",
         add_options=_show,
         examples=SHOW_EXAMPLES,
+        arguments="[ID]",
     ),
     "explain": Command(
         summary="say what a part of a verdict means, and what to do about it",
         add_options=_explain,
+        arguments="[TOPIC]",
     ),
 }
 

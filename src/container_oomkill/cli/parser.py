@@ -9,7 +9,7 @@ import re
 
 from ..errors import UsageError
 from . import environment
-from .options import COMMANDS, add_log
+from .options import COMMANDS, EXAMPLES, add_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
         prog=NAME,
         description="Records every kill by the kernel's OOM killer: which container, which limit, "
         "where the memory was, and why.",
-        epilog=environment.HELP,
+        epilog=f"{EXAMPLES}\n{environment.HELP}",
         allow_abbrev=False,
         formatter_class=Formatter,
     )
@@ -120,6 +120,7 @@ def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
         name: added.add_parser(
             name,
             help=each.summary,
+            usage=" ".join(filter(None, (NAME, name, "[OPTION]...", each.arguments))),
             description=each.summary[0].upper() + each.summary[1:] + ".",
             epilog="\n".join(filter(None, (each.examples, environment.HELP))),
             allow_abbrev=False,

@@ -81,7 +81,8 @@ class ExporterSettings:
     web_config_file: str | None = _option(
         "--web.config.file",
         None,
-        "TLS, users and headers, as for other Prometheus exporters (docs/web-config.md)",
+        "YAML with tls_server_config, basic_auth_users and http_server_config, as for other "
+        "Prometheus exporters",
         metavar="FILE",
     )
     max_requests: int = _option(

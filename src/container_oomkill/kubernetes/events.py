@@ -39,10 +39,7 @@ BURST, REFILL_SECONDS = 25, 10.0  # Events at once, then one each
 GIVE_UP_SECONDS = 3600.0  # the API forgets Events after an hour, too
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 REFUSED = (400, 404, 413, 422)  # for good: nothing in it will change
-REMEDY = (
-    "bind a ClusterRole that allows create and patch on events to the service account "
-    "(docs/kubernetes-api.md)"
-)
+REMEDY = "bind a ClusterRole that allows create and patch on events to the service account"
 
 Key = tuple[str, str, str | None, str | None]  # namespace, pod, its uid, container
 

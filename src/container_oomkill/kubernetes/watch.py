@@ -32,8 +32,7 @@ BRIEF_SECONDS = 1.0  # a watch that ends sooner than this is no success
 GONE = 410
 REMEDIES = {
     401: "the token was rejected: does the service account still exist?",
-    403: "bind a ClusterRole that allows list and watch on pods to the service account "
-    "(docs/kubernetes-api.md)",
+    403: "bind a ClusterRole that allows list and watch on pods to the service account",
 }
 
 
