@@ -72,7 +72,7 @@ def check(cluster: Cluster, exporter: Exporter, objects: list[Any]) -> str:
     ((probe, _),) = exporter.samples("container_oomkill_probe_info")
     # Kills of others on this machine are in the log too, as what is no pod's.
     own = [each for each in exporter.log().splitlines() if each.startswith(NAME)]
-    assert own == [f"{NAME}: attached by {probe['hook']}, serving on [::]:9262"]
+    assert own == [f"{NAME}: attached with {probe['hook']}, listening on [::]:9262"]
     name = f"killed-{next(NUMBERS)}"
     killed = pod(name, container("app", "name greedy until /control/go anon 64", 40), SIDE)
     cluster.kubectl.apply([killed])
