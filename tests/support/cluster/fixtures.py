@@ -40,14 +40,14 @@ def cluster() -> Iterator[Cluster]:
     settings = json.loads(os.environ[SETTINGS])
     programs = Programs(settings["version"], Path(settings["programs"]))
     logs, folder = Path(settings["out"]), Path(settings["folder"])
-    furnish(folder)
     archives = (Path(settings["exporters"]), Path(settings["hog"]))
     kubectl = Kubectl(programs["kubectl"])
     with contextlib.ExitStack() as stack:
         try:
+            furnish(folder)
             plane = stack.enter_context(control_plane(programs, folder / "plane", logs))
             only = stack.enter_context(node(plane, folder / "node", logs, *archives))
-        except NotInTimeError as error:
+        except (NotInTimeError, AssertionError) as error:
             pytest.exit(f"no cluster: {error}", returncode=1)  # once, not for every test
         for image in IMAGES:
             full = f"docker.io/library/{image}"

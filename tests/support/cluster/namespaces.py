@@ -37,23 +37,23 @@ def prepared() -> Iterator[tuple[list[str], Path]]:
     Cleans up what namespaces do not hold: the folder, and control groups.
     """
     apart = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    made = [path for each in FOLDERS if not (path := Path(each)).exists()]
-    for path in made:
-        path.mkdir(parents=True)
     folder = Path(tempfile.mkdtemp(prefix="oomkill-cluster-", dir="/tmp"))
     try:
         with locked(cache_dir() / "cluster.lock"):
+            made = [path for each in FOLDERS if not (path := Path(each)).exists()]
+            for path in made:
+                path.mkdir(parents=True)
             _remove_cgroups()  # of a run that was killed: the lock is ours now
             _make_cgroups()
             try:
                 yield [*apart, "--propagation", "private"], folder
             finally:
                 _remove_cgroups()
+                for path in made:
+                    with contextlib.suppress(OSError):
+                        path.rmdir()
     finally:
         shutil.rmtree(folder)
-        for path in made:
-            with contextlib.suppress(OSError):
-                path.rmdir()
 
 
 def furnish(folder: Path) -> None:
