@@ -192,8 +192,9 @@ def main(folder: str) -> None:
             root.copy(package / "oomkill.bpf.o", LIBRARY / "container_oomkill/oomkill.bpf.o")
         if "container_oomkill.web.page" in found:
             package = Path(found["container_oomkill.web.page"]).parent
-            for path in sorted((package / "assets").iterdir()):
-                root.copy(path, LIBRARY / "container_oomkill/web/page/assets" / path.name)
+            for path in sorted((package / "assets").rglob("*")):
+                if path.is_file():
+                    root.copy(path, LIBRARY / "container_oomkill/web/page" / path.relative_to(package))
         top = {name.partition(".")[0] for name in found}
         for name in MODULE_OF:
             if MODULE_OF[name] in top:

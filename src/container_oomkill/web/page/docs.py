@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serves docs/verdicts.md as a page: the links of "what to do next" must work without a network.
+"""Serves docs/verdicts.md and docs/runbooks as pages: their links must work without a network.
 
-It supports the Markdown that this file uses: headings, paragraphs, indented blocks, `code`, and
+"What to do next" of an incident leads to the one, `runbook_url` of an alert to the other. It
+supports the Markdown that these files use: headings, paragraphs, indented blocks, `code`, and
 links to other files (as their text).
 """
 
@@ -16,7 +17,10 @@ import htpy as h
 from .layout import PageContext, page
 
 FOLDER = Path(__file__).with_name("assets")
-FILES = ("verdicts.md",)
+FILES = (
+    "verdicts.md",
+    *sorted(f"runbooks/{each.name}" for each in (FOLDER / "runbooks").glob("*.md")),
+)
 HEADINGS = {"#": h.h1, "##": h.h2, "###": h.h3}
 LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
@@ -27,8 +31,9 @@ def read(name: str) -> str | None:
 
 
 def docs(text: str, around: PageContext) -> h.Element:
+    title = next(line for line in text.splitlines() if line.startswith("# "))
     return page(
-        "Verdicts - container-oomkill",
+        f"{title.removeprefix('# ')} - container-oomkill",
         [
             h.nav(".crumbs", aria_label="Breadcrumb")[h.a(href=around.home)["All incidents"]],
             h.article(".docs")[_blocks(text)],
