@@ -15,10 +15,10 @@ SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/con
 CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_oomkill/system/*.[ch] tests/support/*/*.c
 # These need container engines, a browser or much time, and have targets of their own.
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
-	--ignore tests/cluster
+	--ignore tests/cluster --ignore tests/prometheus
 
 .PHONY: help run demo build wheel clean bench bench-scale chaos lint format dashboard image push up down \
-	test test-unit coverage test-browser test-runtimes test-images test-kernels test-releases test-cluster
+	test test-unit coverage test-browser test-prometheus test-runtimes test-images test-kernels test-releases test-cluster
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -49,6 +49,10 @@ coverage: .venv/dev ## Print the unit tests' line coverage; fails below 80 % for
 test-browser: .venv/dev ## Test the pages in headless Chromium, with real kills; screenshots go to build/
 	$(Q)tools/system-packages.sh browser
 	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/browser
+
+test-prometheus: .venv/dev ## Test metrics and alerts with the distribution's Prometheus, a current one (built by Go) and Alertmanager
+	$(Q)tools/prometheus-tools.sh
+	$(Q)$(SUDO) env XDG_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" $(PYTHON) -m pytest -p no:cacheprovider tests/prometheus
 
 test-runtimes: .venv/dev ## Test container names with real Docker, Podman and containerd (installs them, starts no service)
 	$(Q)tools/system-packages.sh runtimes

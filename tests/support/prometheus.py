@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -26,6 +27,12 @@ RULES = DEPLOY / "prometheus" / "rules" / "container-oomkill.yml"
 needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="no prometheus: apt install prometheus"
 )
+
+# What tools/prometheus-tools.sh has built and unpacked.
+TOOLS = Path(
+    os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "container-oomkill", "tools"
+)
+CURRENT = "v0.316.0"  # the module's version of Prometheus 3.16.0
 
 # Our example, at the pace of a test: everything is scraped and evaluated five times a second.
 CONFIG = """\
@@ -74,19 +81,45 @@ class Prometheus:
         return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
 
 
+def tool(name: str) -> str:
+    """Return the path of a tool of this version; fails where it was not built."""
+    path = TOOLS / name
+    assert path.is_file(), f"no {path}: run tools/prometheus-tools.sh"
+    return str(path)
+
+
+def program(name: str, version: str) -> str:
+    """Return ``prometheus`` or ``promtool``: the "distribution"'s, or a "current" one."""
+    if version == "current":
+        return tool(f"prometheus-{CURRENT}/{name}")
+    found = shutil.which(name)
+    assert found is not None, f"no {name}: tools/system-packages.sh test"
+    return found
+
+
+def hasty(rules: Path, *, window: str = "600", keep: str | None = None) -> None:
+    """Write our rules for a test, which has no time.
+
+    ``window``: seconds a kill's alert fires; ``keep``: how long it is kept after that, if at all.
+    """
+    text = RULES.read_text()
+    assert "last_timestamp_seconds < 600)" in text
+    text = text.replace("last_timestamp_seconds < 600)", f"last_timestamp_seconds < {window})")
+    # What was delivered late is told by the process's start, which is always of now here.
+    text = text.replace('container-oomkill"} < 600)', f'container-oomkill"}} < {window})')
+    text, patient = re.subn(r"(?m)^ +for: .*\n", "", text)
+    assert patient
+    kept = "" if keep is None else rf"\g<1>{keep}\n"
+    text, patient = re.subn(r"(?m)^( +keep_firing_for: ).*\n", kept, text)
+    assert patient
+    rules.write_text(text)
+
+
 @contextmanager
 def prometheus(folder: Path, target: str, *, window: str = "600") -> Iterator[Prometheus]:
     """Run it until the end of the block; ``window``: seconds a kill's alert fires."""
     rules = folder / "rules.yml"
-    text = RULES.read_text()
-    assert "last_timestamp_seconds < 600)" in text
-    # No test waits for ten minutes, nor for an alert's patience.
-    text = text.replace("last_timestamp_seconds < 600)", f"last_timestamp_seconds < {window})")
-    # What was delivered late is told by the process's start, which is always of now here.
-    text = text.replace('container-oomkill"} < 600)', f'container-oomkill"}} < {window})')
-    text, patient = re.subn(r"(?m)^ +(keep_firing_)?for: .*\n", "", text)
-    assert patient
-    rules.write_text(text)
+    hasty(rules, window=window)
     config = folder / "prometheus.yml"
     config.write_text(CONFIG.format(rules=rules, target=target))
     with running(folder, config) as (server, _):
@@ -94,7 +127,9 @@ def prometheus(folder: Path, target: str, *, window: str = "600") -> Iterator[Pr
 
 
 @contextmanager
-def running(folder: Path, config: Path, *options: str) -> Iterator[tuple[Prometheus, int]]:
+def running(
+    folder: Path, config: Path, *options: str, program: str = "prometheus"
+) -> Iterator[tuple[Prometheus, int]]:
     """Run it with a configuration until the end of the block; gives its process id as well."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -102,7 +137,7 @@ def running(folder: Path, config: Path, *options: str) -> Iterator[tuple[Prometh
     with log.open("w") as output:
         process = subprocess.Popen(
             [
-                "prometheus",
+                program,
                 f"--config.file={config}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address={address}",

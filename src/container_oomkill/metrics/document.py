@@ -30,7 +30,12 @@ and the counters of four times as many. The oldest are dropped and counted in
 Prometheus treats as a counter reset. Counters of a container that is no longer known are dropped
 after a day without a kill.
 
-OpenMetrics (`Accept: application/openmetrics-text`) adds `_created` timestamps to the counters.
+OpenMetrics (`Accept: application/openmetrics-text`), which Prometheus asks for first, adds
+`_created` timestamps to the counters. Prometheus keeps them as series of their own, one more for each
+counter. Prometheus 3 with `--enable-feature=created-timestamp-zero-ingestion` does not: it begins
+each counter with a 0 at that time, so that `increase()` has also the kill that began a series. Three
+kills of three containers nobody knew before were an increase of 3 with it and of 0 without (3.16).
+The sums need neither.
 `process_*` are the metrics of every Prometheus client library.
 """
 
