@@ -36,7 +36,8 @@ def test_real_kills_appear_without_reload(
                 kill(page, cgroup.enter, 2)
                 keep_screenshot(page, "real-overview")
                 page.locator(".incidents a").first.click()
-                expect(page.locator("h1")).to_contain_text("32.0 MiB")
+                expect(page.locator("h1")).to_contain_text("32 MiB")
+                expect(page.locator(".kicker")).to_contain_text("2nd time in 24 h")
                 keep_screenshot(page, "real-incident")
         finally:
             exporter.terminate()
@@ -46,5 +47,6 @@ def kill(page: Page, enter: Callable[[], None], times: int) -> None:
     """Have the kernel kill a bounded hog, and see it on the page that is open."""
     hog = [sys.executable, "-I", "-S", "-c", HOG]
     assert subprocess.run(hog, preexec_fn=enter, check=False).returncode == -9
-    expect(page.locator(".incidents > li")).to_have_count(times, timeout=PATIENCE_MS)
+    listed = page.locator(".incidents a[href^='/incidents/']")
+    expect(listed).to_have_count(times, timeout=PATIENCE_MS)
     expect(page.locator("#headline")).to_contain_text(f"{times} matching OOM kill")

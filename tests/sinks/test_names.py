@@ -25,7 +25,7 @@ from container_oomkill.sinks.names import (
 from container_oomkill.sinks.query import Query
 from container_oomkill.web.page import cards
 from container_oomkill.web.page.filters import Filter
-from container_oomkill.web.page.overview import _what_happened
+from container_oomkill.web.page.overview import _who_and_why
 
 from ..support.incidents import MIB, container, incident, victim
 
@@ -67,7 +67,7 @@ def title(given: Incident) -> str:
 
 
 def on_page(given: Incident) -> str:
-    found = re.search(r'<a href="/incidents/[^>]+>(.+?)</a>', _what_happened(given, "/"))
+    found = re.search(r'<a href="/incidents/[^>]+>(.+?)</a>', _who_and_why(given, "/"))
     assert found
     return unescape(re.sub("<.+?>", "", found[1]))
 
@@ -100,9 +100,9 @@ def test_the_same_container_has_the_same_name_everywhere(
 def test_who_asked_is_shown_by_the_same_start_of_its_id() -> None:
     given = incident(container=container("app", id="cd" * 32))
     assert given.trigger.container_id == HEX
-    assert f">{short_id(HEX)}<" in str(cards.trigger(given))
+    assert f">{short_id(HEX)}<" in str(cards.trigger(given, {}))
     by_hand = given.trigger.__class__(1, 1, "x", "/default/x", "ctr-by-hand-number-1")
-    assert ">ctr-by-hand-number-1<" in str(cards.trigger(given.changed(trigger=by_hand)))
+    assert ">ctr-by-hand-number-1<" in str(cards.trigger(given.changed(trigger=by_hand), {}))
 
 
 def test_the_limit_of_memory_and_swap_is_told_from_memorys() -> None:

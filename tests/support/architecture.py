@@ -31,7 +31,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "pipeline": ("libbpf", "incident", "probe", "identity", "diagnosis"),
     "metrics": ("incident", "probe", "sinks"),
     "history": ("incident", "probe", "sinks"),
-    "web": ("incident", "diagnosis", "sinks", "metrics", "history"),
+    "web": ("incident", "identity", "diagnosis", "sinks", "metrics", "history"),
     "doctor": ("libbpf", "probe", "identity"),
     "kubernetes": ("incident", "identity", "sinks", "doctor"),
     "exporter": ("incident", "probe", "identity", "sinks", "metrics", "history", "web"),

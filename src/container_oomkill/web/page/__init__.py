@@ -3,8 +3,11 @@
 
     views      Request -> Response: which page, which file, the stream of changes
     layout     what every page has: header, the probe's health, footer
-    overview   the latest incidents, filtered, and the last day
-    detail     one incident; cards, fact by fact
+    overview   the containers that were killed, filtered, and the last day
+    detail     one incident: headline and cards, fact by fact
+    kills      incidents -> those of each container, and how often
+    commands   an incident -> what to type to look further
+    children   who below the limit held how much
     docs       what "what to do next" links to
     bar        draws where the memory was (diagnosis/breakdown.py)
     timeline   incidents -> the last day

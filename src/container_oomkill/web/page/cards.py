@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cards of an incident's page: each shows one part of it, fact by fact."""
+"""The cards of an incident's page: each shows one part of it, fact by fact.
+
+What is unknown takes no line: a card adds it to `Missing`, of which the page makes one sentence.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...diagnosis.breakdown import of_cgroup
+from ...identity.metadata import SANDBOX
 from ...sinks.names import short_id
 from ...units import duration
 from .words import amount, limit, name, number, task, unknown
@@ -24,15 +28,24 @@ SYSRQ_ORDER = -1
 ORDER_MAX = 63  # above any kernel's MAX_PAGE_ORDER
 
 Facts = Iterable[tuple[str, "h.Node"]]
+Missing = dict[str, list[str]]  # facts that are unknown, by what they are of
 
 
-def domain(incident: Incident) -> h.Element:
+def missing_in_words(missing: Missing) -> str:
+    """Return them in one line; empty: all is known."""
+    known = (f"{of}: {', '.join(facts)}" if facts else of for of, facts in missing.items())
+    return "; ".join(known)
+
+
+def domain(incident: Incident, missing: Missing) -> h.Node:
     domain = incident.domain
+    facts: list[tuple[str, h.Node]]
     if domain is None:
         known = incident.scope is not None
         limit_of = "of no cgroup, as far as is known" if known else unknown()
-        return _card("domain", "What ran out", [("limit", limit_of)])
-    facts: list[tuple[str, h.Node]] = [
+        facts = [("limit", limit_of), ("capacity", amount(incident.oom.total_bytes))]
+        return _card("domain", "What ran out", facts, missing, "what ran out")
+    facts = [
         ("cgroup", name(domain.cgroup, PATH_COLUMNS)),
         ("used", amount(domain.usage_bytes)),
         ("limit", limit(domain.limit_bytes)),
@@ -43,7 +56,8 @@ def domain(incident: Incident) -> h.Element:
         ("swappiness", number(domain.swappiness)),
         ("capacity", amount(incident.oom.total_bytes)),
     ]
-    return _card("domain", "The limit that was reached", [*facts, *_made_of(domain)])
+    facts += _made_of(domain)
+    return _card("domain", "The limit that was reached", facts, missing, "the limit")
 
 
 def _made_of(domain: Domain) -> Facts:
@@ -66,7 +80,7 @@ def _smallest(part: Part) -> Iterator[Part]:
             yield each
 
 
-def victim(incident: Incident) -> h.Element:
+def victim(incident: Incident, missing: Missing) -> h.Node:
     victim = incident.victims[0]
     return _card(
         "victim",
@@ -94,6 +108,8 @@ def victim(incident: Incident) -> h.Element:
             ("cgroup used", amount(victim.usage_bytes)),
             ("cgroup limit", limit(victim.limit_bytes)),
         ],
+        missing,
+        "the process",
     )
 
 
@@ -107,21 +123,26 @@ def _command_line(victim: Victim) -> Facts:
     return [("command line", name(victim.cmdline, CMDLINE_COLUMNS))] if victim.cmdline else []
 
 
-def trigger(incident: Incident) -> h.Element:
+def trigger(incident: Incident, missing: Missing) -> h.Node:
     trigger, oom = incident.trigger, incident.oom
+    title = "Who asked for memory"
     if oom.order == SYSRQ_ORDER:
-        return _card("trigger", "Who asked for memory", [("asked", "nobody: sysrq-f was pressed")])
+        facts = [("asked", "nobody: sysrq-f was pressed")]
+        return _card("trigger", title, facts, missing, "who asked")
+    process = task(trigger.command, trigger.pid)
     same = trigger.pid is not None and trigger.pid == incident.victims[0].pid
     return _card(
         "trigger",
-        "Who asked for memory",
+        title,
         [
-            ("process", [task(trigger.command, trigger.pid), ", the one killed" if same else None]),
+            ("process", [process, ", the one killed"] if same else process),
             ("pages asked for", _pages(oom.order)),
             ("gfp mask", unknown() if oom.gfp_mask is None else f"{oom.gfp_mask:#x}"),
             ("cgroup", name(trigger.cgroup, PATH_COLUMNS)),
             ("container", _asker(incident, trigger)),
         ],
+        missing,
+        "who asked",
     )
 
 
@@ -133,6 +154,8 @@ def _pages(order: int | None) -> h.Node:
 
 
 def _asker(incident: Incident, trigger: Trigger) -> h.Node:
+    if trigger.cgroup is None and trigger.container_id is None:
+        return unknown()
     if trigger.container_id is None:
         return h.span(".unknown")["none or unknown"]
     if trigger.container_id == incident.container.id:
@@ -141,10 +164,19 @@ def _asker(incident: Incident, trigger: Trigger) -> h.Node:
     return name((other and other.name) or short_id(trigger.container_id))
 
 
-def _card(key: str, title: str, facts: Facts) -> h.Element:
+def _card(key: str, title: str, facts: Facts, missing: Missing, of: str) -> h.Node:
+    """Show what is known; None where nothing is."""
+    known = []
+    for what, fact in facts:
+        if fact is unknown():
+            missing.setdefault(of, []).append(what)
+        else:
+            known.append((what, fact))
+    if not known:
+        return None
     return h.section(".card", aria_labelledby=key)[
         h.h2(f"#{key}")[title],
-        h.dl(".facts")[(h.div[h.dt[what], h.dd[fact]] for what, fact in facts)],
+        h.dl(".facts")[(h.div[h.dt[what], h.dd[fact]] for what, fact in known)],
     ]
 
 
@@ -172,11 +204,13 @@ def victims(victims: Sequence[Victim]) -> h.Element:
     ]
 
 
-def candidates(candidates: Sequence[Candidate] | None) -> h.Element:
-    shown: h.Node
+def candidates(incident: Incident, missing: Missing) -> h.Node:
+    candidates = incident.candidates
     if candidates is None:
-        shown = h.p[unknown(), ": this hook cannot see them."]
-    elif not candidates:
+        missing["who was spared"] = []
+        return None
+    shown: h.Node
+    if not candidates:
         shown = h.p["None: there was no other process to kill."]
     else:
         shown = _table(
@@ -184,7 +218,7 @@ def candidates(candidates: Sequence[Candidate] | None) -> h.Element:
             ("process", "resident", "adj", "score"),
             (
                 (
-                    task(each.command, each.pid),
+                    [task(each.command, each.pid), _whose(each, incident)],
                     amount(each.rss_bytes),
                     number(each.oom_score_adj),
                     number(each.points),
@@ -195,6 +229,16 @@ def candidates(candidates: Sequence[Candidate] | None) -> h.Element:
     return h.section(".card", aria_labelledby="candidates")[
         h.h2("#candidates")["Who was spared"], shown
     ]
+
+
+def _whose(candidate: Candidate, incident: Incident) -> h.Node:
+    """Which of the pod's containers it is in, where that is another."""
+    own = incident.container
+    if candidate.container is None or candidate.container in (own.name, own.id):
+        return None
+    if candidate.container == SANDBOX:
+        return h.span(".pid")[" of the pod's sandbox"]
+    return h.span(".pid")[" of ", name(short_id(candidate.container))]
 
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[h.Node]]) -> h.Element:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of one incident: why, where the memory was, what to do next, who was there."""
+"""The page of one incident: what died and why, what to do, where the memory was, who was there."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import htpy as h
@@ -14,43 +14,91 @@ from ...diagnosis.verdict import next_steps
 from ...sinks.names import UNRESOLVED
 from . import cards
 from .bar import explained
+from .children import children
+from .commands import commands
 from .filters import named
+from .headline import headline, title, what_ran_out
 from .layout import PageContext, page
-from .words import ago, moment, name, pid, plain, plural, scope, unknown
+from .words import ago, moment, name, pid, plural, rough, scope, sentence, unknown
 
 if TYPE_CHECKING:
     from ...incident.model import Incident
+    from .cards import Missing
+    from .commands import Command
+    from .kills import Kills
 
 RECORD_MAX = 100_000  # characters of the raw record within the page
 PATH_COLUMNS = 72
-VERDICT_COLUMNS = 600
+KILLS_SHOWN = 20
 
 
-def detail(incident: Incident, record: str, around: PageContext) -> h.Element:
-    """``record``: the incident as JSON."""
-    who = named(incident)["container"]
+def detail(incident: Incident, record: str, kills: Kills, around: PageContext) -> h.Element:
+    """``record``: the incident as JSON; ``kills``: its container's, it among them."""
+    missing: Missing = {}
     return page(
-        f"{plain(who)} - OOM kill - container-oomkill",
+        f"{title(incident)} - container-oomkill",
         [
             h.nav(".crumbs", aria_label="Breadcrumb")[h.a(href=around.home)["All incidents"]],
-            h.header(".incident")[
-                h.p(".kicker")[
-                    scope(incident),
-                    moment(incident.time),
-                    h.span(".ago", data_live=True, id="ago")[ago(around.now - incident.time)],
-                ],
-                h.h1[_verdict(incident)],
-                h.p(".who")[_who(incident)],
-                incident.inferred and h.p(".remark")[_inferred(incident)],
-            ],
-            h.div(".halves")[_memory(incident), _next(incident)],
-            h.div(".halves")[cards.domain(incident), cards.victim(incident)],
+            _summary(incident, kills, around),
+            _halves(
+                (_next(incident),),
+                (
+                    _memory(incident),
+                    _kills(incident, kills, around),
+                    cards.trigger(incident, missing),
+                ),
+            ),
+            # What led up to the kill belongs here, in a card of its own.
             cards.victims(incident.victims) if len(incident.victims) > 1 else None,
-            h.div(".halves")[cards.trigger(incident), cards.candidates(incident.candidates)],
-            _record(incident, record),
+            _halves(
+                (cards.domain(incident, missing), cards.candidates(incident, missing)),
+                (cards.victim(incident, missing),),
+            ),
+            _record(incident, record, missing),
         ],
         around,
     )
+
+
+def _halves(left: Iterable[h.Node], right: Iterable[h.Node]) -> h.Element:
+    """Two columns, on a phone one below the other; empty ones take no room."""
+    columns = [[card for card in column if card] for column in (left, right)]
+    return h.div(".halves")[(h.div[column] for column in columns if column)]
+
+
+def _summary(incident: Incident, kills: Kills, around: PageContext) -> h.Element:
+    return h.header(".incident")[
+        h.p(".kicker")[
+            scope(incident),
+            h.span(".times", data_state=kills.in_day(incident.time) > 1 and "bad")[
+                kills.how_often(incident, around.watched_since)
+            ],
+            h.span(".ago", data_live=True, id="ago")[ago(around.now - incident.time)],
+            moment(incident.time),
+        ],
+        h.h1[headline(incident)],
+        h.p(".verdict")[_verdict(incident)],
+        h.p(".who")[_who(incident)],
+        incident.inferred and h.p(".remark")[_inferred(incident)],
+        _beside(incident, kills),
+    ]
+
+
+def _beside(incident: Incident, kills: Kills) -> h.Node:
+    """Lead to the kill before, and to the one after; live, as that may be yet to come."""
+    earlier, later = kills.earlier(incident), kills.later(incident)
+    return h.nav("#beside", data_live=True, aria_label="Kills of this container")[
+        h.a(rel="prev", href=f"/incidents/{earlier.id}")[
+            f"← Previous kill, {rough(incident.time - earlier.time)} earlier"
+        ]
+        if earlier
+        else None,
+        h.a(rel="next", href=f"/incidents/{later.id}")[
+            f"Next kill, {rough(later.time - incident.time)} later →"
+        ]
+        if later
+        else None,
+    ]
 
 
 def _inferred(incident: Incident) -> str:
@@ -65,7 +113,7 @@ def _inferred(incident: Incident) -> str:
 def _verdict(incident: Incident) -> h.Node:
     if incident.verdict is None:
         return ["Cause unknown; killed: ", name(incident.victims[0].command)]
-    return name(incident.verdict[:1].upper() + incident.verdict[1:], VERDICT_COLUMNS)
+    return sentence(incident.verdict[:1].upper() + incident.verdict[1:])
 
 
 def _who(incident: Incident) -> Iterator[h.Node]:
@@ -97,12 +145,13 @@ def _memory(incident: Incident) -> h.Element:
     domain = incident.domain
     where = find_breakdown(incident)
     victims = of_victims_cgroup(incident)
-    title = "What was charged against the limit"
+    heading = "What was charged against the limit"
     if where and not where.of_all:
-        title = "What the killed processes had" + (", against the limit" if domain else "")
+        heading = "What the killed processes had" + (", against the limit" if domain else "")
     return h.section(".card", aria_labelledby="memory")[
         h.h2("#memory")["Where the memory was"],
-        explained(where, title) if where else h.p[unknown(), ": this hook could not read it."],
+        explained(where, heading) if where else h.p[unknown(), ": this hook could not read it."],
+        children(incident),
         explained(victims, "The victim's own cgroup") if victims else None,
     ]
 
@@ -120,12 +169,51 @@ def _next(incident: Incident) -> h.Element:
                 for step in next_steps(incident)
             )
         ],
+        h.h3(".label")["To look further"],
+        h.ul(".commands")[
+            (h.li[h.p(".shows")[command.shows], _code(command)] for command in commands(incident))
+        ],
     ]
 
 
-def _record(incident: Incident, record: str) -> h.Element:
+def _code(command: Command) -> h.Element:
+    """A line that breaks between words alone, if it must; as text it is one line."""
+    return h.code(data_copy=True)[
+        ([" " if n else None, h.span[word]] for n, word in enumerate(command.words))
+    ]
+
+
+def _kills(incident: Incident, kills: Kills, around: PageContext) -> h.Node:
+    """All that is known of this container, as a list; None where there is no other."""
+    if len(kills.incidents) < 2:
+        return None
+    more = len(kills.incidents) - KILLS_SHOWN
+    return h.section("#kills.card", data_live=True, aria_labelledby="kills-heading")[
+        h.h2("#kills-heading")[f"{len(kills.incidents)} kills of this container"],
+        h.ol(".kills")[
+            (
+                h.li(aria_current="true" if each.id == incident.id else None)[
+                    h.span[ago(around.now - each.time)],
+                    _kill(each, is_this=each.id == incident.id),
+                    h.span(".pid")[name(each.victims[0].command)],
+                ]
+                for each in kills.incidents[:KILLS_SHOWN]
+            )
+        ],
+        more > 0 and h.p(".remark")[f"And {more} more: the API has them."],
+    ]
+
+
+def _kill(incident: Incident, *, is_this: bool) -> h.Element:
+    if is_this:
+        return h.span(".strong")["this one"]
+    return h.a(href=f"/incidents/{incident.id}")[what_ran_out(incident)]
+
+
+def _record(incident: Incident, record: str, missing: Missing) -> h.Element:
     path = f"/incidents/{incident.id}.json"
     text = json.dumps(json.loads(record), indent=1) if len(record) < RECORD_MAX else None
+    unknown_facts = cards.missing_in_words(missing)
     return h.section(".card", aria_labelledby="record")[
         h.h2("#record")["The record"],
         h.p[
@@ -139,6 +227,7 @@ def _record(incident: Incident, record: str) -> h.Element:
             h.a(href=path)["The raw record"],
             " has every field.",
         ],
+        unknown_facts and h.p(".remark")[f"Not known on this kernel and hook: {unknown_facts}."],
         text
         and h.details[
             h.summary["Raw record"],

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The overview: the last day, and the incidents that match the filter, newest first."""
+"""The overview: the last day, and the containers that were killed in it and before, latest first.
+
+What matches the filter is put together by container: of one that is in a loop there is a row, as of
+one that was killed once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,27 +16,38 @@ import htpy as h
 from ...diagnosis.breakdown import find_breakdown
 from ...sinks.printable import printable
 from .bar import bar
-from .filters import NAMES, Filter, named
+from .filters import Filter, named
+from .kills import Kills, by_container
 from .layout import PageContext, page
 from .timeline import DAY_SECONDS, timeline
-from .words import SCOPES, ago, amount, moment, name, plural, scope
+from .words import SCOPES, ago, amount, moment, name, plain, plural, scope, sentence
 
 if TYPE_CHECKING:
+    from ...history.fair import Key
     from ...incident.model import Incident
 
-A_PAGE = 50
+A_PAGE = 50  # containers
+FIELDS = ("namespace", "pod", "container")  # of the form; a link may have other filters
+EARLIER_SHOWN = 6  # kills of a container, besides the latest
 CHOICES_MAX = 50  # names suggested for each filter
 CHOICE_MAX = 80  # characters of one
-VERDICT_COLUMNS = 240
 
 
 def overview(
-    incidents: Sequence[Incident], wanted: Filter, number: int, around: PageContext
+    incidents: Sequence[Incident],
+    dropped: Mapping[Key, float],
+    wanted: Filter,
+    number: int,
+    around: PageContext,
 ) -> h.Element:
-    """``incidents``: all there are, newest first; ``number``: of the page, from 1."""
-    found = [incident for incident in incidents if wanted.matches(incident)]
+    """``incidents``: all there are, newest first; ``number``: of the page, from 1.
+
+    ``dropped``: time of the latest that had to go, by container.
+    """
+    found = list(wanted.matching(incidents))
+    containers = by_container(found, dropped)
     day = [incident for incident in found if around.now - incident.time < DAY_SECONDS]
-    shown = found[(number - 1) * A_PAGE : number * A_PAGE]
+    shown = containers[(number - 1) * A_PAGE : number * A_PAGE]
     return page(
         "OOM kills - container-oomkill",
         [
@@ -48,11 +63,11 @@ def overview(
             ],
             _filters(incidents, wanted, around),
             h.section("#incidents", data_live=True, aria_labelledby="list")[
-                h.h2("#list")[_count(len(found), len(incidents), wanted)],
-                h.ol(".incidents")[(_row(incident, around) for incident in shown)]
+                h.h2("#list")[_count(len(containers), len(found), len(incidents), wanted)],
+                h.ol(".incidents")[(_row(kills, around) for kills in shown)]
                 if shown
                 else h.p(".nothing")[_nothing(number, found, wanted, around)],
-                _pages(number, len(found), wanted, around),
+                _pages(number, len(containers), wanted, around),
             ],
         ],
         around,
@@ -83,7 +98,9 @@ def _sees_all(around: PageContext) -> bool:
 
 def _lead(day: Sequence[Incident], around: PageContext) -> Iterator[h.Node]:
     if day:
-        yield f"{plural(len(day), 'incident')}, the last one {ago(around.now - day[0].time)}. "
+        of = plural(len(by_container(day, {})), "container")
+        last = ago(around.now - day[0].time)
+        yield f"{plural(len(day), 'incident')} of {of}, the last one {last}. "
     if around.kept_since is not None and _let_go(around):
         yield ["Only the latest are kept (--web.max-incidents), since ", moment(around.kept_since)]
         yield ". "
@@ -101,7 +118,7 @@ def _filters(incidents: Sequence[Incident], wanted: Filter, around: PageContext)
     return h.form(
         ".filters", action=around.home, method="get", role="search", aria_label="Incidents"
     )[
-        (_field(key, getattr(wanted, key), {each[key] for each in names}) for key in NAMES),
+        (_field(key, getattr(wanted, key), {each[key] for each in names}) for key in FIELDS),
         h.div(".field")[
             h.label(for_="scope")["scope"],
             h.select("#scope", name="scope")[
@@ -118,7 +135,7 @@ def _filters(incidents: Sequence[Incident], wanted: Filter, around: PageContext)
         (
             h.input(type="hidden", name=key, value=value)
             for key, value in wanted.parameters().items()
-            if key not in (*NAMES, "scope")
+            if key not in (*FIELDS, "scope")
         ),
         h.div(".field.buttons")[
             h.button(type="submit")["Filter"],
@@ -147,10 +164,14 @@ def _field(key: str, value: str, names: set[str | None]) -> h.Element:
     ]
 
 
-def _count(found: int, all_: int, wanted: Filter) -> str:
+def _count(containers: int, found: int, all_: int, wanted: Filter) -> str:
+    words = f"{plural(containers, 'container')}, "
     if wanted == Filter():
-        return plural(all_, "incident") if all_ else "Incidents"
-    return f"{found} of {plural(all_, 'incident')}"
+        return words + plural(all_, "incident") if all_ else "Incidents"
+    others = {key: text for key, text in wanted.parameters().items() if key not in FIELDS}
+    others.pop("scope", None)  # the form has it
+    more = "".join(f", {key} {plain(text)}" for key, text in others.items())
+    return f"{words}{found} of {plural(all_, 'incident')}{more}"
 
 
 def _nothing(number: int, found: Sequence[Incident], wanted: Filter, around: PageContext) -> str:
@@ -166,37 +187,69 @@ def _nothing(number: int, found: Sequence[Incident], wanted: Filter, around: Pag
     return "The kernel has not run out of memory since this exporter started."
 
 
-def _row(incident: Incident, around: PageContext) -> h.Element:
-    age = around.now - incident.time
+def _row(kills: Kills, around: PageContext) -> h.Element:
+    latest = kills.latest
+    age = around.now - latest.time
     return h.li[
         h.div(".when")[
             h.span(".ago")[ago(age)],
-            moment(incident.time, day=age > DAY_SECONDS / 2),
+            moment(latest.time, day=age > DAY_SECONDS / 2),
+            h.span(".count")[_often(kills, around)],
         ],
-        _what_happened(incident, around.home),
+        h.div(".who")[_who_and_why(latest, around.home), _earlier(kills, around)],
+        _what_ran_out(latest),
     ]
+
+
+def _often(kills: Kills, around: PageContext) -> h.Node:
+    """Count those of the last day; if it was killed before that, only say how often."""
+    count = kills.in_day(around.now)
+    least = "at least " if kills.is_least(around.now) else ""
+    if count == 1:
+        return kills.how_often(kills.latest, around.watched_since)
+    if count:
+        return [least, h.span(".strong")[f"{count} times"], " in 24 h"]
+    return f"{least}{len(kills.incidents)} times, none in 24 h" if kills.incidents[1:] else None
+
+
+def _earlier(kills: Kills, around: PageContext) -> h.Node:
+    """Lead to the kills before the latest."""
+    earlier = kills.incidents[1 : 1 + EARLIER_SHOWN]
+    more = len(kills.incidents) - 1 - len(earlier)
+    if not earlier:
+        return None
+    return h.p(".earlier")[
+        "Earlier: ",
+        (
+            [", " if n else None, h.a(href=f"/incidents/{each.id}")[ago(around.now - each.time)]]
+            for n, each in enumerate(earlier)
+        ),
+        f", and {more} more" if more else None,
+    ]
+
+
+# What stays the same of a row: pages that are open ask for it again and again. It is kept as
+# markup, which is not escaped again.
+@lru_cache(maxsize=2 * A_PAGE)
+def _who_and_why(incident: Incident, home: str) -> str:
+    row = h.fragment[
+        h.a(href=f"/incidents/{incident.id}")[name(named(incident)["container"])],
+        _place(incident, home),
+        h.p(".verdict")[sentence(incident.verdict) if incident.verdict else "Cause unknown."],
+    ]
+    return str(row)
 
 
 @lru_cache(maxsize=2 * A_PAGE)
-def _what_happened(incident: Incident, home: str) -> str:
-    """Return what stays the same of a row: pages that are open ask for it again and again."""
+def _what_ran_out(incident: Incident) -> str:
     domain = incident.domain
     where = find_breakdown(incident)
-    row = h.fragment[
-        h.div(".who")[
-            h.a(href=f"/incidents/{incident.id}")[name(named(incident)["container"])],
-            _place(incident, home),
-            h.p(".verdict")[
-                name(incident.verdict, VERDICT_COLUMNS) if incident.verdict else "Cause unknown."
-            ],
-        ],
-        h.div(".what")[
-            scope(incident),
-            h.span(".amount")[amount(domain.limit_bytes)] if domain else None,
-            bar(where) if where else None,
-        ],
+    row = h.div(".what")[
+        scope(incident),
+        h.span(".amount")[amount(domain.limit_bytes)] if domain else None,
+        bar(where) if where else None,
     ]
-    return str(row)  # markup, which is not escaped again
+    return str(row)
 
 
 def _place(incident: Incident, home: str) -> h.Node:

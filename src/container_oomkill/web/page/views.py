@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from ...history.fair import container_key
 from ...metrics.exposition import gzip, gzip_accepted
 from ..http.request import Request
 from ..http.response import EVENTS, HTML, JSON, Response, text
@@ -13,6 +14,7 @@ from .assets import Assets
 from .detail import detail
 from .docs import docs, read
 from .filters import Filter, parse_page
+from .kills import Kills
 from .layout import PageContext, problem
 from .overview import overview
 
@@ -70,14 +72,16 @@ class Views:
             number = parse_page(request.query)
         except ValueError as error:
             return self._page(request, 400, problem(400, str(error), self._around()))
-        incidents = self._history.newest_first()
-        return self._page(request, 200, overview(incidents, wanted, number, self._around()))
+        incidents, dropped = self._history.newest_first(), self._history.dropped()
+        shown = overview(incidents, dropped, wanted, number, self._around())
+        return self._page(request, 200, shown)
 
     def incident(self, request: Request) -> Response:
         """/incidents/ID, and /incidents/ID.json: its record."""
         wanted = request.path.removeprefix(INCIDENTS)
         id_ = wanted.removesuffix(".json")
-        found = next((each for each in self._history.newest_first() if each.id == id_), None)
+        incidents = self._history.newest_first()
+        found = next((each for each in incidents if each.id == id_), None)
         if found is None:
             words = "No such incident; only the latest are kept."
             if wanted != id_:
@@ -86,7 +90,10 @@ class Views:
         record = self._render(found)
         if wanted != id_:
             return Response(200, record.rstrip("\n").encode() + b"\n", [("Content-Type", JSON)])
-        return self._page(request, 200, detail(found, record, self._around()))
+        key = container_key(found)
+        its = [each for each in incidents if container_key(each) == key]
+        kills = Kills(its, self._history.dropped().get(key))
+        return self._page(request, 200, detail(found, record, kills, self._around()))
 
     def docs(self, request: Request) -> Response:
         found = read(request.path.removeprefix(DOCS))

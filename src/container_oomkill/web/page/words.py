@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...sinks.names import UNKNOWN
-from ...sinks.printable import printable, shorten
+from ...sinks.printable import ELLIPSIS, printable, shorten
 from ...sinks.record import rfc3339
-from ...units import size
+from ...units import GIB, size
 
 if TYPE_CHECKING:
     from ...incident.model import Incident
 
 COLUMNS = 48  # of a name, unless there is room
 TITLE_MAX = 512  # characters of a name that was cut, on hovering
+SENTENCE_MAX = 1500  # characters; a name within one may be of any length
 SCOPES = {
     "container": ("■", "own limit"),
     "pod": ("◆", "pod's limit"),
@@ -29,8 +30,12 @@ SCOPES = {
 }
 
 
+_UNKNOWN = h.span(".unknown")[UNKNOWN]
+
+
 def unknown() -> h.Element:
-    return h.span(".unknown")[UNKNOWN]
+    """Return always the same, so that it can be told from a fact."""
+    return _UNKNOWN
 
 
 def plain(text: str | None, columns: int = COLUMNS) -> str:
@@ -44,6 +49,28 @@ def name(text: str | None, columns: int = COLUMNS) -> h.Element:
         return unknown()
     short, safe = plain(text, columns), printable(text)
     return h.bdi(title=safe[:TITLE_MAX] if short != safe else None)[short]
+
+
+def sentence(text: str) -> h.Element:
+    """Show one that names are part of: whole, or whole clauses and a sign that there are more."""
+    safe = printable(text)
+    if len(safe) > SENTENCE_MAX:
+        kept = safe[:SENTENCE_MAX]
+        at = max(kept.rfind("; "), kept.rfind(", "))
+        safe = f"{kept[:at] if at > 0 else kept} {ELLIPSIS}"
+    return h.bdi[safe]
+
+
+def limit_size(bytes_: int) -> str:
+    """As people set it: a whole number where it is one."""
+    if bytes_ and bytes_ % GIB == 0:
+        return f"{bytes_ // GIB} GiB"
+    return size(bytes_).replace(".0 ", " ")
+
+
+def ordinal(number_: int) -> str:
+    teen = 11 <= number_ % 100 <= 13
+    return f"{number_}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number_ % 10, 'th')}"
 
 
 def amount(bytes_: int | None) -> h.Node:
@@ -67,12 +94,16 @@ def moment(seconds: float, *, day: bool = True) -> h.Element:
     return h.time(datetime=rfc3339(seconds))[f"{shown} UTC"]
 
 
-def ago(seconds: float) -> str:
-    """How long ago, as precisely as one needs to know."""
+def rough(seconds: float) -> str:
+    """A time as precisely as one needs to know."""
     for limit_, unit, name_ in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
         if seconds < limit_:
-            return f"{max(0, int(seconds)) // unit} {name_} ago"
-    return f"{int(seconds) // 86400} d ago"
+            return f"{max(0, int(seconds)) // unit} {name_}"
+    return f"{int(seconds) // 86400} d"
+
+
+def ago(seconds: float) -> str:
+    return f"{rough(seconds)} ago"
 
 
 def plural(count: int, thing: str) -> str:
@@ -92,4 +123,6 @@ def pid(number_: int | None) -> str:
 
 
 def task(command: str | None, number_: int | None) -> h.Node:
+    if command is None and number_ is None:
+        return unknown()
     return [name(command), h.span(".pid")[" ", pid(number_)]]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps an open page up to date, and copies the raw record. The page says everything without it.
+// Keeps an open page up to date, and copies commands and the raw record. The page says everything
+// without it.
 "use strict";
 
 const REFRESH_MS = 30000; // without news: how long ago things were, and the probe's health
@@ -69,24 +70,30 @@ function attend() {
 	refreshSoon(Date.now() - refreshed > RETRY_MS ? 0 : REFRESH_MS);
 }
 
-function offerCopy(raw) {
+function offerCopy(source, kind, what) {
 	const button = document.createElement("button");
 	button.type = "button";
-	button.className = "copy";
+	button.className = kind;
 	button.textContent = "Copy";
+	button.setAttribute("aria-label", `Copy ${what}`);
 	button.addEventListener("click", async () => {
-		getSelection().selectAllChildren(raw);
+		getSelection().selectAllChildren(source);
+		let words = "Copied";
 		try {
-			await navigator.clipboard.writeText(raw.textContent);
-			button.textContent = "Copied";
+			await navigator.clipboard.writeText(source.textContent);
 		} catch { // without TLS there is no clipboard: it is selected
-			button.textContent = "Selected: press Ctrl-C";
+			words = "Selected: press Ctrl-C";
 		}
+		button.textContent = words;
+		button.setAttribute("aria-label", `${words}: ${what}`);
 	});
-	raw.after(button);
+	source.after(button);
 }
 
 document.addEventListener("visibilitychange", attend);
 const raw = document.getElementById("raw");
-if (raw) offerCopy(raw);
+if (raw) offerCopy(raw, "copy", "the raw record");
+for (const command of document.querySelectorAll("[data-copy]")) {
+	offerCopy(command, "copy-command", command.textContent);
+}
 attend();
