@@ -115,6 +115,8 @@ push: image ## Push them, tagged with version and commit: REGISTRY=HOST/PATH
 up: ## Start exporter, Prometheus, Grafana and a memory hog: http://localhost:3000
 	$(Q)docker image inspect container-oomkill-exporter >/dev/null 2>&1 || $(MAKE) image
 	$(Q)docker compose up -d --no-build
+	$(Q)echo "open http://localhost:3000 (Grafana: admin, admin) or http://localhost:9262 (what was killed)"
+	$(Q)echo "or: docker compose exec exporter container-oomkill show; a kill comes every half minute"
 
 down: ## Stop them
 	$(Q)docker compose down --volumes

@@ -100,6 +100,7 @@ def test_the_picture_has_everything() -> None:
     text = one(incident(verdict="the verdict"))
     assert text.startswith("OOM  shop/cart-7d9f4/app  limit 128.0 MiB reached (its own)\n")
     assert "id 12a05f200-1  node node-1  by fentry" in text
+    assert "\nof       image registry/cart:1.2  runtime containerd\n" in text
     assert "\nthe verdict\n" in text
     assert "█ anon 124.0 MiB  ▓ file 0.8 MiB  ▒ shmem 0.2 MiB  ▚ kernel 3.0 MiB\n" in text
     assert re.search(r"^anon +124\.0 +124\.0$", text, re.MULTILINE)

@@ -14,6 +14,7 @@ from ..diagnosis.breakdown import (
     REST,
     Breakdown,
     Kind,
+    Part,
     find_breakdown,
     of_cgroup,
     of_processes,
@@ -62,6 +63,7 @@ class TerminalView:
         again = (repeat_words(times),) if times > 1 else ()
         facts = (*again, f"id {incident.id}", f"node {incident.node}", f"by {incident.hook}")
         yield from self._lines(_when(incident), "  ".join(map(printable, facts)))
+        yield from self._lines("of", _whose(incident))
         if incident.verdict:
             yield ""
             yield from (
@@ -104,7 +106,7 @@ class TerminalView:
         shares = cells(known, self._columns - HEAD)
         bar = "".join(self._piece(kind, count) for kind, count in shares.items())
         yield self._in(DIM, f"{head:{HEAD}}") + bar
-        legend = [(part.kind, part.amount(size)) for part in breakdown.parts if part.bytes]
+        legend = [(part.kind, part.amount(size)) for part in breakdown.parts if _shows(part)]
         if FREE in known:
             legend.append((FREE, f"{FREE} {size(known[FREE])}"))
         body = "  ".join(f"{self._glyphs[kind]} {words}" for kind, words in legend)
@@ -167,6 +169,23 @@ TASK_LEFT = (True, False, True, False, False, False, False, True)
 ROW_HEAD = 18
 TOTALS = ("limit", "usage", "peak", "swap")
 Column = dict[str, int]  # bytes by kind, as far as they are known
+
+
+def _shows(part: Part) -> bool:
+    """Whether there is more of it than would round to 0.0 MiB."""
+    return in_mib(part.bytes) != in_mib(0)
+
+
+def _whose(incident: Incident) -> str:
+    """What else is known of the container, for whoever has to find its owner."""
+    container = incident.container
+    facts = (
+        ("workload", container.workload),
+        ("service", container.service),
+        ("image", container.image),
+        ("runtime", container.runtime),
+    )
+    return "  ".join(f"{what} {printable(text)}" for what, text in facts if text)
 
 
 def _rows() -> Iterator[tuple[str, str, bool]]:
