@@ -188,14 +188,18 @@ def test_the_bar_is_as_wide_as_it_should_be(columns: int) -> None:
     assert cells({}, 10) == {}
 
 
-def on_terminal(columns: int, *arguments: str, **environ: str) -> str:
+def on_terminal(
+    columns: int, *arguments: str, command: tuple[str, ...] = ("show",), **environ: str
+) -> str:
     """What it writes to a terminal of that width."""
     ours, its = pty.openpty()
     try:
         os.set_blocking(ours, True)
         termios.tcsetwinsize(its, (24, columns))
         env = {"PATH": os.environ["PATH"], "TERM": "xterm", "LC_ALL": "C.UTF-8"} | environ
-        with subprocess.Popen([*COMMAND, *arguments], stdout=its, env=env) as process:
+        with subprocess.Popen(
+            [*COMMAND[:-1], *command, *arguments], stdout=its, env=env
+        ) as process:
             os.close(its)
             its = -1
             written = b""
@@ -228,6 +232,22 @@ def test_a_terminal_is_filled_and_not_overrun(recording: str) -> None:
             assert max(widths) <= columns
             assert columns in widths or not wanted  # by the bar
     assert "\033[1;31mOOM" in on_terminal(80, "--from", recording, "12a05f200-2")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_the_text_of_probe_and_replay_fits_the_terminal(columns: int, tmp_path: Path) -> None:
+    recording = tmp_path / "kills"
+    recording.write_text("".join(path.read_text() for path in REPORTS))
+    text = on_terminal(columns, str(recording), command=("replay",), NO_COLOR="1")
+    widths = [width(line) for line in text.splitlines()]
+    assert max(widths) <= min(columns, 100)
+    assert max(widths) > min(columns, 100) - 10
+    words = text.replace("\r", "").split()
+    elsewhere = subprocess.run(
+        [*COMMAND[:-1], "replay", str(recording)], capture_output=True, text=True, check=True
+    ).stdout
+    if columns >= 100:
+        assert words == elsewhere.split()
 
 
 REPORTS = sorted((Path(__file__).parents[1] / "data" / "reports").glob("*.json"))

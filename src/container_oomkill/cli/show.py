@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ from ..sinks.query import Query
 from ..sinks.repeats import times_in_a_day
 from ..sinks.terminal import DIM, OFF, TerminalView
 from ..sinks.terminal_list import EACH, TerminalList, fold
-from ..sinks.text import wants_colour
+from ..sinks.text import terminal_columns, wants_colour
 from ..system.settings import Settings
 from .filters import query_from
 
@@ -141,7 +140,7 @@ def show_incidents(
     Raises `UsageError` where no incident, or more than one, has an id that starts so.
     """
     newest_first = sorted(incidents, key=lambda incident: incident.time, reverse=True)
-    terminal = _terminal_columns(stream)
+    terminal = terminal_columns(stream)
     coloured = wants_colour(stream, colour)
     if wanted is not None:
         picture = TerminalView(terminal or COLUMNS, blocks=_shows_blocks(stream), colour=coloured)
@@ -186,13 +185,6 @@ def find(incidents: Sequence[Incident], wanted: str) -> Incident:
         raise UsageError(f"no incident {wanted}: `container-oomkill show` lists them all")
     some = ", ".join(list(found)[:NAMED]) + (", ..." if len(found) > NAMED else "")
     raise UsageError(f"{wanted} is ambiguous: {len(found)} incidents start with it: {some}")
-
-
-def _terminal_columns(stream: TextIO) -> int | None:
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or None
-    except OSError:  # not one
-        return None
 
 
 def _shows_blocks(stream: TextIO) -> bool:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes an incident as a few lines of text: what was killed, where, by which limit, and why.
 
-Never wider than 100 columns. What is unknown is left out; nothing is shown as 0 that was not 0.
+As wide as the terminal, never wider than 100 columns. What is unknown is left out; nothing is shown
+as 0 that was not 0.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from .names import UNRESOLVED, full_name, short_id, what_ran_out
 from .printable import printable, shorten, width, wrap
 from .repeats import Repeats, repeat_words
 
-COLUMNS = 100
+COLUMNS, NARROWEST = 100, 60
 INDENT = " " * 10
-ROOM = COLUMNS - len(INDENT) - 8
+BESIDE = len(INDENT) + 8  # columns of the heads
+ROOM = COLUMNS - BESIDE
 VICTIMS_SHOWN = 10
-CMDLINE_ROOM = 3 * ROOM
+CMDLINE_LINES = 3
 CANDIDATES_SHOWN = 5
+NAME_MIN = 12  # columns
 SENTENCES = ("cmdline", "why")  # whose words may stand on any line
 BOLD_RED, BOLD, DIM, PLAIN = "\033[1;31m", "\033[1m", "\033[2m", "\033[0m"
 
@@ -36,6 +39,14 @@ def wants_colour(stream: TextIO, choice: str) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def terminal_columns(stream: TextIO) -> int | None:
+    """Return how wide the terminal is that the stream goes to; None: it goes elsewhere."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except OSError:  # not one, or no file at all
+        return None
+
+
 class Text:
     """A sink."""
 
@@ -45,34 +56,45 @@ class Text:
         self._repeats = Repeats()
 
     def __call__(self, incident: Incident) -> None:
-        lines = [self._headline(incident)]
-        for head, body in _body(incident):
-            for number, part in enumerate(wrap(body, ROOM, " " if head in SENTENCES else "  ")):
+        # At every incident: somebody may have made the window narrower.
+        terminal = terminal_columns(self._stream) or COLUMNS
+        columns = max(NARROWEST, min(terminal, COLUMNS))
+        lines = list(self._headline(incident, columns))
+        room = columns - BESIDE
+        for head, body in _body(incident, room):
+            for number, part in enumerate(wrap(body, room, " " if head in SENTENCES else "  ")):
                 lines.append(INDENT + self._in(DIM, f"{'' if number else head:8}") + part)
         self._stream.write("\n".join(lines) + "\n")
         self._stream.flush()
 
-    def _headline(self, incident: Incident) -> str:
+    def _headline(self, incident: Incident, columns: int) -> Iterator[str]:
+        """One line, or two where there is little room."""
         when = datetime.fromtimestamp(incident.time).strftime("%H:%M:%S")
+        head = f"{when}  {self._in(BOLD_RED, 'OOM')}  "
+        room = columns - len("00:00:00  OOM  ")
         again = repeat_words(self._repeats(incident))
         reason = what_ran_out(incident) + (f"  {again}" if again else "")
-        room = COLUMNS - len("00:00:00  OOM  ") - len(reason) - 2
-        name = shorten(printable(full_name(incident)), room)
-        return f"{when}  {self._in(BOLD_RED, 'OOM')}  {self._in(BOLD, name)}  {reason}"
+        beside = room - len(reason) - 2
+        name = printable(full_name(incident))
+        if beside >= min(width(name), NAME_MIN):
+            yield f"{head}{self._in(BOLD, shorten(name, beside))}  {reason}"
+        else:
+            yield head + self._in(BOLD, shorten(name, room))
+            yield INDENT + reason
 
     def _in(self, style: str, text: str) -> str:
         return f"{style}{text}{PLAIN}" if self._colour else text
 
 
-def _body(incident: Incident) -> Iterator[tuple[str, str]]:
+def _body(incident: Incident, room: int) -> Iterator[tuple[str, str]]:
     for victim in incident.victims[:VICTIMS_SHOWN]:
         yield "killed", _victim(victim)
         if victim.cmdline:
-            yield "cmdline", shorten(printable(victim.cmdline), CMDLINE_ROOM)
+            yield "cmdline", shorten(printable(victim.cmdline), CMDLINE_LINES * room)
     more = len(incident.victims) - VICTIMS_SHOWN
     if more > 0:
         yield "", f"and {more} more"
-    if asked := who_asked(incident):
+    if asked := who_asked(incident, room):
         yield "asked", asked
     shown = (incident.candidates or ())[:CANDIDATES_SHOWN]
     if also := "  ".join(_candidate(each, incident.container) for each in shown):
@@ -81,7 +103,7 @@ def _body(incident: Incident) -> Iterator[tuple[str, str]]:
         yield "memory", memory
     if nameless := _nameless(incident.container):
         yield "name", printable(nameless)
-    yield from _places(incident)
+    yield from _places(incident, room)
     if incident.verdict:
         yield "why", printable(incident.verdict)
 
@@ -151,8 +173,8 @@ def task(command: str | None, pid: int | None) -> str:
     return f"{name} [{'?' if pid is None else pid}]"
 
 
-def who_asked(incident: Incident) -> str:
-    """The trigger and its request; empty where nothing is known of it."""
+def who_asked(incident: Incident, room: int = ROOM) -> str:
+    """The trigger and its request, in about ``room`` columns; empty where nothing is known."""
     trigger, oom = incident.trigger, incident.oom
     if trigger.pid is None and trigger.command is None:
         return ""
@@ -164,8 +186,8 @@ def who_asked(incident: Incident) -> str:
     if trigger.container is not None and trigger.container.name:
         parts.append("of " + shorten(printable(trigger.container.name), 40))
     elif trigger.cgroup and trigger.cgroup != incident.victims[0].cgroup:
-        room = ROOM - width("  ".join(parts)) - 5
-        parts.append("in " + shorten(printable(trigger.cgroup), max(room, 20)))
+        left = room - width("  ".join(parts)) - 5
+        parts.append("in " + shorten(printable(trigger.cgroup), max(left, 20)))
     return "  ".join(parts)
 
 
@@ -175,11 +197,11 @@ def _nameless(container: Container) -> str:
     return f"unknown: {UNRESOLVED.get(reason, reason)}" if reason else ""
 
 
-def _places(incident: Incident) -> Iterator[tuple[str, str]]:
+def _places(incident: Incident, room: int) -> Iterator[tuple[str, str]]:
     """The cgroups, where their paths say more than the headline."""
     cgroup = incident.victims[0].cgroup
     domain = incident.domain
     if cgroup and cgroup != full_name(incident):
-        yield "in", shorten(printable(cgroup), ROOM)
+        yield "in", shorten(printable(cgroup), room)
     if domain is not None and domain.cgroup and domain.cgroup != cgroup:
-        yield "limit", shorten(printable(domain.cgroup), ROOM)
+        yield "limit", shorten(printable(domain.cgroup), room)
