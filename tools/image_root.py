@@ -194,7 +194,9 @@ def main(folder: str) -> None:
             package = Path(found["container_oomkill.web.page"]).parent
             for path in sorted((package / "assets").rglob("*")):
                 if path.is_file():
-                    root.copy(path, LIBRARY / "container_oomkill/web/page" / path.relative_to(package))
+                    root.copy(
+                        path, LIBRARY / "container_oomkill/web/page" / path.relative_to(package)
+                    )
         top = {name.partition(".")[0] for name in found}
         for name in MODULE_OF:
             if MODULE_OF[name] in top:

@@ -246,6 +246,7 @@ class Exporter(Closeable):
         ``bound`` is called between the two, before there is any thread, ``in_thread`` at the start
         of each thread that serves.
         """
+        from ..web.http.hosts import Hosts, local_names
         from ..web.http.listen import Listener, parse_address
         from ..web.http.server import Limits, Server
         from ..web.routes import Routes
@@ -258,6 +259,17 @@ class Exporter(Closeable):
 
             config = WebConfig(settings.web_config_file)
             self._tls = config.has_tls
+        # The environment's way to give several: with commas.
+        addresses = [parse_address(text) for text in _each(settings.listen_addresses)]
+        hosts = Hosts(
+            [
+                *local_names(os.uname().nodename),
+                *local_names(self._node),
+                *(address.host for address in addresses),
+                *_each(settings.allowed_hosts),
+            ],
+            settings.external_url,
+        )
         routes = Routes(
             metrics=self.metrics,
             history=self.history,
@@ -268,12 +280,11 @@ class Exporter(Closeable):
             wall=self._wall,
             telemetry_path=settings.telemetry_path,
             auth=lambda: None if config is None else config.auth,
+            knows_host=lambda host: (config is not None and config.has_tls) or hosts.knows(host),
         )
-        # The environment's way to give several: with commas.
-        texts = [text for each in settings.listen_addresses for text in each.split(",")]
         listeners: list[Listener] = []
         try:
-            for address in [parse_address(text.strip()) for text in texts]:
+            for address in addresses:
                 listeners.append(Listener(address))  # noqa: PERF401 - to be closed one by one
         except UsageError:
             for listener in listeners:
@@ -332,3 +343,7 @@ class Exporter(Closeable):
             self._notifier.stopping()
         self._reading = False
         self._close()
+
+
+def _each(texts: Iterable[str]) -> list[str]:
+    return [part.strip() for text in texts for part in text.split(",")]

@@ -78,6 +78,14 @@ class ExporterSettings:
         "where people reach this exporter, for the links in Events: https://HOST[:PORT][/PATH]",
         metavar="URL",
     )
+    allowed_hosts: tuple[str, ...] = _option(
+        "--web.allowed-host",
+        (),
+        "another name by which clients may ask for this exporter, beside addresses, names without "
+        "a dot, the node's own and local ones; .DOMAIN for all below it, * for any; repeatable",
+        action="append",
+        metavar="NAME",
+    )
     web_config_file: str | None = _option(
         "--web.config.file",
         None,
@@ -88,13 +96,13 @@ class ExporterSettings:
     max_requests: int = _option(
         "--web.max-requests",
         8,
-        "maximum concurrent scrapes; further ones get 503",
+        "maximum concurrent scrapes; further ones wait for 5 s, then get 503",
         type=_count,
     )
     max_connections: int = _option(
         "--web.max-connections",
         128,
-        "maximum connections; a new one evicts the one idle longest",
+        "maximum connections; a new one evicts the one idle longest, of the client with most",
         type=_count,
     )
     max_incidents: int = _option(
@@ -157,6 +165,7 @@ class ExporterSettings:
         """
         values = {each.name: given[each.name] for each in fields(cls)}
         values["listen_addresses"] = tuple(values["listen_addresses"] or (LISTEN_ADDRESS,))
+        values["allowed_hosts"] = tuple(values["allowed_hosts"] or ())
         settings = cls(**values)
         settings.check()
         return settings

@@ -11,23 +11,24 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..history.history import History
-from ..metrics.exposition import page, wants_openmetrics
+from ..metrics.exposition import gzip_accepted, page, wants_openmetrics
 from ..sinks.query import parse_query
 from .http.request import Request
-from .http.response import JSON, Response, text
+from .http.response import JSON, Response, Shared, text
 
 if TYPE_CHECKING:
     from ..incident.model import Incident
     from ..metrics.metrics import Metrics
     from .http.auth import BasicAuth
-    from .http.server import Job
+    from .http.server import Answer, Job
     from .page.views import Views
 
-Handler = Callable[[Request], Response]
+Handler = Callable[[Request], "Answer"]
 
 API = "/api/v1/incidents"
 OVERVIEW = "/"
 OVERVIEW_TOO = "/incidents"  # and where to find it when the metrics are at /
+MISDIRECTED = "this exporter is not known by that name: see --web.allowed-host"
 INCIDENTS_MAX = 1000
 INCIDENTS_A_PIECE = 16
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="container-oomkill", charset="UTF-8"')
@@ -48,11 +49,14 @@ class Routes:
         wall: Callable[[], float],
         telemetry_path: str = "/metrics",
         auth: Callable[[], BasicAuth | None] = lambda: None,
+        knows_host: Callable[[str], bool] = lambda _: True,
     ) -> None:
         """``watched_since``: when the first kill could be seen, seconds since the epoch.
 
-        ``auth``: who may read, as it is now; None: everybody.
+        ``auth``: who may read, as it is now; None: everybody. ``knows_host``: of a Host header,
+        where everybody may read: a web site that calls itself by our address may not.
         """
+        self._knows_host = knows_host
         self._metrics = metrics
         self._history = history
         self._render = render
@@ -76,13 +80,15 @@ class Routes:
             "/assets/": lambda request: self._views.assets(request),
         }
 
-    def __call__(self, request: Request) -> Response | Job:
+    def __call__(self, request: Request) -> Answer | Job:
         if request.method not in ("GET", "HEAD"):
             return text(405, "only GET and HEAD are allowed", [("Allow", "GET, HEAD")])
         if (health := self._open.get(request.path)) is not None:
             return health(request)
         auth = self._auth()
         if auth is None:
+            if not self._knows_host(request.header("host")):
+                return text(421, MISDIRECTED)
             return self._answer(request)
         header = request.header("authorization")
         if auth.knows(header):
@@ -95,7 +101,7 @@ class Routes:
             else text(401, "wrong user or password", [CHALLENGE])
         )
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, request: Request) -> Answer:
         answer = self._guarded.get(request.path)
         if answer is None:
             folder = request.path[: request.path.find("/", 1) + 1]
@@ -127,14 +133,16 @@ class Routes:
         reason = self._not_ready()
         return text(200, "ready") if reason is None else text(503, f"not ready: {reason}")
 
-    def _scrape(self, request: Request) -> Response:
-        accept = request.header("accept")
-        headers, pieces = page(
-            self._metrics.families(created=wants_openmetrics(accept)),
-            accept=accept,
-            accept_encoding=request.header("accept-encoding"),
-        )
-        return Response(200, pieces, headers, heavy=request.method == "GET")
+    def _scrape(self, request: Request) -> Shared:
+        accept, coding = request.header("accept"), request.header("accept-encoding")
+        headers, _ = page((), accept=accept, accept_encoding=coding)
+
+        def make() -> bytes:
+            families = self._metrics.families(created=wants_openmetrics(accept))
+            return b"".join(page(families, accept=accept, accept_encoding="gzip")[1])
+
+        content_type = dict(headers)["Content-Type"]
+        return Shared(content_type, make, headers, packed=gzip_accepted(coding))
 
     def _incidents(self, request: Request) -> Response:
         import json

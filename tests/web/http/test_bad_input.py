@@ -99,6 +99,24 @@ def test_half_a_request_is_dropped_in_time(
         assert read_all(client) == b""
 
 
+@pytest.mark.parametrize("more", [b"G", b"GET /metrics HTTP/1.1\r\nHost:", b"\r\n"])
+@pytest.mark.parametrize("at_once", [True, False], ids=["with the first", "after the first"])
+def test_half_a_second_request_is_dropped_in_time_too(
+    monkeypatch: pytest.MonkeyPatch, exporter: Exporter, more: bytes, at_once: bool
+) -> None:
+    """Whichever request it is, and whenever its first byte came."""
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 1000.0)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
+    first = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connect(exporter.addresses[0]) as client:
+        client.sendall(first + more * at_once)
+        answer = b""
+        while not answer.endswith(b"ok\n"):
+            answer += client.recv(4096)
+        client.sendall(more * (not at_once))
+        assert read_all(client) == b""
+
+
 def test_idle_connections_are_dropped_in_time(
     monkeypatch: pytest.MonkeyPatch, exporter: Exporter
 ) -> None:
@@ -151,6 +169,7 @@ def is_served(exporter: Exporter) -> bool:
 
 def test_one_scrape_too_many_gets_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "PREEMPT_SECONDS", 1000.0)
+    monkeypatch.setattr(server, "WAIT_SECONDS", 0.2)
     with make_exporter(max_requests=2) as exporter:
         exporter.start()
         fill(exporter)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import stat
@@ -110,6 +111,23 @@ def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="address already in use"):
         Listener(address)
     first.close()
+
+
+def test_a_socket_whose_owner_is_stuck_holds_up_nobody(tmp_path: Path) -> None:
+    """It takes no connection any more, and as many wait as there is room for."""
+    path = tmp_path / "x.sock"
+    with contextlib.ExitStack() as stack:
+        stuck = stack.enter_context(socket.socket(socket.AF_UNIX))
+        stuck.bind(str(path))
+        stuck.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(str(path))
+        with pytest.raises(UsageError, match="address already in use"):
+            Listener(Address(path=str(path)))
+    assert path.exists()
 
 
 def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:

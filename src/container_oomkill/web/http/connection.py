@@ -42,17 +42,23 @@ class Connection:
         dispatch: Callable[[Connection, Request], Response | None],
         headers: Callable[[], Headers],
         now: float,
+        peer: bytes = b"",
     ) -> None:
+        """``peer``: what it has in common with other connections of the same client."""
         self.stream = stream
+        self.peer = peer
         self.waits_for = PARKED
-        self.heavy = False  # gives an answer of the kind that is limited in number
+        self.heavy: Response | None = None  # the answer, if it is of a kind limited in number
         self.closed = False
         self.moved = now  # when a byte last went either way
+        self._blocked = 0.0  # seconds that this answer has waited for the client
+        self._blocked_at: float | None = None  # since when it does now
         self._dispatch = dispatch
         self._headers = headers
         self._now = now
         self._deadline = now + HEAD_SECONDS
         self._received = bytearray()
+        self._reading = False  # a request of which something has come
         self._pieces: Iterator[bytes | None] = iter(())
         self._left = memoryview(b"")
         self._keep_alive = False
@@ -91,6 +97,10 @@ class Connection:
             return min(self._deadline, self.moved + STALL_SECONDS)
         return self._deadline
 
+    def blocked(self, now: float) -> float:
+        """Return how long this answer has waited for the client to read; seconds."""
+        return self._blocked + (0.0 if self._blocked_at is None else now - self._blocked_at)
+
     def close(self) -> None:
         self.closed = True
         self.stream.close()
@@ -114,12 +124,18 @@ class Connection:
             data = self.stream.read(READ_BYTES)
             if not data:
                 raise Gone
-            if not self._received:
-                self._deadline = self._now + HEAD_SECONDS
+            self._begin_head()
             self._received += data
             self.moved = self._now
 
+    def _begin_head(self) -> None:
+        """Have it end in time from its first byte on, even if that came with the one before."""
+        if not self._reading:
+            self._reading = True
+            self._deadline = self._now + HEAD_SECONDS
+
     def _take(self, head: bytes) -> int:
+        self._reading = False
         try:
             request = parse(head)
         except HttpError as error:
@@ -141,9 +157,10 @@ class Connection:
         self._pieces = encode(
             response, request, keep_alive=self._keep_alive, headers=self._headers()
         )
-        self.heavy = response.heavy
+        self.heavy = response if response.heavy else None
         self._deadline = self._now + ANSWER_SECONDS
         self.moved = self._now
+        self._blocked, self._blocked_at = 0.0, None
         self._state = self._write
         return WRITE
 
@@ -158,7 +175,13 @@ class Connection:
                 self._state = self._wait
                 return self._wait()
             self._left = memoryview(piece)
-        taken = self.stream.write(self._left)
+        try:
+            taken = self.stream.write(self._left)
+        except (WantRead, WantWrite):
+            if self._blocked_at is None:
+                self._blocked_at = self._now
+            raise
+        self._blocked, self._blocked_at = self.blocked(self._now), None
         self._left = self._left[taken:]
         self.moved = self._now
         return WRITE
@@ -168,11 +191,13 @@ class Connection:
         return self._drain()
 
     def _finish(self) -> int:
-        self.heavy = False
+        self.heavy = None
         self._pieces = iter(())
         self._left = memoryview(b"")
         if self._keep_alive:
             self._deadline = self._now + IDLE_SECONDS
+            if self._received:
+                self._begin_head()
             self._state = self._read_head
             return self._read_head()
         # Closing with unread input would reset the connection and take our answer with it.

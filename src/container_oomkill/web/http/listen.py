@@ -136,8 +136,11 @@ def _remove_stale(path: str) -> None:
     if not stat.S_ISSOCK(mode):
         raise FileExistsError(errno.EEXIST, "this file exists and is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # its owner may be stuck, and as many wait as it has room for
         try:
             probe.connect(path)
+        except BlockingIOError:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
         except ConnectionRefusedError:
             os.unlink(path)  # noqa: PTH108 - pathlib only for this
         else:

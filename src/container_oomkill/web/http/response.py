@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -14,6 +15,7 @@ JSON = "application/json; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 EVENTS = "text/event-stream"
 
+PIECE_BYTES = 1 << 15
 Headers = Sequence[tuple[str, str]]
 
 # What every answer has, unless it brings its own.
@@ -41,7 +43,37 @@ class Response:
     body: bytes | Iterator[bytes] | Iterator[bytes | None]
     headers: list[tuple[str, str]] = field(default_factory=list)
     heavy: bool = False  # one of those the server gives only so many of at once
+    shared: bool = False  # made once for many: of these it gives as many again
     stream: bool = False  # has no end; of these too the server gives only so many
+
+
+@dataclass(slots=True)
+class Shared:
+    """A page that everybody who asks for it at the same time gets, made once: see `pages`.
+
+    ``make`` gives it compressed: that is what is kept while slow clients take it.
+    """
+
+    key: str  # of what is the same for everybody
+    make: Callable[[], bytes]
+    headers: list[tuple[str, str]]
+    packed: bool  # this client takes it as it is
+
+    def response(self, page: bytes) -> Response:
+        pieces = _slices(page) if self.packed else _unpacked(page)
+        return Response(200, pieces, self.headers, heavy=True, shared=True)
+
+
+def _slices(page: bytes) -> Iterator[bytes]:
+    for start in range(0, len(page), PIECE_BYTES):
+        yield page[start : start + PIECE_BYTES]
+
+
+def _unpacked(page: bytes) -> Iterator[bytes]:
+    unpacker = zlib.decompressobj(wbits=31)
+    while page:
+        yield unpacker.decompress(page, PIECE_BYTES)
+        page = unpacker.unconsumed_tail
 
 
 def text(status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> Response:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serves all clients from one thread, given listeners and a function from request to response.
 
-Everything is bounded: connections (a new one evicts the one idle longest), concurrent heavy
-responses (further requests get 503, unless another client has stopped reading), streams, pending
-jobs, and time.
+Everything is bounded: connections, concurrent heavy responses, streams, pending jobs, and time.
+Where there is no room, whoever comes from where most come from makes way: a connection idle
+longest, a heavy response that its client is slow to read, a stream. A request for a heavy
+response waits for a while before it gets 503. A page that is the same for all is made once for all
+who wait for it.
 """
 
 from __future__ import annotations
@@ -22,21 +24,27 @@ from typing import TYPE_CHECKING
 from ...system import log
 from ...system.worker import Worker
 from .connection import PARKED, Connection
+from .fair import of_busiest, of_least_busy, peer_of
 from .listen import Listener
+from .pages import Pages
 from .request import HttpError, Request
-from .response import Headers, Response, of_error, text
+from .response import Headers, Response, Shared, of_error, text
 from .stream import Gone, Stream
 
 if TYPE_CHECKING:
     from .web_config import WebConfig
 
-Job = Callable[[], Response]
+Answer = Response | Shared
+Job = Callable[[], Answer]
 
 ACCEPTS_A_TURN = 16  # so that connected clients are served while thousands connect
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS = 0.5  # of accepting, when the system has no room
-PREEMPT_SECONDS = 1.0  # a heavy answer not read for this long yields to another
+PREEMPT_SECONDS = 1.0  # a heavy answer whose client was waited for this long yields to another
+WAIT_SECONDS = 5.0  # for another's heavy answer to end, before the answer is 503
 TICK_SECONDS = 0.05
+FAILED = "request failed"
+FAILURE = text(500, "internal error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class Server:
     def __init__(
         self,
         listeners: Sequence[Listener],
-        respond: Callable[[Request], Response | Job],
+        respond: Callable[[Request], Answer | Job],
         *,
         config: WebConfig | None = None,
         limits: Limits | None = None,
@@ -67,11 +75,13 @@ class Server:
         self._config = config
         self._limits = limits or Limits()
         self._clients: dict[int, Connection] = {}  # the one idle longest comes first
-        self._streams: set[Connection] = set()
+        self._streams: dict[Connection, None] = {}  # oldest first
+        self._pages = Pages()
+        self._waiting: dict[Connection, tuple[Response, float]] = {}  # for room, since when
         self._notified = False
         self._jobs: queue.SimpleQueue[tuple[Connection, Job] | None] = queue.SimpleQueue()
         self._jobs_open = 0
-        self._done: deque[tuple[Connection, Response]] = deque()
+        self._done: deque[tuple[Connection, Answer]] = deque()
         self._jobs_worker = Worker("web-jobs")
         self._accept_from = 0.0  # monotonic; later than now while accepting pauses
         self._closed = False
@@ -125,10 +135,11 @@ class Server:
         while self._done:
             client, response = self._done.popleft()
             self._jobs_open -= 1
-            if not client.closed:
-                client.answer(self._admit(client, response), time.monotonic())
-                self._step(client)
+            self._give(client, response)
+        for client, wanted, page in self._pages.made(lambda error: _report(FAILED, error)):
+            self._give(client, FAILURE if page is None else wanted.response(page))
         now = time.monotonic()
+        self._serve_waiting(now)
         if self._notified:
             self._notified = False  # before they look: later incidents notify again
             for client in list(self._streams):
@@ -144,6 +155,10 @@ class Server:
         due = [client.due() for client in self._clients.values()]
         if self._accept_from:
             due.append(self._accept_from)
+        if (page := self._pages.due()) is not None:
+            due.append(page)
+        if self._waiting:
+            return TICK_SECONDS
         return max(TICK_SECONDS, min(due) - time.monotonic()) if due else None
 
     def _listen(self) -> None:
@@ -169,13 +184,15 @@ class Server:
                     self._selector.unregister(each.socket)
                 return
             if len(self._clients) >= self._limits.connections:
-                self._drop(next(iter(self._clients.values())))
+                self._drop(of_busiest(list(self._clients.values())))
             try:
                 stream = self._stream(plain)
             except (OSError, ValueError):
                 plain.close()
                 continue
-            client = Connection(stream, self._dispatch, self._headers, time.monotonic())
+            client = Connection(
+                stream, self._dispatch, self._headers, time.monotonic(), peer_of(plain)
+            )
             self._clients[stream.socket.fileno()] = client
             self._step(client)
 
@@ -222,7 +239,8 @@ class Server:
         if client.waits_for != PARKED:
             self._selector.unregister(fd)
         del self._clients[fd]
-        self._streams.discard(client)
+        self._streams.pop(client, None)
+        self._waiting.pop(client, None)
         client.close()
 
     def _dispatch(self, client: Connection, request: Request) -> Response | None:
@@ -233,9 +251,9 @@ class Server:
         except HttpError as error:
             return of_error(error)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not end the recording
-            _report("request failed", error)
-            return text(500, "internal error")
-        if isinstance(response, Response):
+            _report(FAILED, error)
+            return FAILURE
+        if isinstance(response, Response | Shared):
             return self._admit(client, response)
         if self._jobs_open >= self._limits.jobs:
             return text(503, "too many concurrent requests", [("Retry-After", "1")])
@@ -247,21 +265,67 @@ class Server:
         self._jobs.put((client, response))
         return None
 
-    def _admit(self, client: Connection, response: Response) -> Response:
-        """Give it, or 503 if it is heavy or a stream and too many of those are under way."""
-        if response.stream:
-            if len(self._streams) >= self._limits.streams:
-                return text(503, "too many open streams", [("Retry-After", "30")])
-            self._streams.add(client)
-        if not response.heavy:
-            return response
-        heavy = [client for client in self._clients.values() if client.heavy]
+    def _give(self, client: Connection, response: Answer) -> None:
+        """Answer a request that was put off."""
+        if client.closed:
+            return
+        admitted = self._admit(client, response)
+        if admitted is not None:
+            client.answer(admitted, time.monotonic())
+            self._step(client)
+
+    def _admit(self, client: Connection, response: Answer) -> Response | None:
+        """Give it, or None if it has to be made or to wait for room, or 503 for want of streams."""
+        if isinstance(response, Shared):
+            self._pages.ask(client, response)
+            return None
+        if response.stream and not self._begin_stream(client):
+            return text(503, "too many open streams", [("Retry-After", "30")])
+        if response.heavy and not self._has_room(response.shared, time.monotonic()):
+            self._waiting[client] = response, time.monotonic()
+            return None
+        return response
+
+    def _begin_stream(self, client: Connection) -> bool:
+        if len(self._streams) >= self._limits.streams:
+            busiest = of_busiest([*self._streams, client])
+            if busiest.peer == client.peer:
+                return False
+            self._drop(busiest)
+        self._streams[client] = None
+        return True
+
+    def _heavy(self, shared: bool) -> list[Connection]:
+        heavy = (client for client in self._clients.values() if client.heavy)
+        return [client for client in heavy if client.heavy and client.heavy.shared == shared]
+
+    def _has_room(self, shared: bool, now: float) -> bool:
+        """Whether one more heavy answer may begin; if need be, one that is not read ends."""
+        heavy = self._heavy(shared)
         if len(heavy) < self._limits.heavy:
-            return response
-        if time.monotonic() - heavy[0].moved > PREEMPT_SECONDS:
-            self._drop(heavy[0])
-            return response
-        return text(503, "too many concurrent scrapes", [("Retry-After", "1")])
+            return True
+        slow = [client for client in heavy if client.blocked(now) > PREEMPT_SECONDS]
+        if slow:
+            self._drop(of_busiest(slow))
+        return bool(slow)
+
+    def _serve_waiting(self, now: float) -> None:
+        """Serve those for whom there is room by now, and those who have waited long enough."""
+        for shared in (True, False):
+            waiting = [one for one, (each, _) in self._waiting.items() if each.shared == shared]
+            while waiting and self._has_room(shared, now):
+                client = of_least_busy(waiting, self._heavy(shared))
+                waiting.remove(client)
+                self._end_wait(client, self._waiting[client][0], now)
+        for client, (_, since) in list(self._waiting.items()):
+            if now - since >= WAIT_SECONDS:
+                refusal = text(503, "too many concurrent scrapes", [("Retry-After", "1")])
+                self._end_wait(client, refusal, now)
+
+    def _end_wait(self, client: Connection, response: Response, now: float) -> None:
+        del self._waiting[client]
+        client.answer(response, now)
+        self._step(client)
 
     def _work(self) -> None:
         self._before()
@@ -272,8 +336,8 @@ class Server:
             except HttpError as error:
                 response = of_error(error)
             except Exception as error:  # noqa: BLE001 - as in _dispatch
-                _report("request failed", error)
-                response = text(500, "internal error")
+                _report(FAILED, error)
+                response = FAILURE
             self._done.append((client, response))
             self._wake_up()
 

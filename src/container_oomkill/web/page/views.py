@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 INCIDENTS = "/incidents/"
 DOCS = "/docs/"
 PIECE = 16384  # characters
+STREAM_SECONDS = 300.0
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -158,9 +160,14 @@ def _pieces(page: Element) -> Iterator[bytes]:
 
 
 def _news(newest: Callable[[], str], seen: str) -> Iterator[bytes | None]:
-    """Give server-sent events; None: nothing new for now."""
+    """Give server-sent events; None: nothing new for now.
+
+    For a while: whoever reads them then comes again, and says what it has seen. Nothing else tells
+    it from one that does not read, before the kernel has taken some megabytes for it.
+    """
+    end = time.monotonic() + STREAM_SECONDS
     yield b"retry: 2000\n\n"
-    while True:
+    while time.monotonic() < end:
         if (latest := newest()) == seen:
             yield None
             if newest() == seen:
