@@ -24,7 +24,8 @@ from .support.architecture import (
 TESTS = Path(__file__).parent
 # Suites that no folder of the sources is the measure of.
 SUITES = {
-    "bench", "browser", "chaos", "cluster", "data", "deploy", "images", "kernel", "runtimes",
+    "bench", "browser", "chaos", "cluster", "data", "deploy", "docs", "fuzz", "images", "kernel",
+    "prometheus", "runtimes",
     "support", "vm",
 }  # fmt: skip
 
