@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import gzip
+import re
+from pathlib import Path
 
 import pytest
 
 from container_oomkill.exporter.exporter import Exporter
+from container_oomkill.sinks.query import PARAMETERS
 from container_oomkill.web.http.listen import Address
 
 from ..support.http_client import Answer, ask, connect, get, make_exporter, parse_all, read_all
 from ..support.incidents import TIME, container, incident, victim
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "page.md"
 
 
 def test_metrics(exporter: Exporter) -> None:
@@ -171,6 +176,18 @@ class TestIncidents:
         assert totals == {15}
         assert self.sequences(address, "?page=2") == []
         assert self.ask(address).json()["next"] is None
+
+    def test_the_documents_filters_and_its_example(self, address: Address) -> None:
+        text = DOCUMENT.read_text(encoding="utf-8")
+        table = text.partition("| filter | matches |")[2].partition("\n\n")[0]
+        heads = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+        assert sorted(re.findall("`([a-z]+)`", "".join(heads))) == sorted(PARAMETERS)
+        example = re.search(r"curl 'http://NODE:9262(/api/v1/incidents[^']+)'", text)
+        assert example is not None
+        answer = ask(address, get(example[1]))
+        assert answer.status == 200
+        fields = text.partition("| field of the answer | |")[2].partition("\n\n")[0]
+        assert set(re.findall(r"^\| `([a-z]+)`", fields, re.MULTILINE)) == set(answer.json())
 
     def test_since_a_sequence(self, address: Address) -> None:
         assert self.sequences(address, "?since=28") == [30, 29]

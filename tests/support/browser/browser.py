@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 if TYPE_CHECKING:
     from container_oomkill.exporter.exporter import Exporter
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = 1280, 390  # CSS pixels
 HEIGHT = 900
+PATIENCE_MS = 120_000  # a busy machine takes its time for a picture of a whole page
 
 Scheme = Literal["light", "dark"]
 
@@ -28,6 +29,7 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # Root, as whoever provokes kills is, gets no sandbox; what it opens is our own.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        expect.set_options(timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -48,6 +50,7 @@ def opened(
         java_script_enabled=scripts,
         reduced_motion="reduce",
     )
+    context.set_default_timeout(PATIENCE_MS)
     complaints: list[str] = []
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -5,8 +5,8 @@
         .venv/bin/python -m tests.support.browser.recording build/pictures/recording.jsonl
     python -m tests.support.browser.screenshots build/pictures/recording.jsonl
 
-In a guest, as the best hook shows most. The names are made up: Docker's state of these containers
-is written for the occasion.
+In a guest, as the best hook shows most; with another one behind the file's name it records on this
+machine. The names are made up: Docker's state of these containers is written for the occasion.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..kernel.cgroups import Cgroup, cgroups
+from ..kernel.cgroups import Cgroup, cgroups, is_v1
 from ..kernel.processes import Hog, Recorder, compile_hog
 from ..trees import docker_config, write
 
@@ -34,7 +34,7 @@ CONTAINERS = {
 Start = Callable[..., Hog]
 
 
-def main(recording: str) -> None:
+def main(recording: str, hook: str = "fentry") -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         program = compile_hog(folder / "hog")
@@ -42,7 +42,7 @@ def main(recording: str) -> None:
         for name in CONTAINERS:
             write_state(state, name)
         options = ("--state.docker", str(state), "--node", NODE, "--output", "json")
-        recorder = stack.enter_context(Recorder("fentry", *options))
+        recorder = stack.enter_context(Recorder(hook, *options))
         paths = {name: f"{pod_path(uid)}/{own}" for name, (_, uid, own, _) in CONTAINERS.items()}
         parents = ["/kubepods", "/kubepods/burstable", *map(pod_path, (CART, API, MEDIA))]
         made = stack.enter_context(cgroups(*parents, *paths.values()))
@@ -58,19 +58,21 @@ def main(recording: str) -> None:
             return hog
 
         lines = [provoke(recorder, containers) for provoke in scenes(start)]
-        Path(recording).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        Path(recording).write_text("".join(f"{line.strip()}\n" for line in lines), encoding="utf-8")
 
 
 def scenes(start: Start) -> list[Callable[[Recorder, dict[str, Cgroup]], str]]:
     """The kills, in their order; each waits for its record."""
 
     def pods_limit(recorder: Recorder, _: dict[str, Cgroup]) -> str:
-        start("redis", "name redis-server anon 34 ready wait").ready()
+        redis = start("redis", "name redis-server anon 56 ready wait").ready()
         time.sleep(3)
-        assert start("app", "name python3 anon 12 child 6 anon 120").was_killed()
+        start("app", "name python3 child 6 anon 46 wait")
+        assert redis.was_killed()
         return recorder.line()
 
     def workers(recorder: Recorder, _: dict[str, Cgroup]) -> str:
+        time.sleep(5)
         script = "name gunicorn child 14 child 11 child 9 anon 8 go anon 150"
         master = start("gunicorn", script)
         for _child in range(3):
@@ -89,7 +91,8 @@ def scenes(start: Start) -> list[Callable[[Recorder, dict[str, Cgroup]], str]]:
         assert start("resize", "name vips tables 3 anon 120").was_killed()
         return recorder.line()
 
-    return [pods_limit, workers, tmpfs, together]
+    last = [] if is_v1() else [together]  # cgroup v1 has no memory.oom.group
+    return [workers, tmpfs, *last, workers, pods_limit, workers]
 
 
 def pod_path(uid: str) -> str:
@@ -110,4 +113,4 @@ def write_state(state: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

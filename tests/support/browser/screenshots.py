@@ -22,6 +22,7 @@ from .browser import PHONE, Scheme, address, chromium, opened
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
 AFTER_SECONDS = 240.0
 BEFORE_SECONDS = 60.0
+SHOWN = "redis"  # whose incident
 WIDTH, PICTURE_HEIGHT = 1080, 700  # what a document shows well
 CANDIDATE_SCAN: dict[str, tuple[Scheme, int]] = {
     "light": ("light", WIDTH),
@@ -58,7 +59,7 @@ def main(recording: str) -> None:
                 page.set_viewport_size({"width": width, "height": PICTURE_HEIGHT})
                 page.wait_for_selector("#live[data-state=well]")
                 page.screenshot(path=IMAGES / f"overview-{look}.png")
-                page.locator(".who > a").nth(1).click()
+                page.get_by_role("link", name=SHOWN, exact=True).click()
                 page.wait_for_selector("#live[data-state=well]")
                 page.screenshot(path=IMAGES / f"incident-{look}.png")
 

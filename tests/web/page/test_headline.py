@@ -43,7 +43,7 @@ def said(incident: Incident) -> str:
         ("node", "capture (shop/ids-x8kq2) was OOM-killed: the node ran out of memory"),
         ("tmpfs", "web (shop/web-0) was OOM-killed: pod limit 64 MiB reached"),
         ("lowered", "app (shop/app-0) was OOM-killed: its own limit lowered to 44.9 MiB by runc"),
-        ("unknown", "database was OOM-killed: apparently its own limit 96 MiB reached"),
+        ("unknown", "database was OOM-killed: its own limit 96 MiB apparently reached"),
         ("sysrq", "nginx.service was OOM-killed: requested by sysrq"),
         ("group", "postgres (shop/pg-2) was OOM-killed: its own limit 64 MiB reached"),
     ],

@@ -48,20 +48,18 @@ def title(incident: Incident) -> str:
 def what_ran_out(incident: Incident) -> str:
     """Say it without whose container it was."""
     domain = incident.domain
+    apparently = "apparently " if incident.inferred and incident.scope not in SURE else ""
     if domain is None or (domain.limit_bytes is None and incident.scope not in WHOSE):
-        words = NO_LIMIT.get(incident.scope or "", "cause unknown")
-    else:
-        words = WHOSE.get(incident.scope, "limit")
-        if (both := both_bytes(domain)) is not None:
-            words += f" of memory and swap {limit_size(both)}"
-        elif is_lowered(incident):
-            words += " lowered to"
-        if both is None and domain.limit_bytes is not None:
-            words += f" {limit_size(domain.limit_bytes)}"
-        if not is_lowered(incident):
-            words += " reached"
-    apparently = incident.inferred and incident.scope not in SURE
-    return f"apparently {words}" if apparently else words
+        return apparently + NO_LIMIT.get(incident.scope or "", "cause unknown")
+    limit = WHOSE.get(incident.scope, "limit")
+    if (both := both_bytes(domain)) is not None:
+        return f"{limit} of memory and swap {limit_size(both)} {apparently}reached"
+    if domain.limit_bytes is None:
+        return f"{limit} {apparently}reached"
+    bytes_ = limit_size(domain.limit_bytes)
+    if is_lowered(incident):
+        return f"{limit} {apparently}lowered to {bytes_}"
+    return f"{limit} {bytes_} {apparently}reached"
 
 
 def _called(incident: Incident) -> str | None:
