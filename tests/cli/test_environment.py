@@ -63,6 +63,15 @@ def test_one_environment_may_serve_all_commands() -> None:
         parse(argv, dict.fromkeys(others - own, "anything"))
 
 
+def test_show_within_the_exporters_container_has_its_variables() -> None:
+    """What the exporter's own node is called there is no filter."""
+    args = parse(["show"], {PREFIX + "NODE": "node-7", PREFIX + "RETRY_ATTACH": "true"})
+    assert args.filter_node is None
+    assert parse(["show", "--node", "x"], {PREFIX + "NODE": "node-7"}).filter_node == "x"
+    assert parse(["show"], {PREFIX + "CONTAINER": "cart"}).filter_container == "cart"
+    assert parse(["exporter"], {PREFIX + "NODE": "node-7"}).node == "node-7"
+
+
 def test_what_kubernetes_sets_for_a_service_is_no_option() -> None:
     service = {
         "SERVICE_HOST": "10.0.0.1",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PREFIX = "CONTAINER_OOMKILL_"
 TRUE = ("1", "true", "yes", "on")
 FALSE = ("", "0", "false", "no", "off")
+# `show --node`: that variable says what the exporter's own node is called, and `docker exec` runs
+# `show` with the exporter's variables.
+WITHOUT = ("filter_node",)
 HELP = f"""\
 environment:
   Each option can be set by a variable: --some.option-name by {PREFIX}SOME_OPTION_NAME.
@@ -36,7 +39,7 @@ def variables_of(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argpar
     found = {}
     for action in parser._actions:
         option = next((each for each in action.option_strings if each.startswith("--")), None)
-        if option is not None and option != "--help":
+        if option is not None and option != "--help" and action.dest not in WITHOUT:
             found[variable_of(option)] = option, action
     return found
 
