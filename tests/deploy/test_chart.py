@@ -215,6 +215,8 @@ def test_notes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     text = one(objects(done.stdout), "Notes")["text"]
     assert "kubectl -n ops rollout status daemonset/container-oomkill" in text
+    assert "kubectl -n ops exec POD -- container-oomkill show" in text
+    assert "docs/" not in text  # who has the chart need not have the repository
     assert "kubectl label namespace ops pod-security.kubernetes.io/enforce=privileged" in text
 
 
