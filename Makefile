@@ -7,6 +7,7 @@ Q := $(if $(V),,@)
 PYTHON := .venv/bin/python
 KERNELS ?= all
 ARCH ?=
+FUZZ_SECONDS ?= 600
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Without sudo the command itself says which privileges it lacks.
 SUDO := $(if $(filter-out 0,$(shell id -u)),$(if $(shell command -v sudo),sudo env PATH="$(PATH)"))
@@ -17,8 +18,9 @@ CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
 	--ignore tests/cluster --ignore tests/prometheus
 
-.PHONY: help run demo build wheel clean bench bench-scale chaos lint format dashboard image push up down \
-	test test-unit coverage test-browser test-prometheus test-runtimes test-images test-kernels test-releases test-cluster
+.PHONY: help run demo build wheel clean bench bench-scale chaos lint format dashboard fuzz reproducible \
+	image push up down test test-unit coverage test-browser test-prometheus test-runtimes test-images \
+	test-kernels test-releases test-cluster
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -68,6 +70,10 @@ test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each h
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix $(if $(ARCH),--arch $(ARCH)) --kernels $(KERNELS) \
 		$(if $(PUBLISH),--publish)
 
+fuzz: .venv/dev ## Fuzz what takes foreign input for FUZZ_SECONDS (600) in all, by coverage; a fault's input is in build/fuzz
+	$(Q).venv/bin/pip install -q --no-build-isolation -e '.[fuzz]'
+	$(Q)$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
 test-releases: .venv/dev ## Build the wheel, record a kill, run the unit tests: libbpf 1.1 to the newest, Python 3.11 to 3.14
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.releases
 
@@ -103,8 +109,14 @@ build: .venv/built ## Build into .venv/bin/container-oomkill
 
 wheel: .venv/dev ## Build dist/*.whl, with libbpf, libseccomp and libxcrypt inside
 	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.*
-	$(Q)$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
+	$(Q)SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)} \
+		$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
+
+reproducible: .venv/dev ## Build the wheel and the images twice, elsewhere and at other times; fail unless they are the same
+	$(Q)tools/reproducible.sh
+	$(Q)tools/system-packages.sh runtimes
+	$(Q)$(SUDO) $(PYTHON) -m pytest -q -p no:cacheprovider tests/images/test_contents.py -k the_same_again
 
 image: ## Build the images, print their sizes, write their SBOMs to dist/
 	$(Q)tools/image.sh build

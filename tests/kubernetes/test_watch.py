@@ -374,6 +374,16 @@ def test_odd_and_huge_pods_are_skipped(started: Started) -> None:
     assert any("skipped a pod: " in each for each in started.log)
 
 
+@pytest.mark.parametrize("odd", ["", "a\nb", "\u202e", "x" * 5000])
+def test_a_uid_that_can_be_none_is_unknown(started: Started, odd: str) -> None:
+    """As every other name; found by `make fuzz`."""
+    started.cluster.put(pod(1, metadata={"uid": odd}))
+    watch = started.watch()
+    (known_pod,) = eventually(watch.store.live)
+    assert known_pod.pod_uid is None
+    assert known_pod.pod == "cart-7d9f4-1"
+
+
 def test_down_at_the_start_then_up_then_down(started: Started) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

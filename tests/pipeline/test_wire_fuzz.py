@@ -6,9 +6,8 @@ from __future__ import annotations
 import io
 import json
 import re
-import unicodedata
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,20 +16,14 @@ from hypothesis import strategies as st
 from container_oomkill.cli.show import show_incidents
 from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.incident import wire
-from container_oomkill.incident.model import Incident
 from container_oomkill.incident.wire import lib
-from container_oomkill.pipeline.pipeline import Pipeline
-from container_oomkill.probe.checkpoint import Checkpoint
-from container_oomkill.probe.probe import Probe
 from container_oomkill.sinks.formats import open_sink
-from container_oomkill.sinks.printable import width
 from container_oomkill.sinks.record import from_object, to_object
-from container_oomkill.system.shutdown import ShutdownRequest
 
 from ..support import records
 from ..support.http_client import ask, get, make_exporter
+from ..support.wire_flow import flow, harmless
 
-LAST = (1 << 64) - 2  # the number of the incident behind the fuzzed one
 # What each width can hold: what occurs, anything, and the values next to which things break.
 NUMBERS = {
     "B": st.integers(0, 3) | st.integers(0, (1 << 8) - 1),
@@ -51,53 +44,6 @@ ODD = {
 }
 NOISE = st.binary(min_size=wire.VICTIM.size, max_size=wire.VICTIM.size)
 SETTINGS = settings(max_examples=150, suppress_health_check=list(HealthCheck))
-
-
-class Records:
-    """Stands for hooks and their ring: some records, then no more."""
-
-    number = 0
-    older = ()
-    discarded = 0
-    size = 1 << 20
-
-    def __init__(self, *waiting: bytes) -> None:
-        self.checkpoint = Checkpoint()
-        self.ring = self
-        self.stop = ShutdownRequest()
-        self._waiting = list(enumerate(waiting))
-
-    def read(self) -> Iterator[tuple[bytes, int]]:
-        while self._waiting:
-            position, data = self._waiting.pop(0)
-            yield data, position
-
-    def wait(self, seconds: float | None) -> None:
-        assert seconds is None or seconds >= 0
-        self.stop.set()
-
-    def counters(self) -> dict[str, int]:
-        return {"lost_ring_full": 0}
-
-    def kept(self) -> int:
-        return 0
-
-    def watch(self, fd: int, *, readable: bool) -> None: ...
-
-    def release(self, position: int) -> None: ...
-
-
-def flow(data: bytes) -> tuple[list[Incident], list[str]]:
-    """Send a record and a sound one behind it down the pipeline; what was shown, and lost why."""
-    shown: list[Incident] = []
-    lost: list[str] = []
-    source = Records(data, records.victim(head={"incident": LAST}))
-    pipeline = Pipeline(
-        cast("Probe", source), [shown.append], on_lost=lambda why, count: lost.extend([why] * count)
-    )
-    pipeline.run(source.stop)
-    assert shown.pop().sequence == LAST
-    return shown, lost
 
 
 @st.composite
@@ -161,12 +107,6 @@ def test_what_is_shown_is_harmless_and_read_back_alike(data: bytes) -> None:
         stream = io.StringIO()
         open_sink("json", stream)(incident)
         assert from_object(json.loads(stream.getvalue())) == from_object(to_object(incident))
-
-
-def harmless(text: str, columns: int | None) -> None:
-    for line in text.removesuffix("\n").split("\n"):
-        assert all(unicodedata.category(char)[0] != "C" for char in line), repr(line)
-        assert columns is None or width(line) <= columns
 
 
 @pytest.fixture(scope="module")

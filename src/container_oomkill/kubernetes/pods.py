@@ -93,7 +93,7 @@ def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> Con
         image=text(image),
         pod=text(pod.metadata.name),
         namespace=text(pod.metadata.namespace),
-        pod_uid=cgroup_uid(pod),
+        pod_uid=text(cgroup_uid(pod)),
         workload=text(workload),
         types=_shared(pod.spec.types()) if pod.spec else (),
     )
