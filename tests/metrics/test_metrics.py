@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_strictly
 
-from container_oomkill.incident.model import Rss
 from container_oomkill.metrics.document import document
 from container_oomkill.metrics.exposition import page, wants_openmetrics
 from container_oomkill.metrics.metrics import Metrics
@@ -24,34 +23,11 @@ from container_oomkill.metrics.prometheus import Collector, Metric, choose_encod
 from container_oomkill.metrics.table import LATENCY, ROWS
 
 from ..support.incidents import BOOT_NS, FakeProbe, container, incident, victim
-from ..support.scraping import make, samples, scrape, value
+from ..support.scraping import full, make, samples, scrape, value
 
 GOLDEN = Path(__file__).parents[1] / "data" / "metrics.txt"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
-
-
-def full() -> Metrics:
-    """One of everything."""
-    metrics = make(
-        FakeProbe(counts={"kills": 3, "lost_ring_full": 2, "lost_no_context": 0}),
-        kernel_kills=lambda: 110,
-        kernel_kills_before=104,
-        queues=lambda: {"log": (3, 1000)},
-        external_url="https://oom.example.com/",
-    )
-    metrics.missed_while_down = 2
-    metrics.earlier(("shop", "cart-7d9f4", "app"), 7)
-    metrics.watch_up = lambda: True
-    metrics.register(("shop", "idle-1", "never-killed"))
-    metrics(incident(1))
-    cart = container("app", workload="Deployment/cart")
-    three = (victim(), victim(pid=4), victim(pid=5))
-    metrics(incident(2, container=cart, scope="pod", victims=three))
-    weird = container('we"ird\\na\nme\x1b', pod=None, namespace=None, image=None)
-    unknown = victim(rss=Rss(), command=None, uptime_seconds=None)
-    metrics(incident(3, container=weird, domain=None, scope="node", victims=(unknown,)))
-    return metrics
 
 
 def test_page_is_the_golden_one() -> None:

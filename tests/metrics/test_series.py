@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from container_oomkill.incident.model import Container, Rss
+from container_oomkill.incident.model import Container, Incident, Rss
 from container_oomkill.metrics.metrics import label_values
 from container_oomkill.metrics.series import COUNTER_EXPIRY_SECONDS, COUNTERS_PER_CONTAINER
 
@@ -90,6 +92,54 @@ def test_counters_are_bounded_known_ones_last() -> None:
     }
     assert counted == {"known", "c3", "c4", "c5"}
     assert value(metrics, "container_oomkill_series_evicted_total", kind="counters") == 3
+
+
+MADE_UP = 60
+
+
+def kill_of_user(number: int, uid: int = 1000) -> Incident:
+    """In a cgroup that a user has made, as systemd delegates them, by any name."""
+    slices = f"/user.slice/user-{uid}.slice/user@{uid}.service"
+    cgroup = f"{slices}/evil-{number}.scope"
+    return incident(container=Container(), victims=(victim(cgroup=cgroup),))
+
+
+def kill_in_namespace(number: int) -> Incident:
+    pod = Container(id="ef" * 32, name="app", pod=f"evil-{number}", namespace="evil")
+    return incident(container=pod)
+
+
+@pytest.mark.parametrize("made_up", [kill_of_user, kill_in_namespace], ids=["user", "namespace"])
+def test_names_that_one_makes_up_push_out_only_their_own(
+    made_up: Callable[[int], Incident],
+) -> None:
+    metrics = make(max_containers=10)
+    others = ["a", "b", "c"]
+    for name in others:
+        metrics(incident(container=Container(id="ab" * 32, name=name, namespace=f"of-{name}")))
+    metrics(kill_of_user(MADE_UP, uid=1001))
+    for number in range(MADE_UP):
+        metrics(made_up(number))
+    for name in others:
+        kept = {"container": name, "namespace": f"of-{name}"}
+        assert value(metrics, "container_oomkill_last_timestamp_seconds", **kept) is not None
+        assert value(metrics, "container_oomkill_total", scope="container", **kept) == 1
+    other_users = f"evil-{MADE_UP}.scope"
+    assert value(metrics, "container_oomkill_last_timestamp_seconds", container=other_users)
+    evicted = "container_oomkill_series_evicted_total"
+    assert value(metrics, evicted, kind="last_kill") == MADE_UP + 4 - 10
+    assert value(metrics, evicted, kind="counters") == MADE_UP + 4 - 40
+
+
+def test_kills_of_before_are_bounded() -> None:
+    metrics = make(max_containers=3)
+    for number in range(5):
+        metrics.earlier(("", "", f"evil-{number}.scope"), 1)
+    shown = [
+        labels for name, labels in samples(metrics) if name == "container_oomkill_earlier_kills"
+    ]
+    assert len(shown) == 3
+    assert value(metrics, "container_oomkill_series_evicted_total", kind="counters") == 2
 
 
 def test_counters_of_containers_long_gone_are_dropped() -> None:

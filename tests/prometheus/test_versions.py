@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 
-from ..metrics.test_metrics import full
 from ..support.exporter_process import Child, running
 from ..support.prometheus import DEPLOY, RULES, Prometheus, hasty
 from ..support.prometheus import program as chosen
 from ..support.prometheus import running as prometheus_running
-from ..support.scraping import scrape
+from ..support.scraping import full, scrape
 from ..support.waiting import eventually
 
 VERSIONS = ("distribution", "current")

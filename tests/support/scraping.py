@@ -8,11 +8,12 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from container_oomkill.incident.model import Rss
 from container_oomkill.metrics.exposition import page
 from container_oomkill.metrics.metrics import Metrics
 from container_oomkill.metrics.prometheus import Collector, Metric
 
-from .incidents import BOOT_NS, TIME, Clock, FakeProbe
+from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, victim
 
 
 class NoProcess(Collector):
@@ -53,3 +54,26 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     found = [v for (n, have), v in samples(metrics).items() if n == name and wanted <= set(have)]
     assert len(found) <= 1, found
     return found[0] if found else None
+
+
+def full() -> Metrics:
+    """One of everything."""
+    metrics = make(
+        FakeProbe(counts={"kills": 3, "lost_ring_full": 2, "lost_no_context": 0}),
+        kernel_kills=lambda: 110,
+        kernel_kills_before=104,
+        queues=lambda: {"log": (3, 1000)},
+        external_url="https://oom.example.com/",
+    )
+    metrics.missed_while_down = 2
+    metrics.earlier(("shop", "cart-7d9f4", "app"), 7)
+    metrics.watch_up = lambda: True
+    metrics.register(("shop", "idle-1", "never-killed"))
+    metrics(incident(1))
+    cart = container("app", workload="Deployment/cart")
+    three = (victim(), victim(pid=4), victim(pid=5))
+    metrics(incident(2, container=cart, scope="pod", victims=three))
+    weird = container('we"ird\\na\nme\x1b', pod=None, namespace=None, image=None)
+    unknown = victim(rss=Rss(), command=None, uptime_seconds=None)
+    metrics(incident(3, container=weird, domain=None, scope="node", victims=(unknown,)))
+    return metrics

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ..incident.model import NS, UNRESOLVED, Incident
 from ..probe.kernel_counts import kernel_count, seen_so_far
-from ..sinks.names import counted_as, workload_of
+from ..sinks.names import counted_as, owner_of, workload_of
 from .exposition import Family, Labels, Point, clean
 from .prometheus import Collector, Metric, ProcessCollector, go_float
 from .series import Key, Series
@@ -116,6 +116,7 @@ class Metrics(Collector):
         self.missed_while_down: int | None = None
         self._told = 0  # kills, by the kernel's way to count
         self._earlier: dict[Key, int] = {}
+        self._max_earlier = max_containers
         self._earlier_until = 0  # CLOCK_BOOTTIME, ns
         self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
         self._lost = dict.fromkeys(LOST, 0)
@@ -135,7 +136,8 @@ class Metrics(Collector):
             if reason := incident.container.unresolved:
                 self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
             workload = clean(workload_of(incident.container, _cgroup(incident)))
-            self._series.record(key, incident, workload)
+            owner = owner_of(incident.container, _cgroup(incident))
+            self._series.record(key, incident, workload, owner)
             self._totals.record(key[0], incident)
             seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
             self._latency_sum += seconds
@@ -150,7 +152,8 @@ class Metrics(Collector):
                 key = label_values(incident)
                 workload = clean(workload_of(incident.container, _cgroup(incident)))
                 age = max(0.0, now - incident.time)
-                self._series.restore(key, incident, workload, age=age)
+                owner = owner_of(incident.container, _cgroup(incident))
+                self._series.restore(key, incident, workload, owner, age=age)
                 self._totals.show(key[0])
 
     def register(self, labels: Key, workload: str = "") -> None:
@@ -160,7 +163,8 @@ class Metrics(Collector):
         """
         key = _clean_key(labels)
         with self._lock:
-            self._series.register(key, clean(workload))
+            owner = f"namespace {labels[0]}" if labels[0] else ""
+            self._series.register(key, clean(workload), owner)
             self._totals.register(key[0])
 
     def forget(self, labels: Key) -> None:
@@ -178,7 +182,10 @@ class Metrics(Collector):
         with self._lock:
             self._earlier_until = self._boot_ns()
             key = _clean_key(labels)
-            self._earlier[key] = self._earlier.get(key, 0) + kills
+            if key in self._earlier or len(self._earlier) < self._max_earlier:
+                self._earlier[key] = self._earlier.get(key, 0) + kills
+            else:
+                self._series.evicted["counters"] += 1
 
     def lost(self, reason: str, records: int = 1) -> None:
         """Records were lost on this side of the ring; what the kernel lost is in its counters."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counters and last kills by label set, bounded: they expire, and the oldest are dropped first.
 
+Of whom, is whoever has most of them: no user and no namespace can push out another's.
+
 Counters and last kills are stored separately: a counter must outlive the gauges of the last kill,
 or every second kill would look like a first one.
 """
@@ -9,7 +11,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..incident.model import Incident
@@ -31,6 +34,7 @@ class Counts:
     workload: Labels  # that one label
     created: float  # seconds since the epoch
     touched: float  # monotonic seconds
+    owner: Hashable  # of the label set: see `Series.record`
     containers: int = 0  # that exist and have these labels: two while one replaces another
     kills: dict[str, int] = field(default_factory=dict)
     incidents: dict[str, int] = field(default_factory=dict)
@@ -51,13 +55,14 @@ class Last:
     An incident is some 3 KiB of objects, and its paths may be long; the numbers are 300 bytes.
     """
 
-    __slots__ = ("_incident", "_info", "_numbers", "_workload", "at", "labels")
+    __slots__ = ("_incident", "_info", "_numbers", "_workload", "at", "labels", "owner")
 
-    def __init__(self, labels: Labels, workload: str, incident: Incident, at: float) -> None:
-        """``workload``: as the counters have it, so that one filter finds both."""
-        self.labels = labels
+    def __init__(self, counts: Counts, incident: Incident, at: float) -> None:
+        """``counts``: of the same label set; its workload too, so that one filter finds both."""
+        self.labels = counts.labels
+        self.owner = counts.owner
         self.at = at  # monotonic seconds
-        self._workload = workload
+        self._workload = counts.workload.values[0]
         # A group may have thousands of victims; the metrics tell of the first.
         if len(incident.victims) > 1:
             incident = replace(incident, victims=incident.victims[:1])
@@ -122,43 +127,49 @@ class Series:
         self._last: dict[Key, Last] = {}
         self.evicted = {"counters": 0, "last_kill": 0}
 
-    def record(self, key: Key, incident: Incident, workload: str = "") -> None:
-        """Count an incident and keep it as the label set's last."""
+    def record(self, key: Key, incident: Incident, workload: str = "", owner: str = "") -> None:
+        """Count an incident and keep it as the label set's last.
+
+        ``owner``: who can have made it up, with others; "": it stands for itself.
+        """
         now = self._monotonic()
         home = self._known if key in self._known else self._others
-        counts = home.pop(key, None) or self._new(key, created=min(self._wall(), incident.time))
+        created = min(self._wall(), incident.time)
+        counts = home.pop(key, None) or self._new(key, created, owner)
         counts.touched = now
         counts.belongs_to(workload)
         counts.add(scope_of(incident), len(incident.victims), 1)
         home[key] = counts
         self._last.pop(key, None)
-        self._last[key] = Last(counts.labels, counts.workload.values[0], incident, now)
+        self._last[key] = Last(counts, incident, now)
         self._bound()
 
-    def restore(self, key: Key, incident: Incident, workload: str, *, age: float) -> None:
+    def restore(
+        self, key: Key, incident: Incident, workload: str, owner: str = "", *, age: float
+    ) -> None:
         """Show an incident that an earlier process counted, until it expires: ``age`` in seconds.
 
         Its counters begin at 0, as those of the process do: without that, the next kill would
         begin them anew with the very number they had, and increase() would not see it.
         """
         then = self._monotonic() - age
-        if age < COUNTER_EXPIRY_SECONDS:
-            home = self._known if key in self._known else self._others
-            counts = home.pop(key, None) or self._new(key, created=self._wall())
-            counts.touched = then
-            counts.belongs_to(workload)
-            counts.add(scope_of(incident), 0, 0)
+        home = self._known if key in self._known else self._others
+        counts = home.pop(key, None) or self._new(key, self._wall(), owner)
+        counts.touched = then
+        counts.belongs_to(workload)
+        counts.add(scope_of(incident), 0, 0)
+        if age < COUNTER_EXPIRY_SECONDS or counts.containers:
             home[key] = counts
         if age < self._expiry:
             self._last.pop(key, None)
-            self._last[key] = Last(Labels(LABELS, key), workload, incident, then)
+            self._last[key] = Last(counts, incident, then)
         self._bound()
 
-    def register(self, key: Key, workload: str = "") -> None:
+    def register(self, key: Key, workload: str = "", owner: str = "") -> None:
         """A container of these labels exists: show its counters, at 0 if it had no kill."""
         counts = self._known.get(key)
         if counts is None:
-            counts = self._others.pop(key, None) or self._new(key, created=self._wall())
+            counts = self._others.pop(key, None) or self._new(key, self._wall(), owner)
             self._known[key] = counts
         counts.belongs_to(workload)
         counts.containers += 1
@@ -187,20 +198,20 @@ class Series:
         self._expire()
         return list(self._last.values())
 
-    def _new(self, key: Key, *, created: float) -> Counts:
+    def _new(self, key: Key, created: float, owner: str) -> Counts:
         none = Labels(("workload",), ("",))
-        counts = Counts(Labels(LABELS, key), none, created, self._monotonic())
+        counts = Counts(Labels(LABELS, key), none, created, self._monotonic(), owner or key)
         for scope in ("container", "pod" if key[1] else "cgroup", "node"):
             counts.add(scope, 0, 0)
         return counts
 
     def _bound(self) -> None:
         while len(self._last) > self._max_last:
-            del self._last[next(iter(self._last))]
+            del self._last[_of_busiest(self._last)]
             self.evicted["last_kill"] += 1
         while len(self._known) + len(self._others) > self._max_counters:
-            home = self._others or self._known
-            del home[next(iter(home))]
+            key = _of_busiest(self._others | self._known)
+            del (self._others if key in self._others else self._known)[key]
             self.evicted["counters"] += 1
 
     def _expire(self) -> None:
@@ -212,3 +223,9 @@ class Series:
             if now - counts.touched < COUNTER_EXPIRY_SECONDS:
                 break
             del self._others[key]
+
+
+def _of_busiest(those: Mapping[Key, Counts] | Mapping[Key, Last]) -> Key:
+    """Return the first of whoever has most."""
+    held = Counter(each.owner for each in those.values())
+    return max(those, key=lambda key: held[those[key].owner])

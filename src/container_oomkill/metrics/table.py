@@ -350,7 +350,7 @@ ITSELF = (
     Row(
         "series_evicted",
         "counter",
-        "Label sets dropped to keep their number bounded, oldest first.",
+        "Label sets dropped to keep their number bounded: the oldest of whoever has most.",
         ("kind",),
         of_itself=_by_key(lambda facts: facts.evicted),
     ),

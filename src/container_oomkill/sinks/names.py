@@ -44,6 +44,7 @@ UNRESOLVED = {
     PATH_CUT: "its cgroup path is too long",
     UNKNOWN_FORM: "no runtime known here names a cgroup like this one",
 }
+USERS = re.compile(r"/user\.slice/user-([0-9]+)\.slice/", re.ASCII)
 CUT = "…"  # in a path, for names that are missing
 RUN_ONCE = ("CronJob", "Job")  # workloads whose pods are never started again, but replaced
 
@@ -100,6 +101,18 @@ def counted_as(container: Counted, cgroup: str | None = None) -> tuple[str, str,
     if pod and kind in RUN_ONCE:
         pod = workload
     return container.namespace or "", pod or "", name or UNKNOWN
+
+
+def owner_of(container: Counted, cgroup: str | None = None) -> str:
+    """Who can have as many label sets as they like: a user, a namespace; "" for neither.
+
+    What is bounded is bounded by these: whoever makes up names costs no other theirs. A user's
+    slice is theirs to fill, with whatever looks like a container.
+    """
+    user = USERS.match(cgroup or "")
+    if user is not None:
+        return f"user {user[1]}"
+    return f"namespace {container.namespace}" if container.namespace else ""
 
 
 def workload_of(container: Counted, cgroup: str | None = None) -> str:

@@ -7,7 +7,6 @@ import contextlib
 import resource
 import socket
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,7 +18,7 @@ from container_oomkill.web.http.response import text
 
 from ...support.exporter_process import running
 from ...support.http_client import ask, connect, get, make_exporter, read_all
-from ...support.incidents import container, incident
+from ...support.slow_clients import fill, is_served, not_reading
 from ...support.waiting import eventually
 
 MANY = 10_000
@@ -135,36 +134,6 @@ def test_clients_that_go_away_do_no_harm(exporter: Exporter) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset
         client.close()
     assert ask(exporter.addresses[0], get()).status == 200
-
-
-def fill(exporter: Exporter) -> None:
-    """Make the page larger than what the kernel buffers for a client."""
-    for number in range(500):
-        exporter.sink(incident(number, container=container(f"app-{number}" + "x" * 200)))
-
-
-@contextlib.contextmanager
-def not_reading(exporter: Exporter, clients: int) -> Iterator[None]:
-    """So many clients have asked for the page and read nothing."""
-    with contextlib.ExitStack() as stack:
-        for _ in range(clients):
-            client = stack.enter_context(socket.socket())
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect(("127.0.0.1", exporter.addresses[0].port))
-            client.sendall(get())
-            assert client.recv(1)
-        yield
-
-
-def is_served(exporter: Exporter) -> bool:
-    """Whether the page comes, whole: on a busy machine this client may be too slow itself."""
-    try:
-        with connect(exporter.addresses[0]) as client:
-            client.sendall(get())
-            data = read_all(client)
-    except ConnectionError:
-        return False
-    return data.startswith(b"HTTP/1.1 200 ") and data.endswith(b"\r\n0\r\n\r\n")
 
 
 def test_one_scrape_too_many_gets_503(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from container_oomkill.web.page import views
 
 from ...support.event_stream import STREAMS, follow
 from ...support.http_client import ask, connect, get
+from ...support.slow_clients import fill, is_served, not_reading
 from ...support.waiting import eventually
-from .test_bad_input import fill, is_served, not_reading
 
 HAMMERING, SLOW = 16, 8
 
