@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documents say can be followed: links, commands, variables, queries, metric names."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from container_oomkill.cli.options import COMMANDS
+from container_oomkill.cli.parser import all_variables, build_parser, parse
+from container_oomkill.metrics.document import document
+
+from ..support.prometheus import needs_prometheus
+
+
+def options() -> Iterator[str]:
+    for name in COMMANDS:
+        _, command = build_parser(name)
+        assert command is not None
+        yield from command._option_string_actions
+
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = set(options())
+# A changelog speaks of what was, the migration page of the prototype's names as well.
+DOCUMENTS = sorted(
+    path
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"))
+    if path.name != "CHANGELOG.md"
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+# `container-oomkill probe -o json >> kills`, alone or behind `kubectl exec ... --`: up to what only
+# a shell understands.
+COMMAND = re.compile(rf"(?:^|[\s`])container-oomkill ((?:{'|'.join(COMMANDS)})\b[^`\n#|>&]*)")
+QUERY = re.compile(r"^```promql\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# What stands for a value in a command line.
+PLACEHOLDERS = re.compile(r"\s*\[[A-Z]+\]|\.\.\.")
+GROUPS = {each[2:].partition(".")[0] for each in OPTIONS if "." in each}
+DOTTED = re.compile(rf"(?<![\w-])--(?:{'|'.join(GROUPS)})\.[a-z.-]*[a-z]")
+NAME = re.compile(r"\bcontainer_oomkill_[a-z0-9_]*[a-z0-9]\b")
+LATENCY = "container_oomkill_latency_seconds"
+METRICS = {*NAME.findall(document()), *(f"{LATENCY}_{part}" for part in ("bucket", "sum", "count"))}
+
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+def leads(path: Path, target: str) -> bool:
+    """Whether a link's file is there, and the heading it names in it."""
+    if re.match(r"[a-z]+:", target):
+        return True  # another site's: not asked, as tests use no network
+    file, _, anchor = target.partition("#")
+    found = path.parent / file if file else path
+    if anchor and found.suffix == ".md":
+        return anchor in anchors(found)
+    return found.exists()
+
+
+def anchors(path: Path) -> set[str]:
+    """A document's headings as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@each_document
+def test_links_lead_somewhere(path: Path) -> None:
+    broken = [target for target in LINK.findall(path.read_text()) if not leads(path, target)]
+    assert broken == []
+
+
+@each_document
+def test_commands_are_understood(path: Path) -> None:
+    """Parsed as the command would; nothing is run."""
+    for words in COMMAND.findall(path.read_text()):
+        parse(shlex.split(PLACEHOLDERS.sub("", words)), {})
+
+
+@each_document
+def test_options_and_variables_exist(path: Path) -> None:
+    text = path.read_text()
+    variables = set(re.findall(r"\bCONTAINER_OOMKILL_[A-Z_]*[A-Z]\b", text))
+    assert variables <= set(all_variables())
+    assert set(DOTTED.findall(text)) <= OPTIONS
+
+
+@each_document
+def test_metrics_exist(path: Path) -> None:
+    assert set(NAME.findall(path.read_text())) <= METRICS
+
+
+@needs_prometheus
+def test_prometheus_understands_the_queries(tmp_path: Path) -> None:
+    queries = [query for path in DOCUMENTS for query in QUERY.findall(path.read_text())]
+    assert queries
+    rules = [{"record": f"documented:{n}", "expr": query} for n, query in enumerate(queries)]
+    file = tmp_path / "rules.json"  # JSON is YAML, too
+    file.write_text(json.dumps({"groups": [{"name": "documents", "rules": rules}]}))
+    done = subprocess.run(
+        ["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
