@@ -23,6 +23,7 @@ from container_oomkill.probe.pins import CHECKPOINT
 
 from ..support.kernel.cgroups import Cgroup
 from ..support.kernel.command import assert_refused, run
+from ..support.kernel.exporter import Exporter, address_of, incidents, start
 from ..support.kernel.processes import DEADLINE, Hog, Recorder
 from ..support.waiting import eventually
 
@@ -133,6 +134,23 @@ def test_kills_while_no_process_runs(hook: str, folder: Path, kill: Callable[[],
         uptime = record["boot_ns"] / 1e9
         clock = time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
         assert before <= uptime + clock <= after
+
+
+def test_what_pinned_hooks_recorded_was_not_missed(
+    hook: str, folder: Path, kill: Callable[[], int]
+) -> None:
+    missed = "container_oomkill_missed_while_down"
+    with start(hook, f"--pin={folder}") as process:
+        first = Exporter(process, address_of(process))
+        assert first.value(missed) is None  # who knows what was before
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+    pid = kill()
+    with start(hook, f"--pin={folder}") as process:
+        second = Exporter(process, address_of(process))
+        assert eventually(lambda: incidents(second, pid))
+        assert second.value(missed) == 0
+        process.kill()
 
 
 def test_another_version_takes_over(
