@@ -53,7 +53,7 @@ def overview(
         [
             h.section("#day", data_live=True, aria_labelledby="headline")[
                 h.h1("#headline")[_headline(day, wanted, around)],
-                h.p(".lead")[_lead(day, around)],
+                h.p(".lead")[_lead(day, containers, around)],
                 timeline(
                     day,
                     now=around.now,
@@ -96,9 +96,11 @@ def _sees_all(around: PageContext) -> bool:
     return around.not_ready is None and not lost and not _let_go(around)
 
 
-def _lead(day: Sequence[Incident], around: PageContext) -> Iterator[h.Node]:
+def _lead(
+    day: Sequence[Incident], containers: Sequence[Kills], around: PageContext
+) -> Iterator[h.Node]:
     if day:
-        of = plural(len(by_container(day, {})), "container")
+        of = plural(sum(each.in_day(around.now) > 0 for each in containers), "container")
         last = ago(around.now - day[0].time)
         yield f"{plural(len(day), 'incident')} of {of}, the last one {last}. "
     if around.kept_since is not None and _let_go(around):

@@ -12,7 +12,6 @@ from ...metrics.exposition import gzip, gzip_accepted
 from ..http.request import Request
 from ..http.response import EVENTS, HTML, JSON, Response, text
 from .assets import Assets
-from .detail import detail
 from .docs import docs, read
 from .filters import Filter, parse_page
 from .kills import Kills
@@ -80,6 +79,8 @@ class Views:
 
     def incident(self, request: Request) -> Response:
         """/incidents/ID, and /incidents/ID.json: its record."""
+        from .detail import detail  # the overview, which most look at, has no use for it
+
         wanted = request.path.removeprefix(INCIDENTS)
         id_ = wanted.removesuffix(".json")
         incidents = self._history.newest_first()
