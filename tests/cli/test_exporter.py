@@ -127,8 +127,8 @@ def test_privileges_end_after_binding_and_before_any_thread(
     """The process's once, with the kernel told of earlier kills; then each serving thread's."""
     steps: list[tuple[str, int]] = []
 
-    def dropped(whose: str) -> Callable[[], None]:
-        return lambda: steps.append((whose, len(threads())))
+    def dropped(whose: str) -> Callable[..., None]:
+        return lambda **_: steps.append((whose, len(threads())))
 
     before = len(threads())
     monkeypatch.setattr(privileges, "drop_process", dropped("process"))

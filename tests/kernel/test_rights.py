@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ..support.kernel import as_user
 from ..support.kernel.exporter import start
 from ..support.kernel.processes import Recorder
 from ..support.waiting import eventually
@@ -90,6 +91,66 @@ def test_the_exporter(hook: str) -> None:
             assert_confined(rights(process.pid), 0, *[CAP_DAC_READ_SEARCH] * 3)
         finally:
             process.kill()
+
+
+USER = 65534
+
+
+def test_as_a_user_of_its_own(hook: str) -> None:
+    """As the systemd unit has it: after attaching it is nobody's root, and reads state alone."""
+    wrap = [sys.executable, as_user.__file__, str(USER)]
+    with start(hook, wrap=wrap) as process:
+        try:
+            assert process.stderr is not None
+            assert "listening on" in process.stderr.readline()
+            eventually(lambda: len(rights(process.pid)) == 4)
+            threads = rights(process.pid)
+            assert_confined(threads, 0, *[CAP_DAC_READ_SEARCH] * 3)
+            assert {each["Uid"] for each in threads} == {"\t".join([str(USER)] * 4)}
+        finally:
+            process.kill()
+
+
+REACHED = """
+import os, socket, sys
+from container_oomkill.system import privileges
+path = sys.argv[1]
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(path + "/socket")
+listening.listen()
+os.chmod(path + "/socket", 0o600)
+with open(path + "/file", "w"):
+    os.chmod(path + "/file", 0o600)
+if sys.argv[2] == "user":
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+privileges.drop_process()
+
+def tried(what):
+    try:
+        what()
+    except PermissionError:
+        return False
+    return True
+
+print(tried(lambda: os.open(path + "/file", os.O_WRONLY)))
+print(tried(lambda: os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY)))
+print(tried(lambda: os.open(path + "/new", os.O_WRONLY | os.O_CREAT)))
+print(tried(lambda: os.kill(os.getppid(), 0)))
+print(tried(lambda: socket.socket(socket.AF_UNIX).connect(path + "/socket")))
+"""
+
+
+@pytest.mark.parametrize("who", ["root", "user"])
+def test_what_uid_0_could_still_reach(who: str, tmp_path: Path) -> None:
+    """The list in docs/security.md: files, settings and processes of root's, but no socket.
+
+    Opened and not written to; a user reaches none of them.
+    """
+    command = [sys.executable, "-c", REACHED, str(tmp_path), who]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    reached = [str(who == "root")] * 4
+    assert done.stdout.split() == [*reached, "False"]
 
 
 def test_for_debugging_they_can_be_kept(hook: str) -> None:

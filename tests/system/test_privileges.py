@@ -43,6 +43,45 @@ def test_what_is_left_of_a_process_and_of_a_serving_thread() -> None:
     assert out.endswith("no other program\n")
 
 
+CONNECTING = """
+import os, socket, sys
+from container_oomkill.system import privileges
+path = sys.argv[1]
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(path)
+listening.listen()
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind(path + ".notify")
+port = socket.create_server(("127.0.0.1", 0))
+outside = socket.socket()  # as one that was open before
+privileges.drop_process(clients=sys.argv[2] == "clients")
+
+def tried(what):
+    try:
+        what()
+    except PermissionError:
+        return "denied"
+    return "done"
+
+print(tried(lambda: socket.socket(socket.AF_UNIX).connect(path)))
+print(tried(lambda: outside.connect(port.getsockname())))
+print(tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)))
+print(tried(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)))
+os.environ["NOTIFY_SOCKET"] = path + ".notify"
+from container_oomkill.system.sd_notify import Notifier
+Notifier().ready()
+print(manager.recv(100).decode().strip())
+"""
+
+
+@pytest.mark.parametrize(("clients", "answer"), [("", "denied"), ("clients", "done")])
+def test_who_asks_nobody_connects_to_nobody(clients: str, answer: str, tmp_path: Path) -> None:
+    """Not to an engine's socket either, which is as good as root; the manager is still told."""
+    command = [sys.executable, "-c", CONNECTING, str(tmp_path / "s"), clients]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [answer] * 4 + ["READY=1"]
+
+
 @pytest.mark.parametrize(("before", "after"), [("0\n", "-999"), ("-1000\n", "-1000\n")])
 def test_the_score_is_never_raised(before: str, after: str, tmp_path: Path) -> None:
     file = tmp_path / "self/oom_score_adj"

@@ -118,7 +118,7 @@ class ExporterParts(Closeable):
 
         def before_any_thread() -> None:
             if not keep:
-                privileges.drop_process()
+                privileges.drop_process(clients=self._settings.providers.ask_others)
             self._open_history()  # without privileges: its folder is our user's
 
         in_thread = (lambda: None) if keep else privileges.drop_thread

@@ -99,6 +99,11 @@ class ProviderSettings(Settings):
             known_node(self.kubernetes_node)
         check(self.kubeconfig)
 
+    @property
+    def ask_others(self) -> bool:
+        """Whether anybody is asked at all."""
+        return self.kubernetes or self.kubernetes_events or self.docker_socket is not None
+
 
 class MetadataProviders(Closeable):
     """``asked`` know names, with their ``stores``; ``sinks`` take incidents."""

@@ -76,7 +76,8 @@ def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
     probe.enter_earlier_counts(counts_by_cgroup())  # by bpf(), so while privileges last
     find_functions = probe.find_functions()
     if not settings.keep_privileges:
-        privileges.drop_process()  # before any thread: each starts with what its maker has
+        # Before any thread: each starts with what its maker has.
+        privileges.drop_process(clients=settings.providers.ask_others)
     log.info(f"attached with {probe.hook}")
     if find_functions is not None:
         Worker("functions").start(find_functions)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -96,6 +97,22 @@ static const unsigned int namespaces[] = {
 	CLONE_NEWUSER, CLONE_NEWPID,	CLONE_NEWNET,
 };
 
+/*
+ * Whoever asks nobody has no reason to connect to anybody, as root's sockets
+ * are open to uid 0 whatever it may do otherwise. What listens is there already;
+ * the service manager gets datagrams, through a unix socket.
+ */
+static int deny_clients(scmp_filter_ctx filter)
+{
+	int failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(connect), 0);
+
+	/* The family is its first argument. */
+	if (!failed)
+		failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+					  SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+	return failed;
+}
+
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 static int add_rules(scmp_filter_ctx filter)
@@ -116,8 +133,12 @@ static int add_rules(scmp_filter_ctx filter)
 
 #define API_SECCOMP_CALL 2 /* seccomp_api_get(3): seccomp(2), with threads in step */
 
-/* Returns 0, -ENOSYS for a kernel without seccomp, or another negative error, the kernel's own. */
-static int privileges_deny_system_calls(void)
+/*
+ * clients: it is to connect to others later on.
+ * Returns 0, -ENOSYS for a kernel without seccomp, or another negative error, the kernel's
+ * own.
+ */
+static int privileges_deny_system_calls(int clients)
 {
 	scmp_filter_ctx filter;
 	int failed;
@@ -135,6 +156,8 @@ static int privileges_deny_system_calls(void)
 		failed = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!failed)
 		failed = add_rules(filter);
+	if (!failed && !clients)
+		failed = deny_clients(filter);
 	if (!failed)
 		failed = seccomp_load(filter);
 	seccomp_release(filter);

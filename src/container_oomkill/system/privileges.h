@@ -3,4 +3,4 @@
 
 int privileges_keep(uint64_t capabilities);
 int privileges_no_new(void);
-int privileges_deny_system_calls(void);
+int privileges_deny_system_calls(int clients);

@@ -41,14 +41,15 @@ def missing_capabilities(proc: str = "/proc") -> list[str]:
     return [] if held["CAP_SYS_ADMIN"] else [name for name in FOR_BPF if not held[name]]
 
 
-def drop_process() -> None:
+def drop_process(*, clients: bool = False) -> None:
     """Keep CAP_DAC_READ_SEARCH alone, if it is held, and deny system calls never needed again.
 
+    ``clients``: among those needed is connect(), to a cluster's API or an engine's socket.
     privileges.c has the list. Raises `OSError` if the kernel refuses, which it has no reason to.
     """
     _check(lib.privileges_keep(CAP_DAC_READ_SEARCH), "drop the capabilities")
     _check(lib.privileges_no_new(), "set no_new_privs")
-    refused = lib.privileges_deny_system_calls()
+    refused = lib.privileges_deny_system_calls(clients)
     if refused == -errno.ENOSYS:
         log.warn("this kernel has no seccomp: system calls are not filtered")
     else:

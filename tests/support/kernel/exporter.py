@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -41,10 +42,13 @@ class Exporter:
 
 
 def start(
-    hook: str, *options: str, stdout: int | IO[str] = subprocess.PIPE
+    hook: str,
+    *options: str,
+    stdout: int | IO[str] = subprocess.PIPE,
+    wrap: Sequence[str] = (),
 ) -> subprocess.Popen[str]:
     listen = ["--web.listen-address", "127.0.0.1:0"]
-    command = [sys.executable, str(COMMAND), "exporter", "--hook", hook, *listen, *options]
+    command = [*wrap, sys.executable, str(COMMAND), "exporter", "--hook", hook, *listen, *options]
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
