@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -103,6 +105,43 @@ def test_pods_that_there_are_and_that_come(started: Started) -> None:
     assert started.log == []
     [asked] = started.cluster.requests(OWNER)
     assert "PartialObjectMetadata" in asked.headers["Accept"]
+
+
+def test_a_packed_answer_is_not_unpacked(started: Started) -> None:
+    """Nothing packed was asked for; 64 KiB of it may be 64 MiB."""
+    bomb = gzip.compress(bytes(64 << 20))
+    started.cluster.put(pod(1))
+    started.cluster.faults = [Fault(LIST, headers={"Content-Encoding": "gzip"}, body=bomb)]
+    watch = started.watch()
+    tracemalloc.start()
+    try:
+        eventually(known(watch))
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert any("watch pods of node" in each for each in started.log)
+
+
+def test_a_list_without_an_end_has_one(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container_oomkill.kubernetes.watch.PAGES_MAX", 3)
+    page = (
+        b'{"kind": "PodList", "metadata": {"continue": "1", "resourceVersion": "1"}, "items": []}'
+    )
+    started.cluster.put(pod(1))
+    started.cluster.faults = [Fault(LIST, body=page) for _ in range(3)]
+    eventually(known(started.watch()))
+    assert "no end after 3 pages" in started.log[0]
+
+
+def test_more_pods_than_a_node_can_have(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container_oomkill.kubernetes.pods.PODS_MAX", 2)
+    for number in range(1, 4):
+        started.cluster.put(pod(number))
+    watch = started.watch()
+    eventually(lambda: len(started.log) > 0)
+    assert "more than 2 pods on one node" in started.log[0]
+    eventually(known(watch, 2))
+    assert len(watch.pods) == 2
 
 
 def test_a_gone_pod_keeps_its_name_but_not_its_series(started: Started) -> None:

@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
             if fault.code:
                 return self._refuse(fault.code, fault.message, fault.headers, fault.cause)
             if fault.body is not None:
-                return self._send(200, fault.body)
+                return self._send(200, fault.body, fault.headers)
             if fault.lines:
                 return self._watch_lines(iter(fault.lines))
         if kind == WATCH:

@@ -21,7 +21,7 @@ from .errors import ApiError
 from .objects import Status, T, decode
 
 MIB = 1 << 20
-ANSWER_MAX = 32 * MIB  # a page of pods; of a node with a few hundred it is 1 to 4 MiB
+ANSWER_MAX = 16 * MIB  # a page of pods; of a node with a few hundred it is 1 to 4 MiB
 LINE_MAX = 4 * MIB  # a pod in a watch; etcd takes objects up to 1.5 MiB
 REFUSAL_MAX = 64 << 10
 WORDS_MAX = 300  # characters
@@ -139,6 +139,7 @@ class Api:
                     connect=CONNECT_SECONDS, read=read_seconds or self._patience
                 ),
                 preload_content=False,
+                decode_content=False,  # nothing packed is asked for: it could be of any size
                 redirect=False,
             )
         except (HTTPError, OSError, ValueError) as error:  # ValueError: a token with a line's end

@@ -14,8 +14,10 @@ from functools import lru_cache
 from ..identity.cgroup.readers import is_uid
 from ..identity.metadata import SANDBOX, ContainerMetadata, Key, is_id, text
 from ..identity.store import Store
+from .errors import ApiError
 from .objects import Pod
 
+PODS_MAX = 4096  # of one node; the store has room for as many containers
 RUNTIMES = {"cri-o": "crio"}  # the API's names that are not ours
 
 
@@ -36,8 +38,10 @@ class Pods:
         return known
 
     def put(self, pod: Pod, workload: str) -> None:
-        """Take a pod that is new or has changed."""
+        """Take a pod that is new or has changed. Raises `ApiError` for one too many."""
         uid = cgroup_uid(pod)
+        if uid not in self._of_pod and len(self._of_pod) >= PODS_MAX:
+            raise ApiError(f"more than {PODS_MAX} pods on one node")
         found = {known.key(): known for known in _containers(pod, workload)}
         for key in self._of_pod.get(uid, set()) - found.keys():
             self.containers.gone(key)

@@ -26,6 +26,7 @@ from .pods import Pods, cgroup_uid
 
 PODS = "/api/v1/pods"
 PAGE = "100"  # pods; a page is in memory at once
+PAGES_MAX = 100
 WATCH_SECONDS = 300
 ROOM_SECONDS = 30  # for the server to end it before we do
 BRIEF_SECONDS = 1.0  # a watch that ends sooner than this is no success
@@ -108,7 +109,7 @@ class PodWatch(Closeable):
         if not consistent:
             fields["resourceVersion"] = "0"
         seen: set[str] = set()
-        while True:
+        for _ in range(PAGES_MAX):
             page = self._api.get(PODS, PodList, fields=fields)
             for pod in page.items or ():
                 seen.add(cgroup_uid(pod))
@@ -118,6 +119,7 @@ class PodWatch(Closeable):
                 return page.metadata.resource_version
             fields = {**fields, "continue": page.metadata.continue_}
             fields.pop("resourceVersion", None)
+        raise ApiError(f"a list of pods that has no end after {PAGES_MAX} pages")
 
     def _follow(self, version: str) -> None:
         """Take changes from ``version`` on, until the API ends the watch."""

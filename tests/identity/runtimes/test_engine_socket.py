@@ -77,6 +77,7 @@ def test_what_went_while_the_engine_was_away(
         ([b"", b"{"], "not JSON"),
         ([b"nothing\n", b"[]"], "not JSON"),
         ([b"", b"[" * 100_000], "not JSON"),
+        ([b"", b"[" + b"{}," * 100_000 + b"{}]"], "too much of it"),
         ([b"", b'{"message": "busy"}'], "no list"),
     ],
 )

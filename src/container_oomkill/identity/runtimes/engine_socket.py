@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 from urllib.parse import quote
 
-from ...system import log
+from ...system import bounded_json, log
 from ...system.closeable import Closeable
 from ...system.worker import Worker
 from .. import metadata
@@ -24,7 +24,8 @@ from ..metadata import MIB, ContainerMetadata, Key
 from ..store import Store
 from .docker import service_of
 
-ANSWER_MAX = 16 * MIB
+ANSWER_MAX = 4 * MIB  # of a thousand containers it is 1 to 3
+PARTS_MAX = 100_000  # some 20 MiB, decoded
 LINE_MAX = MIB
 SECONDS = 10.0  # for an answer
 AGAIN_SECONDS = (1.0, 30.0)  # after a failure, doubled up to the second
@@ -184,9 +185,9 @@ def _is_own(name: object) -> bool:
 
 def _decode(data: bytes) -> Any:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise RefusedError("an answer that is not JSON") from None
+        return bounded_json.loads(data, parts_max=PARTS_MAX)
+    except ValueError:
+        raise RefusedError("an answer that is not JSON, or has too much of it") from None
 
 
 def words_of(error: Exception) -> str:
