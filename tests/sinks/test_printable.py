@@ -30,6 +30,19 @@ def test_a_sentence_ends_with_a_clause(room: int, shown: str) -> None:
     assert shorten_sentence(SENTENCE, lambda text: len(text) <= room) == shown
 
 
+def test_a_sentence_of_many_words_is_tried_a_few_times() -> None:
+    """Names in it may be anybody's choice, and as long."""
+    tried = []
+
+    def fits(text: str) -> bool:
+        tried.append(text)
+        return len(text) <= 80
+
+    for text in ("x " * 100_000, "x, " * 100_000):
+        assert 70 < len(shorten_sentence(text, fits)) <= 80
+    assert len(tried) < 100
+
+
 def test_what_has_no_blank_is_cut_by_wrapping() -> None:
     name = "漢" * 500
     assert shorten_sentence(name, lambda text: len(wrap(text, 40, " ")) <= 2) == name

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 # Control, format (bidirectional marks among them), surrogate, private, unassigned; separators,
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 HARMFUL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs", "Mn", "Me"}
 ELLIPSIS = "…"
 CLAUSE_END = re.compile(r"[;:,] ")
+BLANK = re.compile(" ")
 
 
 def printable(text: str) -> str:
@@ -67,14 +69,16 @@ def wrap(text: str, columns: int, blank: str = "  ") -> list[str]:
 def shorten_sentence(text: str, fits: Callable[[str], bool]) -> str:
     """Leave out the last clauses of what does not fit; a sentence cut in its middle says less.
 
-    Where not even the first clause fits, it ends after a word.
+    Where not even the first clause fits, it ends after a word. ``fits``: of a longer text, never
+    where it is not true of a shorter one.
     """
     if fits(text):
         return text
-    for pattern in (CLAUSE_END, re.compile(" ")):
-        for end in reversed([match.start() for match in pattern.finditer(text)]):
-            if fits(shorter := f"{text[:end]} {ELLIPSIS}"):
-                return shorter
+    for pattern in (CLAUSE_END, BLANK):
+        shorter = [match.start() for match in pattern.finditer(text)]
+        fitting = bisect_left(shorter, True, key=lambda end: not fits(f"{text[:end]} {ELLIPSIS}"))
+        if fitting:
+            return f"{text[: shorter[fitting - 1]]} {ELLIPSIS}"
     return ELLIPSIS
 
 
