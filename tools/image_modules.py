@@ -27,7 +27,7 @@ COMMANDS = {
 }
 # Of our own, what an image does not have: it says then which one does.
 API = (f"{PACKAGE}.kubernetes",)  # urllib3, msgspec
-ASKED = (f"{PACKAGE}.identity.runtimes.engine_socket",)
+ASKED = (f"{PACKAGE}.identity.runtimes.engine_socket",)  # http.client and email
 SERVED = (  # OpenSSL, libcrypt, PyYAML
     f"{PACKAGE}.exporter.exporter",  # its settings stay: they say which options there are
     f"{PACKAGE}.exporter.retry_attach",

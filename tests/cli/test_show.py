@@ -461,6 +461,8 @@ def test_an_exporter_that_speaks_tls(tmp_path: Path) -> None:
         ("http://user:secret@a", "with --user and --password-file"),
         ("http://127.0.0.1:1/ä", "can't encode"),
         ("http://a..b:9262", "label empty"),
+        ("http://127.0.0.1/a b", "control characters can't be sent"),
+        ("unix:socket", "or unix:/PATH"),
     ],
 )
 def test_an_address_of_no_use(url: str, words: str) -> None:
@@ -504,6 +506,10 @@ OK = b"HTTP/1.0 200 OK\r\n\r\n"
         (b"SSH-2.0-OpenSSH\r\n", Error, "is the exporter running"),
         (b"HTTP/1.0 404 Not Found\r\n\r\n", Error, "404 not found: check --url"),
         (b"HTTP/1.0 500 Oh\r\n\r\n", Error, "500 oh: see the exporter's log"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", Error, "in chunks"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{}", Error, "after 2 of 99 bytes"),
+        (b"HTTP/1.0 200", Error, "no http answer: is the exporter running"),
+        (b"HTTP/1.0 404\n\nx", Error, "404 : check --url"),
         (OK + b"<html>", RecordError, "expected a JSON list of incidents"),
         (OK + b"[]", RecordError, "expected a JSON list of incidents"),
         (OK + b'{"incidents": 1}', RecordError, "incidents: expected a list"),

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import ssl
@@ -17,6 +16,7 @@ from ..errors import Error, RecordError, UsageError
 from ..incident.model import Incident
 from ..sinks.query import Query
 from ..sinks.record import from_object
+from .http_get import encode, exchange
 
 PATH = "/api/v1/incidents"
 LIMIT_MAX = 1000  # the API gives no more
@@ -67,22 +67,21 @@ class Exporter:
         where = self._address()
         asked = urlencode(query.parameters() | {"limit": min(query.limit, LIMIT_MAX)})
         headers = self._who()
-        connection = self._connection(where)
+        tls = self._tls() if where.scheme == "https" else None
         try:
-            connection.request("GET", f"{_prefix(where)}{PATH}?{asked}", headers=headers)
-            answer = connection.getresponse()
-            body = answer.read(ANSWER_MAX)
-        except (OSError, http.client.HTTPException) as error:
+            target = f"{_prefix(where)}{PATH}?{asked}"
+            request = encode(where.netloc or "localhost", target, headers)
+            with _connected(where, tls) as connection:
+                answer = exchange(connection, request, most=ANSWER_MAX)
+        except OSError as error:
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Error(f"ask {self.url}: {words.lower()}: {ASLEEP}") from error
         except ValueError as error:  # a host or path that cannot be sent
             raise UsageError(f"--url {self.url}: {error}") from error
-        finally:
-            connection.close()
         if answer.status != 200:
-            advice = ADVICE.get(answer.status) or _reason(body) or "see the exporter's log"
+            advice = ADVICE.get(answer.status) or _reason(answer.body) or "see the exporter's log"
             raise Error(f"ask {self.url}: {answer.status} {answer.reason.lower()}: {advice}")
-        return body
+        return answer.body
 
     def _address(self) -> SplitResult:
         try:
@@ -114,16 +113,6 @@ class Exporter:
             "Authorization": f"Basic {b64encode(self.user.encode() + b':' + password).decode()}"
         }
 
-    def _connection(self, where: SplitResult) -> http.client.HTTPConnection:
-        if where.scheme == "unix":
-            return _UnixConnection(where.path)
-        host = where.hostname or ""
-        if where.scheme == "http":
-            return http.client.HTTPConnection(host, where.port or 80, timeout=PATIENCE_SECONDS)
-        return http.client.HTTPSConnection(
-            host, where.port or 443, timeout=PATIENCE_SECONDS, context=self._tls()
-        )
-
     def _tls(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
@@ -137,17 +126,26 @@ class Exporter:
         return context
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a socket with a path."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=PATIENCE_SECONDS)
-        self._path = unquote(path)
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE_SECONDS)
-        self.sock.connect(self._path)
+def _connected(where: SplitResult, tls: ssl.SSLContext | None) -> socket.socket:
+    if where.scheme == "unix":
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(PATIENCE_SECONDS)
+        try:
+            connection.connect(unquote(where.path))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    host = where.hostname or ""
+    port = where.port or (443 if tls else 80)
+    connection = socket.create_connection((host, port), PATIENCE_SECONDS)
+    if tls is None:
+        return connection
+    try:
+        return tls.wrap_socket(connection, server_hostname=host)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _prefix(where: SplitResult) -> str:
