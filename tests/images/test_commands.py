@@ -99,9 +99,37 @@ def test_show(docker: Docker) -> None:
     done = run(docker, EXPORTER, "show", "--from", "-", f"{name:x}", stdin=RECORDING)
     assert done.returncode == 0, done.stderr
     assert "shop-hog" in done.stdout
-    asked = run(docker, FULL, "show", "--url", "https://127.0.0.1:1")
-    assert asked.returncode == 1
-    assert "connection refused" in asked.stderr
+    for image in (EXPORTER, FULL):
+        asked = run(docker, image, "show", "--url", "https://127.0.0.1:1")
+        assert asked.returncode == 1
+        assert "connection refused" in asked.stderr
+        explained = run(docker, image, "explain", "own-limit")
+        assert explained.stdout.startswith("own-limit\n")
+
+
+@pytest.mark.parametrize("user", ["0", "65534:65534"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("-e", "CONTAINER_OOMKILL_WEB_LISTEN_ADDRESS=127.0.0.1:8080")],
+    ids=["default", "another address"],
+)
+def test_show_within_the_exporters_container(
+    docker: Docker, options: tuple[str, ...], user: str
+) -> None:
+    """As `docker compose exec exporter container-oomkill show`: no root, no BPF, no address."""
+    name = "oomkill-test-within"
+    docker.start(name, *docker.privileges(), "--network=none", *options, EXPORTER)
+    docker.wait_for(name, "listening on")
+    kill(docker, "oomkill-test-mine")
+    docker.wait_for(name, "oomkill-test-mine")
+    # There may be others' kills on this machine.
+    mine = ("--container", "oomkill-test-mine")
+    shown = docker("exec", "-u", user, name, "container-oomkill", "show", *mine)
+    head, row, *_ = shown.splitlines()
+    assert head.split() == ["id", "when", "container", "scope", "limit", "verdict"]
+    assert "  oomkill-test-mine  container  64.0 MiB  " in row
+    one = docker("exec", "-u", user, name, "container-oomkill", "show", row.split()[0])
+    assert "container-oomkill explain " in one
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,8 @@ def test_a_kill_reaches_prometheus(docker: Docker, tmp_path: Path) -> None:
         assert found[0]["metric"]["scope"] == "container"
         assert ask('up{job="container-oomkill"}')[0]["value"][1] == "1"
         eventually(lambda: ask('ALERTS{alertname="ContainerOomKilled"}'))
+        shown = docker(*compose, "exec", "-T", "exporter", "container-oomkill", "show")
+        assert "  oomkill-test-hog" in shown
         eventually(lambda: int(docker("inspect", "-f", "{{.RestartCount}}", "oomkill-test-hog-1")))
     finally:
         docker(*compose, "logs", "exporter")
