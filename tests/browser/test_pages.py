@@ -167,7 +167,7 @@ def test_by_keyboard(browser: Browser, filled: Exporter) -> None:
         for _ in range(6):  # three names, the scope, the button, the first incident
             page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        expect(page.locator("h1")).to_contain_text("its own limit 128 MiB reached")
+        expect(page.locator("h1")).to_contain_text("its own limit 128 MiB apparently reached")
         expect(page.locator(".verdict")).to_contain_text("Its own limit (128.0 MiB)")
 
 
