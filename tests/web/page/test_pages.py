@@ -313,8 +313,8 @@ class TestIncident:
         assert "Cause unknown; killed: unknown" in shown
         assert "scope unknown" in shown
         unknown = shown.partition("Not known on this kernel and hook: ")[2].partition(".")[0]
-        assert unknown.startswith("who asked: process, cgroup, container; what ran out: limit;")
-        assert "; who was spared; the process: pid in its container, " in unknown
+        assert unknown.startswith("what ran out: limit; the process: pid in its container, ")
+        assert unknown.endswith("; who asked: process, cgroup, container; who was spared")
         assert ", anonymous, " in unknown
         assert ": unknown" not in unknown
         assert "0.0 MiB" not in shown

@@ -35,6 +35,10 @@ KILLS_SHOWN = 20
 def detail(incident: Incident, record: str, kills: Kills, around: PageContext) -> h.Element:
     """``record``: the incident as JSON; ``kills``: its container's, it among them."""
     missing: Missing = {}
+    limit = cards.domain(incident, missing)
+    victim = cards.victim(incident, missing)
+    trigger = cards.trigger(incident, missing)
+    candidates = cards.candidates(incident, missing)
     return page(
         f"{title(incident)} - container-oomkill",
         [
@@ -45,15 +49,12 @@ def detail(incident: Incident, record: str, kills: Kills, around: PageContext) -
                 (
                     _memory(incident),
                     _kills(incident, kills, around),
-                    cards.trigger(incident, missing),
+                    trigger,
                 ),
             ),
             # What led up to the kill belongs here, in a card of its own.
             cards.victims(incident.victims) if len(incident.victims) > 1 else None,
-            _halves(
-                (cards.domain(incident, missing), cards.candidates(incident, missing)),
-                (cards.victim(incident, missing),),
-            ),
+            _halves((limit, candidates), (victim,)),
             _record(incident, record, missing),
         ],
         around,
