@@ -134,3 +134,18 @@ def test_a_page_leads_to_the_kill_before_and_after(exporter: Exporter) -> None:
 def test_one_kill_has_no_list(exporter: Exporter) -> None:
     exporter.sink(now(1))
     assert "kills of this container" not in text(exporter, f"/incidents/{now(1).id}")
+
+
+def test_kills_of_more_than_a_day_ago(exporter: Exporter) -> None:
+    for number, age in enumerate((200_000, 100_000), 1):
+        exporter.sink(now(number, age=age))
+    assert "2 times, none in 24 h" in text(exporter)
+
+
+def test_a_filter_that_the_form_has_no_field_for_is_said_and_kept(exporter: Exporter) -> None:
+    exporter.sink(now(1, age=9000, container=container("older")))
+    exporter.sink(now(2, age=60, container=container("newer")))
+    shown = text(exporter, "/?since=1h&namespace=shop")
+    assert "1 container, 1 of 2 incidents, since 1h" in shown
+    body = ask(exporter.addresses[0], get("/?since=1h")).body.decode()
+    assert '<input type="hidden" name="since" value="1h">' in body

@@ -11,7 +11,7 @@
     docs       what "what to do next" links to
     bar        draws where the memory was (diagnosis/breakdown.py)
     timeline   incidents -> the last day
-    filters    query -> which incidents
+    filters    query -> which incidents; the form
     words      one fact -> its text, unknown as unknown
     assets     style sheet and script, by hash
 

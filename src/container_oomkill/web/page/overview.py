@@ -14,23 +14,19 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...diagnosis.breakdown import find_breakdown
-from ...sinks.printable import printable
 from .bar import bar
-from .filters import Filter, named
+from .filters import FIELDS, Filter, form, named
 from .kills import Kills, by_container
 from .layout import PageContext, page
 from .timeline import DAY_SECONDS, timeline
-from .words import SCOPES, ago, amount, moment, name, plain, plural, scope, sentence
+from .words import ago, amount, moment, name, plain, plural, scope, sentence
 
 if TYPE_CHECKING:
     from ...history.fair import Key
     from ...incident.model import Incident
 
 A_PAGE = 50  # containers
-FIELDS = ("namespace", "pod", "container")  # of the form; a link may have other filters
 EARLIER_SHOWN = 6  # kills of a container, besides the latest
-CHOICES_MAX = 50  # names suggested for each filter
-CHOICE_MAX = 80  # characters of one
 
 
 def overview(
@@ -61,7 +57,7 @@ def overview(
                     kept_since=around.kept_since,
                 ),
             ],
-            _filters(incidents, wanted, around),
+            form(incidents, wanted, around.home),
             h.section("#incidents", data_live=True, aria_labelledby="list")[
                 h.h2("#list")[_count(len(containers), len(found), len(incidents), wanted)],
                 h.ol(".incidents")[(_row(kills, around) for kills in shown)]
@@ -113,57 +109,6 @@ def _lead(
         kept = "; earlier incidents come from pinned hooks or the history."
         words = kept if earlier else ", not before."
         yield ["Watching since ", moment(around.watched_since), words]
-
-
-def _filters(incidents: Sequence[Incident], wanted: Filter, around: PageContext) -> h.Element:
-    names = [named(incident) for incident in incidents]
-    return h.form(
-        ".filters", action=around.home, method="get", role="search", aria_label="Incidents"
-    )[
-        (_field(key, getattr(wanted, key), {each[key] for each in names}) for key in FIELDS),
-        h.div(".field")[
-            h.label(for_="scope")["scope"],
-            h.select("#scope", name="scope")[
-                h.option(value="", selected=not wanted.scope)["any"],
-                (
-                    h.option(value=key, selected=key == wanted.scope)[
-                        word if word == key else f"{word} ({key})"
-                    ]
-                    for key, (_, word) in SCOPES.items()
-                ),
-            ],
-        ],
-        # What the form has no field for is kept.
-        (
-            h.input(type="hidden", name=key, value=value)
-            for key, value in wanted.parameters().items()
-            if key not in (*FIELDS, "scope")
-        ),
-        h.div(".field.buttons")[
-            h.button(type="submit")["Filter"],
-            wanted != Filter() and h.a(href=around.home)["Clear"],
-        ],
-    ]
-
-
-def _field(key: str, value: str, names: set[str | None]) -> h.Element:
-    known = sorted(each for each in names if each and len(each) <= CHOICE_MAX)[:CHOICES_MAX]
-    return h.div(".field")[
-        h.label(for_=key)[key],
-        h.input(
-            f"#{key}",
-            name=key,
-            value=value,
-            list=f"{key}-known",
-            placeholder="any",
-            autocomplete="off",
-            spellcheck="false",
-            autocapitalize="off",
-        ),
-        h.datalist(f"#{key}-known")[
-            (h.option(value=each) for each in known if printable(each) == each)
-        ],
-    ]
 
 
 def _count(containers: int, found: int, all_: int, wanted: Filter) -> str:
