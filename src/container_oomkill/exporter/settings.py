@@ -75,7 +75,7 @@ class ExporterSettings:
     external_url: str | None = _option(
         "--web.external-url",
         None,
-        "where people reach this exporter, for the links in Events: https://HOST[:PORT][/PATH]",
+        "where people reach this exporter, for links in Events and alerts: https://HOST[:PORT][/PATH]",
         metavar="URL",
     )
     allowed_hosts: tuple[str, ...] = _option(
