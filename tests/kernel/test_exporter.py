@@ -77,10 +77,11 @@ def test_from_the_kernel_to_the_alert(
         eventually(lambda: server.value(f"increase({series}[1m])") or 0)
         eventually(lambda: server.value(f"max_over_time({alert}[5m])") == 1)
         eventually(lambda: server.value(alert) is None)
-        assert server.value(series) == 1
+        # Where the machine is too busy for a scrape, nothing is known until the next one.
+        assert eventually(lambda: server.value(series)) == 1
         limit = 'container_oomkill_memory_limit_bytes{container="shop"}'
-        assert server.value(limit) == 32 * MIB
-        (info,) = server.query('container_oomkill_last_info{container="shop"}')
+        assert eventually(lambda: server.value(limit)) == 32 * MIB
+        (info,) = eventually(lambda: server.query('container_oomkill_last_info{container="shop"}'))
         assert info["metric"]["container_id"] == CONTAINER
         assert info["metric"]["image"] == "shop:1.2"
         assert info["metric"]["command"] == killed.comm == "till"
