@@ -25,11 +25,11 @@ characters.
 Known containers start with the scopes `container`, `node` and `pod` (in a pod) or `cgroup`.
 
 The number of label sets is bounded: the last kills of 500 containers (`--metrics.max-containers`),
-and the counters of four times as many. Beyond that the oldest are dropped of whoever has most - a
-user (by their slice), a namespace, else each container for itself - and counted in
-`container_oomkill_series_evicted_total`: nobody who makes up names costs another theirs. A dropped
-counter that comes back starts at 0, which Prometheus treats as a counter reset. Counters of a
-container that is no longer known are dropped after a day without a kill.
+the counters of four times as many, and the sums of 256 namespaces. Beyond that the oldest are
+dropped of whoever has most - a user (by their slice), a namespace, else each container for itself -
+and counted in `container_oomkill_series_evicted_total`: nobody who makes up names costs another
+theirs. A dropped counter that comes back starts at 0, which Prometheus treats as a counter reset.
+Counters of a container that is no longer known are dropped after a day without a kill.
 
 OpenMetrics (`Accept: application/openmetrics-text`), which Prometheus asks for first, adds
 `_created` timestamps to the counters. Prometheus keeps them as series of their own, one more for
