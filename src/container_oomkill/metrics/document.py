@@ -35,7 +35,7 @@ OpenMetrics (`Accept: application/openmetrics-text`), which Prometheus asks for 
 `_created` timestamps to the counters. Prometheus keeps them as series of their own, one more for
 each counter. Prometheus 3 with `--enable-feature=created-timestamp-zero-ingestion` does not: it
 begins each counter with a 0 at that time, so that `increase()` has also the kill that began a
-series. Three kills of three containers nobody knew before were an increase of 3 with it and of 0
+series. Three kills of three containers nobody knew before were an increase of 3.4 with it and of 0
 without (3.16). The sums need neither.
 `process_*` are the metrics of every Prometheus client library.
 """
