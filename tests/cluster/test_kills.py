@@ -163,12 +163,24 @@ def test_event(kind: Kind, kills: Kills) -> None:
     if owner != "Node":
         related["namespace"] = NAMESPACE
     assert event.get("related") == (None if owner == "Pod" else related)
-    described = kills.cluster.kubectl.describe(NAMESPACE, pod)
+    assert about["fieldPath"] == kind.field_path
+    described = described_with(kills.cluster, pod, path)
     # For people to read, and for docs/kubernetes.md.
     (kills.cluster.plane.audit_log.parent / f"describe-{kind}.txt").write_text(described)
-    (shown,) = [line for line in described.splitlines() if "OOMKilling" in line]
-    assert " ".join(event["message"].split()) in " ".join(shown.split())
-    assert about["fieldPath"] == kind.field_path
+
+
+def described_with(cluster: Cluster, pod: str, path: str) -> str:
+    """What kubectl describes, once it has the Event as it is: another kill changes its message."""
+    found: list[str] = []
+
+    def is_shown() -> bool:
+        (event,) = cluster.api.items(path)
+        found[:] = [cluster.kubectl.describe(NAMESPACE, pod)]
+        (shown,) = [line for line in found[0].splitlines() if "OOMKilling" in line]
+        return " ".join(event["message"].split()) in " ".join(shown.split())
+
+    wait_for(is_shown, f"kubectl describe pod {pod} does not show its Event")
+    return found[0]
 
 
 @of_each_kind("metrics")
