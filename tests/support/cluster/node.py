@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,12 +111,16 @@ class Node:
 
     def oom_events(self, container_id: str) -> list[str]:
         """Return when the runtime took its shim's word of OOM kills: RFC 3339, oldest first."""
+        return self._logged(f'"TaskOOM event &TaskOOM{{ContainerID:{container_id},')
+
+    def started(self, container_id: str) -> str:
+        """Return when the shim had started it, and watched its cgroup: RFC 3339."""
+        (when,) = self._logged(f'"StartContainer for \\"{container_id}\\" returns successfully"')
+        return when
+
+    def _logged(self, words: str) -> list[str]:
         lines = self._containerd.log.read_text(errors="replace").splitlines()
-        return re.findall(
-            rf'^time="(\S+)" .*"TaskOOM event &TaskOOM{{ContainerID:{container_id},',
-            "\n".join(lines),
-            re.MULTILINE,
-        )
+        return [line.split('"')[1] for line in lines if words in line]
 
     def ctr(self, *arguments: str) -> str:
         command = [program("ctr", "containerd"), "-n", "k8s.io", *arguments]
