@@ -18,7 +18,6 @@ from ..support.kernel.cgroups import MIB, Cgroup
 
 PODS = provoke.PODS
 BEFORE, AFTER = 48, 96
-MENDED = 37  # minor version of Kubernetes: from there on a resize may reach the pod's cgroup
 
 
 def test_to_less_than_is_used(cluster: Cluster, daemon_set: Exporter) -> None:
@@ -68,7 +67,11 @@ def waiting(cluster: Cluster, daemon_set: Exporter) -> Iterator[str]:
 def test_a_container_that_waits_for_its_restart(
     cluster: Cluster, daemon_set: Exporter, waiting: str
 ) -> None:
-    """Its own limit is raised, its pod's is not (kubernetes issue 138760): it dies by that."""
+    """Its own limit is raised at its start, its pod's only while it runs (kubernetes issue 138760).
+
+    So it dies by its pod's limit if it grows at once, and lives if the kubelet was faster: which
+    one it is is nobody's to choose. What counts is that a kill is told rightly.
+    """
     uid = cluster.api.get(f"{PODS}/{waiting}")["metadata"]["uid"]
     pods = Cgroup(f"{CGROUP}/kubepods/burstable/pod{uid}", may_exist=True)
 
@@ -83,11 +86,14 @@ def test_a_container_that_waits_for_its_restart(
         return pods.limit_bytes() == AFTER * MIB
 
     wait_for(lambda: killed() or is_raised(), "neither killed with its new limit, nor resized")
-    if is_raised():
-        table.add("resize", "of a container that waits", "reaches its pod's cgroup, too")
-        assert cluster.minor >= MENDED
+    found = killed()
+    if not found:
+        provoke.running(cluster, waiting)
+        table.add(
+            "resize", "of a container that waits", "its pod's cgroup was raised in time: it runs"
+        )
         return
-    record = killed()[0]
+    record = found[0]
     table.add("resize", "of a container that waits", record["verdict"])
     assert record["domain"]["limit_bytes"] == BEFORE * MIB
     assert record["scope"] == "pod"
