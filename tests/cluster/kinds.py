@@ -18,7 +18,9 @@ from ..support.cluster.api import Object
 from ..support.cluster.control_plane import NODE
 from ..support.cluster.pods import container, cron_job, deployment, job, pod, stateful_set
 
-LOWERED = "flight recorder: that the limit was another one shortly before the kill is missing"
+LOWERED = (
+    "issue 21, flight recorder: that the limit was another one shortly before the kill is missing"
+)
 
 
 @dataclass(frozen=True)

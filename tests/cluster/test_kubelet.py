@@ -19,8 +19,8 @@ from ..support.kernel.cgroups import MIB, Cgroup, is_v1
 
 pytestmark = pytest.mark.skipif(is_v1(), reason="cgroup v2 only: in the guest")
 THROTTLED = (
-    "killers: a program that is throttled at memory.high, and neither goes on nor is killed, "
-    "is told of nowhere"
+    "issue 22, killers: a program that is throttled at memory.high, and neither goes on nor is "
+    "killed, is told of nowhere"
 )
 SIDE = container("side", "anon 4 wait", 60)
 

@@ -15,7 +15,9 @@ from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import Exporter
 from ..support.cluster.pods import NAMESPACE, container, pod
 
-WHO = "killers: who sent SIGKILL, and why, is not recorded: only the OOM killer's kills are"
+WHO = (
+    "issue 22, killers: who sent SIGKILL, and why, is not recorded: only the OOM killer's kills are"
+)
 PODS = provoke.PODS
 
 
