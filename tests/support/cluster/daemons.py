@@ -54,6 +54,7 @@ class Daemon:
     def start(self, is_ready: Callable[[], object]) -> float:
         """Return how many seconds it took to be ready."""
         environ = {**os.environ, "PATH": f"/usr/lib/cni:{SYSTEM}"}
+        environ.pop("XDG_RUNTIME_DIR", None)  # a login's: runc writes there, and /run is another
         with self.log.open("ab") as file:
             process = subprocess.Popen(self.command, stdout=file, stderr=file, env=environ)
         self._process = process
