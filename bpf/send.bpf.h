@@ -30,15 +30,30 @@ static __always_inline void send(struct oomkill_counters *c, void *record, u64 s
 		c->lost_ring_full++;
 }
 
+static __always_inline bool is_nearly_full(void)
+{
+	u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	return used > bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 4 * 3;
+}
+
+/*
+ * A group may have thousands of victims, which the kernel kills faster than
+ * anybody reads. The last quarter of the ring is for the kills of others.
+ */
 static __always_inline void send_victim(struct scratch *s, struct oomkill_counters *c)
 {
+	bool further = s->record.header.incident == c->incidents;
 	u64 size = s->used;
 
 	if (size > OOMKILL_STRINGS_LEN)
 		return;
 	size += sizeof(s->record) - OOMKILL_STRINGS_LEN;
 	fill_header(&s->record.header, c, OOMKILL_VICTIM, size);
-	send(c, &s->record, size);
+	if (further && is_nearly_full())
+		c->lost_ring_full++;
+	else
+		send(c, &s->record, size);
 }
 
 #endif /* SEND_BPF_H */

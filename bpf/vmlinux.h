@@ -53,6 +53,8 @@ enum bpf_map_type {
 enum {
 	BPF_ANY = 0,
 	BPF_RB_FORCE_WAKEUP = 2,
+	BPF_RB_AVAIL_DATA = 0, /* of bpf_ringbuf_query() */
+	BPF_RB_RING_SIZE = 1,
 	BPF_F_MMAPABLE = 1 << 10,
 };
 

@@ -153,6 +153,25 @@ def test_or_once_where_it_was_gone_by_then() -> None:
     assert bench.take(alone(3, 31, lib.OOMKILL_KILL_UNSURE)) == []
 
 
+def test_whose_the_missing_ones_are() -> None:
+    """Between two records of an incident all are its own; between two incidents nobody knows."""
+    bench = Bench()
+    members = [
+        records.victim(
+            head={"incident": 1, "sequence": number}, flags=lib.OOMKILL_GROUP, process__pid=number
+        )
+        for number in (1, 2, 7)
+    ]
+    for member_of_it in members:
+        assert bench.take(member_of_it) == []
+    assert bench.take(records.end(incident=1, sequence=10)) == [([1, 2, 7], 4)]
+    assert bench.assembler.lacking == {1: 6}
+    assert bench.assembler.missing == 6
+    bench.take(records.victim(head={"incident": 4, "sequence": 15}, process__pid=8))
+    assert bench.assembler.lacking == {1: 6}
+    assert bench.assembler.missing == 10
+
+
 def test_a_broken_record_does_not_lose_the_open_incident() -> None:
     bench = Bench()
     bench.take(member(1, 11))

@@ -4,17 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
+import pytest
+
 from container_oomkill.incident.model import Incident
-from container_oomkill.incident.wire import lib
+from container_oomkill.incident.wire import VICTIM, lib
 from container_oomkill.pipeline.pipeline import Pipeline
 from container_oomkill.probe.probe import Probe
 
 from ..support import records
 from ..support.hooks import Hooks
+from ..support.logged import logged
 
 PROCESSES = 100
+SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
+UNREAD_PER_MIB = 300
 
 
 class Small(Hooks):
@@ -54,3 +60,24 @@ def test_a_group_larger_than_the_ring() -> None:
     assert [len(each.victims) for each in told] == [PROCESSES, 1]
     assert [each.pid for each in told[0].victims] == list(range(1, PROCESSES + 1))
     assert hooks.kept() == 0
+
+
+def test_victims_that_are_missing_are_said_to_be_their_incidents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = logged(monkeypatch)
+    whole = list(group())
+    hooks = Hooks(1, *whole[:40], *whole[60:])
+    told: list[Incident] = []
+    Pipeline(cast("Probe", hooks), [told.append]).run(hooks.stop)
+    assert len(told[0].victims) == PROCESSES - 20
+    whose = told[0].victims[0].cgroup or "an unknown cgroup"
+    assert log == [f"container-oomkill: incident {told[0].id} of {whose} lacks 20 of its victims"]
+
+
+def test_what_a_ring_holds_unread() -> None:
+    """docs/security.md has the number: so many victims lose none even where nobody reads at all."""
+    path = b"/kubepods.slice/kubepods-burstable.slice/" + b"x" * 110
+    record = VICTIM.size + 3 * len(path) + 8  # domain, victim, who asked; the ring's own header
+    assert (1 << 20) * 3 // 4 // record >= UNREAD_PER_MIB
+    assert f"{UNREAD_PER_MIB} victims for each MiB" in SECURITY.read_text(encoding="utf-8")

@@ -11,12 +11,12 @@ CPU of the trigger is throttled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import RecordError
 from . import wire
 from .decoder import Decoder
-from .model import Incident, join
+from .model import Incident, Victim, join
 from .wire import lib
 
 # Longer than the kernel side's own limit between two victims of a group, GROUP_GAP_NS.
@@ -30,6 +30,8 @@ class _Open:
     number: int
     release: int
     deadline: float
+    further: list[Victim] = field(default_factory=list)  # of thousands, at once at the end
+    missing: int = 0  # records that its numbers skip: victims, all of them
 
 
 class Assembler:
@@ -59,6 +61,7 @@ class Assembler:
         self._complete = complete
         self._sequence: int | None = None
         self.missing = 0  # records that the numbers skip
+        self.lacking: dict[int, int] = {}  # of them, victims of an incident, by its sequence
         self._open: _Open | None = None
         self._overdue: int | None = None  # the last incident that was not waited for any longer
 
@@ -74,7 +77,10 @@ class Assembler:
                 self._sequence += 1  # it had the next one: that is no gap as well
             raise
         if self._sequence is not None:
-            self.missing += max(0, header["sequence"] - self._sequence - 1)
+            skipped = max(0, header["sequence"] - self._sequence - 1)
+            self.missing += skipped
+            if self._open and self._open.number == header["incident"]:
+                self._open.missing += skipped
         self._sequence = header["sequence"]
         if self._open and self._open.number != header["incident"]:
             yield self._close()
@@ -91,12 +97,15 @@ class Assembler:
         # Of a group the kernel counts the chosen process twice.
         self._kills += 1 + bool(raw["flags"] & lib.OOMKILL_GROUP and not self._open)
         raw["header.incident"] += self._first
-        incident = self._complete(self.decoder.decode(raw))
+        alone = header["hook"] == lib.OOMKILL_HOOK_RAW_TRACEPOINT
+        deadline = self._clock() + (QUIET_SECONDS if alone else NO_END_SECONDS)
         if self._open:
-            incident = join(self._open.incident, incident)
+            one = self._open.incident.changed(victims=(self.decoder.victim(raw),))
+            self._open.further += self._complete(one).victims
+            self._open.release, self._open.deadline = position, deadline
+            return
+        incident = self._complete(self.decoder.decode(raw))
         if incident.oom.group:
-            alone = header["hook"] == lib.OOMKILL_HOOK_RAW_TRACEPOINT
-            deadline = self._clock() + (QUIET_SECONDS if alone else NO_END_SECONDS)
             self._open = _Open(incident, header["incident"], position, deadline)
         else:
             yield incident, position
@@ -130,7 +139,9 @@ class Assembler:
         counted = self._counted()
         if counted is not None:
             self._kills = min(self._kills, max(0, counted))
-        return whole.incident, whole.release
+        if whole.missing:
+            self.lacking[whole.incident.sequence] = whole.missing
+        return join(whole.incident, whole.further), whole.release
 
     def _counted(self) -> int | None:
         """What the kernel has counted since the last delivery before this start."""

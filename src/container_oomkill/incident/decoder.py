@@ -73,7 +73,7 @@ class Decoder:
                 command=_text(raw["trigger.comm"]) or None,
                 cgroup=_path(raw, "trigger_memcg"),
             ),
-            victims=(self._victim(raw),),
+            victims=(self.victim(raw),),
             candidates=self._candidates(raw),
         )
 
@@ -183,7 +183,8 @@ class Decoder:
             if candidate["pid"] != raw["process.pid"]
         )
 
-    def _victim(self, raw: dict[str, Any]) -> Victim:
+    def victim(self, raw: dict[str, Any]) -> Victim:
+        """Return the process alone: of a group, the others have what was said with the first."""
         in_bytes = self._bytes
         started_ns, known = raw["process.start_boottime_ns"], raw["process.pid_in_ns"]
         rss = Rss(

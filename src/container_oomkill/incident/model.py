@@ -8,6 +8,7 @@ also means that there is none. Later stages fill in `Incident.container` (identi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -260,9 +261,9 @@ class Incident:
 _INCIDENT_FIELDS = tuple(field.name for field in fields(Incident))
 
 
-def join(first: Incident, more: Incident) -> Incident:
-    """Add a further victim of the same incident; the kernel gave it no points of its own."""
-    further = tuple(replace(victim, points=None) for victim in more.victims)
+def join(first: Incident, more: Sequence[Victim]) -> Incident:
+    """Add further victims of the same incident; the kernel gave them no points of their own."""
+    further = tuple(replace(victim, points=None) for victim in more)
     candidates = first.candidates
     if candidates is not None:
         killed = {victim.pid for victim in further}

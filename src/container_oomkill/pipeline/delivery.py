@@ -120,12 +120,19 @@ class Delivery:
         if incident.sequence > self.checkpoint.incident:
             kills = self._kernel_count(incident)
             named = self._recent.explain(self._resolve(incident))
+            self._say_lacking(named)
             if self._wanted is None or self._wanted(named):
                 for sink in self._sinks:
                     sink(named)
                 self.delivered += 1
         self._given.append((incident.sequence, kills, position))
         self.release()
+
+    def _say_lacking(self, incident: Incident) -> None:
+        """Say whose the victims are that the ring had no room for; they are counted elsewhere."""
+        if lacking := self._assembler.lacking.pop(incident.sequence, 0):
+            whose = incident.container.name or incident.victims[0].cgroup or "an unknown cgroup"
+            log.warn(f"incident {incident.id} of {whose} lacks {lacking} of its victims")
 
     def _kernel_count(self, incident: Incident) -> int:
         """As far as the kernel has counted it: of a group that is one more, or not."""
