@@ -11,7 +11,8 @@
     resolution: '30s',
     dashboardUid: 'container-oomkill',
     dashboardTags: ['container-oomkill', 'oom'],
-    // Where the dashboard's link "Runbook" leads; null: to the runbooks of the alerts.
+    // Where a link "Runbook" at the top of the dashboard leads; null: there is none, as the runbooks
+    // are with the incidents' pages, which each incident links to.
     runbookUrl: null,
   },
 }

@@ -16,7 +16,7 @@ local p = import 'panels.libsonnet';
 
   // This dashboard, with the same filters and another incident.
   local pick =
-    'd/%s?${__url_time_range}&${datasource:queryparam}&${cluster:queryparam}&${node:queryparam}&${namespace:queryparam}&${workload:queryparam}&var-incident=' %
+    '/d/%s?${__url_time_range}&${datasource:queryparam}&${cluster:queryparam}&${node:queryparam}&${namespace:queryparam}&${workload:queryparam}&var-incident=' %
     config.dashboardUid,
 
   local overview = [
@@ -145,7 +145,8 @@ local p = import 'panels.libsonnet';
         p.override('page', {
           links: [
             p.link("This incident on the exporter's page", '${__data.fields.url}/incidents/${__data.fields.incident}', true),
-            p.link('What each verdict means and what to do', '${__data.fields.url}/docs/verdicts.md', true),
+            p.link("What to do: the alert's runbook", '${__data.fields.url}/docs/runbooks/ContainerOomKilled.md', true),
+            p.link('What each verdict means', '${__data.fields.url}/docs/verdicts.md', true),
           ],
         }),
       ],
@@ -238,16 +239,11 @@ local p = import 'panels.libsonnet';
       q.incidents(known('container_oomkill_last_timestamp_seconds'), []);
     'query_result(sort_desc(max by (incident, who) (label_replace(%s, "who", "$1", "who", "/*(.*)"))))' % named,
 
-  // At most one: that of the configuration, else the folder of the alerts' own.
-  local runbook =
-    local urls = [
-      rule.annotations.runbook_url
-      for group in $.prometheusAlerts.groups
-      for rule in group.rules
-      if std.objectHas(std.get(rule, 'annotations', {}), 'runbook_url')
-    ];
-    local folder(url) = std.join('/', std.split(url, '/')[:-1]) + '/';
-    if config.runbookUrl != null then [config.runbookUrl] else [folder(url) for url in urls[:1]],
+  local kills = '%s * 1000 * on (%s) group_left (incident, scope, command) container_oomkill_last_info{%s}' % [
+    known('container_oomkill_last_timestamp_seconds'),
+    std.join(', ', [cluster, 'job', node, 'namespace', 'pod', 'container']),
+    q.workload,
+  ],
 
   local values(metric, selector, label) = 'label_values(%s{%s}, %s)' % [metric, selector, label],
   local build = 'container_oomkill_build_info',
@@ -280,7 +276,8 @@ local p = import 'panels.libsonnet';
           keepTime: false,
           tags: [],
         }
-        for url in runbook
+        for url in [config.runbookUrl]
+        if url != null
       ],
       annotations: {
         list: [{
@@ -291,12 +288,15 @@ local p = import 'panels.libsonnet';
           iconColor: 'red',
           // The time of the kill, in milliseconds, wherever the step falls.
           useValueForTime: true,
+          // As Grafana has it now, and as it had it up to version 11.
+          target: {
+            datasource: p.datasource,
+            expr: kills,
+            interval: '1m',
+            refId: 'kills',
+          },
+          expr: kills,
           step: '1m',
-          expr: '%s * 1000 * on (%s) group_left (incident, scope, command) container_oomkill_last_info{%s}' % [
-            known('container_oomkill_last_timestamp_seconds'),
-            std.join(', ', [cluster, 'job', node, 'namespace', 'pod', 'container']),
-            q.workload,
-          ],
           titleFormat: '{{command}} of {{container}}',
           textFormat: '{{namespace}} {{pod}}: {{scope}} ran out on {{%s}}. Incident {{incident}}' % node,
           tagKeys: 'namespace,scope',
