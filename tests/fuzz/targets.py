@@ -40,7 +40,7 @@ from container_oomkill.sinks.formats import open_sink
 from container_oomkill.sinks.json_lines import render
 from container_oomkill.sinks.record import from_object
 from container_oomkill.web.http.request import HttpError, Request, head_end, parse
-from container_oomkill.web.http.response import Response
+from container_oomkill.web.http.response import Response, Shared
 from container_oomkill.web.routes import Routes
 
 from ..support.http_client import make_exporter
@@ -247,6 +247,8 @@ def site(data: bytes) -> None:
 
 def _answer(request: Request) -> Response:
     answer = _site()[1](request)
+    if isinstance(answer, Shared):  # of many clients: made here as the server makes it
+        answer = answer.response(answer.make())
     assert isinstance(answer, Response)
     body = answer.body
     for piece in (body,) if isinstance(body, bytes) else body:
