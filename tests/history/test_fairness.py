@@ -114,6 +114,26 @@ def test_of_several_the_one_with_most_gives_way() -> None:
     assert sequences(history) == [9, 8, 7, 4]
 
 
+def test_a_thousand_names_of_one_user_cost_no_other_its_incident(tmp_path: Path) -> None:
+    """Each in a cgroup of the user's own, as anybody may have: no name costs anything."""
+    quiet = kill(1, "quiet")
+    mine = "/user.slice/user-4242.slice/user@4242.service/app.slice/libpod-{0:064x}.scope"
+    loops = [
+        replace(kill(number, f"evil-{number}"), victims=(victim(cgroup=mine.format(number)),))
+        for number in range(2, 302)
+    ]
+    history = History(100)
+    for each in (quiet, *loops):
+        history(each)
+    assert sequences(history)[-1] == 1
+    path = tmp_path / "history"
+    with closing(opened(path, max_incidents=100)) as file:
+        for each in (quiet, *loops):
+            file(each)
+    with closing(opened(path, max_incidents=100)) as file:
+        assert file.load()[0].sequence == 1
+
+
 def test_large_groups_of_one_cost_no_other_its_incident() -> None:
     history = History(4)  # 32 victims
     history(kill(1, "small"))
@@ -177,7 +197,7 @@ def test_nobody_has_more_than_another_whose_items_had_to_go() -> None:
     def staying(room: int, *, by_weight: bool) -> list[int]:
         numbers = range(len(items))
         weigh = (lambda n: items[n][1]) if by_weight else (lambda _: 1)
-        return choose(numbers, lambda n: names[n], room=room, weigh=weigh)
+        return choose(numbers, lambda n: ("", names[n]), room=room, weigh=weigh)
 
     assert staying(3, by_weight=False) == [3, 4, 5]
     assert staying(5, by_weight=False) == [0, 2, 3, 4, 5]
@@ -187,6 +207,6 @@ def test_nobody_has_more_than_another_whose_items_had_to_go() -> None:
 
 def test_a_container_is_the_same_after_a_restart() -> None:
     first = kill(1, "app")
-    assert container_key(first) == ("shop", "cart-7d9f4", "app")
+    assert container_key(first) == ("namespace shop", "shop", "cart-7d9f4", "app")
     again = replace(first, container=replace(first.container, id="cd" * 32))
     assert container_key(again) == container_key(first)

@@ -2,29 +2,36 @@
 """Chooses what stays of the incidents of many containers, so that none pushes the others out.
 
 A container in a loop is killed hundreds of times a day; the one kill of another is worth more to
-whoever looks than the hundredth of the first.
+whoever looks than the hundredth of the first. A user, or whoever may create pods in a namespace,
+can have a thousand containers in a loop: they push out only their own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ..incident.model import Incident
-from ..sinks.names import counted_as
+from ..sinks.names import counted_as, owner_of
 
 EACH_LEAST = 32  # incidents of one container
 EACH_PART = 8  # or this part of all, where that is more
 
-Key = tuple[str, str, str]
+Key = tuple[str, ...]  # whose container it is, "" for nobody's, then the container
 T = TypeVar("T")
 
 
 def container_key(incident: Incident) -> Key:
     """Return whose incident it is: the same after a restart, as in the metrics."""
     cgroup = incident.victims[0].cgroup if incident.victims else None
-    return counted_as(incident.container, cgroup)
+    container = incident.container
+    return (owner_of(container, cgroup), *counted_as(container, cgroup))
+
+
+def owner(key: Key) -> Key:
+    """Return who can have as many containers as they like; a container of nobody's is alone."""
+    return key[:1] if key[0] else key
 
 
 def most_of_each(max_incidents: int) -> int:
@@ -34,24 +41,27 @@ def most_of_each(max_incidents: int) -> int:
 
 def choose(
     items: Sequence[T],
-    owner: Callable[[T], Hashable],
+    key: Callable[[T], Key],
     *,
     room: int,
     weigh: Callable[[T], int] = lambda _: 1,
 ) -> list[T]:
-    """Return which of ``items``, oldest first, stay in ``room``: the latest of every owner.
+    """Return which of ``items``, oldest first, stay in ``room``: the latest of each container.
 
-    Nobody has more than another whose items had to go.
+    No owner has more than another whose items had to go, and of one owner no container.
     """
-    held: Counter[Hashable] = Counter()
-    by_need: list[tuple[int, int]] = []  # what its owner has with it, how many are later
-    for later, item in enumerate(reversed(items)):
-        held[owner(item)] += weigh(item)
-        by_need.append((held[owner(item)], later))
-    staying: list[int] = []
-    for _, later in sorted(by_need):
-        room -= weigh(items[-1 - later])
+    later = list(enumerate(reversed(items)))  # with how many are later
+    for whose in (key, lambda item: owner(key(item))):
+        held: Counter[Key] = Counter()
+        by_need: list[tuple[int, int, T]] = []  # what that one has with it, how many are later
+        for number, item in later:
+            held[whose(item)] += weigh(item)
+            by_need.append((held[whose(item)], number, item))
+        later = [(number, item) for _, number, item in sorted(by_need, key=lambda each: each[:2])]
+    staying: list[tuple[int, T]] = []
+    for number, item in later:
+        room -= weigh(item)
         if room < 0:
             break
-        staying.append(later)
-    return [items[-1 - later] for later in sorted(staying, reverse=True)]
+        staying.append((number, item))
+    return [item for _, item in sorted(staying, key=lambda each: -each[0])]

@@ -2,19 +2,20 @@
 """Keeps the latest incidents in memory, newest first, for the web pages and the API.
 
 Bounded by incidents of each container, by incidents in all, and by victims, as one group kill may
-have thousands. Where there are too many, the oldest goes of the container that has most.
+have thousands. Where there are too many, the oldest goes of the container that has most, of the
+owner (fair.py) that has most.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..incident.model import Incident
 from ..sinks.query import Query
-from .fair import Key, container_key, most_of_each
+from .fair import Key, container_key, most_of_each, owner
 
 MAX_VICTIMS_EACH = 8  # as many per incident, on average
 
@@ -64,14 +65,21 @@ class History:
         if len(its.incidents) > self._max_each:
             self._drop(its)
         if len(self._incidents) > self._max_incidents:
-            self._drop(max(self._containers.values(), key=_count))
+            self._drop(self._most(lambda kept: len(kept.incidents)))
         while self._victims - len(latest.victims) > self._max_victims:
             self._drop(
-                max(
-                    self._containers.values(),
-                    key=lambda kept: kept.victims - (kept is its and len(latest.victims)),
-                )
+                self._most(lambda kept: kept.victims - (kept is its and len(latest.victims)))
             )
+
+    def _most(self, count: Callable[[_Kept], int]) -> _Kept:
+        """Return the container that has most, of the owner that has; of equals the older one."""
+        owned: Counter[Key] = Counter()
+        for key, kept in self._containers.items():
+            owned[owner(key)] += count(kept)
+        return max(
+            self._containers.items(),
+            key=lambda item: (owned[owner(item[0])], count(item[1]), -item[1].incidents[0][0]),
+        )[1]
 
     def _drop(self, kept: _Kept) -> None:
         """Drop a container's oldest incident."""
@@ -124,8 +132,3 @@ class History:
     def find(self, query: Query) -> list[Incident]:
         """Return what matches, newest first."""
         return query.select(self.newest_first())
-
-
-def _count(kept: _Kept) -> tuple[int, int]:
-    """How many it has; of two with as many, the one whose oldest is older comes after."""
-    return len(kept.incidents), -kept.incidents[0][0]

@@ -119,8 +119,10 @@ def _later_key(record: dict[str, Any]) -> Key:
     """As far as a later version still has it there."""
     container = record.get("container")
     if not isinstance(container, dict):
-        return "", "", ""
-    return (str(container.get("namespace")), str(container.get("pod")), str(container.get("name")))
+        return ("",)
+    namespace = container.get("namespace")
+    names = (str(namespace), str(container.get("pod")), str(container.get("name")))
+    return (f"namespace {namespace}" if namespace else "", *names)
 
 
 def _name(record: object) -> tuple[str, bool]:
