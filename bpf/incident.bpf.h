@@ -13,6 +13,7 @@
 #include "children.bpf.h"
 #include "process.bpf.h"
 #include "send.bpf.h"
+#include "before.bpf.h"
 
 static __always_inline void begin_incident(struct scratch *s, struct oomkill_counters *c)
 {
@@ -23,6 +24,7 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	s->killed = NULL;
 	s->threads = OOMKILL_UNKNOWN_U32;
 	s->used = 0;
+	s->before_sent = false;
 	record->total_pages = OOMKILL_UNKNOWN;
 	record->points = OOMKILL_UNKNOWN_S64;
 	record->order = OOMKILL_UNKNOWN_S32;
@@ -49,6 +51,7 @@ static __always_inline void fill_incident(struct scratch *s, struct mem_cgroup *
 	struct oomkill_victim *record = &s->record;
 
 	s->domain = domain;
+	s->domain_memcg = (u64)domain;
 	fill_domain(domain);
 	fill_children(domain);
 	fill_task_cgroup((void *)bpf_get_current_task(), TRIGGER);
@@ -137,6 +140,7 @@ static __always_inline void send_kill(struct scratch *s, struct oomkill_counters
 		s->record.flags |= OOMKILL_FROM_OUTSIDE;
 	if (config.cmdline && s->record.process.pid == s->record.trigger.pid)
 		write_cmdline((u64)BPF_CORE_READ(task, mm));
+	send_before(s->domain_memcg, own_memcg(task));
 	send_victim(s, c);
 }
 

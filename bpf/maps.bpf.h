@@ -16,6 +16,7 @@ const volatile struct oomkill_config config = {};
 
 struct scratch {
 	struct mem_cgroup *domain; /* whose memory.stat is still to be read, else NULL */
+	u64 domain_memcg; /* the same, until the incident ends; 0: none */
 	struct oom_control *scan; /* whose candidate scan is going on, else NULL */
 	struct task_struct *killed; /* from its SIGKILL to its mark_victim, else NULL */
 	u64 group_id; /* raw tracepoint alone: the group this incident kills */
@@ -27,6 +28,7 @@ struct scratch {
 	u32 kept; /* of record.candidates */
 	u32 least; /* the smallest of them, once there is no room for more */
 	u32 climbs; /* levels climbed of a long path */
+	u32 before_sent; /* of this incident: what came before it */
 	u64 least_pages; /* how large it is; 0 before */
 	u64 child[OOMKILL_CHILDREN]; /* struct mem_cgroup of record.children, 0: none yet */
 	u64 group_memcg; /* the highest so far with memory.oom.group */
@@ -87,6 +89,17 @@ struct {
 	__type(key, u64);
 	__type(value, u64);
 } ooms_seen SEC(".maps");
+
+/*
+ * Flight recorder: what each memory cgroup used, by the serial number of its css, which
+ * no other ever has. The loader may set another number of them.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, struct oomkill_recording);
+} recordings SEC(".maps");
 
 /* Raw tracepoint alone: written by the loader when it has read them. */
 struct {

@@ -36,6 +36,7 @@
 #include "candidates.bpf.h"
 #include "incident.bpf.h"
 #include "tracepoint_only.bpf.h"
+#include "recorder.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -62,6 +63,13 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	else
 		on_mark_in_incident(s, c, ctx->args[0]);
 	return 0;
+}
+
+/* Run once by the loader; from then on a timer of the kernel's runs the recorder. */
+SEC("syscall")
+int recorder_start(void *ctx)
+{
+	return start_recorder();
 }
 
 SEC("fentry/out_of_memory")

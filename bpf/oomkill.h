@@ -13,7 +13,7 @@
 #define OOMKILL_H
 
 /* Raised whenever a struct below changes: readers refuse what they do not know. */
-#define OOMKILL_LAYOUT 3
+#define OOMKILL_LAYOUT 4
 
 #define OOMKILL_UNKNOWN 0xffffffffffffffff
 #define OOMKILL_UNKNOWN_S64 (-0x7fffffffffffffff - 1)
@@ -41,12 +41,23 @@
 /* Of the cgroups right below the domain, how many are kept, the largest. */
 #define OOMKILL_CHILDREN 16
 
+/*
+ * Flight recorder: samples in each series of a cgroup, a power of two, and how many
+ * ticks go into one sample of the coarser two: of a tick a second, a minute and half
+ * an hour. Then how many changes of its limit are kept.
+ */
+#define OOMKILL_SAMPLES 64
+#define OOMKILL_MEDIUM_TICKS 60
+#define OOMKILL_COARSE_TICKS 1800
+#define OOMKILL_LIMITS 8
+
 /* In the map "kills_seen": a count from before the program's time, as the loader read it. */
 #define OOMKILL_ENTERED 0x8000000000000000
 
 enum oomkill_kind {
 	OOMKILL_VICTIM = 1, /* struct oomkill_victim: one process was killed */
 	OOMKILL_END = 2, /* struct oomkill_header: the incident has no more victims */
+	OOMKILL_BEFORE = 3, /* struct oomkill_before: memory before the kill; precedes the victim */
 };
 
 enum oomkill_hook {
@@ -225,6 +236,55 @@ struct oomkill_victim {
 	char strings[OOMKILL_STRINGS_LEN]; /* only the used part is sent */
 };
 
+/* From this tick on the limit was this one; pages as in a sample, the largest for none. */
+struct oomkill_limit {
+	__u32 tick;
+	__u32 pages;
+};
+
+/*
+ * Flight recorder: a memory cgroup's usage over time, in pages, the largest u32 for
+ * unknown. A tick is a number of periods (config.tick_ns) since boot; the sample of
+ * tick t is fine[t % OOMKILL_SAMPLES]. Of the coarser series a sample is the largest
+ * of its ticks, and the current one is beside them. The oldest sample of a full series
+ * may be the newest one already: it is written while this is copied.
+ */
+struct oomkill_recording {
+	__u64 id; /* kernfs id of the cgroup; 0: it has not been recorded */
+	__u32 last; /* tick of the newest sample */
+	__u32 first; /* tick of the first one ever */
+	__u32 medium_now;
+	__u32 coarse_now;
+	__u32 full_since; /* at its limit in every tick from this one on; unknown: it is not */
+	__u32 limit_now;
+	__u32 limits_seen; /* how many limits were entered, ever */
+	__u32 since_start; /* 1: it was made while the recorder ran, so this is all its life */
+	__u32 fine[OOMKILL_SAMPLES];
+	__u32 medium[OOMKILL_SAMPLES];
+	__u32 coarse[OOMKILL_SAMPLES];
+	struct oomkill_limit limits[OOMKILL_LIMITS];
+};
+
+/* What memory did before a kill: sent ahead of an incident's first victim. */
+struct oomkill_before {
+	struct oomkill_header header;
+	__u64 tick_ns; /* period */
+	struct oomkill_recording domain;
+	struct oomkill_recording victim; /* its cgroup, where that is not the domain */
+};
+
+/* What the flight recorder counts by itself; one element of the map "recorder". */
+struct oomkill_recorder {
+	__u64 goes; /* times it ran: at least one for each walk */
+	__u64 walks; /* walks through all the cgroups, finished */
+	__u64 missed_ticks; /* without a walk: the one before went on, or the machine slept */
+	__u64 cut_walks; /* ended before all the cgroups were seen */
+	__u64 cgroups; /* seen in the last walk */
+	__u64 recorded; /* of them, those that there is room for */
+	__u64 busy_ns; /* time spent, in all */
+	__u64 longest_ns; /* in one go */
+};
+
 /* What the kernel side counts by itself; one element of the map "counters". */
 struct oomkill_counters {
 	__u64 records; /* sequence numbers given out */
@@ -244,6 +304,7 @@ struct oomkill_functions {
 
 /* Set by the loader before the kernel sees the object. */
 struct oomkill_config {
+	__u64 tick_ns; /* flight recorder: its period; 0: there is none */
 	__u32 hook; /* enum oomkill_hook */
 	__u32 cpus; /* possible CPUs, at most OOMKILL_CPUS_MAX */
 	__u32 pages_slack; /* raw tracepoint: distance from the limit that still counts as full */

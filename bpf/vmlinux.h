@@ -44,6 +44,7 @@ typedef _Bool bool;
 
 /* include/uapi/linux/bpf.h; part of the kernel's ABI, hence not relocated */
 enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
@@ -52,11 +53,18 @@ enum bpf_map_type {
 
 enum {
 	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
 	BPF_RB_AVAIL_DATA = 0, /* of bpf_ringbuf_query() */
 	BPF_RB_RING_SIZE = 1,
 	BPF_F_MMAPABLE = 1 << 10,
 };
+
+/* v5.15 and newer know it by this name; to older ones it is 16 bytes. */
+struct bpf_timer {
+	__u64 opaque[2];
+} __attribute__((aligned(8)));
 
 struct bpf_raw_tracepoint_args {
 	__u64 args[0];
@@ -128,6 +136,7 @@ struct cgroup_subsys_state {
 	struct list_head sibling;
 	struct list_head children;
 	unsigned int flags;
+	u64 serial_nr;
 	struct cgroup_subsys_state *parent;
 };
 

@@ -43,7 +43,7 @@ def imported(*argv: str) -> set[str]:
 def test_nothing_but_the_loader_is_imported_before_attaching() -> None:
     ours = {each for each in imported("probe", "--pin") if each.startswith("container_oomkill.")}
     folders = {each.split(".")[1] for each in ours}
-    assert folders <= {"cli", "errors", "incident", "libbpf", "probe", "system"}
+    assert folders <= {"cli", "errors", "incident", "libbpf", "probe", "recorder", "system"}
     heavy = {"dataclasses", "typing", "pathlib", "json", "threading", "contextlib", "signal"}
     assert not heavy & imported("probe", "--pin")
     heavy = {"pathlib", "json", "threading", "prometheus_client", "ssl", "http.client", "htpy"}

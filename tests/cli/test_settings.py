@@ -20,6 +20,7 @@ from container_oomkill.cli.replay import ReplaySettings
 from container_oomkill.cli.show import ShowSettings
 from container_oomkill.cli.unpin import UnpinSettings
 from container_oomkill.exporter.settings import ExporterSettings
+from container_oomkill.recorder.settings import RecorderSettings
 from container_oomkill.system.settings import Settings
 
 from ..support.attach_settings import ATTACH
@@ -56,10 +57,16 @@ def test_the_defaults_of_options_are_those_of_settings(monkeypatch: pytest.Monke
     assert ExplainSettings.from_args(parse(["explain"], {})) == ExplainSettings()
 
 
+def test_without_cgroups_there_is_no_recorder() -> None:
+    none = ProbeSettings.from_args(parse(["probe", "--recorder.max-cgroups", "0"], {}))
+    assert none.attach.recorder is None
+
+
 def test_every_option_reaches_its_setting() -> None:
     recording = "--hook kprobe --btf b --object o --ring-bytes 16384 --pin p --cmdline --verbose"
     recording += " --oom-score-adj 7 --node n --keep-privileges --host-root h --state.docker d"
     recording += " --state.containerd c --state.crio r --state.podman p --state.docker-socket s"
+    recording += " --recorder.max-cgroups 9 --recorder.interval 0.5"
     recording += " --kubernetes --kubernetes.node k --kubernetes.events --kubeconfig f"
     attach = AttachSettings(
         object_file="o",
@@ -70,6 +77,7 @@ def test_every_option_reaches_its_setting() -> None:
         debug=True,
         pin="p",
         oom_score_adj=7,
+        recorder=RecorderSettings(interval_seconds=0.5, max_cgroups=9),
     )
     state = StateSettings(host_root="h", docker=["d"], containerd=["c"], crio=["r"], podman=["p"])
     providers = ProviderSettings(

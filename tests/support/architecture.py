@@ -24,7 +24,12 @@ END = "<!-- end of the graph -->\n"
 STAGES: dict[str, tuple[str, ...]] = {
     "libbpf": (),
     "incident": (),
-    "probe": ("libbpf", "incident"),  # the wire format is the kernel's side of an incident
+    "recorder": ("libbpf", "incident"),
+    "probe": (
+        "libbpf",
+        "incident",
+        "recorder",
+    ),  # the wire format is the kernel's side of an incident
     "identity": ("incident",),
     "diagnosis": ("incident", "identity"),
     "sinks": ("incident", "diagnosis"),
@@ -32,12 +37,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     "metrics": ("incident", "probe", "sinks"),
     "history": ("incident", "probe", "sinks"),
     "web": ("incident", "identity", "diagnosis", "sinks", "metrics", "history"),
-    "doctor": ("libbpf", "probe", "identity"),
+    "doctor": ("libbpf", "recorder", "probe", "identity"),
     "kubernetes": ("incident", "identity", "sinks", "doctor"),
     "exporter": ("incident", "probe", "identity", "sinks", "metrics", "history", "web"),
     "cli": (
-        *("libbpf", "incident", "probe", "identity", "diagnosis", "sinks", "pipeline"),
-        *("doctor", "kubernetes", "exporter", "web"),
+        *("libbpf", "incident", "recorder", "probe", "identity", "diagnosis", "sinks"),
+        *("pipeline", "doctor", "kubernetes", "exporter", "web"),
     ),
 }
 # What knows nothing of a kill, for every stage to use; each of these uses only those before it.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from container_oomkill.cli.attaching import AttachSettings
+from container_oomkill.recorder.settings import RecorderSettings
 
 ATTACH = AttachSettings(
     object_file=None,
@@ -14,4 +15,5 @@ ATTACH = AttachSettings(
     debug=False,
     pin=None,
     oom_score_adj=-999,
+    recorder=RecorderSettings(),
 )

@@ -156,12 +156,27 @@ class FakeProbe:
         default_factory=lambda: {"kills": 0, "lost_ring_full": 0, "lost_no_context": 0}
     )
     can: dict[str, bool] = field(default_factory=lambda: {"memcg_peak": True})
+    recorded: dict[str, int] = field(
+        default_factory=lambda: {
+            "walks": 9,
+            "missed_ticks": 1,
+            "cut_walks": 0,
+            "cgroups": 90,
+            "recorded": 80,
+            "busy_ns": 630_000,
+            "longest_ns": 80_000,
+            "memory_bytes": 3_900_000,
+        }
+    )
 
     def counters(self) -> Mapping[str, int]:
         return self.counts
 
     def features(self) -> Mapping[str, bool]:
         return self.can
+
+    def recorder_status(self) -> Mapping[str, int] | None:
+        return self.recorded
 
     def ring_use(self) -> tuple[int, int]:
         return 296, 1 << 20

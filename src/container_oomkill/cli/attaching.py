@@ -6,6 +6,7 @@ Imports the loader only. What records need later is imported after attaching.
 
 from __future__ import annotations
 
+from ..recorder.settings import RecorderSettings
 from ..system.settings import Settings
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ class AttachSettings(Settings):
     debug: bool  # keep libbpf's debug log for errors
     pin: str | None  # None: no pins; empty: the usual folder
     oom_score_adj: int
+    recorder: RecorderSettings | None = None  # None: no flight recorder
 
     @classmethod
     def from_args(cls, args: Namespace) -> AttachSettings:
@@ -41,7 +43,16 @@ class AttachSettings(Settings):
             debug=args.verbose,
             pin=args.pin,
             oom_score_adj=args.oom_score_adj,
+            recorder=_recorder(args),
         )
+
+
+def _recorder(args: Namespace) -> RecorderSettings | None:
+    if args.recorder_max_cgroups == 0:
+        return None
+    return RecorderSettings(
+        interval_seconds=args.recorder_interval, max_cgroups=args.recorder_max_cgroups
+    )
 
 
 def attached(settings: AttachSettings) -> Probe:
@@ -62,6 +73,7 @@ def attached(settings: AttachSettings) -> Probe:
             cmdline=settings.cmdline,
             debug=settings.debug,
             pins=pins,
+            recorder=settings.recorder,
         )
     except BaseException:
         if pins is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from ..recorder.settings import MAX_CGROUPS
 from ..system import log
 from ..system.settings import Settings
 from .filters import HELP, OF_THE_FUTURE, add_filters
@@ -269,6 +270,7 @@ def _add_recording(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--verbose", action="store_true", help="include libbpf's debug log in errors"
     )
+    _add_recorder(parser)
     _add_object(parser)
     _add_state(parser)
     _add_kubernetes(parser).add_argument(
@@ -276,6 +278,29 @@ def _add_recording(parser: ArgumentParser) -> None:
         dest="kubernetes_events",
         action="store_true",
         help="write an Event on the pod of each victim",
+    )
+
+
+def _add_recorder(parser: ArgumentParser) -> None:
+    recorder = parser.add_argument_group(
+        "flight recorder", "What memory did before a kill, recorded in the kernel (5.15 or newer)."
+    )
+    recorder.add_argument(
+        "--recorder.max-cgroups",
+        dest="recorder_max_cgroups",
+        type=_cgroups,
+        default=MAX_CGROUPS,
+        metavar="N",
+        help=f"cgroups recorded at most, 1 KiB of kernel memory each (default {MAX_CGROUPS}); "
+        "0: no flight recorder",
+    )
+    recorder.add_argument(
+        "--recorder.interval",
+        dest="recorder_interval",
+        type=_interval,
+        default=1.0,
+        metavar="SECONDS",
+        help="from one sample to the next, 0.01 to 60 (default 1)",
     )
 
 
@@ -369,6 +394,20 @@ def _score(text: str) -> int:
     return number
 
 
+def _cgroups(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65536:
+        raise ValueError(text)
+    return number
+
+
+def _interval(text: str) -> float:
+    seconds = float(text)
+    if not 0.01 <= seconds <= 60:
+        raise ValueError(text)
+    return seconds
+
+
 def _power_of_two(text: str) -> int:
     number = int(text)
     if not 16384 <= number <= 1 << 30 or number & (number - 1):
@@ -379,4 +418,6 @@ def _power_of_two(text: str) -> int:
 # argparse puts them into its messages
 _positive.__name__ = "whole number above 0"
 _score.__name__ = "number from -1000 to 1000"
+_cgroups.__name__ = "number from 0 to 65536"
+_interval.__name__ = "number from 0.01 to 60"
 _power_of_two.__name__ = "power of two"

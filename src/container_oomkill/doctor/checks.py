@@ -15,6 +15,7 @@ from ..identity.runtimes.survey import Survey, survey
 from ..libbpf.btf import struct_layout
 from ..probe import object_file, pins
 from ..probe.attach import PROGRAMS, attach
+from ..recorder.settings import RecorderSettings
 from ..system.privileges import FOR_BPF, held_capabilities
 from .report import Finding, Report
 
@@ -28,6 +29,11 @@ HOOK_REMEDIES = {
     "Debian and Ubuntu, perf_event_paranoid below 3",
     "raw_tracepoint": "needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN",
 }
+
+
+RECORDER_REMEDY = (
+    "needs Linux 5.15 or newer that is not PREEMPT_RT: kills are recorded without what came before"
+)
 
 
 def examine(
@@ -44,10 +50,11 @@ def examine(
     data = _examine_object(report, object_path)
     if data is not None:
         for hook in PROGRAMS:
-            finding = _try_hook(hook, data, btf)
+            finding, recorder = _try_hook(hook, data, btf)
             report.add("hooks", hook, finding)
             if finding.ok and report.hook is None:
                 report.hook = hook
+                report.add("flight recorder", "bpf_timer", recorder)
         _examine_pinning(report, data, btf, proc)
     _examine_privileges(report, proc)
     examine_runtimes(report, sources)
@@ -109,17 +116,23 @@ def _examine_object(report: Report, path: str | None) -> bytes | None:
     return data
 
 
-def _try_hook(hook: str, data: bytes, btf: str | None) -> Finding:
+def _try_hook(hook: str, data: bytes, btf: str | None) -> tuple[Finding, Finding]:
+    """Attach it, with a flight recorder beside it."""
     try:
-        with attach(data, hook=hook, btf=btf):
-            return Finding(True, "attached and detached")
+        with attach(data, hook=hook, btf=btf, recorder=RecorderSettings()) as probe:
+            refused = probe.recorder_refused
+            recorder = Finding(True, "started and stopped")
+            if refused is not None:
+                recorder = Finding(None, refused, RECORDER_REMEDY)
+            return Finding(True, "attached and detached"), recorder
     except UnsupportedError as error:
         cause = error.__cause__
         words, log = str(error), ""
         if isinstance(cause, BpfError):
             words, log = str(cause), cause.log
         lines = tuple(line.strip() for line in log.splitlines() if line.strip())
-        return Finding(False, words, HOOK_REMEDIES[hook], lines[-LOG_LINES:])
+        tried = Finding(False, words, HOOK_REMEDIES[hook], lines[-LOG_LINES:])
+        return tried, Finding(None, "no hook to record for")
 
 
 def _examine_pinning(report: Report, data: bytes, btf: str | None, proc: Path) -> None:

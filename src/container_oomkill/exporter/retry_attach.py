@@ -44,6 +44,9 @@ class NotAttached:
     def features(self) -> Mapping[str, bool]:
         return {}
 
+    def recorder_status(self) -> None:
+        return None
+
     def ring_use(self) -> tuple[int, int]:
         return 0, 0
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from ..errors import RecordError
 from . import wire
+from .before import Before
 from .decoder import Decoder
 from .model import Incident, Victim, join
 from .wire import lib
@@ -63,6 +64,7 @@ class Assembler:
         self.missing = 0  # records that the numbers skip
         self.lacking: dict[int, int] = {}  # of them, victims of an incident, by its sequence
         self._open: _Open | None = None
+        self._before: tuple[int, Before] | None = None  # what came before an incident, by number
         self._overdue: int | None = None  # the last incident that was not waited for any longer
 
     def take(self, data: bytes, position: int) -> Iterator[tuple[Incident, int]]:
@@ -91,6 +93,9 @@ class Assembler:
             return
         if header["incident"] == self._overdue:
             raise RecordError(f"victim of incident {self._overdue}: it was already delivered")
+        if header["kind"] == lib.OOMKILL_BEFORE:
+            self._before = (header["incident"], self.decoder.before(wire.before(data)))
+            return
         raw = wire.victim(data)
         if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
             return
@@ -105,6 +110,8 @@ class Assembler:
             self._open.release, self._open.deadline = position, deadline
             return
         incident = self._complete(self.decoder.decode(raw))
+        if self._before is not None and self._before[0] == header["incident"]:
+            incident = incident.changed(before=self._before[1])
         if incident.oom.group:
             self._open = _Open(incident, header["incident"], position, deadline)
         else:

@@ -7,6 +7,8 @@ from typing import Any
 
 from ..errors import RecordError
 from . import wire
+from .before import Before
+from .before_decoder import decode_before
 from .cmdline import cmdline_text
 from .model import (
     CONSTRAINTS,
@@ -76,6 +78,10 @@ class Decoder:
             victims=(self.victim(raw),),
             candidates=self._candidates(raw),
         )
+
+    def before(self, raw: dict[str, Any]) -> Before:
+        """``raw``: from `wire.before`."""
+        return decode_before(raw, self.host.page_size)
 
     def _bytes(self, pages: int | None) -> int | None:
         return None if pages is None else _possible(pages * self.host.page_size)

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from .before import Before
+
 SCHEMA = 1
 NS = 1_000_000_000
 # enum oom_constraint, include/linux/oom.h
@@ -242,6 +244,7 @@ class Incident:
     trigger: Trigger
     victims: tuple[Victim, ...]
     candidates: tuple[Candidate, ...] | None = None  # the largest others, largest first
+    before: Before | None = None  # what memory did before; None: the flight recorder has not run
 
     @property
     def id(self) -> str:

@@ -82,9 +82,12 @@ HEADER = Layout("oomkill_header")
 VICTIM = Layout("oomkill_victim", before="strings")
 CANDIDATE = Layout("oomkill_candidate")
 CHILD = Layout("oomkill_child")
+BEFORE = Layout("oomkill_before")
 FUNCTIONS = Layout("oomkill_functions")
 COUNTERS = Layout("oomkill_counters")
+RECORDER = Layout("oomkill_recorder")
 
+KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, lib.OOMKILL_BEFORE)
 HOOKS = {
     lib.OOMKILL_HOOK_FENTRY: "fentry",
     lib.OOMKILL_HOOK_KPROBE: "kprobe",
@@ -100,12 +103,14 @@ def config(
     page_size: int,
     cmdline: bool,
     memcg_disabled: bool = False,
+    tick_ns: int = 0,
 ) -> bytes:
     """Return ``struct oomkill_config`` as bytes."""
     if not 0 < cpus <= lib.OOMKILL_CPUS_MAX:
         raise RecordError(f"{cpus} possible cpus: this build supports up to {lib.OOMKILL_CPUS_MAX}")
     settings = {"hook": hook, "cpus": cpus, "pages_slack": pages_slack}
     settings |= {"page_size": page_size, "cmdline": cmdline, "memcg_disabled": memcg_disabled}
+    settings["tick_ns"] = tick_ns
     return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
 
 
@@ -143,7 +148,7 @@ def header(data: bytes) -> dict[str, Any]:
         raise RecordError(f"record of layout {fields['layout']}: expected {lib.OOMKILL_LAYOUT}")
     if fields["size"] != len(data):
         raise RecordError(f"record of {len(data)} bytes claims to have {fields['size']}")
-    if fields["kind"] not in (lib.OOMKILL_VICTIM, lib.OOMKILL_END):
+    if fields["kind"] not in KINDS:
         raise RecordError(f"record of unknown kind {fields['kind']}")
     for name in ("sequence", "incident", "boot_ns"):
         if not fields[name]:  # they begin above 0
@@ -162,6 +167,13 @@ def victim(data: bytes) -> dict[str, Any]:
     fields["flags"] = fields["flags"] or 0
     fields["strings"] = data[VICTIM.size :]
     return fields
+
+
+def before(data: bytes) -> dict[str, Any]:
+    """Return the fields of a record of kind OOMKILL_BEFORE; its series are bytes."""
+    if len(data) != BEFORE.size:
+        raise RecordError(f"record of {len(data)} bytes before a kill: expected {BEFORE.size}")
+    return BEFORE.unpack(data)
 
 
 def candidates(data: bytes, count: int) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ that no step can be taken too early: `open_object()` -> `OpenObject` -> `.load()
 """
 
 from .core_types import CoreTypes
-from .maps import PinnedMaps, Shared, make_shared, pin
+from .maps import PinnedMaps, Shared, make_shared, map_memory, pin
 from .object import Link, LoadedObject, OpenObject, open_object
 from .ring import Ring
 from .status import capture_log, possible_cpus, version
@@ -22,6 +22,7 @@ __all__ = [
     "Shared",
     "capture_log",
     "make_shared",
+    "map_memory",
     "open_object",
     "pin",
     "possible_cpus",

@@ -30,13 +30,19 @@ struct bpf_program *bpf_object__next_program(const struct bpf_object *obj,
 const char *bpf_program__name(const struct bpf_program *prog);
 int bpf_program__set_autoload(struct bpf_program *prog, bool autoload);
 struct bpf_link *bpf_program__attach(const struct bpf_program *prog);
+int bpf_program__fd(const struct bpf_program *prog);
 int bpf_link__pin(struct bpf_link *link, const char *path);
 int bpf_link__fd(const struct bpf_link *link);
 void bpf_link__disconnect(struct bpf_link *link);
 int bpf_link__destroy(struct bpf_link *link);
 
 struct bpf_map *bpf_object__find_map_by_name(const struct bpf_object *obj, const char *name);
+struct bpf_map *bpf_object__next_map(const struct bpf_object *obj, const struct bpf_map *map);
+const char *bpf_map__name(const struct bpf_map *map);
+bool bpf_map__is_internal(const struct bpf_map *map);
 int bpf_map__fd(const struct bpf_map *map);
+int bpf_map__set_autocreate(struct bpf_map *map, bool autocreate);
+int bpf_map__reuse_fd(struct bpf_map *map, int fd);
 int bpf_map__set_max_entries(struct bpf_map *map, uint32_t max_entries);
 int bpf_map__set_initial_value(struct bpf_map *map, const void *data, size_t size);
 
@@ -46,6 +52,14 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t fla
 int bpf_obj_pin(int fd, const char *pathname);
 int bpf_obj_get(const char *pathname);
 int bpf_obj_get_info_by_fd(int bpf_fd, void *info, uint32_t *info_len);
+
+struct bpf_test_run_opts {
+	size_t sz;
+	uint32_t retval;
+	...;
+};
+
+int bpf_prog_test_run_opts(int prog_fd, struct bpf_test_run_opts *opts);
 
 enum bpf_map_type { BPF_MAP_TYPE_ARRAY, ... };
 

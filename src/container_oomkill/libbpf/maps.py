@@ -55,6 +55,16 @@ def map_entries(map_fd: int) -> int:
     return int(info.max_entries)
 
 
+def map_memory(map_fd: int) -> int | None:
+    """Return how many bytes of kernel memory a map takes, by the kernel; None: it does not say."""
+    try:
+        with open(f"/proc/self/fdinfo/{map_fd}", encoding="ascii") as file:
+            fields = dict(line.split(":", 1) for line in file if ":" in line)
+        return int(fields["memlock"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def make_shared(name: str, size: int) -> int:
     """Return the descriptor of a new array with one element that can be mapped."""
     options = ffi.new("struct bpf_map_create_opts *")

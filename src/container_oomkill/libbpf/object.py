@@ -53,6 +53,15 @@ class LoadedObject(Closeable):
         found = check_pointer(_program(self._obj, program), action)
         return Link(check_pointer(lib.bpf_program__attach(found), action))
 
+    def run(self, program: str) -> int:
+        """Run a program of the kind that is only run by hand, once; return what it returns."""
+        action = f"run {program}"
+        options = ffi.new("struct bpf_test_run_opts *")
+        options.sz = ffi.sizeof("struct bpf_test_run_opts")
+        found = lib.bpf_program__fd(check_pointer(_program(self._obj, program), action))
+        check(lib.bpf_prog_test_run_opts(check(found, action), options), action)
+        return int(ffi.cast("int32_t", options.retval))
+
     def map_fd(self, name: str) -> int:
         """Return the file descriptor of a map; it is the object's, not the caller's."""
         return check(lib.bpf_map__fd(_map(self._obj, name)), f"open map {name}")
@@ -98,6 +107,26 @@ class OpenObject(Closeable):
     def resize(self, name: str, entries: int) -> None:
         """Give a map another number of entries; a ring buffer, another number of bytes."""
         check(lib.bpf_map__set_max_entries(_map(self._obj, name), entries), f"resize map {name}")
+
+    def keep_maps(self, names: Iterable[str]) -> None:
+        """Make these maps only, and the object's own for its constants."""
+        wanted = set(names)
+        found = lib.bpf_object__next_map(self._obj, ffi.NULL)
+        while found != ffi.NULL:
+            name = ffi.string(lib.bpf_map__name(found)).decode()
+            if name not in wanted and not lib.bpf_map__is_internal(found):
+                check(lib.bpf_map__set_autocreate(found, False), f"leave out map {name}")
+            found = lib.bpf_object__next_map(self._obj, found)
+
+    def leave_out_maps(self, names: Iterable[str]) -> None:
+        """Do not make these maps: no chosen program uses them."""
+        for name in names:
+            left_out = lib.bpf_map__set_autocreate(_map(self._obj, name), False)
+            check(left_out, f"leave out map {name}")
+
+    def share_map(self, name: str, map_fd: int) -> None:
+        """Use a map that is there already; ``map_fd`` stays the caller's."""
+        check(lib.bpf_map__reuse_fd(_map(self._obj, name), map_fd), f"share map {name}")
 
     def load(self) -> LoadedObject:
         """Hand the object to the kernel; `BpfError` with the verifier's log if refused."""

@@ -32,6 +32,7 @@ from .table import (
     LATENCY_BUCKETS,
     LOST,
     NAMESPACE_KILLS,
+    RECORDER,
     Facts,
     Row,
 )
@@ -57,6 +58,9 @@ class ProbeStatus(Protocol):
 
     def ring_use(self) -> tuple[int, int]:
         """Bytes of the ring buffer that wait to be released, and its size."""
+
+    def recorder_status(self) -> Mapping[str, int] | None:
+        """What the flight recorder counted of its own work; None: there is none."""
 
     def features(self) -> Mapping[str, bool]:
         """Whether this kernel gives it, by name."""
@@ -231,7 +235,7 @@ class Metrics(Collector):
             name = row.sample
             points = [(name, labels, number) for labels, number in numbers if not isnan(number)]
             yield Family(_head(row), points)
-        for row in ITSELF:
+        for row in (*ITSELF, *RECORDER):
             of_itself = row.of_itself(facts) if row.of_itself else ()
             yield Family(
                 _head(row),
@@ -268,6 +272,7 @@ class Metrics(Collector):
             kernel=status.kernel,
             attached=status.attached,
             features=status.features(),
+            recorder=status.recorder_status() or {},
             lost=lost,
             unresolved=dict(self._unresolved),
             evicted=self._series.evicted | {"namespaces": self._totals.evicted},

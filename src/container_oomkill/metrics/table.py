@@ -42,6 +42,7 @@ class Facts:
     kernel: str
     attached: bool
     features: Mapping[str, bool]
+    recorder: Mapping[str, int]  # struct oomkill_recorder; empty: there is none
     lost: Mapping[str, int]  # by reason
     unresolved: Mapping[str, int]  # by reason
     evicted: Mapping[str, int]  # by kind
@@ -304,6 +305,65 @@ def _single(pick: Callable[[Facts], Number]) -> Callable[[Facts], Points]:
     return points
 
 
+def _of_recorder(name: str, unit: int = 1) -> Callable[[Facts], Points]:
+    """``unit``: how many of it are one of the metric's."""
+    return lambda facts: [((), facts.recorder[name] / unit)] if name in facts.recorder else []
+
+
+RECORDER = (
+    Row(
+        "recorder_walks",
+        "counter",
+        "Walks of the flight recorder through all memory cgroups, one a tick.",
+        of_itself=_of_recorder("walks"),
+    ),
+    Row(
+        "recorder_missed_ticks",
+        "counter",
+        "Ticks without a walk: the one before was not finished, or the machine slept.",
+        of_itself=_of_recorder("missed_ticks"),
+    ),
+    Row(
+        "recorder_cut_walks",
+        "counter",
+        "Walks that ended before all memory cgroups were seen.",
+        of_itself=_of_recorder("cut_walks"),
+    ),
+    Row(
+        "recorder_cgroups",
+        "gauge",
+        "Memory cgroups that the last walk saw.",
+        of_itself=_of_recorder("cgroups"),
+    ),
+    Row(
+        "recorder_recorded_cgroups",
+        "gauge",
+        "Of them, those that there was room to record (`--recorder.max-cgroups`).",
+        of_itself=_of_recorder("recorded"),
+    ),
+    Row(
+        "recorder_busy_seconds",
+        "counter",
+        "CPU time the flight recorder has taken, in the kernel.",
+        unit="seconds",
+        of_itself=_of_recorder("busy_ns", NS),
+    ),
+    Row(
+        "recorder_longest_go_seconds",
+        "gauge",
+        "The longest it has run without a pause.",
+        unit="seconds",
+        of_itself=_of_recorder("longest_ns", NS),
+    ),
+    Row(
+        "recorder_memory_bytes",
+        "gauge",
+        "Kernel memory of the flight recorder's maps.",
+        unit="bytes",
+        of_itself=_of_recorder("memory_bytes"),
+    ),
+)
+
 LATENCY = Row(
     "latency_seconds",
     "histogram",
@@ -455,5 +515,10 @@ SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
         (LAST_INFO, *LAST_KILL),
     ),
     ("The exporter itself", "", (*ITSELF, LATENCY)),
+    (
+        "The flight recorder",
+        'Absent where there is none: `container_oomkill_feature{name="flight_recorder"}` is 0.',
+        RECORDER,
+    ),
 )
 ROWS = tuple(row for _, _, rows in SECTIONS for row in rows)

@@ -18,6 +18,8 @@ from .. import libbpf
 from ..errors import BpfError, UnsupportedError, UsageError
 from ..incident import wire
 from ..libbpf.core_types import KERNEL_TYPES
+from ..recorder import recorder as flight
+from ..recorder.settings import RecorderSettings
 from ..system.privileges import missing_capabilities
 from .kernel_counts import memory_controller_disabled, read_kernel_kills
 from .probe import Probe
@@ -71,11 +73,13 @@ def attach(
     cmdline: bool = False,
     debug: bool = False,
     pins: Pins | None = None,
+    recorder: RecorderSettings | None = None,
 ) -> Probe:
     """Try each hook in order of preference until one attaches; ``hook`` forces one.
 
     ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it
     stays attached, and what is already pinned is resumed; they are closed with the probe.
+    ``recorder``: start a flight recorder too, if the kernel lets us (`Probe.recorder`).
 
     Raises `UnsupportedError` with each hook's reason when none attaches.
     """
@@ -86,7 +90,7 @@ def attach(
     with libbpf.CoreTypes(btf) as types:
         for chosen in PROGRAMS if hook is None else (hook,):
             try:
-                probe = _attach_hook(chosen, data, types, ring_bytes, cmdline, pins)
+                probe = _attach_hook(chosen, data, types, ring_bytes, cmdline, pins, recorder)
             except BpfError as error:
                 refused[chosen] = error
             else:
@@ -140,6 +144,7 @@ def _attach_hook(
     ring_bytes: int,
     cmdline: bool,
     pins: Pins | None,
+    recorder: RecorderSettings | None,
 ) -> Probe:
     """Attach one hook, without the candidate scan where the kernel lacks nothing but that."""
     cpus = libbpf.possible_cpus()
@@ -150,15 +155,17 @@ def _attach_hook(
         page_size=os.sysconf("SC_PAGE_SIZE"),
         cmdline=cmdline,
         memcg_disabled=memory_controller_disabled(),
+        tick_ns=0 if recorder is None else recorder.tick_ns(),
     )
+    given = (data, settings, types, ring_bytes, pins, recorder)
     if hook in CANDIDATE_SCAN:
         programs = (*PROGRAMS[hook], *CANDIDATE_SCAN[hook])
         try:
-            return _attach_programs(hook, programs, data, settings, types, ring_bytes, pins)
+            return _attach_programs(hook, programs, *given)
         except BpfError as error:
             if not any(words in error.log for words in NO_CANDIDATE_SCAN):
                 raise
-    return _attach_programs(hook, PROGRAMS[hook], data, settings, types, ring_bytes, pins)
+    return _attach_programs(hook, PROGRAMS[hook], *given)
 
 
 def _attach_programs(
@@ -169,19 +176,24 @@ def _attach_programs(
     types: libbpf.CoreTypes,
     ring_bytes: int,
     pins: Pins | None,
+    recorder: RecorderSettings | None,
 ) -> Probe:
     scans = programs != PROGRAMS[hook]
-    checksum = wire.checksum(data, settings, wire.u64(ring_bytes))
+    cgroups = 1 if recorder is None else recorder.max_cgroups  # a map has one entry at least
+    checksum = wire.checksum(data, settings, wire.u64(ring_bytes), wire.u64(cgroups))
     if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
         probe = Probe(hook, found, scans=scans, types=types.source)
         probe._attached_at = found.attached_at()
         probe.number = found.number
         probe.resumed = True
         probe.checkpoint.kills = read_kernel_kills()
+        _start_recorder(probe, recorder, data, settings, types, pins)
         return probe
     with libbpf.open_object(data, "oomkill", types) as opened:
         opened.choose(programs)
+        opened.leave_out_maps(flight.OWN_MAPS)
         opened.resize("ring", ring_bytes)
+        opened.resize(flight.SHARED_MAP, cgroups)
         if hook != "raw_tracepoint":
             opened.resize("kills_seen", 1)
         opened.configure(settings)
@@ -202,4 +214,31 @@ def _attach_programs(
         raise
     probe.number = number
     probe.checkpoint.kills = kills
+    _start_recorder(probe, recorder, data, settings, types, pins)
     return probe
+
+
+def _start_recorder(
+    probe: Probe,
+    recorder: RecorderSettings | None,
+    data: bytes,
+    constants: bytes,
+    types: libbpf.CoreTypes,
+    pins: Pins | None,
+) -> None:
+    """Start it, or go on with the one that is pinned; the probe keeps why it is refused."""
+    if recorder is None:
+        return
+    if memory_controller_disabled():
+        probe.recorder_refused = "the memory controller is disabled (cgroup_disable=memory)"
+        return
+    try:
+        pinned = None if pins is None else pins.generation(probe.number)
+        if pinned is not None and pinned.has(flight.MAPS):
+            probe.recorder = flight.FlightRecorder(pinned, recorder)
+            return
+        probe.recorder, loaded = flight.start(data, types, constants, probe.maps, recorder)
+        if pinned is not None:
+            pinned.keep(loaded, flight.MAPS)
+    except BpfError as error:
+        probe.recorder_refused = str(error)

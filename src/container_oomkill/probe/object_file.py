@@ -32,6 +32,10 @@ STRUCTS = (
     "oomkill_trigger",
     "oomkill_process",
     "oomkill_victim",
+    "oomkill_limit",
+    "oomkill_recording",
+    "oomkill_before",
+    "oomkill_recorder",
     "oomkill_counters",
     "oomkill_config",
 )

@@ -80,6 +80,11 @@ class Generation(Closeable):
             self._counters = libbpf.Shared(fd, wire.COUNTERS.size)
         return wire.COUNTERS.unpack(self._counters.read())
 
+    def keep(self, loaded: libbpf.LoadedObject, names: Sequence[str]) -> None:
+        """Pin further maps beside the ones it has."""
+        for name in names:
+            libbpf.pin(loaded.map_fd(name), f"{self.folder}/{name}")
+
     def has(self, names: Sequence[str]) -> bool:
         with self._parent.below(self.name) as folder:
             return set(names) <= set(folder.names())
@@ -96,7 +101,7 @@ class Generation(Closeable):
         return sum(1 for _ in self.ring.read())
 
     def detach(self) -> None:
-        """Take its programs off their hooks; the maps stay."""
+        """Take its programs off their hooks, and end its recorder; the other maps stay."""
         self._unlink(lambda name: name not in MAPS)
 
     def remove(self) -> None:
@@ -148,6 +153,10 @@ class Pins(Closeable):
         """Return what is pinned, oldest first."""
         found = [Generation(self._own, name) for name in self._names()]
         return sorted(found, key=lambda each: each.number)
+
+    def generation(self, number: int) -> Generation | None:
+        """Return one by its number."""
+        return next((each for each in self.generations() if each.number == number), None)
 
     def resumable(self, hook: str, checksum: int, programs: Sequence[str]) -> Generation | None:
         """Return the newest generation if it is the very one asked for, and still attached."""

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ..recorder.recorder import FlightRecorder
     from .pins import Generation, Pins
 
 
@@ -51,6 +52,8 @@ class Probe(Closeable):
             None  # the kernel's count as of the last delivery before this start
         )
         self.refused: dict[str, BpfError] = {}
+        self.recorder: FlightRecorder | None = None
+        self.recorder_refused: str | None = None  # why it was asked for and is not there
         self._types = types
         self._tasks: bool | None = None
         self._maps = maps
@@ -68,6 +71,11 @@ class Probe(Closeable):
         return self._ring
 
     @property
+    def maps(self) -> libbpf.LoadedObject | Generation:
+        """The hooks' maps."""
+        return self._maps
+
+    @property
     def attached(self) -> bool:
         """Whether the programs are in the kernel and on their hooks."""
         return self._attached
@@ -75,13 +83,16 @@ class Probe(Closeable):
     def features(self) -> dict[str, bool]:
         """What this hook provides on this kernel, by name; the rest is unknown in a record."""
         exact = self.hook != "raw_tracepoint"
-        return {
+        found = {
             "oom_control": exact,
             "domain_exact": exact,
             "threads": exact,
             "candidates": self._scans,
             "every_victim": exact or self._marks_have_tasks(),
         }
+        if self.recorder is not None or self.recorder_refused is not None:
+            found["flight_recorder"] = self.recorder is not None
+        return found
 
     def _marks_have_tasks(self) -> bool:
         """Whether the tracepoint gives the victim itself, not its pid alone; if that is known."""
@@ -132,6 +143,10 @@ class Probe(Closeable):
         """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""
         return wire.COUNTERS.unpack(self._counters.read())
 
+    def recorder_status(self) -> dict[str, int] | None:
+        """Return what the flight recorder counted of its work; None: there is none."""
+        return None if self.recorder is None else self.recorder.status()
+
     def ring_use(self) -> tuple[int, int]:
         """Return the bytes that wait in the ring, and its size."""
         return self._ring.unread(), self._ring.size
@@ -149,6 +164,8 @@ class Probe(Closeable):
         self._attached = False
         while self._links:
             self._links.pop().close()
+        if self.recorder is not None:
+            self.recorder.close()
         for each in (self._ring, self._counters, *self.older, self._maps):
             each.close()
         if self._pins is not None:

@@ -97,7 +97,7 @@ def _value(kind: Any, found: Any, path: str, name: str) -> Any:
         if not isinstance(found, list):
             raise RecordError(f"{path}: expected a list, found {_shown(found)}")
         item = get_args(kind)[0]
-        return tuple(_made(item, entry, f"{path}[{n}]") for n, entry in enumerate(found))
+        return tuple(_item(item, entry, f"{path}[{n}]", name) for n, entry in enumerate(found))
     if name in TIMES:
         return _time(found, path)
     whole = isinstance(found, int) and not isinstance(found, bool)
@@ -108,6 +108,10 @@ def _value(kind: Any, found: Any, path: str, name: str) -> Any:
     elif isinstance(found, kind):
         return found
     raise RecordError(f"{path}: expected {NAMES[kind]}, found {_shown(found)}")
+
+
+def _item(kind: Any, found: Any, path: str, name: str) -> Any:
+    return _made(kind, found, path) if is_dataclass(kind) else _value(kind, found, path, name)
 
 
 def _time(found: Any, path: str) -> float:

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The flight recorder: what every memory cgroup used, before anything is killed.
+ *
+ * A timer of the kernel's runs on_timer() once a tick. It walks the memory cgroups
+ * below the root, parents first, and writes each one's usage into its recording. No
+ * process takes part: none is woken, and none need be there.
+ *
+ * A walk is done in goes of GO_NS, with a pause between them, for on_timer() runs in
+ * a soft interrupt. Within a go nothing that is read is freed, as nothing that was
+ * reachable when it began may be freed before it ends (RCU). From one go to the next
+ * a cgroup may be gone: the walk keeps its way down from the root, with each one's
+ * serial number, and goes on behind the first that is no longer there.
+ */
+#ifndef RECORDER_BPF_H
+#define RECORDER_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include "oomkill.h"
+#include "maps.bpf.h"
+#include "memcg.bpf.h"
+#include "children.bpf.h"
+
+#define CLOCK_BOOTTIME 7
+#define GO_NS 500000ULL /* half of the millisecond that a go may take */
+#define PAUSE_NS 5000000ULL
+#define GO_CGROUPS 512
+#define CLOCK_EVERY 32 /* cgroups: the time is looked at no more often */
+#define WALK_CGROUPS 65536
+#define WALK_DEPTH 64
+#define SIBLINGS_LAP 256 /* of more, and more branches, the verifier has enough */
+#define SIBLINGS_LAPS 64
+#define SWEEP_TICKS 60 /* how often, and after how long unseen, recordings are dropped */
+#define SHORT_OF_ROOM_TICKS 4 /* the same where there was no room for one */
+#define FULL_SHIFT 6 /* within a 64th of its limit it is at it */
+#define MOST_PAGES (OOMKILL_UNKNOWN_U32 - 1)
+
+/* include/linux/cgroup-defs.h: it is no longer among its siblings */
+#define CSS_RELEASED (1 << 2)
+
+struct step {
+	u64 css;
+	u64 serial; /* siblings are in the order of theirs */
+};
+
+struct walk {
+	struct bpf_timer timer;
+	u32 tick; /* the one that this walk is of */
+	u32 depth; /* of the cgroup visited last; path[0] is the root */
+	u32 going; /* between two goes of one walk */
+	u32 sweep; /* drop the recordings of cgroups that are gone, next */
+	u32 swept; /* tick of the last time */
+	u32 keep_ticks; /* unseen for longer, a recording is dropped */
+	u32 visited; /* in this walk, those that are gone but still listed included */
+	u32 seen;
+	u32 recorded;
+	u32 knows_all; /* there was room for every cgroup: one that is not known is new */
+	u32 pad;
+	u64 child; /* list node of the first child of the cgroup visited last; 0: none */
+	u64 sibling; /* of its next sibling, or the list's head; 0: to be looked for */
+	struct step path[WALK_DEPTH];
+	struct oomkill_recording blank;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct walk);
+} walk SEC(".maps");
+
+/* Mapped by the reader, as the counters are. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct oomkill_recorder);
+} recorder SEC(".maps");
+
+static __always_inline struct walk *get_walk(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&walk, &key);
+}
+
+static __always_inline struct oomkill_recorder *get_recorder(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&recorder, &key);
+}
+
+static __always_inline struct step *step_at(struct walk *w, u32 depth)
+{
+	barrier_var(depth); /* for the verifier: this very register is bounded */
+	return &w->path[depth % WALK_DEPTH];
+}
+
+/* --- one cgroup ------------------------------------------------------------- */
+
+static __always_inline u32 sample_pages(u64 pages)
+{
+	return pages < MOST_PAGES ? pages : MOST_PAGES;
+}
+
+enum series {
+	FINE,
+	MEDIUM,
+	COARSE,
+};
+
+static __always_inline u32 *samples_of(struct oomkill_recording *rec, enum series which)
+{
+	return which == FINE ? rec->fine : which == MEDIUM ? rec->medium : rec->coarse;
+}
+
+/* Forgets the samples between two: no walk came then. A function of its own for its loop. */
+__noinline int forget(u64 serial, u64 which, u64 from, u64 to)
+{
+	struct oomkill_recording *rec = bpf_map_lookup_elem(&recordings, &serial);
+	u32 i;
+
+	if (!rec)
+		return 0;
+	for (i = 0; i < OOMKILL_SAMPLES; i++) {
+		if (from + i >= to)
+			break;
+		samples_of(rec, which)[(from + i) % OOMKILL_SAMPLES] = OOMKILL_UNKNOWN_U32;
+	}
+	return 0;
+}
+
+/*
+ * A coarser series' current sample is beside what else is touched at every tick, and
+ * goes to its place once it is whole: what is touched seldom is no cache miss each time.
+ */
+static __always_inline void put_largest(struct oomkill_recording *rec, u64 serial,
+					enum series which, u32 ticks, u32 tick, u32 pages, u32 *now)
+{
+	u32 this = tick / ticks, last = rec->last / ticks;
+
+	if (this == last) {
+		if (*now < pages)
+			*now = pages;
+		return;
+	}
+	samples_of(rec, which)[last % OOMKILL_SAMPLES] = *now;
+	if (this > last + 1)
+		forget(serial, which, last + 1, this);
+	*now = pages;
+}
+
+static __always_inline void note_limit(struct oomkill_recording *rec, u32 tick, u32 pages)
+{
+	struct oomkill_limit *to = &rec->limits[rec->limits_seen % OOMKILL_LIMITS];
+
+	to->tick = tick;
+	to->pages = pages;
+	rec->limit_now = pages;
+	rec->limits_seen++;
+}
+
+__noinline int record_usage(u64 address, u64 serial)
+{
+	struct mem_cgroup *memcg = (struct mem_cgroup *)address;
+	struct oomkill_recording *rec;
+	struct walk *w = get_walk();
+	u32 pages, limit, tick;
+
+	if (!w)
+		return 0;
+	tick = w->tick;
+	pages = sample_pages(BPF_CORE_READ(memcg, memory.usage.counter));
+	limit = sample_pages(BPF_CORE_READ(memcg, memory.max));
+	rec = bpf_map_lookup_elem(&recordings, &serial);
+	if (!rec) {
+		if (bpf_map_update_elem(&recordings, &serial, &w->blank, BPF_NOEXIST))
+			return 0;
+		rec = bpf_map_lookup_elem(&recordings, &serial);
+		if (!rec)
+			return 0;
+		rec->id = memcg_id(memcg);
+		rec->first = rec->last = tick;
+		rec->full_since = OOMKILL_UNKNOWN_U32;
+		rec->since_start = w->knows_all;
+		note_limit(rec, tick, limit);
+	}
+	w->recorded++;
+	if (tick > rec->last + 1)
+		forget(serial, FINE, rec->last + 1, tick);
+	rec->fine[tick % OOMKILL_SAMPLES] = pages;
+	put_largest(rec, serial, MEDIUM, OOMKILL_MEDIUM_TICKS, tick, pages, &rec->medium_now);
+	put_largest(rec, serial, COARSE, OOMKILL_COARSE_TICKS, tick, pages, &rec->coarse_now);
+	if (limit != rec->limit_now)
+		note_limit(rec, tick, limit);
+	if (pages < limit - (limit >> FULL_SHIFT))
+		rec->full_since = OOMKILL_UNKNOWN_U32;
+	else if (rec->full_since == OOMKILL_UNKNOWN_U32)
+		rec->full_since = tick;
+	rec->last = tick;
+	return 0;
+}
+
+/* --- from one cgroup to the next ---------------------------------------------- */
+
+static __always_inline u64 children_head(u64 css)
+{
+	return (u64)__builtin_preserve_access_index(&((struct cgroup_subsys_state *)css)->children);
+}
+
+static __always_inline u64 css_of(u64 node)
+{
+	return node - bpf_core_field_offset(struct cgroup_subsys_state, sibling);
+}
+
+static __always_inline u64 next_node(u64 node)
+{
+	return (u64)BPF_CORE_READ((struct list_head *)node, next);
+}
+
+static __always_inline u64 serial_of(u64 css)
+{
+	return BPF_CORE_READ((struct cgroup_subsys_state *)css, serial_nr);
+}
+
+/* What is read of a css, all at once: its start, up to the last field that is used. */
+struct css_start {
+	u8 bytes[128];
+};
+
+#define CSS_FIELD(start, type, field)                                                              \
+	(*(type *)((start)->bytes + bpf_core_field_offset(struct cgroup_subsys_state, field)))
+
+/* Makes a cgroup the one visited last. Returns it, with CSS_ALIVE added if it is. */
+#define CSS_ALIVE 1ULL
+
+static __always_inline u64 stand_on(struct walk *w, u32 depth, u64 css)
+{
+	struct css_start start;
+	u64 node, alive;
+	struct step *at;
+
+	if (bpf_probe_read_kernel(&start, sizeof(start), (void *)css))
+		return 0;
+	at = step_at(w, depth);
+	w->depth = depth;
+	at->css = css;
+	at->serial = CSS_FIELD(&start, u64, serial_nr);
+	node = CSS_FIELD(&start, u64, children.next);
+	w->child = node == children_head(css) ? 0 : node;
+	w->sibling = CSS_FIELD(&start, u64, sibling.next);
+	alive = (CSS_FIELD(&start, u32, flags) & (CSS_ONLINE | CSS_DYING)) == CSS_ONLINE;
+	if (CSS_FIELD(&start, u32, flags) & CSS_RELEASED)
+		w->sibling = 0;
+	return css | alive;
+}
+
+/* The next in a list that was made later, or where looking for it ended: its head, or not yet. */
+__noinline u64 later_node(u64 node, u64 head, u64 serial)
+{
+	u32 i;
+
+	for (i = 0; i < SIBLINGS_LAP; i++) {
+		if (!node || node == head || serial_of(css_of(node)) > serial)
+			break;
+		node = next_node(node);
+	}
+	return node;
+}
+
+/* The first child made later than one that is gone, as css_next_child() finds it; 0: none. */
+__noinline u64 child_after(u64 parent, u64 serial)
+{
+	u64 head = children_head(parent), node = next_node(head);
+	u32 i;
+
+	for (i = 0; i < SIBLINGS_LAPS; i++) {
+		node = later_node(node, head, serial);
+		if (!node || node == head)
+			return 0;
+		if (serial_of(css_of(node)) > serial)
+			return css_of(node);
+	}
+	return 0;
+}
+
+/* A css's sibling list entry, as of now; 0: it is in the list no longer. */
+static __always_inline u64 sibling_node(u64 css)
+{
+	struct cgroup_subsys_state *state = (void *)css;
+
+	if (!css || BPF_CORE_READ(state, flags) & CSS_RELEASED)
+		return 0;
+	return (u64)BPF_CORE_READ(state, sibling.next);
+}
+
+/* Up until there is a sibling, and on to it; 0: back at the root. */
+__noinline u64 walk_up(void)
+{
+	struct walk *w = get_walk();
+	u32 depth, i;
+	u64 node;
+
+	if (!w)
+		return 0;
+	depth = w->depth;
+	node = w->sibling;
+	for (i = 0; i < WALK_DEPTH; i++) {
+		u64 parent, css;
+
+		if (!depth || depth >= WALK_DEPTH)
+			return 0;
+		parent = step_at(w, depth - 1)->css;
+		if (!node)
+			css = child_after(parent, step_at(w, depth)->serial);
+		else
+			css = node == children_head(parent) ? 0 : css_of(node);
+		if (css)
+			return stand_on(w, depth, css);
+		depth--;
+		node = sibling_node(step_at(w, depth)->css);
+	}
+	return 0;
+}
+
+/* The next cgroup, parents before children, as stand_on() gives it; 0: there is none. */
+static __always_inline u64 walk_on(struct walk *w)
+{
+	if (w->child && w->depth + 1 < WALK_DEPTH)
+		return stand_on(w, w->depth + 1, css_of(w->child));
+	return walk_up();
+}
+
+/*
+ * Where the last go ended: of the way down from the root, what is still there. What is
+ * gone may be another css's memory, or nobody's, by now.
+ */
+__noinline int find_again(void)
+{
+	struct walk *w = get_walk();
+	u32 depth, i;
+
+	if (!w)
+		return 0;
+	depth = w->depth;
+	w->child = w->sibling = 0;
+	for (i = 1; i < WALK_DEPTH; i++) {
+		u64 css = w->path[i].css;
+
+		if (i > depth)
+			break;
+		if (serial_of(css) != w->path[i].serial || !sibling_node(css)) {
+			w->depth = i; /* its siblings are found by its serial number */
+			return 0;
+		}
+	}
+	stand_on(w, depth, step_at(w, depth)->css);
+	return 0;
+}
+
+/* --- the timer -------------------------------------------------------------------- */
+
+static long drop_unseen(void *map, u64 *serial, struct oomkill_recording *rec, void *unused)
+{
+	struct walk *w = get_walk();
+
+	if (w && rec->last + w->keep_ticks < w->tick)
+		bpf_map_delete_elem(&recordings, serial);
+	return 0;
+}
+
+static __always_inline void begin_walk(struct walk *w, struct oomkill_recorder *r, u32 tick)
+{
+	if (r->walks && tick > w->tick + 1)
+		r->missed_ticks += tick - w->tick - 1;
+	w->tick = tick;
+	stand_on(w, 0, w->path[0].css);
+	w->visited = 0;
+	w->seen = 0;
+	w->recorded = 0;
+	w->going = true;
+}
+
+static __always_inline void end_walk(struct walk *w, struct oomkill_recorder *r)
+{
+	w->going = false;
+	r->walks++;
+	r->cgroups = w->seen;
+	r->recorded = w->recorded;
+	w->knows_all = w->recorded == w->seen;
+	w->keep_ticks = w->recorded < w->seen ? SHORT_OF_ROOM_TICKS : SWEEP_TICKS;
+	if (w->tick >= w->swept + w->keep_ticks) {
+		w->sweep = true;
+		w->swept = w->tick;
+	}
+}
+
+/* Visits cgroups until the walk or this go's time is at its end. */
+static __always_inline void go(struct walk *w, struct oomkill_recorder *r, u64 began_ns)
+{
+	u32 i;
+
+	for (i = 0; i < GO_CGROUPS; i++) {
+		u64 css = walk_on(w);
+
+		if (!css) {
+			end_walk(w, r);
+			return;
+		}
+		if (++w->visited > WALK_CGROUPS) {
+			r->cut_walks++;
+			end_walk(w, r);
+			return;
+		}
+		if (css & CSS_ALIVE) {
+			w->seen++;
+			/* A memcg's css is its first member. */
+			record_usage(css & ~CSS_ALIVE, step_at(w, w->depth)->serial);
+		}
+		if (!(i % CLOCK_EVERY) && bpf_ktime_get_ns() - began_ns > GO_NS)
+			return;
+	}
+}
+
+static int on_timer(void *map, u32 *key, struct walk *w)
+{
+	struct oomkill_recorder *r = get_recorder();
+	u64 began_ns = bpf_ktime_get_ns(), now = bpf_ktime_get_boot_ns(), took_ns, wait_ns;
+
+	if (!r || !config.tick_ns)
+		return 0;
+	if (w->sweep && !w->going) {
+		w->sweep = false;
+		bpf_for_each_map_elem(&recordings, drop_unseen, NULL, 0);
+	} else {
+		if (w->going)
+			find_again();
+		else
+			begin_walk(w, r, now / config.tick_ns);
+		go(w, r, began_ns);
+	}
+	r->goes++;
+	took_ns = bpf_ktime_get_ns() - began_ns;
+	r->busy_ns += took_ns;
+	if (took_ns > r->longest_ns)
+		r->longest_ns = took_ns;
+	if (w->going || w->sweep)
+		wait_ns = PAUSE_NS;
+	else /* to the begin of the next tick */
+		wait_ns = config.tick_ns - bpf_ktime_get_boot_ns() % config.tick_ns;
+	bpf_timer_start(&w->timer, wait_ns, 0);
+	return 0;
+}
+
+/* The root of the memory cgroups is above whoever starts the recorder. */
+static __always_inline int start_recorder(void)
+{
+	struct mem_cgroup *memcg = task_memcg((void *)bpf_get_current_task());
+	struct walk *w = get_walk();
+	int level, error;
+
+	if (!w || !memcg)
+		return -1;
+	for (level = 0; level < WALK_DEPTH; level++) {
+		struct mem_cgroup *parent = parent_memcg(memcg);
+
+		if (!parent)
+			break;
+		memcg = parent;
+	}
+	stand_on(w, 0, (u64)memcg);
+	error = bpf_timer_init(&w->timer, &walk, CLOCK_BOOTTIME);
+	if (!error)
+		error = bpf_timer_set_callback(&w->timer, on_timer);
+	if (!error)
+		error = bpf_timer_start(&w->timer, 0, 0);
+	return error;
+}
+
+#endif /* RECORDER_BPF_H */
