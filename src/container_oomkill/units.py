@@ -32,3 +32,10 @@ def duration(seconds: float) -> str:
     if hours < 24:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def rate(bytes_per_second: float) -> str:
+    """In the unit of time that makes it a number of MiB above 1; per day at most."""
+    units = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+    unit = next((unit for unit, each in units.items() if bytes_per_second * each >= MIB), "d")
+    return f"{bytes_per_second * units[unit] / MIB:.1f} MiB/{unit}"

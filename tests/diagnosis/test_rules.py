@@ -24,6 +24,7 @@ from container_oomkill.incident.model import (
     Trigger,
 )
 
+from ..support.befores import before
 from ..support.incidents import MIB, incident, victim
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "verdicts.md"
@@ -35,6 +36,7 @@ OTHER_POD = POD.replace("f3c2", "aaaa")
 MEMCG = Oom(constraint="memcg", order=0, group=False)
 NODE = {"domain": None, "oom": Oom(constraint="none", order=0)}
 OLD = {"pid_in_container": 4711, "uptime_seconds": 3600.0}  # of whom no remark speaks
+GROWING = before(lambda at: 10 + at / 6, 710)  # the domain's 128 MiB at the end
 NOTHING = Stat(0, 0, 0, 0, 0, 0, 0, 0, 0, approximate=False)
 
 
@@ -276,6 +278,25 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"domain": None, "oom": Oom("none", 3)},
         "8 pages in one piece (order 3) were asked for",
     ),
+    "limit-had-been-lowered": (
+        {"before": before(lambda _: 120, 600, limits=((600, 256), (60, 128)))},
+        "the limit had been lowered from 256.0 MiB to 128.0 MiB 1 min 0 s before, with 120.0 MiB",
+    ),
+    "leak": ({"before": GROWING}, "it grew 10.0 MiB/min for 11 min 50 s, steadily"),
+    "spike": ({"before": before(lambda _: 31, 600)}, "it went from 31.0 to 128.0 MiB in 400 ms"),
+    "ramp": (
+        {"before": before(lambda at: 20 + max(0, at - 500), 608)},
+        "it went from 20.0 to 128.0 MiB in 2 min 8 s; the most in the 8 min 0 s before was 20.0",
+    ),
+    "start-up": ({"before": before(lambda at: 6.4 * at, 20)}, "it grew from its start on"),
+    "sawtooth": (
+        {"before": before(lambda at: 40 + at % 10 * 8, 55)},
+        "it rose and fell 5 times in 55.0 s, between 44.8 and 116.8 MiB",
+    ),
+    "plateau": (
+        {"before": before(lambda _: 128, 99, at_limit_seconds=95)},
+        "it had been at its limit for 1 min 35 s",
+    ),
     "another-was-larger": (
         {"candidates": (LARGER,)},
         (
@@ -448,6 +469,14 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("allocating-task", NODE | {"message": "Out of memory"}),
     ("contiguous", {"oom": Oom("memcg", 3)}),
     ("contiguous", {"domain": None, "oom": Oom("none", 1)}),
+    ("limit-had-been-lowered", {"before": GROWING}),
+    ("leak", {"before": before(lambda _: 31, 600)}),
+    ("leak", {"before": before(lambda at: 20 + at, 55)}),
+    ("spike", {"before": GROWING}),
+    ("ramp", {"before": GROWING}),
+    ("start-up", {"before": before(lambda at: 6.4 * at, 20, whole_life=False)}),
+    ("sawtooth", {"before": GROWING}),
+    ("plateau", {"before": before(lambda at: at, 99, at_limit_seconds=9)}),
     ("young", {"victims": (one(uptime_seconds=60.0),)}),
     ("young", {"victims": (one(uptime_seconds=None),)}),
     ("young", {"victims": (YOUNG,), "domain": MAPPED}),

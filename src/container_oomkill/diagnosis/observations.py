@@ -22,6 +22,7 @@ from .limit import FULL_PERCENT, both_bytes, is_lowered
 from .node_memory import uncharged_bytes
 from .rule import Rule
 from .scope import CGROUP_SCOPES
+from .shape_rules import SHAPE_RULES
 from .sharing import others
 from .who_died import WHO_DIED
 
@@ -227,5 +228,6 @@ OBSERVATIONS = (
         _contiguous,
         "Look at /proc/buddyinfo for fragmentation, and raise vm.min_free_kbytes.",
     ),
+    *SHAPE_RULES,
     *WHO_DIED,
 )

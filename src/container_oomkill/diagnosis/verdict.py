@@ -11,13 +11,16 @@ docs/verdicts.md has a section for each.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from ..incident.before import Before
 from ..incident.model import Incident
 from .causes import CAUSES
 from .memory_kinds import MEMORY_KINDS, find_memory_kinds
 from .observations import OBSERVATIONS
 from .rule import Rule, Step
 from .scope import find_scope
+from .shape import find_shape
 
 __all__ = ["RULES", "Rule", "Step", "explain", "find_scope", "find_verdict", "next_steps"]
 
@@ -27,12 +30,27 @@ RULES: tuple[Rule, ...] = (*CAUSES, *MEMORY_KINDS, *OBSERVATIONS)
 
 
 def explain(incident: Incident, same_write: int = 1) -> Incident:
-    """Return the incident with ``scope`` and ``verdict`` filled in, as far as they are known.
+    """Return the incident with ``scope``, shape and ``verdict``, as far as they are known.
 
     ``same_write``: which kill it is of those that one write of a limit asked for (`recent`).
     """
-    incident = incident.changed(scope=find_scope(incident))
+    incident = incident.changed(scope=find_scope(incident), before=_shaped(incident))
     return incident.changed(verdict=find_verdict(incident, same_write))
+
+
+def _shaped(incident: Incident) -> Before | None:
+    """What came before, with its shape; what an earlier version concluded is not kept."""
+    before = incident.before
+    if before is None:
+        return None
+    found = find_shape(incident)
+    recording = before.usage.domain or before.usage.victim
+    return replace(
+        before,
+        shape=None if found is None else found.shape,
+        growth_bytes_per_second=None if found is None else found.growth_bytes_per_second,
+        at_limit_seconds=None if recording is None else recording.at_limit_seconds,
+    )
 
 
 def find_verdict(incident: Incident, same_write: int = 1) -> str | None:

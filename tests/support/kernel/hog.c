@@ -7,6 +7,10 @@
  *	uid N			its user
  *	cpu N			stay on that CPU
  *	anon MIB, shmem MIB	touch that much memory, page by page
+ *	grow MIB MS		touch that much, evenly over that time
+ *	saw MIB MS TIMES	touch that much over that time and give it back, so often
+ *	sleep MS		wait that long
+ *	reread PATH MIB MS	read that much of a file again and again, for that long
  *	file PATH MIB		map a file of that size and touch it
  *	write PATH MIB		write a file of that size, and map nothing of it
  *	pipes MIB		fill pipes with that much
@@ -57,6 +61,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_MIB 256
@@ -106,6 +111,73 @@ static int open_file(void)
 	if (fd < 0)
 		err(2, "open");
 	return fd;
+}
+
+static long long now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+static void wait_until(long long us)
+{
+	long long left = us - now_us();
+
+	if (left > 0)
+		usleep(left);
+}
+
+/* Touches memory evenly over a time; returns it. */
+static void *grow_over(long mib, long ms)
+{
+	const long page = sysconf(_SC_PAGESIZE), pages = (mib << 20) / page;
+	long long began = now_us();
+	volatile char *memory;
+
+	memory = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		err(2, "mmap");
+	madvise((void *)memory, mib << 20, MADV_NOHUGEPAGE);
+	for (long i = 0; i < pages; i++) {
+		if (i % 8 == 0)
+			wait_until(began + ms * 1000LL * i / pages);
+		memory[i * page] = 1;
+	}
+	return (void *)memory;
+}
+
+static void grow(void)
+{
+	long mib = number();
+
+	count(mib);
+	grow_over(mib, number());
+}
+
+static void saw(void)
+{
+	long mib = number(), ms = number(), times = number();
+
+	count(mib);
+	while (times--)
+		munmap(grow_over(mib, ms), mib << 20);
+}
+
+/* Through the page cache, which a limit pushes out again. */
+static void reread(void)
+{
+	int fd = open_file();
+	long mib = number();
+	long long end = now_us() + number() * 1000LL;
+	static char buffer[1 << 16];
+
+	while (now_us() < end)
+		for (long at = 0; at < mib << 20 && now_us() < end; at += sizeof(buffer))
+			if (pread(fd, buffer, sizeof(buffer), at) < 0)
+				err(2, "pread");
+	close(fd);
 }
 
 static void map_file(void)
@@ -452,6 +524,14 @@ static void *run(void *unused)
 			touch(MAP_PRIVATE | MAP_ANONYMOUS, -1, number());
 		else if (!strcmp(what, "shmem"))
 			touch(MAP_SHARED | MAP_ANONYMOUS, -1, number());
+		else if (!strcmp(what, "grow"))
+			grow();
+		else if (!strcmp(what, "saw"))
+			saw();
+		else if (!strcmp(what, "sleep"))
+			wait_until(now_us() + number() * 1000LL);
+		else if (!strcmp(what, "reread"))
+			reread();
 		else if (!strcmp(what, "file"))
 			map_file();
 		else if (!strcmp(what, "write"))

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes an incident, gives the shape of its usage before the kill, with the evidence in numbers.
+
+    limit_lowered   the limit came down to what was in use
+    plateau         it was at its limit for long, or close to it all the time
+    leak            it grew steadily, over all the time that is known
+    sawtooth        it rose and fell again and again
+    start_up        it grew from its start on, and never settled
+    spike           it had settled, then grew within seconds
+    ramp            it had settled, then grew within minutes or hours
+
+The first that applies. Times are counted in the recorder's periods, a second by default. None where
+the evidence is for none of them: too short a time, or too little growth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..incident.before import Limit, Recording
+from ..incident.model import Incident
+from .timeline import Falls, Point, falls, largest_step, median, timeline, trend
+
+LIMIT_LOWERED, PLATEAU, LEAK, SAWTOOTH = "limit_lowered", "plateau", "leak", "sawtooth"
+START_UP, SPIKE, RAMP = "start_up", "spike", "ramp"
+SHAPES = (LIMIT_LOWERED, PLATEAU, LEAK, SAWTOOTH, START_UP, SPIKE, RAMP)
+
+NOTABLE = 0.2  # of what was in use at the kill: a growth, or a fall, of less tells nothing
+# Of the lowered limit, what was in use by then: with less it grew into the limit by itself.
+HELD_ALREADY = 0.8
+LONG_PERIODS = 60  # a leak shows after a minute; what lives for less is starting up
+PLATEAU_LEAST, PLATEAU_MOST, PLATEAU_SHARE = 10, 300, 0.25  # periods, and of the time recorded
+CLOSE = 0.9  # of the limit
+STRAIGHT = 0.85  # fit of a leak to a line
+STEP = 0.4  # of its growth: what comes in one step is no leak
+MOST = 0.8  # of the growth, by which its time is measured
+SHARE = 0.33  # of the time recorded: growth that took more was there all along
+SPIKE_PERIODS = 10
+FEW_SAMPLES = 5
+FALLS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the rules of the verdict put into words; what does not belong to a shape is None."""
+
+    shape: str
+    recorded_seconds: float
+    usage_bytes: int
+    growth_bytes_per_second: float | None = None
+    from_bytes: int | None = None  # when the growth began; or the least, or what was held then
+    seconds: float | None = None  # how long the growth took; or how long ago, or at the limit
+    most_bytes: int | None = None  # the most seen before the growth; or the most of all
+    most_seconds: float | None = None  # in how much time before it
+    limits: tuple[int | None, int | None] | None = None  # before, after
+    falls: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    recording: Recording
+    points: list[Point]
+    usage: int
+    limit: int | None
+    life: float
+    period: float
+
+
+def find_shape(incident: Incident) -> Evidence | None:
+    """Return the shape of the domain's usage; where there is none, of the victim's cgroup's."""
+    seen = _seen(incident)
+    if seen is None:
+        return None
+    tests: tuple[Callable[[_Seen], Evidence | None], ...] = (
+        _lowered,
+        _plateau,
+        _leak,
+        _sawtooth,
+        _growth,
+    )
+    return next((found for test in tests if (found := test(seen)) is not None), None)
+
+
+def _seen(incident: Incident) -> _Seen | None:
+    before, domain, victim = incident.before, incident.domain, incident.victims[0]
+    if before is None:
+        return None
+    recording, usage, limit = before.usage.domain, None, None
+    if recording is not None and domain is not None:
+        usage, limit = domain.usage_bytes, domain.limit_bytes
+    elif before.usage.victim is not None:
+        recording, usage = before.usage.victim, victim.usage_bytes
+        limit = victim.limit_bytes
+    if recording is None or not recording.series or not recording.recorded_seconds:
+        return None
+    points = timeline(recording, usage)
+    period = recording.series[0].period_seconds
+    if len(points) < 2 or not points[-1].bytes or period <= 0:
+        return None
+    life = recording.recorded_seconds
+    return _Seen(recording, points, points[-1].bytes, limit, life, period)
+
+
+def _lowered(seen: _Seen) -> Evidence | None:
+    limits = list(seen.recording.limits)
+    if limits and limits[-1].limit_bytes != seen.limit and seen.limit is not None:
+        limits.append(Limit(0.0, seen.limit))  # since the last sample
+    if len(limits) < 2 or limits[-1].limit_bytes is None:
+        return None
+    earlier, now = limits[-2].limit_bytes, limits[-1]
+    limit: int = now.limit_bytes  # type: ignore[assignment]  # looked at above
+    if earlier is not None and earlier <= limit:
+        return None
+    held = next(
+        (each.bytes for each in reversed(seen.points) if each.before_seconds >= now.before_seconds),
+        None,
+    )
+    if held is None or held < HELD_ALREADY * limit:
+        return None
+    return Evidence(
+        LIMIT_LOWERED,
+        seen.life,
+        seen.usage,
+        from_bytes=held,
+        seconds=now.before_seconds,
+        most_bytes=max(point.bytes for point in seen.points),
+        limits=(earlier, limit),
+    )
+
+
+def _plateau(seen: _Seen) -> Evidence | None:
+    least = min(max(PLATEAU_LEAST * seen.period, PLATEAU_SHARE * seen.life),
+                PLATEAU_MOST * seen.period)  # fmt: skip
+    at_limit = seen.recording.at_limit_seconds
+    if at_limit is not None and at_limit >= least:
+        return Evidence(PLATEAU, seen.life, seen.usage, seconds=at_limit)
+    lowest = min(point.bytes for point in seen.points)
+    if seen.limit and lowest >= CLOSE * seen.limit and seen.life >= LONG_PERIODS * seen.period:
+        highest = max(point.bytes for point in seen.points)
+        return Evidence(PLATEAU, seen.life, seen.usage, from_bytes=lowest, most_bytes=highest)
+    return None
+
+
+def _leak(seen: _Seen) -> Evidence | None:
+    line = trend(seen.points)
+    if line is None or seen.life < LONG_PERIODS * seen.period:
+        return None
+    grown = seen.points[-1].bytes - seen.points[0].bytes
+    steady = line.fit >= STRAIGHT and line.bytes_per_second > 0
+    if not steady or line.bytes_per_second * seen.life < NOTABLE * seen.usage:
+        return None
+    if largest_step(seen.points, line.bytes_per_second) > STEP * max(grown, 1):
+        return None
+    return Evidence(
+        LEAK,
+        seen.life,
+        seen.usage,
+        growth_bytes_per_second=line.bytes_per_second,
+        from_bytes=seen.points[0].bytes,
+    )
+
+
+def _sawtooth(seen: _Seen) -> Evidence | None:
+    much = round(NOTABLE * seen.usage)
+    for series in reversed(seen.recording.series):  # the longest time first
+        found: Falls = falls(series.usage_bytes, much)
+        if found.count >= FALLS:
+            return Evidence(
+                SAWTOOTH,
+                seen.life,
+                seen.usage,
+                from_bytes=found.lowest,
+                most_bytes=found.highest,
+                seconds=min(seen.life, len(series.usage_bytes) * series.period_seconds),
+                falls=found.count,
+            )
+    return None
+
+
+def _growth(seen: _Seen) -> Evidence | None:
+    """A growth that began late: after what had been in use for half of the time."""
+    if seen.recording.whole_life and seen.life < FEW_SAMPLES * seen.period:
+        return _start_up(seen)
+    settled = median(seen.points[:-1])
+    rise = seen.usage - settled
+    if rise < NOTABLE * seen.usage:
+        return None
+    began = next(
+        (each for each in reversed(seen.points) if each.bytes <= seen.usage - MOST * rise), None
+    )
+    if began is None or not began.before_seconds:
+        return None
+    took = began.before_seconds
+    if took > SHARE * seen.life:
+        young = seen.recording.whole_life and seen.life < LONG_PERIODS * seen.period
+        return _start_up(seen) if young else None
+    earlier = [point for point in seen.points if point.before_seconds >= took]
+    return Evidence(
+        SPIKE if took <= SPIKE_PERIODS * seen.period else RAMP,
+        seen.life,
+        seen.usage,
+        growth_bytes_per_second=(seen.usage - began.bytes) / took,
+        from_bytes=began.bytes,
+        seconds=took,
+        most_bytes=max(point.bytes for point in earlier),
+        most_seconds=seen.life - took,
+    )
+
+
+def _start_up(seen: _Seen) -> Evidence:
+    return Evidence(
+        START_UP,
+        seen.life,
+        seen.usage,
+        growth_bytes_per_second=seen.usage / seen.life,
+        seconds=seen.life,
+    )

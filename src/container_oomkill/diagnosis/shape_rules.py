@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What memory did before the kill, in words: at most one of these rules applies."""
+
+from __future__ import annotations
+
+from ..incident.model import Incident
+from ..units import duration, in_mib, rate, size
+from .limit import is_lowered
+from .rule import Rule
+from .shape import (
+    LEAK,
+    LIMIT_LOWERED,
+    PLATEAU,
+    RAMP,
+    SAWTOOTH,
+    SPIKE,
+    START_UP,
+    Evidence,
+    find_shape,
+)
+
+
+def _of(incident: Incident, shape: str) -> Evidence | None:
+    before = incident.before
+    if before is None or before.shape != shape:
+        return None
+    found = find_shape(incident)
+    return found if found is not None and found.shape == shape else None
+
+
+def _limit_lowered(incident: Incident) -> str | None:
+    found = _of(incident, LIMIT_LOWERED)
+    if found is None or found.limits is None or is_lowered(incident):  # that rule says it
+        return None
+    earlier, limit = found.limits
+    was = "from no limit" if earlier is None else f"from {size(earlier)}"
+    when = duration(found.seconds or 0)
+    return (
+        f"the limit had been lowered {was} to {size(limit or 0)} {when} before, with "
+        f"{size(found.from_bytes or 0)} in use"
+    )
+
+
+def _plateau(incident: Incident) -> str | None:
+    found = _of(incident, PLATEAU)
+    if found is None:
+        return None
+    if found.seconds is not None:
+        return f"it had been at its limit for {duration(found.seconds)}"
+    low, high = in_mib(found.from_bytes or 0), size(found.most_bytes or 0)
+    return f"it held {low} to {high} for all of the {duration(found.recorded_seconds)} recorded"
+
+
+def _leak(incident: Incident) -> str | None:
+    found, domain = _of(incident, LEAK), incident.domain
+    if found is None or not found.growth_bytes_per_second:
+        return None
+    growth = found.growth_bytes_per_second
+    words = f"it grew {rate(growth)} for {duration(found.recorded_seconds)}"
+    if domain is not None and domain.limit_bytes:
+        again = duration(domain.limit_bytes / growth)
+        words += f", steadily: twice the limit would put it off by {again}"
+    return words
+
+
+def _sawtooth(incident: Incident) -> str | None:
+    found = _of(incident, SAWTOOTH)
+    if found is None:
+        return None
+    low, high = in_mib(found.from_bytes or 0), size(found.most_bytes or 0)
+    span = duration(found.seconds or 0)
+    return f"it rose and fell {found.falls} times in {span}, between {low} and {high}"
+
+
+def _start_up(incident: Incident) -> str | None:
+    found = _of(incident, START_UP)
+    if found is None:
+        return None
+    life = duration(found.recorded_seconds)
+    return f"it grew from its start on and had not settled: {size(found.usage_bytes)} in {life}"
+
+
+def _spike(incident: Incident) -> str | None:
+    return _late_growth(_of(incident, SPIKE))
+
+
+def _ramp(incident: Incident) -> str | None:
+    return _late_growth(_of(incident, RAMP))
+
+
+def _late_growth(found: Evidence | None) -> str | None:
+    if found is None or found.from_bytes is None or found.seconds is None:
+        return None
+    words = f"it went from {in_mib(found.from_bytes)} to {size(found.usage_bytes)}"
+    words += f" in {duration(found.seconds)}"
+    if found.most_bytes is not None and found.most_seconds:
+        most, before = size(found.most_bytes), duration(found.most_seconds)
+        words += f"; the most in the {before} before was {most}"
+    return words
+
+
+SHAPE_RULES = (
+    Rule(
+        "limit-had-been-lowered",
+        _limit_lowered,
+        "Ask who lowered the limit, and why. Nothing else grew: set it back, or have the program "
+        "use less first (a heap size, a cache size, fewer workers).",
+        instead=True,
+    ),
+    Rule(
+        "leak",
+        _leak,
+        "Find what grows: compare two heap profiles taken an hour apart. A higher limit only puts "
+        "the next kill off, by the time the verdict says.",
+        instead=True,
+    ),
+    Rule(
+        "spike",
+        _spike,
+        "Look at what was asked of it in those seconds: one large request, a query, an upload, a "
+        "batch. Bound its size, or what is served at once.",
+    ),
+    Rule(
+        "ramp",
+        _ramp,
+        "Look at what changed when the growth began: load, a deployment, a job, a filling cache.",
+    ),
+    Rule(
+        "start-up",
+        _start_up,
+        "Look at what it loads at its start. If that is what it needs, the limit is too low for "
+        "it to start at all; a restart ends the same way.",
+    ),
+    Rule(
+        "sawtooth",
+        _sawtooth,
+        "It gives memory back and takes it again, as a garbage collector or batches do: set the "
+        "heap's maximum below the limit, or make the batches smaller.",
+    ),
+    Rule(
+        "plateau",
+        _plateau,
+        "It had been short of memory for long before it was killed: look at its latency in that "
+        "time, and at memory pressure. Alert on that, and size the limit by what it holds.",
+    ),
+)

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes of usage: each by a series that has it, with noise, and by what is close to it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_oomkill.diagnosis.shape import SHAPES, find_shape
+from container_oomkill.diagnosis.timeline import Falls, falls
+from container_oomkill.diagnosis.verdict import explain, next_steps
+from container_oomkill.incident.before import KERNEL, Before, Limit, Recording, Series, Usage
+from container_oomkill.incident.model import Domain, Incident
+from container_oomkill.units import rate
+
+from ..support.befores import MIB, before
+from ..support.incidents import incident, victim
+
+LIMIT = 128
+HOUR, DAY = 3600.0, 86400.0
+OUTSIDE = "/kubepods/pod1"
+
+
+def killed(made: Before, *, usage: float = LIMIT, limit: float = LIMIT) -> Incident:
+    domain = Domain(cgroup=OUTSIDE, usage_bytes=round(usage * MIB), limit_bytes=round(limit * MIB))
+    old = victim(uptime_seconds=7200.0, pid_in_container=4711)
+    return explain(incident(before=made, domain=domain, victims=(old,)))
+
+
+def shape(usage_mib: Callable[[float], float], seconds: float, **options: object) -> str | None:
+    found = killed(before(usage_mib, seconds, **options)).before
+    assert found is not None
+    return found.shape
+
+
+def ramp(start: float, end: float, seconds: float) -> Callable[[float], float]:
+    return lambda at: start + (end - start) * min(1.0, at / seconds)
+
+
+def late(settled: float, seconds: float, took: float) -> Callable[[float], float]:
+    """Settled, then to the limit in the last seconds."""
+    return lambda at: settled + max(0.0, (LIMIT - settled) * (at - seconds + took) / took)
+
+
+def saw(low: float, high: float, period: float) -> Callable[[float], float]:
+    return lambda at: low + (high - low) * (at % period) / period
+
+
+@pytest.mark.parametrize("seconds", [90.0, 20 * 60.0, 5 * HOUR, 3 * DAY])
+def test_leaks_of_a_minute_and_of_days(seconds: float) -> None:
+    assert shape(ramp(10, LIMIT, seconds), seconds) == "leak"
+    noise = random.Random(1)
+    noisy = ramp(10, LIMIT - 8, seconds)
+    assert shape(lambda at: noisy(at) + noise.uniform(0, 8), seconds) == "leak"
+    # Of a collector, whose floor rises.
+    teeth = saw(0, 10, seconds / 50)
+    assert shape(lambda at: ramp(10, LIMIT - 10, seconds)(at) + teeth(at), seconds) == "leak"
+
+
+def test_a_leak_after_a_start() -> None:
+    assert (
+        shape(lambda at: 30 + ramp(0, 98, 5 * HOUR)(at) if at > 5 else 6 * at, 5 * HOUR) == "leak"
+    )
+
+
+@pytest.mark.parametrize("seconds", [60.0, HOUR, 2 * DAY])
+@pytest.mark.parametrize("took", [0.5, 4.0])
+def test_spikes(seconds: float, took: float) -> None:
+    assert shape(late(31, seconds, took), seconds) == "spike"
+
+
+@pytest.mark.parametrize(("seconds", "took"), [(HOUR, 120.0), (DAY, HOUR), (DAY, 5 * HOUR)])
+def test_ramps(seconds: float, took: float) -> None:
+    assert shape(late(31, seconds, took), seconds) == "ramp"
+
+
+@pytest.mark.parametrize("seconds", [1.2, 3.0, 10.0, 40.0])
+def test_start_ups(seconds: float) -> None:
+    assert shape(ramp(0, LIMIT, seconds), seconds) == "start_up"
+    # One that may have been there before: nobody saw its start.
+    assert shape(ramp(0, LIMIT, seconds), seconds, whole_life=False) != "start_up"
+
+
+@pytest.mark.parametrize(("seconds", "period"), [(55.0, 9.0), (HOUR, 7 * 60.0), (DAY, 3 * HOUR)])
+def test_sawtooths(seconds: float, period: float) -> None:
+    assert shape(saw(40, 120, period), seconds) == "sawtooth"
+
+
+def test_plateaus() -> None:
+    def thrash(at: float) -> float:
+        return min(LIMIT, 20 + at)
+
+    assert shape(thrash, 400, at_limit_seconds=280) == "plateau"
+    assert shape(thrash, 3 * DAY, at_limit_seconds=301) == "plateau"
+    assert shape(lambda _: 120, HOUR) == "plateau"  # close to it all along
+    # A leak is at its limit for some seconds, too, while the page cache goes.
+    assert shape(ramp(10, LIMIT, HOUR), HOUR, at_limit_seconds=9) == "leak"
+
+
+def test_a_limit_that_came_down_to_what_was_in_use() -> None:
+    made = before(lambda _: 60, HOUR, limits=((HOUR, 128), (200, 64)))
+    found = killed(made, usage=64, limit=64)
+    assert found.before is not None
+    assert found.before.shape == "limit_lowered"
+    words = "the limit had been lowered from 128.0 MiB to 64.0 MiB 3 min 20 s before, with 60.0 MiB"
+    assert words in str(found.verdict)
+    assert next_steps(found)[0].link == "verdicts.md#limit-had-been-lowered"
+
+
+def test_a_limit_lowered_since_the_last_sample_or_from_none() -> None:
+    made = before(lambda _: 60, HOUR, limits=((HOUR, None),))
+    found = killed(made, usage=64, limit=64)
+    assert "lowered from no limit to 64.0 MiB 0 ms before" in str(found.verdict)
+    raised = before(lambda _: 60, HOUR, limits=((HOUR, 32), (60, 64)))
+    assert killed(raised, usage=64, limit=64).before != found.before
+    assert "lowered" not in str(killed(raised, usage=64, limit=64).verdict)
+    grown = before(ramp(10, 64, HOUR), HOUR, limits=((HOUR, 128), (HOUR - 60, 64)))
+    assert "lowered" not in str(killed(grown, usage=64, limit=64).verdict)  # it grew into it
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (
+            before(ramp(8, LIMIT, 400 * 60), 400 * 60),
+            "18.1 MiB/h for 6 h 40 min, steadily: twice the limit would put it off by 7 h 4 min",
+        ),
+        (
+            before(lambda _: 31, HOUR, newest=0.8),
+            "from 31.0 to 128.0 MiB in 800 ms; the most in the 59 min 59 s before was 31.0 MiB",
+        ),
+        (
+            before(saw(40, 120, 9), 55),
+            "it rose and fell 6 times in 55.0 s, between 45.3 and 116.4 MiB",
+        ),
+        (before(ramp(0, LIMIT, 10), 10), "had not settled: 128.0 MiB in 10.0 s"),
+        (before(ramp(20, LIMIT, 9), 99, at_limit_seconds=90), "been at its limit for 1 min 30 s"),
+    ],
+)
+def test_the_evidence_is_in_words(made: Before, words: str) -> None:
+    assert words in str(killed(made).verdict)
+
+
+def test_too_little_to_say() -> None:
+    assert shape(lambda _: 60, 30) == "spike"  # to 128 since the last sample
+    steady = killed(before(lambda _: 60, 30), usage=62)
+    assert steady.before is not None
+    assert steady.before.shape is None
+    nothing = Before(source=KERNEL, usage=Usage(domain=Recording()))
+    assert find_shape(killed(nothing)) is None
+    assert find_shape(incident()) is None  # no recorder
+
+
+def test_a_node_ran_out() -> None:
+    """Then it is the victim's cgroup that tells something."""
+    made = before(ramp(10, LIMIT, HOUR), HOUR)
+    of_victim = Before(source=KERNEL, usage=Usage(victim=made.usage.domain))
+    found = explain(
+        incident(before=of_victim, domain=None, victims=(victim(usage_bytes=LIMIT * MIB),))
+    )
+    assert found.before is not None
+    assert found.before.shape == "leak"
+
+
+def test_gaps_are_no_zeros() -> None:
+    values = tuple(None if at % 3 else round((10 + at) * MIB) for at in range(63))
+    series = (Series(1.0, 0.5, values),)
+    made = Recording(recorded_seconds=63.0, whole_life=False, series=series, at_limit_seconds=0.0)
+    found = killed(Before(source=KERNEL, usage=Usage(domain=made)), usage=73)
+    assert found.before is not None
+    assert found.before.shape == "leak"
+
+
+def test_falls() -> None:
+    assert falls([1, 9, 2, 9, None, 3, 8], 5) == Falls(2, 9, 2)
+    assert falls([9, 8, 7, 6, 5, 4], 5) == Falls(1, 9, 4)
+    assert falls([], 5) == falls([None], 5) == Falls(0, 0, 0)
+
+
+def test_rates() -> None:
+    assert [rate(MIB * each) for each in (2, 1 / 30, 1 / 1800, 1e-6)] == [
+        "2.0 MiB/s",
+        "2.0 MiB/min",
+        "2.0 MiB/h",
+        "0.1 MiB/d",
+    ]
+
+
+ANY = st.none() | st.integers(0, 1 << 50)
+SECONDS = st.floats(0, 1e9)
+
+
+@given(
+    st.builds(
+        Recording,
+        st.none() | SECONDS,
+        st.none() | st.booleans(),
+        st.none() | SECONDS,
+        st.lists(
+            st.builds(Series, SECONDS, SECONDS, st.lists(ANY, max_size=63).map(tuple)), max_size=3
+        ).map(tuple),
+        st.lists(st.builds(Limit, SECONDS, ANY), max_size=8).map(tuple),
+    ),
+    ANY,
+    ANY,
+)
+def test_any_numbers(recording: Recording, usage: int | None, limit: int | None) -> None:
+    domain = Domain(cgroup=OUTSIDE, usage_bytes=usage, limit_bytes=limit)
+    made = Before(source=KERNEL, usage=Usage(domain=recording))
+    found = explain(incident(before=made, domain=domain)).before
+    assert found is not None
+    assert found.shape in (None, *SHAPES)
+    growth = found.growth_bytes_per_second
+    assert growth is None or math.isfinite(growth)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scripted kills, each with the shape that its usage has: by the flight recorder, on a short tick.
+
+A tick is 20 ms instead of a second, so that a minute takes 1.2 s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.kernel.processes import Hog, Recorder
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+
+TICK = 0.02  # seconds
+
+
+@pytest.fixture(scope="module")
+def attached(hook: str) -> Iterator[Recorder]:
+    with Recorder(hook, "--recorder.interval", str(TICK)) as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def short_ticks(attached: Recorder) -> Recorder:
+    attached.since_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return attached
+
+
+SCRIPTS = {
+    "leak": "anon 2 grow 64 3000",
+    "start_up": "grow 64 400",
+    "spike": "anon 8 sleep 1500 anon 64",
+    "ramp": "anon 8 sleep 3000 grow 64 1600",
+    "sawtooth": "anon 2 saw 20 150 8 sleep 20 anon 64",
+}
+
+
+@pytest.mark.needs("flight recorder")
+@pytest.mark.parametrize("shape", SCRIPTS)
+def test_shapes(
+    shape: str, short_ticks: Recorder, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-" + shape.replace("_", "-"))
+    cgroup.limit(32)
+    assert hog(cgroup, SCRIPTS[shape]).was_killed()
+    record = short_ticks.record()
+    before = record["before"]
+    assert before["shape"] == shape, before
+    assert before["source"] == "kernel"
+    recording = before["usage"]["domain"]
+    assert recording["whole_life"]
+    assert recording["limits"][-1]["limit_bytes"] == 32 * MIB
+    assert before["usage"]["victim"] is None  # it is the domain
