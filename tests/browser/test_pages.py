@@ -16,6 +16,7 @@ from container_oomkill.cli.recording import replay
 from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.incident.model import Candidate, Incident
 
+from ..support.befores import before
 from ..support.browser.browser import DESKTOP, PHONE, Scheme, address, opened
 from ..support.browser.examples import examples
 from ..support.event_stream import STREAMS, follow
@@ -39,6 +40,7 @@ def rich() -> Incident:
         candidates=(Candidate(9, "nginx", 3 * MIB, 0, 800), Candidate(10, "sh", MIB, None, None)),
         verdict="its own limit (128.0 MiB): 47 % is anonymous memory of python3",
         inferred=True,
+        before=before(lambda at: 20 + at / 36, 3888),
     )
 
 

@@ -38,6 +38,7 @@ MOST = 0.8  # of the growth, by which its time is measured
 SHARE = 0.33  # of the time recorded: growth that took more was there all along
 SPIKE_PERIODS = 10
 FEW_SAMPLES = 5
+SHORTEST_SECONDS = 0.001  # times are rounded to this
 FALLS = 2
 
 
@@ -92,13 +93,15 @@ def _seen(incident: Incident) -> _Seen | None:
     elif before.usage.victim is not None:
         recording, usage = before.usage.victim, victim.usage_bytes
         limit = victim.limit_bytes
-    if recording is None or not recording.series or not recording.recorded_seconds:
+    if recording is None or not recording.series:
+        return None
+    if (recording.recorded_seconds or 0) < SHORTEST_SECONDS:
         return None
     points = timeline(recording, usage)
     period = recording.series[0].period_seconds
     if len(points) < 2 or not points[-1].bytes or period <= 0:
         return None
-    life = recording.recorded_seconds
+    life = recording.recorded_seconds or 0.0
     return _Seen(recording, points, points[-1].bytes, limit, life, period)
 
 
@@ -189,7 +192,7 @@ def _growth(seen: _Seen) -> Evidence | None:
     began = next(
         (each for each in reversed(seen.points) if each.bytes <= seen.usage - MOST * rise), None
     )
-    if began is None or not began.before_seconds:
+    if began is None or began.before_seconds < SHORTEST_SECONDS:
         return None
     took = began.before_seconds
     if took > SHARE * seen.life:

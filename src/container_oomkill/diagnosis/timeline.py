@@ -9,6 +9,8 @@ from itertools import pairwise
 
 from ..incident.before import Recording, Series
 
+SAME_SECONDS = 0.005  # what is rounded to the millisecond is no further apart
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -55,7 +57,8 @@ def _points(series: Series, finer: Sequence[Point]) -> Iterable[Point]:
             yield Point(begin, value, period)
             continue
         end = max(begin - period, covered)
-        known = (point.bytes for point in finer if point.before_seconds > begin - period)
+        since = begin - period - SAME_SECONDS
+        known = (point.bytes for point in finer if point.before_seconds >= since)
         if end > begin - period and value <= max(known, default=0):
             continue
         yield Point(end, value, begin - end)

@@ -14,6 +14,7 @@ from ...diagnosis.verdict import next_steps
 from ...sinks.names import UNRESOLVED
 from . import cards
 from .bar import explained
+from .chart import chart
 from .children import children
 from .commands import commands
 from .filters import named
@@ -52,7 +53,7 @@ def detail(incident: Incident, record: str, kills: Kills, around: PageContext) -
                     trigger,
                 ),
             ),
-            # What led up to the kill belongs here, in a card of its own.
+            chart(incident),
             cards.victims(incident.victims) if len(incident.victims) > 1 else None,
             _halves((limit, candidates), (victim,)),
             _record(incident, record, missing),
