@@ -86,6 +86,11 @@ def test_start_ups(seconds: float) -> None:
     assert shape(ramp(0, LIMIT, seconds), seconds, whole_life=False) != "start_up"
 
 
+def test_a_cgroup_is_empty_until_its_first_process_starts() -> None:
+    assert shape(lambda at: max(0, at - 50) * 25.6, 55) == "start_up"
+    assert shape(lambda at: max(0, at - 2) / 30, 3842) == "leak"
+
+
 @pytest.mark.parametrize(("seconds", "period"), [(55.0, 9.0), (HOUR, 7 * 60.0), (DAY, 3 * HOUR)])
 def test_sawtooths(seconds: float, period: float) -> None:
     assert shape(saw(40, 120, period), seconds) == "sawtooth"

@@ -17,7 +17,8 @@ from container_oomkill.probe.object_file import read_object
 from container_oomkill.probe.probe import Probe
 from container_oomkill.recorder.settings import RecorderSettings
 
-from ..support.kernel.cgroups import MIB, V1_ROOT, V2_ROOT, Cgroup, is_v1
+from ..support.kernel.cgroups import MIB, Cgroup, is_v1
+from ..support.kernel.mounts import mounted
 from ..support.kernel.processes import Hog, Recorder
 from ..support.waiting import eventually
 
@@ -34,6 +35,13 @@ PAGE_NOISE = MIB  # what each CPU may have taken out of the counter in advance, 
 def attached(hook: str) -> Iterator[Recorder]:
     with Recorder(hook, "--recorder.interval", str(TICK)) as recorder:
         yield recorder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """For pins, on a bpf file system of the test's own: what is pinned there goes with it."""
+    with mounted(tmp_path / "bpf", "-t", "bpf", "bpf") as mount:
+        yield mount / "pins"
 
 
 @contextlib.contextmanager
@@ -134,9 +142,30 @@ def test_a_limit_that_was_lowered_shows(
     assert "the limit had been lowered from 64.0 MiB to 22.0 MiB" in record["verdict"]
 
 
-def all_cgroups() -> int:
-    root = V1_ROOT if is_v1() else V2_ROOT
-    return sum(1 for each in root.rglob("cgroup.procs") if each.parent != root)
+def test_pinned_it_goes_on_while_no_process_runs(
+    hook: str, folder: Path, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """The kill comes while nobody is there; its series is whole, and so is the next one's."""
+    options = ("--pin", str(folder), "--recorder.interval", str(TICK))
+    (cgroup,) = make_cgroups("/oomkill-alone")
+    cgroup.limit(32)
+    with Recorder(hook, *options) as first:
+        first.process.kill()
+    script = "anon 8 sleep 900 anon 64"
+    assert hog(cgroup, script).was_killed()
+    with Recorder(hook, *options) as second:
+        found = [second.record()]
+        assert hog(cgroup, script).was_killed()
+        found.append(second.record())
+        assert second.stop() == 0
+    for record in found:
+        values = record["before"]["usage"]["domain"]["series"][0]["usage_bytes"]
+        settled = [each for each in values[:30] if each is not None]
+        assert len(settled) > 20
+        assert all(7 * MIB <= each <= 12 * MIB for each in settled), settled
+    assert found[1]["before"]["usage"]["domain"]["recorded_seconds"] > (
+        found[0]["before"]["usage"]["domain"]["recorded_seconds"] + 0.9
+    )
 
 
 def test_it_sees_every_cgroup_and_forgets_those_that_are_gone(

@@ -45,6 +45,7 @@ def test_the_record_has_the_promised_groups_in_order() -> None:
         *("schema", "id", "time", "boot_ns", "sequence", "node", "kernel", "hook", "scope"),
         *("inferred", "message", "verdict", "container", "domain", "oom", "trigger", "victims"),
         "candidates",
+        "before",
     ]
     assert record["schema"] == 1
     assert record["id"] == "12a05f200-1"

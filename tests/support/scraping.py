@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,6 +14,7 @@ from container_oomkill.metrics.exposition import page
 from container_oomkill.metrics.metrics import Metrics
 from container_oomkill.metrics.prometheus import Collector, Metric
 
+from .befores import before
 from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, victim
 
 
@@ -72,7 +74,10 @@ def full() -> Metrics:
     metrics(incident(1))
     cart = container("app", workload="Deployment/cart")
     three = (victim(), victim(pid=4), victim(pid=5))
-    metrics(incident(2, container=cart, scope="pod", victims=three))
+    grew = replace(
+        before(lambda _: 31, 600), shape="spike", growth_bytes_per_second=1e6, at_limit_seconds=2.5
+    )
+    metrics(incident(2, container=cart, scope="pod", victims=three, before=grew))
     weird = container('we"ird\\na\nme\x1b', pod=None, namespace=None, image=None)
     unknown = victim(rss=Rss(), command=None, uptime_seconds=None)
     metrics(incident(3, container=weird, domain=None, scope="node", victims=(unknown,)))

@@ -37,6 +37,7 @@ STEP = 0.4  # of its growth: what comes in one step is no leak
 MOST = 0.8  # of the growth, by which its time is measured
 SHARE = 0.33  # of the time recorded: growth that took more was there all along
 SPIKE_PERIODS = 10
+EMPTY = 0.02  # of what was in use at the kill
 FEW_SAMPLES = 5
 SHORTEST_SECONDS = 0.001  # times are rounded to this
 FALLS = 2
@@ -102,6 +103,11 @@ def _seen(incident: Incident) -> _Seen | None:
     if len(points) < 2 or not points[-1].bytes or period <= 0:
         return None
     life = recording.recorded_seconds or 0.0
+    if recording.whole_life:  # until its first process starts, a cgroup is empty
+        started = next(n for n, each in enumerate(points) if each.bytes > EMPTY * points[-1].bytes)
+        if started:
+            points = points[started:]
+            life = min(life, points[0].before_seconds + period)
     return _Seen(recording, points, points[-1].bytes, limit, life, period)
 
 

@@ -156,6 +156,12 @@ def header(data: bytes) -> dict[str, Any]:
     return fields
 
 
+def is_before(data: bytes) -> bool:
+    """Tell whether a record, of whatever layout, is what came before a kill."""
+    kind = HEADER.offsets["kind"]
+    return len(data) > kind and data[kind] == lib.OOMKILL_BEFORE
+
+
 def victim(data: bytes) -> dict[str, Any]:
     """Return a victim record's fields, and as ``strings`` the bytes its paths lie in.
 

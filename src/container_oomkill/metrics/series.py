@@ -98,6 +98,7 @@ class Last:
             container.pod,
             "true" if incident.inferred else "false",
             incident.id,
+            None if incident.before is None else incident.before.shape,
         )
         self._info = Labels(
             LAST_INFO.labels, self.labels.values + tuple(clean(fact) for fact in facts)

@@ -16,7 +16,7 @@ PREFIX = "container_oomkill_"
 LABELS = ("namespace", "pod", "container")
 INFO_LABELS = (
     *("container_id", "image", "command", "scope", "trigger_command", "runtime"),
-    *("workload", "container_name", "pod_name", "inferred", "incident"),
+    *("workload", "container_name", "pod_name", "inferred", "incident", "shape"),
 )
 # What ran out: docs/record.md. The last is for an incident that does not say.
 SCOPES = (*("container", "pod", "cgroup", "node", "cpuset", "mempolicy", "manual"), "unknown")
@@ -225,6 +225,18 @@ LAST_KILL = (
         "swappiness",
         "Swappiness of the cgroup whose limit was reached.",
         _domain("swappiness"),
+    ),
+    # What led to it, by the flight recorder.
+    _row(
+        "growth_bytes_per_second",
+        "How fast usage grew before the last kill: of a leak, spike, ramp or start-up.",
+        lambda i: None if i.before is None else i.before.growth_bytes_per_second,
+        unit="",
+    ),
+    _row(
+        "at_limit_seconds",
+        "How long usage had been at the limit when the process was killed.",
+        lambda i: None if i.before is None else i.before.at_limit_seconds,
     ),
     _row(
         "oc_total_bytes",

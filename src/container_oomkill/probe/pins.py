@@ -98,7 +98,7 @@ class Generation(Closeable):
 
     def records(self) -> int:
         """Return how many records of whatever layout wait in the ring."""
-        return sum(1 for _ in self.ring.read())
+        return _records(self.ring)
 
     def detach(self) -> None:
         """Take its programs off their hooks, and end its recorder; the other maps stay."""
@@ -278,10 +278,15 @@ class Pins(Closeable):
             each.close()
 
 
+def _records(ring: libbpf.Ring) -> int:
+    """Those of kills: what came before one is a part of its record."""
+    return sum(1 for data, _ in ring.read() if not wire.is_before(data))
+
+
 def _discard(foreign: Generation, ring: libbpf.Ring) -> int:
     """Detach and remove it unread; how many records it had that ``ring`` does not have as well."""
     foreign.detach()
-    both = sum(1 for _ in ring.read())
+    both = _records(ring)
     ring.rewind()
     alone = max(0, foreign.records() - both)
     foreign.remove()

@@ -27,6 +27,7 @@ from .bar import BLOCKS, FREE, PLAIN, cells, sizes
 from .names import full_name, what_ran_out
 from .printable import cut_end, pad, printable, shorten, table_row, width, wrap
 from .repeats import repeat_words
+from .sparkline import sparklines
 from .text import who_asked
 
 NARROWEST, WIDEST = 60, 120
@@ -54,6 +55,7 @@ class TerminalView:
     def __init__(self, columns: int, *, blocks: bool, colour: bool) -> None:
         """``blocks``: whether the stream can show them."""
         self._columns = max(NARROWEST, min(columns, WIDEST))
+        self._blocks = blocks
         self._glyphs = BLOCKS if blocks else PLAIN
         self._colour = colour
 
@@ -73,6 +75,7 @@ class TerminalView:
         for block in (
             self._bar("memory", find_breakdown(incident)),
             self._bar("cgroup", of_victims_cgroup(incident)),
+            self._before(incident),
             self._side_by_side(incident),
             self._tasks(incident),
             self._command_line(incident.victims[0]),
@@ -117,6 +120,11 @@ class TerminalView:
 
     def _piece(self, kind: str, count: int) -> str:
         return self._in(COLOURS[kind], self._glyphs[kind] * count) if count else ""
+
+    def _before(self, incident: Incident) -> Iterator[str]:
+        room = self._columns - HEAD
+        for number, line in enumerate(sparklines(incident, room, blocks=self._blocks)):
+            yield self._in(DIM, f"{'' if number else 'before':{HEAD}}") + line
 
     def _side_by_side(self, incident: Incident) -> Iterator[str]:
         """The domain, the victim's cgroup where it is another, and the victim."""

@@ -19,6 +19,7 @@ from .gfp import gfp_names
 from .names import UNRESOLVED, full_name, short_id, what_ran_out
 from .printable import printable, shorten, width, wrap
 from .repeats import Repeats, repeat_words
+from .sparkline import shows_levels, sparklines
 
 COLUMNS, NARROWEST = 100, 60
 INDENT = " " * 10
@@ -53,6 +54,7 @@ class Text:
     def __init__(self, stream: TextIO, *, colour: bool = False) -> None:
         self._stream = stream
         self._colour = colour
+        self._blocks = shows_levels(stream)
         self._repeats = Repeats()
 
     def __call__(self, incident: Incident) -> None:
@@ -61,7 +63,7 @@ class Text:
         columns = max(NARROWEST, min(terminal, COLUMNS))
         lines = list(self._headline(incident, columns))
         room = columns - BESIDE
-        for head, body in _body(incident, room):
+        for head, body in _body(incident, room, blocks=self._blocks):
             for number, part in enumerate(wrap(body, room, " " if head in SENTENCES else "  ")):
                 lines.append(INDENT + self._in(DIM, f"{'' if number else head:8}") + part)
         self._stream.write("\n".join(lines) + "\n")
@@ -86,7 +88,7 @@ class Text:
         return f"{style}{text}{PLAIN}" if self._colour else text
 
 
-def _body(incident: Incident, room: int) -> Iterator[tuple[str, str]]:
+def _body(incident: Incident, room: int, *, blocks: bool) -> Iterator[tuple[str, str]]:
     for victim in incident.victims[:VICTIMS_SHOWN]:
         yield "killed", _victim(victim)
         if victim.cmdline:
@@ -104,6 +106,8 @@ def _body(incident: Incident, room: int) -> Iterator[tuple[str, str]]:
     if nameless := _nameless(incident.container):
         yield "name", printable(nameless)
     yield from _places(incident, room)
+    for number, line in enumerate(sparklines(incident, room, blocks=blocks)):
+        yield "" if number else "before", line
     if incident.verdict:
         yield "why", printable(incident.verdict)
 

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws what memory did before the kill as a line of characters, with its scale in words."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from ..diagnosis.timeline import Point, timeline
+from ..incident.before import Recording
+from ..incident.model import Incident
+from ..units import duration, size
+
+LEVELS = "▁▂▃▄▅▆▇█"
+PLAIN = "_.-=+*#@"  # where a stream cannot show those
+NOTHING, PLAIN_NOTHING = "·", "?"  # no sample
+
+
+def shows_levels(stream: TextIO) -> bool:
+    """Tell whether a stream's encoding has these characters."""
+    try:
+        (LEVELS + NOTHING).encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def sparklines(incident: Incident, columns: int, *, blocks: bool = True) -> list[str]:
+    """Return a line for all that was recorded, and one for the last part of it by finest samples.
+
+    Up to the limit, or the most there was. Nothing where no recorder ran, or one line where the
+    finest samples are all there is.
+    """
+    before, domain = incident.before, incident.domain
+    if before is None:
+        return []
+    recording, usage, limit = before.usage.domain, None, None
+    if recording is not None and domain is not None:
+        usage, limit = domain.usage_bytes, domain.limit_bytes
+    else:
+        recording, usage = before.usage.victim, incident.victims[0].usage_bytes
+        limit = incident.victims[0].limit_bytes
+    if recording is None or not recording.series or not recording.recorded_seconds:
+        return []
+    points = timeline(recording, usage)
+    if not points:
+        return []
+    top = max([limit or 0, *(point.bytes for point in points)])
+    spans = [_last_seconds(recording)]
+    if len(recording.series) > 1:
+        spans.insert(0, recording.recorded_seconds)
+    return [_line(points, span, top, columns, blocks=blocks) for span in spans]
+
+
+def _last_seconds(recording: Recording) -> float:
+    finest = recording.series[0]
+    kept = finest.newest_before_seconds + finest.period_seconds * len(finest.usage_bytes)
+    return min(kept, recording.recorded_seconds or kept)
+
+
+def _line(points: list[Point], seconds: float, top: int, columns: int, *, blocks: bool) -> str:
+    glyphs, nothing = (LEVELS, NOTHING) if blocks else (PLAIN, PLAIN_NOTHING)
+    words = f"  {duration(seconds)}, up to {size(top)}"
+    cells = max(8, columns - len(words))
+    if seconds <= 0 or top <= 0:
+        return words.strip()
+    most: list[int | None] = [None] * cells
+    for point in points:
+        first = _cell(point.before_seconds + point.weight, seconds, cells)
+        last = _cell(point.before_seconds, seconds, cells)
+        if point.before_seconds > seconds:
+            continue
+        for cell in range(max(first + (first < last), 0), last + 1):
+            most[cell] = max(most[cell] or 0, point.bytes)
+    drawn = (
+        nothing if used is None else glyphs[min(used * len(glyphs) // top, len(glyphs) - 1)]
+        for used in most
+    )
+    return "".join(drawn) + words
+
+
+def _cell(before_seconds: float, seconds: float, cells: int) -> int:
+    share = 1 - min(before_seconds / seconds, 1.0)
+    return min(int(share * cells), cells - 1)
