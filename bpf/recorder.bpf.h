@@ -26,8 +26,8 @@
 #define CLOCK_BOOTTIME 7
 #define GO_NS 500000ULL /* half of the millisecond that a go may take */
 #define PAUSE_NS 5000000ULL
-#define GO_CGROUPS 512
-#define CLOCK_EVERY 32 /* cgroups: the time is looked at no more often */
+#define GO_LAPS 16
+#define CLOCK_EVERY 32 /* cgroups in a lap: the time is looked at no more often */
 #define WALK_CGROUPS 65536
 #define WALK_DEPTH 64
 #define SIBLINGS_LAP 256 /* of more, and more branches, the verifier has enough */
@@ -238,13 +238,14 @@ struct css_start {
 /* Makes a cgroup the one visited last. Returns it, with CSS_ALIVE added if it is. */
 #define CSS_ALIVE 1ULL
 
-static __always_inline u64 stand_on(struct walk *w, u32 depth, u64 css)
+__noinline u64 stand_on(u64 depth, u64 css)
 {
+	struct walk *w = get_walk();
 	struct css_start start;
 	u64 node, alive;
 	struct step *at;
 
-	if (bpf_probe_read_kernel(&start, sizeof(start), (void *)css))
+	if (!w || bpf_probe_read_kernel(&start, sizeof(start), (void *)css))
 		return 0;
 	at = step_at(w, depth);
 	w->depth = depth;
@@ -320,7 +321,7 @@ __noinline u64 walk_up(void)
 		else
 			css = node == children_head(parent) ? 0 : css_of(node);
 		if (css)
-			return stand_on(w, depth, css);
+			return stand_on(depth, css);
 		depth--;
 		node = sibling_node(step_at(w, depth)->css);
 	}
@@ -331,7 +332,7 @@ __noinline u64 walk_up(void)
 static __always_inline u64 walk_on(struct walk *w)
 {
 	if (w->child && w->depth + 1 < WALK_DEPTH)
-		return stand_on(w, w->depth + 1, css_of(w->child));
+		return stand_on(w->depth + 1, css_of(w->child));
 	return walk_up();
 }
 
@@ -358,7 +359,7 @@ __noinline int find_again(void)
 			return 0;
 		}
 	}
-	stand_on(w, depth, step_at(w, depth)->css);
+	stand_on(depth, step_at(w, depth)->css);
 	return 0;
 }
 
@@ -378,7 +379,7 @@ static __always_inline void begin_walk(struct walk *w, struct oomkill_recorder *
 	if (r->walks && tick > w->tick + 1)
 		r->missed_ticks += tick - w->tick - 1;
 	w->tick = tick;
-	stand_on(w, 0, w->path[0].css);
+	stand_on(0, w->path[0].css);
 	w->visited = 0;
 	w->seen = 0;
 	w->recorded = 0;
@@ -388,6 +389,8 @@ static __always_inline void begin_walk(struct walk *w, struct oomkill_recorder *
 static __always_inline void end_walk(struct walk *w, struct oomkill_recorder *r)
 {
 	w->going = false;
+	if (w->visited >= WALK_CGROUPS)
+		r->cut_walks++;
 	r->walks++;
 	r->cgroups = w->seen;
 	r->recorded = w->recorded;
@@ -399,31 +402,52 @@ static __always_inline void end_walk(struct walk *w, struct oomkill_recorder *r)
 	}
 }
 
-/* Visits cgroups until the walk or this go's time is at its end. */
-static __always_inline void go(struct walk *w, struct oomkill_recorder *r, u64 began_ns)
+/*
+ * The next cgroup; 1: there is none. It and the loops around it are functions of their
+ * own so that each loop ends with the jump to its begin: up to v6.1 the verifier takes
+ * no other.
+ */
+__noinline int visit(void)
+{
+	struct walk *w = get_walk();
+	u64 css;
+
+	if (!w)
+		return 1;
+	css = walk_on(w);
+	if (!css || w->visited >= WALK_CGROUPS)
+		return 1;
+	w->visited++;
+	if (css & CSS_ALIVE) {
+		w->seen++;
+		/* A memcg's css is its first member. */
+		record_usage(css & ~CSS_ALIVE, step_at(w, w->depth)->serial);
+	}
+	return 0;
+}
+
+__noinline int visit_some(void)
 {
 	u32 i;
 
-	for (i = 0; i < GO_CGROUPS; i++) {
-		u64 css = walk_on(w);
+	for (i = 0; i < CLOCK_EVERY; i++)
+		if (visit())
+			return 1;
+	return 0;
+}
 
-		if (!css) {
-			end_walk(w, r);
-			return;
-		}
-		if (++w->visited > WALK_CGROUPS) {
-			r->cut_walks++;
-			end_walk(w, r);
-			return;
-		}
-		if (css & CSS_ALIVE) {
-			w->seen++;
-			/* A memcg's css is its first member. */
-			record_usage(css & ~CSS_ALIVE, step_at(w, w->depth)->serial);
-		}
-		if (!(i % CLOCK_EVERY) && bpf_ktime_get_ns() - began_ns > GO_NS)
-			return;
+/* Until the walk or this go's time is at its end; 1: the walk is. */
+__noinline int visit_in_time(u64 began_ns)
+{
+	u32 i;
+
+	for (i = 0; i < GO_LAPS; i++) {
+		if (visit_some())
+			return 1;
+		if (bpf_ktime_get_ns() - began_ns > GO_NS)
+			return 0;
 	}
+	return 0;
 }
 
 static int on_timer(void *map, u32 *key, struct walk *w)
@@ -441,7 +465,8 @@ static int on_timer(void *map, u32 *key, struct walk *w)
 			find_again();
 		else
 			begin_walk(w, r, now / config.tick_ns);
-		go(w, r, began_ns);
+		if (visit_in_time(began_ns))
+			end_walk(w, r);
 	}
 	r->goes++;
 	took_ns = bpf_ktime_get_ns() - began_ns;
@@ -472,7 +497,7 @@ static __always_inline int start_recorder(void)
 			break;
 		memcg = parent;
 	}
-	stand_on(w, 0, (u64)memcg);
+	stand_on(0, (u64)memcg);
 	error = bpf_timer_init(&w->timer, &walk, CLOCK_BOOTTIME);
 	if (!error)
 		error = bpf_timer_set_callback(&w->timer, on_timer);

@@ -9,15 +9,15 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from container_oomkill.diagnosis.shape import SHAPES, find_shape
 from container_oomkill.diagnosis.timeline import Falls, falls
 from container_oomkill.diagnosis.verdict import explain, next_steps
-from container_oomkill.incident.before import KERNEL, Before, Limit, Recording, Series, Usage
+from container_oomkill.incident.before import KERNEL, Before, Recording, Series, Usage
 from container_oomkill.incident.model import Domain, Incident
 from container_oomkill.units import rate
 
+from ..support.any_incident import RECORDINGS, SIZES
 from ..support.befores import MIB, before
 from ..support.incidents import incident, victim
 
@@ -196,23 +196,7 @@ def test_rates() -> None:
     ]
 
 
-ANY = st.none() | st.integers(0, 1 << 50)
-SECONDS = st.floats(0, 1e9)
-
-
-RECORDINGS = st.builds(
-    Recording,
-    st.none() | SECONDS,
-    st.none() | st.booleans(),
-    st.none() | SECONDS,
-    st.lists(
-        st.builds(Series, SECONDS, SECONDS, st.lists(ANY, max_size=63).map(tuple)), max_size=3
-    ).map(tuple),
-    st.lists(st.builds(Limit, SECONDS, ANY), max_size=8).map(tuple),
-)
-
-
-@given(RECORDINGS, ANY, ANY)
+@given(RECORDINGS, SIZES, SIZES)
 def test_any_numbers(recording: Recording, usage: int | None, limit: int | None) -> None:
     domain = Domain(cgroup=OUTSIDE, usage_bytes=usage, limit_bytes=limit)
     made = Before(source=KERNEL, usage=Usage(domain=recording))

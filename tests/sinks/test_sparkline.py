@@ -14,7 +14,7 @@ from container_oomkill.sinks.sparkline import shows_levels, sparklines
 from container_oomkill.sinks.terminal import TerminalView
 from container_oomkill.sinks.text import Text
 
-from ..diagnosis.test_shape import RECORDINGS
+from ..support.any_incident import RECORDINGS
 from ..support.befores import before
 from ..support.incidents import MIB, incident
 

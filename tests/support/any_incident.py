@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from container_oomkill.incident.before import Limit, Recording, Series
 from container_oomkill.incident.model import (
     Candidate,
     Child,
@@ -30,6 +31,21 @@ PATHS = st.none() | st.sampled_from(
 )
 FLAGS = st.none() | st.booleans()
 STATS = st.none() | st.builds(Stat, *[NUMBERS] * 16, FLAGS)
+SIZES = st.none() | st.integers(0, 1 << 50)
+BEFORE_SECONDS = st.floats(0, 1e9)
+
+
+RECORDINGS = st.builds(
+    Recording,
+    st.none() | BEFORE_SECONDS,
+    st.none() | st.booleans(),
+    st.none() | BEFORE_SECONDS,
+    st.lists(
+        st.builds(Series, BEFORE_SECONDS, BEFORE_SECONDS, st.lists(SIZES, max_size=63).map(tuple)),
+        max_size=3,
+    ).map(tuple),
+    st.lists(st.builds(Limit, BEFORE_SECONDS, SIZES), max_size=8).map(tuple),
+)
 CONTAINERS = st.builds(Container, name=NAMES | st.just("POD"))
 CHILDREN = st.none() | st.lists(
     st.builds(Child, PATHS, NUMBERS, NUMBERS, NUMBERS, CONTAINERS), max_size=3

@@ -15,7 +15,7 @@ from container_oomkill.incident.before import KERNEL, Before, Recording, Series,
 from container_oomkill.incident.model import Domain
 from container_oomkill.web.page.chart import HEIGHT, WIDTH, chart
 
-from ...diagnosis.test_shape import RECORDINGS
+from ...support.any_incident import RECORDINGS
 from ...support.befores import before
 from ...support.incidents import MIB, incident, victim
 
