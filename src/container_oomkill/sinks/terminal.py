@@ -14,7 +14,6 @@ from ..diagnosis.breakdown import (
     REST,
     Breakdown,
     Kind,
-    Part,
     find_breakdown,
     of_cgroup,
     of_processes,
@@ -109,7 +108,7 @@ class TerminalView:
         shares = cells(known, self._columns - HEAD)
         bar = "".join(self._piece(kind, count) for kind, count in shares.items())
         yield self._in(DIM, f"{head:{HEAD}}") + bar
-        legend = [(part.kind, part.amount(size)) for part in breakdown.parts if _shows(part)]
+        legend = [(part.kind, part.amount(size)) for part in breakdown.parts if part.bytes]
         if FREE in known:
             legend.append((FREE, f"{FREE} {size(known[FREE])}"))
         body = "  ".join(f"{self._glyphs[kind]} {words}" for kind, words in legend)
@@ -177,11 +176,6 @@ TASK_LEFT = (True, False, True, False, False, False, False, True)
 ROW_HEAD = 18
 TOTALS = ("limit", "usage", "peak", "swap")
 Column = dict[str, int]  # bytes by kind, as far as they are known
-
-
-def _shows(part: Part) -> bool:
-    """Whether there is more of it than would round to 0.0 MiB."""
-    return in_mib(part.bytes) != in_mib(0)
 
 
 def _whose(incident: Incident) -> str:

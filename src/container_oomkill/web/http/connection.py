@@ -51,8 +51,7 @@ class Connection:
         self.heavy: Response | None = None  # the answer, if it is of a kind limited in number
         self.closed = False
         self.moved = now  # when a byte last went either way
-        self._blocked = 0.0  # seconds that this answer has waited for the client
-        self._blocked_at: float | None = None  # since when it does now
+        self.blocked = 0.0  # seconds that this answer has waited for the client to read
         self._dispatch = dispatch
         self._headers = headers
         self._now = now
@@ -96,10 +95,6 @@ class Connection:
         if self._state == self._write:
             return min(self._deadline, self.moved + STALL_SECONDS)
         return self._deadline
-
-    def blocked(self, now: float) -> float:
-        """Return how long this answer has waited for the client to read; seconds."""
-        return self._blocked + (0.0 if self._blocked_at is None else now - self._blocked_at)
 
     def close(self) -> None:
         self.closed = True
@@ -160,7 +155,7 @@ class Connection:
         self.heavy = response if response.heavy else None
         self._deadline = self._now + ANSWER_SECONDS
         self.moved = self._now
-        self._blocked, self._blocked_at = 0.0, None
+        self.blocked = 0.0
         self._state = self._write
         return WRITE
 
@@ -175,13 +170,7 @@ class Connection:
                 self._state = self._wait
                 return self._wait()
             self._left = memoryview(piece)
-        try:
-            taken = self.stream.write(self._left)
-        except (WantRead, WantWrite):
-            if self._blocked_at is None:
-                self._blocked_at = self._now
-            raise
-        self._blocked, self._blocked_at = self.blocked(self._now), None
+        taken = self.stream.write(self._left)
         self._left = self._left[taken:]
         self.moved = self._now
         return WRITE

@@ -85,6 +85,7 @@ class Server:
         self._jobs_worker = Worker("web-jobs")
         self._accept_from = 0.0  # monotonic; later than now while accepting pauses
         self._closed = False
+        self._selected_at = time.monotonic()  # when the last turn began
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake, selectors.EVENT_READ)
@@ -123,7 +124,9 @@ class Server:
             self._close_all()
 
     def _turn(self) -> None:
-        for key, _ in self._selector.select(self._timeout()):
+        ready = self._selector.select(self._timeout())
+        self._count_blocked({key.fd for key, _ in ready}, time.monotonic())
+        for key, _ in ready:
             if isinstance(key.data, Connection):
                 if not key.data.closed:  # by an event before this one
                     self._step(key.data)
@@ -150,6 +153,16 @@ class Server:
         if self._accept_from and now >= self._accept_from:
             self._accept_from = 0.0
             self._listen()
+
+    def _count_blocked(self, ready: set[int], now: float) -> None:
+        """Count how long clients have not read: what takes no more now took nothing all the turn.
+
+        However long the turn was, on a machine that is busy: who reads is ready after it.
+        """
+        for fd, client in self._clients.items():
+            if client.heavy and fd not in ready:
+                client.blocked += now - max(self._selected_at, client.moved)
+        self._selected_at = now
 
     def _timeout(self) -> float | None:
         due = [client.due() for client in self._clients.values()]
@@ -281,7 +294,7 @@ class Server:
             return None
         if response.stream and not self._begin_stream(client):
             return text(503, "too many open streams", [("Retry-After", "30")])
-        if response.heavy and not self._has_room(response.shared, time.monotonic()):
+        if response.heavy and not self._has_room(response.shared):
             self._waiting[client] = response, time.monotonic()
             return None
         return response
@@ -299,12 +312,12 @@ class Server:
         heavy = (client for client in self._clients.values() if client.heavy)
         return [client for client in heavy if client.heavy and client.heavy.shared == shared]
 
-    def _has_room(self, shared: bool, now: float) -> bool:
+    def _has_room(self, shared: bool) -> bool:
         """Whether one more heavy answer may begin; if need be, one that is not read ends."""
         heavy = self._heavy(shared)
         if len(heavy) < self._limits.heavy:
             return True
-        slow = [client for client in heavy if client.blocked(now) > PREEMPT_SECONDS]
+        slow = [client for client in heavy if client.blocked > PREEMPT_SECONDS]
         if slow:
             self._drop(of_busiest(slow))
         return bool(slow)
@@ -313,7 +326,7 @@ class Server:
         """Serve those for whom there is room by now, and those who have waited long enough."""
         for shared in (True, False):
             waiting = [one for one, (each, _) in self._waiting.items() if each.shared == shared]
-            while waiting and self._has_room(shared, now):
+            while waiting and self._has_room(shared):
                 client = of_least_busy(waiting, self._heavy(shared))
                 waiting.remove(client)
                 self._end_wait(client, self._waiting[client][0], now)
