@@ -5,6 +5,8 @@ from __future__ import annotations
 
 MIB = 1 << 20
 GIB = 1 << 30
+DAY_SECONDS = 86400
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS}  # of 90s, 30m, 1h, 2d
 
 
 def in_mib(bytes_: int) -> str:
@@ -39,3 +41,9 @@ def rate(bytes_per_second: float) -> str:
     units = {"s": 1, "min": 60, "h": 3600, "d": 86400}
     unit = next((unit for unit, each in units.items() if bytes_per_second * each >= MIB), "d")
     return f"{bytes_per_second * units[unit] / MIB:.1f} MiB/{unit}"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th, 21st."""
+    teen = 11 <= number % 100 <= 13
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"

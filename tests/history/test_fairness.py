@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from container_oomkill.exporter.exporter import Exporter, ExporterSettings
-from container_oomkill.history.fair import choose, container_key, most_of_each
+from container_oomkill.history.fair import choose, most_of_each
 from container_oomkill.history.history import History
 from container_oomkill.incident.model import Incident
 from container_oomkill.sinks import json_lines
+from container_oomkill.sinks.names import container_key
 from container_oomkill.sinks.query import Query
 
 from ..support.history import opened

@@ -6,9 +6,11 @@ from __future__ import annotations
 import pytest
 
 from container_oomkill.sinks import repeats
-from container_oomkill.sinks.repeats import DAY_SECONDS, Repeats, repeat_words, times_in_a_day
+from container_oomkill.sinks.names import container_key
+from container_oomkill.sinks.repeats import Repeats, repeat_words, times_in_a_day
+from container_oomkill.units import DAY_SECONDS
 
-from ..support.incidents import TIME, container, incident
+from ..support.incidents import TIME, container, incident, victim
 
 
 def test_of_one_container_within_a_day() -> None:
@@ -38,3 +40,17 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_words(times: int, words: str) -> None:
     assert repeat_words(times) == (f"{words} time in 24 h" if words else "")
+
+
+def test_a_users_container_is_no_other_users() -> None:
+    """The pages' rows and the history's fairness have the same key, so all of them count alike."""
+    first, second = (
+        incident(
+            number,
+            container=container("web"),
+            victims=(victim(cgroup=f"/user.slice/user-{uid}.slice/user@{uid}.service/web.scope"),),
+        )
+        for number, uid in ((1, 1000), (2, 1001))
+    )
+    assert times_in_a_day(second, [first, second]) == 1
+    assert repeats.key_of(first) == (first.node, *container_key(first))

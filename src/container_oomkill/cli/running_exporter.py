@@ -11,13 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from ..errors import UsageError
-from ..web.http.listen import Address, parse_address
+from ..web.http.listen import EVERY_INTERFACE, Address, parse_address
 from .environment import variable_of
 
 DEFAULT = "http://127.0.0.1:9262"
 LISTEN, CONFIG = "--web.listen-address", "--web.config.file"
 PROGRAMS = ("container-oomkill", "container_oomkill")  # the latter after `python -m`
-EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - what others bind, not we
 PATIENCE_SECONDS = 2.0
 
 

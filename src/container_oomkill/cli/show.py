@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TextIO
 from ..errors import RecordError, UsageError
 from ..incident.model import Incident
 from ..sinks.bar import BLOCKS
-from ..sinks.printable import printable, shorten
+from ..sinks.printable import can_show, printable, shorten
 from ..sinks.query import Query
 from ..sinks.repeats import times_in_a_day
+from ..sinks.sparkline import shows_levels
 from ..sinks.terminal import DIM, OFF, TerminalView
 from ..sinks.terminal_list import EACH, TerminalList, fold
 from ..sinks.text import terminal_columns, wants_colour
@@ -143,7 +144,8 @@ def show_incidents(
     terminal = terminal_columns(stream)
     coloured = wants_colour(stream, colour)
     if wanted is not None:
-        picture = TerminalView(terminal or COLUMNS, blocks=_shows_blocks(stream), colour=coloured)
+        blocks = shows_levels(stream) and can_show(stream, "".join(BLOCKS.values()))
+        picture = TerminalView(terminal or COLUMNS, blocks=blocks, colour=coloured)
         found = find(newest_first, wanted)
         lines = picture.one(found, times_in_a_day(found, newest_first))
     elif newest_first:
@@ -185,11 +187,3 @@ def find(incidents: Sequence[Incident], wanted: str) -> Incident:
         raise UsageError(f"no incident {wanted}: `container-oomkill show` lists them all")
     some = ", ".join(list(found)[:NAMED]) + (", ..." if len(found) > NAMED else "")
     raise UsageError(f"{wanted} is ambiguous: {len(found)} incidents start with it: {some}")
-
-
-def _shows_blocks(stream: TextIO) -> bool:
-    try:
-        "".join(BLOCKS.values()).encode(stream.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True

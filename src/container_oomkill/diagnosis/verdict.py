@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from ..incident.before import Before
 from ..incident.model import Incident
+from ..units import ordinal
 from .causes import CAUSES
 from .memory_kinds import MEMORY_KINDS, find_memory_kinds
 from .observations import OBSERVATIONS
@@ -64,7 +65,7 @@ def find_verdict(incident: Incident, same_write: int = 1) -> str | None:
         sentence += ": " + ", ".join(words for _, words in places)
     more = [words for _, words in remarks]
     if same_write > 1:
-        more.append(f"it is the {_ordinal(same_write)} kill of the same write")
+        more.append(f"it is the {ordinal(same_write)} kill of the same write")
     return "; ".join([sentence, *more])
 
 
@@ -94,8 +95,3 @@ def _said(rules: tuple[Rule, ...], incident: Incident) -> Iterator[Said]:
     for rule in rules:
         if words := rule.says(incident):
             yield rule, words
-
-
-def _ordinal(number: int) -> str:
-    teen = 11 <= number % 100 <= 13
-    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Exporter", "ExporterSettings", "options"]
 
 HEARTBEAT_SECONDS = 5.0  # the reader of the ring shows that it is alive at least this often
-EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
 
 
@@ -301,6 +300,8 @@ class Exporter(Closeable):
 
     def url(self) -> str | None:
         """Return where a browser on this machine finds it; None: it has unix sockets only."""
+        from ..web.http.listen import EVERY_INTERFACE
+
         scheme = "https" if self._tls else "http"
         for address in self.addresses:
             if not address.path:

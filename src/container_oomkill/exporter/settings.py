@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import UsageError
+from ..units import UNIT_SECONDS
 
 LISTEN_ADDRESS = ":9262"
 OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events")
@@ -20,7 +21,6 @@ OWN_FOLDERS = ("/incidents/", "/assets/", "/docs/")
 TITLES = {"log": "incident log (standard output)"}  # of groups; else their first word
 # Short enough to leave an Event's message room for the verdict.
 EXTERNAL_URL = re.compile(r"https?://(?=.{1,250}$)[^\s/?#@\"<>]+(/[^\s?#\"<>]*)?", re.ASCII)
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _count(text: str) -> int:
@@ -38,7 +38,7 @@ def _history_bytes(text: str) -> int:
 
 
 def _duration(text: str) -> float:
-    number, unit = (text[:-1], UNITS[text[-1]]) if text[-1:] in UNITS else (text, 1)
+    number, unit = (text[:-1], UNIT_SECONDS[text[-1]]) if text[-1:] in UNIT_SECONDS else (text, 1)
     if not (number.isascii() and number.isdigit() and len(number) < 10 and int(number)):
         raise ValueError(text)
     return float(int(number) * unit)

@@ -12,25 +12,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ..incident.model import Incident
-from ..sinks.names import counted_as, owner_of
+from ..sinks.names import Key
 
 EACH_LEAST = 32  # incidents of one container
 EACH_PART = 8  # or this part of all, where that is more
 
-Key = tuple[str, ...]  # whose container it is, "" for nobody's, then the container
 T = TypeVar("T")
 
 
-def container_key(incident: Incident) -> Key:
-    """Return whose incident it is: the same after a restart, as in the metrics."""
-    cgroup = incident.victims[0].cgroup if incident.victims else None
-    container = incident.container
-    return (owner_of(container, cgroup), *counted_as(container, cgroup))
-
-
 def owner(key: Key) -> Key:
-    """Return who can have as many containers as they like; a container of nobody's is alone."""
+    """Return who, by a `container_key`, can have any number; a container of nobody's is alone."""
     return key[:1] if key[0] else key
 
 

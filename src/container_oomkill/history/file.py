@@ -18,8 +18,9 @@ from pathlib import Path
 from ..errors import Error, UsageError
 from ..incident.model import Incident
 from ..sinks.json_lines import render
+from ..sinks.names import Key, container_key
 from ..system import log
-from .fair import Key, choose, container_key
+from .fair import choose
 from .lines import Line, is_ours, read_lines, sealed
 from .locked_file import LockedFile
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..incident.model import Incident
+from ..sinks.names import Key, container_key
 from ..sinks.query import Query
-from .fair import Key, container_key, most_of_each, owner
+from .fair import most_of_each, owner
 
 MAX_VICTIMS_EACH = 8  # as many per incident, on average
 

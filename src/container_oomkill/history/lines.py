@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 
 from ..errors import RecordError
 from ..incident.model import SCHEMA, Incident
+from ..sinks.names import Key, container_key
 from ..sinks.record import from_object
-from .fair import Key, choose, container_key
+from .fair import choose
 
 START = b'{"schema":'  # of every record; in a text within one its quotes would be escaped
 CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')

@@ -46,6 +46,7 @@ UNRESOLVED = {
 }
 USERS = re.compile(r"/user\.slice/user-([0-9]+)\.slice/", re.ASCII)
 CUT = "…"  # in a path, for names that are missing
+Key = tuple[str, ...]  # of `container_key`
 RUN_ONCE = ("CronJob", "Job")  # workloads whose pods are never started again, but replaced
 
 
@@ -113,6 +114,16 @@ def owner_of(container: Counted, cgroup: str | None = None) -> str:
     if user is not None:
         return f"user {user[1]}"
     return f"namespace {container.namespace}" if container.namespace else ""
+
+
+def container_key(incident: Incident) -> Key:
+    """Whose incident it is, on one node: its owner, then what it is counted as.
+
+    The same after a restart, for everything that counts or folds by container.
+    """
+    cgroup = incident.victims[0].cgroup if incident.victims else None
+    container = incident.container
+    return (owner_of(container, cgroup), *counted_as(container, cgroup))
 
 
 def workload_of(container: Counted, cgroup: str | None = None) -> str:

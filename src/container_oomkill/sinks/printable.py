@@ -7,6 +7,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 # Control, format (bidirectional marks among them), surrogate, private, unassigned; separators,
 # blanks other than the one everybody knows; marks that would sit on the character before.
@@ -29,6 +30,15 @@ def _shown(char: str) -> str:
     if unicodedata.category(char) in HARMFUL:
         return f"\\u{{{ord(char):x}}}"
     return char
+
+
+def can_show(stream: TextIO, characters: str) -> bool:
+    """Tell whether a stream's encoding has these characters."""
+    try:
+        characters.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def width(text: str) -> int:

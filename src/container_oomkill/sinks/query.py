@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ..units import UNIT_SECONDS
 from .names import NO_LIMIT, SCOPES, counted_as, name_of, workload_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ LIMIT = 100
 ID_MIN = 4  # characters of an id
 EPOCH_FROM = 1_000_000_000  # a number below is a sequence, one from here on a time (2001)
 TIME_MAX = 40  # characters
-AGO = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # units of `since=90m`
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +209,8 @@ def _time(name: str, text: str, now: float) -> float:
     try:
         if len(text) > TIME_MAX:
             raise ValueError(text)
-        if text.isascii() and text[:-1].isdigit() and text[-1] in AGO:
-            return now - int(text[:-1]) * AGO[text[-1]]
+        if text.isascii() and text[:-1].isdigit() and text[-1] in UNIT_SECONDS:
+            return now - int(text[:-1]) * UNIT_SECONDS[text[-1]]
         if text.isascii() and text.replace(".", "", 1).isdigit():
             return float(text)
         # A plus sign that was not encoded arrives as a space.

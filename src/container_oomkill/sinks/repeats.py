@@ -6,24 +6,21 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
-from .names import counted_as
+from ..units import DAY_SECONDS, ordinal
+from .names import Key, container_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..incident.model import Incident
 
-DAY_SECONDS = 24 * 3600
 CONTAINERS_MAX = 1000
 TIMES_MAX = 1000  # of one container
 
-Key = tuple[str, ...]
-
 
 def key_of(incident: Incident) -> Key:
-    """Return what stays the same from one kill of a container to the next, on one node."""
-    cgroup = incident.victims[0].cgroup if incident.victims else None
-    return (incident.node, *counted_as(incident.container, cgroup))
+    """Return `container_key` with the node: a recording may have several nodes' incidents."""
+    return (incident.node, *container_key(incident))
 
 
 def times_in_a_day(incident: Incident, known: Iterable[Incident]) -> int:
@@ -57,8 +54,4 @@ class Repeats:
 
 def repeat_words(times: int) -> str:
     """Return "4th time in 24 h"; empty for the first."""
-    if times < 2:
-        return ""
-    teen = 11 <= times % 100 <= 13
-    end = "th" if teen else {1: "st", 2: "nd", 3: "rd"}.get(times % 10, "th")
-    return f"{times}{end} time in 24 h"
+    return f"{ordinal(times)} time in 24 h" if times > 1 else ""

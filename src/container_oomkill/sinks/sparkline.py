@@ -9,6 +9,7 @@ from ..diagnosis.timeline import Point, timeline
 from ..incident.before import Recording
 from ..incident.model import Incident
 from ..units import duration, size
+from .printable import can_show
 
 LEVELS = "▁▂▃▄▅▆▇█"
 PLAIN = "_.-=+*#@"  # where a stream cannot show those
@@ -17,11 +18,7 @@ NOTHING, PLAIN_NOTHING = "·", "?"  # no sample
 
 def shows_levels(stream: TextIO) -> bool:
     """Tell whether a stream's encoding has these characters."""
-    try:
-        (LEVELS + NOTHING).encode(getattr(stream, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
+    return can_show(stream, LEVELS + NOTHING)
 
 
 def sparklines(incident: Incident, columns: int, *, blocks: bool = True) -> list[str]:

@@ -14,9 +14,9 @@ from datetime import datetime
 
 from ..incident.model import Incident
 from ..units import size
-from .names import full_name
+from .names import Key, full_name
 from .printable import cut_end, printable, shorten, shorten_sentence, table_row, width, wrap
-from .repeats import Key, key_of
+from .repeats import key_of
 from .terminal import BOLD, DIM, OFF
 
 HEAD = ("id", "when", "container", "scope", "limit", "verdict")

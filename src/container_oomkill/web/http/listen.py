@@ -21,6 +21,7 @@ from ...errors import UsageError
 BACKLOG = 512
 UNIX_MODE = 0o660
 PORT_MAX = 65535
+EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...history.fair import container_key
-from .timeline import DAY_SECONDS
-from .words import ordinal
+from ...sinks.names import container_key
+from ...units import DAY_SECONDS, ordinal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ...history.fair import Key
     from ...incident.model import Incident
+    from ...sinks.names import Key
 
 
 @dataclass(frozen=True, slots=True)

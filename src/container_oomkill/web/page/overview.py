@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...diagnosis.breakdown import find_breakdown
+from ...units import DAY_SECONDS
 from .bar import bar
 from .filters import FIELDS, Filter, form, named
 from .kills import Kills, by_container
 from .layout import PageContext, page
-from .timeline import DAY_SECONDS, timeline
+from .timeline import timeline
 from .words import ago, amount, moment, name, plain, plural, scope, sentence
 
 if TYPE_CHECKING:
-    from ...history.fair import Key
     from ...incident.model import Incident
+    from ...sinks.names import Key
 
 A_PAGE = 50  # containers
 EARLIER_SHOWN = 6  # kills of a container, besides the latest

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
+from ...units import DAY_SECONDS
 from .words import plural
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from ...incident.model import Incident
 
-DAY_SECONDS = 86400
 SLOT_SECONDS = 1800
 SLOTS = DAY_SECONDS // SLOT_SECONDS
 STEP, GAP = 20, 4  # of a slot, in the picture's units

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ...history.fair import container_key
 from ...metrics.exposition import gzip, gzip_accepted
+from ...sinks.names import container_key
 from ..http.request import Request
 from ..http.response import EVENTS, HTML, JSON, Response, text
 from .assets import Assets

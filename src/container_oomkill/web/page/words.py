@@ -68,11 +68,6 @@ def limit_size(bytes_: int) -> str:
     return size(bytes_).replace(".0 ", " ")
 
 
-def ordinal(number_: int) -> str:
-    teen = 11 <= number_ % 100 <= 13
-    return f"{number_}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number_ % 10, 'th')}"
-
-
 def amount(bytes_: int | None) -> h.Node:
     return unknown() if bytes_ is None else size(bytes_)
 
