@@ -237,7 +237,7 @@ def _add_recording(parser: ArgumentParser) -> None:
         type=_power_of_two,
         default=1 << 20,
         metavar="N",
-        help="size of the ring buffer, a power of two (default 1048576, about 400 kills)",
+        help="size of the ring buffer, a power of two (default 1048576, about 240 kills)",
     )
     parser.add_argument(
         "--pin",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 KERNEL = "kernel"  # recorded by a timer in the kernel
-SAMPLER = "sampler"  # recorded by a thread of this program, where the kernel has no such timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Usage:
 class Before:
     """What led to the kill; the last three are filled in by `diagnosis`."""
 
-    source: str | None = None  # who recorded it: `KERNEL` or `SAMPLER`
+    source: str | None = None  # who recorded it: `KERNEL`
     usage: Usage = Usage()
     shape: str | None = None  # a name of diagnosis/shape.py
     growth_bytes_per_second: float | None = None

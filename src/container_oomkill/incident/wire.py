@@ -119,11 +119,6 @@ def functions(start: int, end: int) -> bytes:
     return struct.pack("=2Q", start, end)
 
 
-def u32(number: int) -> bytes:
-    """Return a map's key of that type."""
-    return struct.pack("=I", number)
-
-
 def u64(number: int) -> bytes:
     """Return a map's key or value of that type."""
     return struct.pack("=Q", number)
