@@ -9,8 +9,9 @@ from typing import cast
 
 import pytest
 
+from container_oomkill.cli.parser import build_parser
 from container_oomkill.incident.model import Incident
-from container_oomkill.incident.wire import VICTIM, lib
+from container_oomkill.incident.wire import BEFORE, VICTIM, lib
 from container_oomkill.pipeline.pipeline import Pipeline
 from container_oomkill.probe.probe import Probe
 
@@ -21,6 +22,9 @@ from ..support.logged import logged
 PROCESSES = 100
 SECURITY = Path(__file__).parents[2] / "docs" / "security.md"
 UNREAD_PER_MIB = 300
+KILLS_PER_MIB = 240
+PATH = b"/kubepods.slice/kubepods-burstable.slice/" + b"x" * 110
+RECORD = VICTIM.size + 3 * len(PATH) + 8  # domain, victim, who asked; the ring's own header
 
 
 class Small(Hooks):
@@ -77,7 +81,13 @@ def test_victims_that_are_missing_are_said_to_be_their_incidents(
 
 def test_what_a_ring_holds_unread() -> None:
     """docs/security.md has the number: so many victims lose none even where nobody reads at all."""
-    path = b"/kubepods.slice/kubepods-burstable.slice/" + b"x" * 110
-    record = VICTIM.size + 3 * len(path) + 8  # domain, victim, who asked; the ring's own header
-    assert (1 << 20) * 3 // 4 // record >= UNREAD_PER_MIB
+    assert (1 << 20) * 3 // 4 // RECORD >= UNREAD_PER_MIB
     assert f"{UNREAD_PER_MIB} victims for each MiB" in SECURITY.read_text(encoding="utf-8")
+
+
+def test_what_a_ring_holds_of_kills_that_are_no_groups() -> None:
+    """--help has the number: with each comes what the flight recorder has of two cgroups."""
+    assert (1 << 20) // (RECORD + BEFORE.size + 8) == pytest.approx(KILLS_PER_MIB, rel=0.05)
+    _, command = build_parser("probe")
+    assert command is not None
+    assert f"about {KILLS_PER_MIB} kills" in " ".join(command.format_help().split())
