@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from ..incident.before import Limit, Recording
 from ..incident.model import Incident
-from .timeline import Falls, Point, falls, largest_step, median, timeline, trend
+from .timeline import Falls, Point, falls, largest_step, median, recorded, timeline, trend
 
 LIMIT_LOWERED, PLATEAU, LEAK, SAWTOOTH = "limit_lowered", "plateau", "leak", "sawtooth"
 START_UP, SPIKE, RAMP = "start_up", "spike", "ramp"
@@ -85,20 +85,11 @@ def find_shape(incident: Incident) -> Evidence | None:
 
 
 def _seen(incident: Incident) -> _Seen | None:
-    before, domain, victim = incident.before, incident.domain, incident.victims[0]
-    if before is None:
+    found = recorded(incident)
+    if found is None or (found.recording.recorded_seconds or 0) < SHORTEST_SECONDS:
         return None
-    recording, usage, limit = before.usage.domain, None, None
-    if recording is not None and domain is not None:
-        usage, limit = domain.usage_bytes, domain.limit_bytes
-    elif before.usage.victim is not None:
-        recording, usage = before.usage.victim, victim.usage_bytes
-        limit = victim.limit_bytes
-    if recording is None or not recording.series:
-        return None
-    if (recording.recorded_seconds or 0) < SHORTEST_SECONDS:
-        return None
-    points = timeline(recording, usage)
+    recording = found.recording
+    points = timeline(recording, found.usage_bytes)
     period = recording.series[0].period_seconds
     if len(points) < 2 or not points[-1].bytes or period <= 0:
         return None
@@ -108,7 +99,7 @@ def _seen(incident: Incident) -> _Seen | None:
         if started:
             points = points[started:]
             life = min(life, points[0].before_seconds + period)
-    return _Seen(recording, points, points[-1].bytes, limit, life, period)
+    return _Seen(recording, points, points[-1].bytes, found.limit_bytes, life, period)
 
 
 def _lowered(seen: _Seen) -> Evidence | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..incident.before import Recording, Series
+from ..incident.model import Incident
 
 SAME_SECONDS = 0.005  # what is rounded to the millisecond is no further apart
 
@@ -27,6 +28,29 @@ class Trend:
 
     bytes_per_second: float
     fit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recording, with what was in use at the kill and the limit then."""
+
+    recording: Recording
+    usage_bytes: int | None
+    limit_bytes: int | None
+
+
+def recorded(incident: Incident) -> Recorded | None:
+    """Return what was recorded of the domain; where nothing was, of the victim's cgroup."""
+    before, domain, victim = incident.before, incident.domain, incident.victims[0]
+    if before is None:
+        return None
+    if before.usage.domain is not None and domain is not None:
+        found = Recorded(before.usage.domain, domain.usage_bytes, domain.limit_bytes)
+    elif before.usage.victim is not None:
+        found = Recorded(before.usage.victim, victim.usage_bytes, victim.limit_bytes)
+    else:
+        return None
+    return found if found.recording.series and found.recording.recorded_seconds else None
 
 
 def timeline(recording: Recording, usage: int | None) -> list[Point]:

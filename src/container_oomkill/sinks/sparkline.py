@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from ..diagnosis.timeline import Point, timeline
+from ..diagnosis.timeline import Point, recorded, timeline
 from ..incident.before import Recording
 from ..incident.model import Incident
 from ..units import duration, size
@@ -27,24 +27,17 @@ def sparklines(incident: Incident, columns: int, *, blocks: bool = True) -> list
     Up to the limit, or the most there was. Nothing where no recorder ran, or one line where the
     finest samples are all there is.
     """
-    before, domain = incident.before, incident.domain
-    if before is None:
+    found = recorded(incident)
+    if found is None:
         return []
-    recording, usage, limit = before.usage.domain, None, None
-    if recording is not None and domain is not None:
-        usage, limit = domain.usage_bytes, domain.limit_bytes
-    else:
-        recording, usage = before.usage.victim, incident.victims[0].usage_bytes
-        limit = incident.victims[0].limit_bytes
-    if recording is None or not recording.series or not recording.recorded_seconds:
-        return []
-    points = timeline(recording, usage)
+    recording = found.recording
+    points = timeline(recording, found.usage_bytes)
     if not points:
         return []
-    top = max([limit or 0, *(point.bytes for point in points)])
+    top = max([found.limit_bytes or 0, *(point.bytes for point in points)])
     spans = [_last_seconds(recording)]
     if len(recording.series) > 1:
-        spans.insert(0, recording.recorded_seconds)
+        spans.insert(0, recording.recorded_seconds or 0.0)
     return [_line(points, span, top, columns, blocks=blocks) for span in spans]
 
 
