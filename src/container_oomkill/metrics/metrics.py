@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ..incident.model import NS, UNRESOLVED, Incident
 from ..probe.kernel_counts import kernel_count, seen_so_far
-from ..sinks.names import counted_as, owner_of, workload_of
+from ..sinks.names import counted_as, owner_of, victims_cgroup, workload_of
 from .exposition import Family, Labels, Point, clean
 from .prometheus import Collector, Metric, ProcessCollector, go_float
 from .series import Key, Series
@@ -68,11 +68,7 @@ class ProbeStatus(Protocol):
 
 def label_values(incident: Incident) -> Key:
     """Return namespace, pod and container that it is counted as."""
-    return _clean_key(counted_as(incident.container, _cgroup(incident)))
-
-
-def _cgroup(incident: Incident) -> str | None:
-    return incident.victims[0].cgroup if incident.victims else None
+    return _clean_key(counted_as(incident.container, victims_cgroup(incident)))
 
 
 class Metrics(Collector):
@@ -139,8 +135,8 @@ class Metrics(Collector):
                 self._earlier[key] = self._earlier.get(key, 0) - len(incident.victims)
             if reason := incident.container.unresolved:
                 self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
-            workload = clean(workload_of(incident.container, _cgroup(incident)))
-            owner = owner_of(incident.container, _cgroup(incident))
+            workload = clean(workload_of(incident.container, victims_cgroup(incident)))
+            owner = owner_of(incident.container, victims_cgroup(incident))
             self._series.record(key, incident, workload, owner)
             self._totals.record(key[0], incident)
             seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
@@ -154,9 +150,9 @@ class Metrics(Collector):
             self._restored = frozenset(incident.id for incident in incidents)
             for incident in sorted(incidents, key=lambda each: each.time):
                 key = label_values(incident)
-                workload = clean(workload_of(incident.container, _cgroup(incident)))
+                workload = clean(workload_of(incident.container, victims_cgroup(incident)))
                 age = max(0.0, now - incident.time)
-                owner = owner_of(incident.container, _cgroup(incident))
+                owner = owner_of(incident.container, victims_cgroup(incident))
                 self._series.restore(key, incident, workload, owner, age=age)
                 self._totals.show(key[0])
 

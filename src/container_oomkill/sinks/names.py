@@ -116,13 +116,17 @@ def owner_of(container: Counted, cgroup: str | None = None) -> str:
     return f"namespace {container.namespace}" if container.namespace else ""
 
 
+def victims_cgroup(incident: Incident) -> str | None:
+    """The path of the first victim's cgroup."""
+    return incident.victims[0].cgroup if incident.victims else None
+
+
 def container_key(incident: Incident) -> Key:
     """Whose incident it is, on one node: its owner, then what it is counted as.
 
     The same after a restart, for everything that counts or folds by container.
     """
-    cgroup = incident.victims[0].cgroup if incident.victims else None
-    container = incident.container
+    cgroup, container = victims_cgroup(incident), incident.container
     return (owner_of(container, cgroup), *counted_as(container, cgroup))
 
 
@@ -135,8 +139,7 @@ def workload_of(container: Counted, cgroup: str | None = None) -> str:
 
 def name_of(incident: Incident) -> str | None:
     """Return `container_name` of what was killed."""
-    cgroup = incident.victims[0].cgroup if incident.victims else None
-    return container_name(incident.container, cgroup)
+    return container_name(incident.container, victims_cgroup(incident))
 
 
 def full_name(incident: Incident) -> str:

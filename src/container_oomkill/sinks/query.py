@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..units import UNIT_SECONDS
-from .names import NO_LIMIT, SCOPES, counted_as, name_of, workload_of
+from .names import NO_LIMIT, SCOPES, counted_as, name_of, victims_cgroup, workload_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -167,7 +167,7 @@ def named(incident: Incident) -> dict[str, str | None]:
         "namespace": container.namespace,
         "pod": container.pod,
         "container": name_of(incident),
-        "workload": workload_of(container, _cgroup(incident)) or None,
+        "workload": workload_of(container, victims_cgroup(incident)) or None,
         "node": incident.node,
     }
 
@@ -178,7 +178,8 @@ def _has(incident: Incident, key: str, wanted: str) -> bool:
     if key == "container":
         if len(wanted) >= ID_MIN and (container.id or "").startswith(wanted.lower()):
             return True
-        also = container.name, container.service, counted_as(container, _cgroup(incident))[2]
+        counted = counted_as(container, victims_cgroup(incident))[2]
+        also = container.name, container.service, counted
     wanted = wanted.lower()
     return any(wanted in (text or "").lower() for text in (named(incident)[key], *also))
 
@@ -186,14 +187,12 @@ def _has(incident: Incident, key: str, wanted: str) -> bool:
 def _is_in(incident: Incident, wanted: str) -> bool:
     name = f"/{wanted.strip('/')}/".replace("//", "/")
     domain = None if incident.domain is None else incident.domain.cgroup
-    paths = [f"{path.rstrip('/')}/" for path in (_cgroup(incident), domain) if path is not None]
+    paths = [
+        f"{path.rstrip('/')}/" for path in (victims_cgroup(incident), domain) if path is not None
+    ]
     if wanted.startswith("/"):
         return any(path.startswith(name) for path in paths)
     return any(name in path for path in paths)
-
-
-def _cgroup(incident: Incident) -> str | None:
-    return incident.victims[0].cgroup if incident.victims else None
 
 
 EXPECTED_TIME = "expected RFC 3339, seconds since the epoch, or how long ago, like 90s, 30m, 1h, 2d"
