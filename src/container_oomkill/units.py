@@ -36,14 +36,24 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def about(seconds: float) -> str:
+    """In the one unit that says enough: for what is only nearly so."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    for limit, unit, name in ((90 * 60, 60, "min"), (47.5 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86400:.0f} d"
+
+
+def ordinal(number: int) -> str:
+    """Return "1st", "2nd", "11th"."""
+    teen = 11 <= number % 100 <= 13
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
 def rate(bytes_per_second: float) -> str:
     """In the unit of time that makes it a number of MiB above 1; per day at most."""
     units = {"s": 1, "min": 60, "h": 3600, "d": 86400}
     unit = next((unit for unit, each in units.items() if bytes_per_second * each >= MIB), "d")
     return f"{bytes_per_second * units[unit] / MIB:.1f} MiB/{unit}"
-
-
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st."""
-    teen = 11 <= number % 100 <= 13
-    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"

@@ -27,6 +27,7 @@ from container_oomkill.cli.show import find, read_latest, show_incidents
 from container_oomkill.diagnosis.breakdown import find_breakdown
 from container_oomkill.errors import Error, RecordError, UsageError
 from container_oomkill.exporter.exporter import Exporter, ExporterSettings
+from container_oomkill.incident.before import Before
 from container_oomkill.incident.model import Container, Domain, Incident, Oom, Stat, Trigger, Victim
 from container_oomkill.sinks import json_lines
 from container_oomkill.sinks.bar import cells, sizes
@@ -35,7 +36,7 @@ from container_oomkill.sinks.query import Query
 from container_oomkill.units import size
 
 from ..support.certificates import make_certificate
-from ..support.incidents import MIB, FakeProbe, container, incident, victim
+from ..support.incidents import MIB, TIME, FakeProbe, container, incident, victim
 from ..support.waiting import PATIENCE_SECONDS
 from ..support.web_config import REQUIRED, web_config
 
@@ -72,6 +73,23 @@ def run(*arguments: str, stdin: str = "", **environ: str) -> subprocess.Complete
         check=False,
         timeout=PATIENCE_SECONDS,
     )
+
+
+def test_the_shape_of_the_last_kills_and_their_rhythm(tmp_path: Path) -> None:
+    kills = [
+        incident(n, time=TIME + n * 6 * 3600.0, before=Before(shape="leak")) for n in range(1, 6)
+    ]
+    kills.append(incident(9, time=TIME + 60, container=container("once")))
+    file = tmp_path / "kills"
+    file.write_text("".join(json_lines.render(each) + "\n" for each in kills))
+    words, options = "leak, 5th time in a row, every 6 h", ("--from", str(file), "--as-recorded")
+    listed = on_terminal(100, *options, NO_COLOR="1")
+    assert listed.count(words) == 1  # at its latest
+    assert listed.count("in a row") == 1
+    assert "in a row" not in run(*options).stdout  # elsewhere each is one line of the old columns
+    assert f"{words}  id " in run(*options, kills[4].id).stdout
+    assert "leak, 2nd time in a row  id " in run(*options, kills[1].id).stdout
+    assert "in a row" not in run(*options, kills[0].id).stdout
 
 
 def test_the_list_is_newest_first_and_says_what_there_is() -> None:

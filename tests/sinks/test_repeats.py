@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import pytest
 
+from container_oomkill.incident.before import Before
+from container_oomkill.incident.model import Incident
 from container_oomkill.sinks import repeats
 from container_oomkill.sinks.names import container_key
-from container_oomkill.sinks.repeats import Repeats, repeat_words, times_in_a_day
+from container_oomkill.sinks.repeats import Repeats, habit_of, repeat_words, times_in_a_day
 from container_oomkill.units import DAY_SECONDS
 
 from ..support.incidents import TIME, container, incident, victim
@@ -54,3 +56,21 @@ def test_a_users_container_is_no_other_users() -> None:
     )
     assert times_in_a_day(second, [first, second]) == 1
     assert repeats.key_of(first) == (first.node, *container_key(first))
+
+
+def test_a_habit_is_one_containers_up_to_the_incident() -> None:
+    mine = [
+        incident(number, time=TIME + number * 3600.0, before=Before(shape="leak"))
+        for number in range(1, 7)
+    ]
+    other = incident(9, time=TIME + 2 * 3600.5, node="node-2", before=Before(shape="spike"))
+    known = [mine[5], mine[0], other, *mine]  # one comes twice, as from a pinned ring
+
+    def words(wanted: Incident) -> str:
+        found = habit_of(wanted, known)
+        assert found is not None
+        return found.words()
+
+    assert words(mine[4]) == "leak, 5th time in a row, every 60 min"
+    assert words(mine[0]) == "leak"
+    assert words(other) == "spike"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TextIO
 from ..errors import RecordError, UsageError
 from ..incident.model import Incident
 from ..sinks.bar import BLOCKS
+from ..sinks.names import Key
 from ..sinks.printable import can_show, printable, shorten
 from ..sinks.query import Query
-from ..sinks.repeats import times_in_a_day
+from ..sinks.repeats import habit_of, key_of, times_in_a_day
 from ..sinks.sparkline import shows_levels
 from ..sinks.terminal import DIM, OFF, TerminalView
 from ..sinks.terminal_list import EACH, TerminalList, fold
@@ -23,6 +24,8 @@ from .filters import query_from
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from ..diagnosis.habit import Habit
 
 LATEST = 1000  # the API gives no more, and a recording may have any number
 COLUMNS = 100  # where nobody says how many
@@ -147,7 +150,8 @@ def show_incidents(
         blocks = shows_levels(stream) and can_show(stream, "".join(BLOCKS.values()))
         picture = TerminalView(terminal or COLUMNS, blocks=blocks, colour=coloured)
         found = find(newest_first, wanted)
-        lines = picture.one(found, times_in_a_day(found, newest_first))
+        times, habit = times_in_a_day(found, newest_first), habit_of(found, newest_first)
+        lines = picture.one(found, times, _again(habit))
     elif newest_first:
         lines = _list(newest_first, terminal, coloured, each)
     else:
@@ -161,7 +165,8 @@ def _list(
     newest_first: Sequence[Incident], columns: int | None, colour: bool, each: int | None
 ) -> Iterator[str]:
     shown, more = fold(newest_first, each or len(newest_first))
-    yield from TerminalList(columns, colour=colour).lines(shown)
+    habits = {} if columns is None else _habits(newest_first, shown)
+    yield from TerminalList(columns, colour=colour, habits=habits).lines(shown)
     notes = [f"and {count} more of {printable(name)}" for name, count in more.most_common(NAMED)]
     if more:
         notes.append(f"to list all: container-oomkill show --limit {len(newest_first)}")
@@ -170,6 +175,24 @@ def _list(
     for note in notes:
         note = note if columns is None else shorten(note, columns)
         yield f"{DIM}{note}{OFF}" if colour else note
+
+
+def _habits(newest_first: Sequence[Incident], shown: Sequence[Incident]) -> dict[str, str]:
+    """Give the words of each container, by the id of its latest incident."""
+    its: dict[Key, list[Incident]] = {}
+    for incident in newest_first:
+        its.setdefault(key_of(incident), []).append(incident)
+    latest = {incident.id for incident in shown}
+    return {
+        each[0].id: words
+        for each in its.values()
+        if each[0].id in latest and (words := _again(habit_of(each[0], each)))
+    }
+
+
+def _again(habit: Habit | None) -> str:
+    """Give the words where there is more than one kill; of one alone the verdict says it."""
+    return habit.words() if habit and (habit.times > 1 or habit.earlier) else ""
 
 
 def find(incidents: Sequence[Incident], wanted: str) -> Incident:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
+from ..diagnosis.habit import Habit, find_habit
 from ..units import DAY_SECONDS, ordinal
 from .names import Key, container_key
 
@@ -32,6 +33,14 @@ def times_in_a_day(incident: Incident, known: Iterable[Incident]) -> int:
         if since < each.time <= incident.time and key_of(each) == key and each.id != incident.id
     }
     return len(ids) + 1
+
+
+def habit_of(incident: Incident, known: Iterable[Incident]) -> Habit | None:
+    """Return what it has in common with those of its container's before it, of those ``known``."""
+    key, wanted = key_of(incident), (incident.time, incident.id)
+    before = {each.id: each for each in known if key_of(each) == key}
+    upto = [each for each in before.values() if (each.time, each.id) <= wanted]
+    return find_habit(sorted(upto, key=lambda each: (each.time, each.id), reverse=True))
 
 
 class Repeats:

@@ -58,10 +58,13 @@ class TerminalView:
         self._glyphs = BLOCKS if blocks else PLAIN
         self._colour = colour
 
-    def one(self, incident: Incident, times: int = 1) -> Iterator[str]:
-        """Give the lines of one incident; ``times``: which one it is of its container's today."""
+    def one(self, incident: Incident, times: int = 1, habit: str = "") -> Iterator[str]:
+        """Give the lines of one incident; ``times``: which one it is of its container's today.
+
+        ``habit``: what it has in common with those before it.
+        """
         yield self._in(BOLD_RED, "OOM") + "  " + self._in(BOLD, self._title(incident))
-        again = (repeat_words(times),) if times > 1 else ()
+        again = filter(None, (repeat_words(times), habit))
         facts = (*again, f"id {incident.id}", f"node {incident.node}", f"by {incident.hook}")
         yield from self._lines(_when(incident), "  ".join(map(printable, facts)))
         yield from self._lines("of", _whose(incident))

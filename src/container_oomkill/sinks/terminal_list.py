@@ -8,8 +8,8 @@ one line, for grep.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..incident.model import Incident
@@ -48,10 +48,14 @@ def fold(newest_first: Sequence[Incident], each: int = EACH) -> tuple[list[Incid
 
 @dataclass(frozen=True, slots=True)
 class TerminalList:
-    """``columns``: the terminal's; None: it is none, and nothing is cut."""
+    """``columns``: the terminal's; None: it is none, and nothing is cut.
+
+    ``habits``: what an incident has in common with those before it, by id; on a terminal only.
+    """
 
     columns: int | None
     colour: bool = False
+    habits: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self, incidents: Sequence[Incident]) -> Iterator[str]:
         if self.columns is None:
@@ -78,6 +82,8 @@ class TerminalList:
             yield self._in(DIM if number == 0 else BOLD, line)
             if number:
                 yield from _below(rows[number - 1][-1], columns)
+                if habit := self.habits.get(incidents[number - 1].id):
+                    yield from _below(printable(habit), columns)
 
     def _in(self, style: str, text: str) -> str:
         return f"{style}{text}{OFF}" if self.colour else text

@@ -9,11 +9,12 @@ import time
 import pytest
 
 from container_oomkill.exporter.exporter import Exporter
+from container_oomkill.incident.before import Before
 from container_oomkill.incident.model import Incident
 from container_oomkill.web.page.kills import Kills, by_container
 
 from ...support.http_client import ask, get, make_exporter
-from ...support.incidents import TIME, container, incident, now
+from ...support.incidents import HOSTILE, TIME, container, incident, now
 
 HOUR = 3600.0
 
@@ -149,3 +150,39 @@ def test_a_filter_that_the_form_has_no_field_for_is_said_and_kept(exporter: Expo
     assert "1 container, 1 of 2 incidents, since 1h" in shown
     body = ask(exporter.addresses[0], get("/?since=1h")).body.decode()
     assert '<input type="hidden" name="since" value="1h">' in body
+
+
+def test_the_shape_of_the_last_kills_and_their_rhythm(exporter: Exporter) -> None:
+    for number in range(1, 6):
+        exporter.sink(now(number, age=36_060 - 7200 * number, before=Before(shape="leak")))
+    exporter.sink(now(6, age=20, before=Before(shape="spike")))
+    exporter.sink(now(7, age=10, container=container("quiet"), before=Before(shape="spike")))
+    assert "spike, after leak 5 times in a row" in text(exporter)
+    assert text(exporter).count("spike, ") == 1  # of one kill the verdict says it
+    assert "spike, after leak 5 times in a row" in text(exporter, f"/incidents/{_id(6)}")
+    fifth = text(exporter, f"/incidents/{_id(5)}")
+    assert "5th time in 24 h leak, 5th time in a row, every 2 h" in fifth
+    assert fifth.count("python3 leak") == 5  # in the list of kills
+    first = text(exporter, f"/incidents/{_id(1)}")
+    assert "first time in 24 h leak" not in first
+
+
+def test_a_rhythm_is_not_said_where_there_is_none(exporter: Exporter) -> None:
+    for number, age in enumerate((40_000, 30_000, 9000, 60), 1):
+        exporter.sink(now(number, age=age, before=Before(shape="leak")))
+    shown = text(exporter)
+    assert "leak, 4th time in a row" in shown
+    assert "every" not in shown
+
+
+def test_a_shape_of_a_later_version_is_shown_as_text(exporter: Exporter) -> None:
+    for number in (1, 2):
+        exporter.sink(now(number, age=100 - number, before=Before(shape=HOSTILE)))
+    for path in ("/", f"/incidents/{_id(2)}"):
+        body = ask(exporter.addresses[0], get(path)).body.decode()
+        assert "<script>alert" not in body
+        assert "\u202e" not in body.partition("Raw record")[0]
+
+
+def _id(number: int) -> str:
+    return now(number).id

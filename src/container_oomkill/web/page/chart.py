@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
+from ...diagnosis.habit import shape_words
 from ...diagnosis.shape import SHORTEST_SECONDS
 from ...diagnosis.timeline import Point, timeline
 from ...incident.before import Recording
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 600, 150
 HEADROOM = 1.08  # above the limit, so that its line is seen
 GAP_PERIODS = 2.5  # without a sample for longer, the line is broken
-SHAPES = {
-    "limit_lowered": "limit lowered",
-    "start_up": "start-up",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ def _facts(incident: Incident) -> Iterator[h.Node]:
         return
     shape = before.shape
     yield "Shape: "
-    yield h.span(".strong")[SHAPES.get(shape, shape)] if shape else "none of the known ones"
+    yield h.span(".strong")[shape_words(shape)] if shape else "none of the known ones"
     if before.growth_bytes_per_second:
         yield f", {rate(before.growth_bytes_per_second)}"
     if before.at_limit_seconds:

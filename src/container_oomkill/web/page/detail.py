@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...diagnosis.breakdown import find_breakdown, of_victims_cgroup
+from ...diagnosis.habit import shape_words
 from ...diagnosis.verdict import next_steps
 from ...sinks.names import UNRESOLVED
 from . import cards
@@ -75,6 +76,7 @@ def _summary(incident: Incident, kills: Kills, around: PageContext) -> h.Element
             h.span(".times", data_state=kills.in_day(incident.time) > 1 and "bad")[
                 kills.how_often(incident, around.watched_since)
             ],
+            _habit(incident, kills),
             h.span(".ago", data_live=True, id="ago")[ago(around.now - incident.time)],
             moment(incident.time),
         ],
@@ -84,6 +86,12 @@ def _summary(incident: Incident, kills: Kills, around: PageContext) -> h.Element
         incident.inferred and h.p(".remark")[_inferred(incident)],
         _beside(incident, kills),
     ]
+
+
+def _habit(incident: Incident, kills: Kills) -> h.Node:
+    """Say what it has in common with those before it; of one alone the verdict says it."""
+    habit = kills.habit(incident) if kills.earlier(incident) else None
+    return h.span(".habit")[name(habit.words(), PATH_COLUMNS)] if habit else None
 
 
 def _beside(incident: Incident, kills: Kills) -> h.Node:
@@ -198,6 +206,7 @@ def _kills(incident: Incident, kills: Kills, around: PageContext) -> h.Node:
                     h.span[ago(around.now - each.time)],
                     _kill(each, is_this=each.id == incident.id),
                     h.span(".pid")[name(each.victims[0].command)],
+                    _shape(each),
                 ]
                 for each in kills.incidents[:KILLS_SHOWN]
             )
@@ -210,6 +219,11 @@ def _kill(incident: Incident, *, is_this: bool) -> h.Element:
     if is_this:
         return h.span(".strong")["this one"]
     return h.a(href=f"/incidents/{incident.id}")[what_ran_out(incident)]
+
+
+def _shape(incident: Incident) -> h.Node:
+    shape = incident.before and incident.before.shape
+    return h.span(".shape")[name(shape_words(shape))] if shape else None
 
 
 def _record(incident: Incident, record: str, missing: Missing) -> h.Element:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...diagnosis.habit import Habit, find_habit
 from ...sinks.names import container_key
 from ...units import DAY_SECONDS, ordinal
 
@@ -55,6 +56,11 @@ class Kills:
         if watched_since > until - DAY_SECONDS and self.earlier(incident) is None:
             return "first known kill"
         return "first time in 24 h"
+
+    def habit(self, incident: Incident) -> Habit | None:
+        """Return what it has in common with those before it, as far as that is known."""
+        upto = self.incidents[self._at(incident) :]
+        return find_habit(upto, is_least=self.dropped_at is not None)
 
 
 def by_container(newest_first: Iterable[Incident], dropped: Mapping[Key, float]) -> list[Kills]:

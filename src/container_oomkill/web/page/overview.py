@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ...sinks.names import Key
 
 A_PAGE = 50  # containers
+HABIT_COLUMNS = 80
 EARLIER_SHOWN = 6  # kills of a container, besides the latest
 
 
@@ -144,7 +145,11 @@ def _row(kills: Kills, around: PageContext) -> h.Element:
             moment(latest.time, day=age > DAY_SECONDS / 2),
             h.span(".count")[_often(kills, around)],
         ],
-        h.div(".who")[_who_and_why(latest, around.home), _earlier(kills, around)],
+        h.div(".who")[
+            _who_and_why(latest, around.home),
+            _habit(kills),
+            _earlier(kills, around),
+        ],
         _what_ran_out(latest),
     ]
 
@@ -158,6 +163,12 @@ def _often(kills: Kills, around: PageContext) -> h.Node:
     if count:
         return [least, h.span(".strong")[f"{count} times"], " in 24 h"]
     return f"{least}{len(kills.incidents)} times, none in 24 h" if kills.incidents[1:] else None
+
+
+def _habit(kills: Kills) -> h.Node:
+    """Say what its kills have in common; of one alone the verdict says it."""
+    habit = kills.habit(kills.latest) if kills.incidents[1:] else None
+    return h.p(".habit")[name(habit.words(), HABIT_COLUMNS)] if habit else None
 
 
 def _earlier(kills: Kills, around: PageContext) -> h.Node:
