@@ -12,6 +12,7 @@ import pytest
 
 from container_oomkill.diagnosis.verdict import RULES, explain, next_steps
 from container_oomkill.identity.resolver import resolve
+from container_oomkill.incident.before import Averages, Before, Pressure, Stalls
 from container_oomkill.incident.model import (
     Candidate,
     Child,
@@ -37,6 +38,14 @@ MEMCG = Oom(constraint="memcg", order=0, group=False)
 NODE = {"domain": None, "oom": Oom(constraint="none", order=0)}
 OLD = {"pid_in_container": 4711, "uptime_seconds": 3600.0}  # of whom no remark speaks
 GROWING = before(lambda at: 10 + at / 6, 710)  # the domain's 128 MiB at the end
+
+
+def stalled(some: float, full: float | None, *, avg10: float = 100.0) -> Before:
+    """Percent of the last minute."""
+    both = Stalls(Averages(avg10, some, 0.0), None if full is None else Averages(0.0, full, 0.0))
+    return Before(pressure=Pressure(domain=both))
+
+
 NOTHING = Stat(0, 0, 0, 0, 0, 0, 0, 0, 0, approximate=False)
 
 
@@ -297,6 +306,10 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"before": before(lambda _: 128, 99, at_limit_seconds=95)},
         "it had been at its limit for 1 min 35 s",
     ),
+    "waited-for-memory": (
+        {"before": stalled(40.4, 22.0)},
+        "something in it waited for memory about 40 % of the last minute, everything 22 %",
+    ),
     "another-was-larger": (
         {"candidates": (LARGER,)},
         (
@@ -472,6 +485,10 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("limit-had-been-lowered", {"before": GROWING}),
     ("leak", {"before": before(lambda _: 31, 600)}),
     ("leak", {"before": before(lambda at: 20 + at, 55)}),
+    ("waited-for-memory", {"before": GROWING}),
+    ("waited-for-memory", {"before": stalled(4.9, 4.9, avg10=4.9)}),
+    ("waited-for-memory", {"before": stalled(101.0, None, avg10=-1.0)}),
+    ("waited-for-memory", {"before": stalled(40.0, 22.0), **NODE}),
     ("spike", {"before": GROWING}),
     ("ramp", {"before": GROWING}),
     ("start-up", {"before": before(lambda at: 6.4 * at, 20, whole_life=False)}),
@@ -518,6 +535,13 @@ def test_it_speaks(name: str) -> None:
 @pytest.mark.parametrize(("name", "changes"), SILENT)
 def test_it_is_silent(name: str, changes: dict[str, Any]) -> None:
     assert RULES[NAMES.index(name)].says(explained(**changes)) is None
+
+
+def test_a_short_wait_and_one_of_some_alone() -> None:
+    words = explained(before=stalled(3.0, None, avg10=19.5)).verdict
+    assert str(words).endswith("something in it waited for memory about 20 % of the last 10 s")
+    words = explained(before=stalled(40.0, 4.0)).verdict
+    assert str(words).endswith("waited for memory about 40 % of the last minute")
 
 
 def test_with_nothing_to_remark_it_is_one_clause() -> None:

@@ -89,10 +89,14 @@ def _pins(settings: AttachSettings) -> Pins | None:
     return Pins(settings.pin or None)
 
 
-def completion(settings: AttachSettings) -> Callable[[Incident], Incident]:
-    """Return what adds to a record just read what will be gone soon: the command lines."""
+def completion(settings: AttachSettings, host_root: str) -> Callable[[Incident], Incident]:
+    """Return what adds to a record just read what will be gone soon: command lines, pressure."""
+    from ..incident.pressure import PressureReader
+
+    pressure = PressureReader(host_root)
     if not settings.cmdline:
-        return lambda incident: incident
+        return pressure
     from ..incident.cmdline import CommandLines
 
-    return CommandLines()
+    command_lines = CommandLines()  # first: a process that is killed may end at any moment
+    return lambda incident: pressure(command_lines(incident))

@@ -160,7 +160,7 @@ class ExporterParts(Closeable):
             [self.exporter.sink, *self._buffered, *providers.sinks],
             buffered=self._buffered,
             node=settings.node,
-            complete=completion(settings.attach),
+            complete=completion(settings.attach, settings.state.host_root),
             resolve=resolver.resolve,
             on_lost=self.exporter.lost,
         )

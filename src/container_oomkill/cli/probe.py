@@ -89,7 +89,7 @@ def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
             probe,
             [open_sink(settings.output, stdout, colour=settings.colour), *providers.sinks],
             node=settings.node,
-            complete=completion(settings.attach),
+            complete=completion(settings.attach, settings.state.host_root),
             resolve=Resolver(names, providers.asked).resolve,
             wanted=settings.query.matches if settings.query is not None else None,
         )

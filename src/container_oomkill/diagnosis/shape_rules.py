@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..incident.before import Averages
 from ..incident.model import Incident
 from ..units import duration, in_mib, rate, size
 from .limit import is_lowered
@@ -18,6 +19,8 @@ from .shape import (
     Evidence,
     find_shape,
 )
+
+WAITED_PERCENT = 5.0  # of the time; spikes and slow leaks have 0
 
 
 def _of(incident: Incident, shape: str) -> Evidence | None:
@@ -99,6 +102,28 @@ def _late_growth(found: Evidence | None) -> str | None:
     return words
 
 
+def _waited(incident: Incident) -> str | None:
+    """A kill that comes at once leaves no trace here: stalls of milliseconds are below this."""
+    before = incident.before
+    if before is None or before.pressure is None:
+        return None
+    stalls = before.pressure.domain if incident.domain is not None else None
+    if stalls is None or stalls.some is None:
+        return None
+    full = stalls.full or Averages()
+    for some, all_, span in (
+        (stalls.some.avg60, full.avg60, "minute"),
+        (stalls.some.avg10, full.avg10, "10 s"),
+    ):
+        if some is None or not WAITED_PERCENT <= some <= 100:
+            continue
+        words = f"something in it waited for memory about {some:.0f} % of the last {span}"
+        if all_ is not None and WAITED_PERCENT <= all_ <= some:
+            words += f", everything {all_:.0f} %"
+        return words
+    return None
+
+
 SHAPE_RULES = (
     Rule(
         "limit-had-been-lowered",
@@ -142,5 +167,11 @@ SHAPE_RULES = (
         _plateau,
         "It had been short of memory for long before it was killed: look at its latency in that "
         "time, and at memory pressure. Alert on that, and size the limit by what it holds.",
+    ),
+    Rule(
+        "waited-for-memory",
+        _waited,
+        "Alert on memory.pressure of this cgroup: it was slow before it was killed. Look for "
+        "what it reads from disk again and again, or give it the memory to keep that.",
     ),
 )

@@ -109,9 +109,10 @@ class Assembler:
             self._open.further += self._complete(one).victims
             self._open.release, self._open.deadline = position, deadline
             return
-        incident = self._complete(self.decoder.decode(raw))
+        incident = self.decoder.decode(raw)
         if self._before is not None and self._before[0] == header["incident"]:
             incident = incident.changed(before=self._before[1])
+        incident = self._complete(incident)
         if incident.oom.group:
             self._open = _Open(incident, header["incident"], position, deadline)
         else:

@@ -52,11 +52,59 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Averages:
+    """Percent of the time, over about so many seconds; the recent ones weigh more."""
+
+    avg10: float | None = None
+    avg60: float | None = None
+    avg300: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stalls:
+    """Time in which tasks waited for memory: at least one of them, or all at once."""
+
+    some: Averages | None = None
+    full: Averages | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """memory.pressure, of the domain, and of the victim's cgroup where that is another one."""
+
+    domain: Stalls | None = None
+    victim: Stalls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventsOf:
+    """How often since the cgroup was made, those below it included."""
+
+    max: int | None = None  # usage was about to go over memory.max
+    high: int | None = None  # it was throttled, over memory.high
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """memory.events, of the same two."""
+
+    domain: EventsOf | None = None
+    victim: EventsOf | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Before:
-    """What led to the kill; the last three are filled in by `diagnosis`."""
+    """What led to the kill.
+
+    ``shape`` and the two below it are filled in by `diagnosis`; ``pressure`` and the two below that
+    are not the recorder's: they are read right after the kill (incident/pressure.py).
+    """
 
     source: str | None = None  # who recorded it: `KERNEL`
     usage: Usage = Usage()
     shape: str | None = None  # a name of diagnosis/shape.py
     growth_bytes_per_second: float | None = None
     at_limit_seconds: float | None = None
+    pressure: Pressure | None = None
+    events: Events | None = None
+    read_after_seconds: float | None = None  # after the kill, both

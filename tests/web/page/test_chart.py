@@ -11,7 +11,18 @@ import htpy as h
 from hypothesis import given
 
 from container_oomkill.diagnosis.verdict import explain
-from container_oomkill.incident.before import KERNEL, Before, Recording, Series, Usage
+from container_oomkill.incident.before import (
+    KERNEL,
+    Averages,
+    Before,
+    Events,
+    EventsOf,
+    Pressure,
+    Recording,
+    Series,
+    Stalls,
+    Usage,
+)
 from container_oomkill.incident.model import Domain
 from container_oomkill.web.page.chart import HEIGHT, WIDTH, chart
 
@@ -35,6 +46,26 @@ def lines(page: str) -> list[list[tuple[float, float]]]:
 
 def test_without_a_recorder_there_is_none() -> None:
     assert drawn(None) == "<div></div>"
+
+
+def test_without_a_recorder_there_may_be_pressure() -> None:
+    half = Stalls(Averages(50.0, 40.4, 3.0), Averages(20.0, None, 1.0))
+    page = drawn(
+        Before(
+            pressure=Pressure(domain=half),
+            events=Events(domain=EventsOf(max=2000, high=0), victim=EventsOf(max=1, high=3)),
+        )
+    )
+    assert "No flight recorder ran." in page
+    assert (
+        "In the cgroup whose limit was reached: something waited for memory 50 % of the last 10 s, "
+        "40 % of the last min, 3 % of the last 5 min; everything waited 20 % of the last 10 s, "
+        "1 % of the last 5 min; at its limit 2000 times since it was made."
+    ) in page
+    own = "at its limit 1 time since it was made; throttled over memory.high 3 times."
+    assert f"own cgroup: {own}" in page
+    assert "Sampled by the flight recorder" not in page
+    assert "<svg" not in page
 
 
 def test_a_leak_climbs_and_a_spike_stands_up() -> None:

@@ -12,13 +12,14 @@ import htpy as h
 from ...diagnosis.habit import shape_words
 from ...diagnosis.shape import SHORTEST_SECONDS
 from ...diagnosis.timeline import Point, timeline
-from ...incident.before import Recording
+from ...incident.before import Events, EventsOf, Pressure, Recording, Stalls
 from ...units import duration, rate, size
-from .words import unknown
+from .words import plural, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ...incident.before import Before
     from ...incident.model import Incident
 
 WIDTH, HEIGHT = 600, 150
@@ -55,6 +56,7 @@ def chart(incident: Incident) -> h.Node:
     return h.section(".card", aria_labelledby="before")[
         h.h2("#before")["Before the kill"],
         h.p[_facts(incident)],
+        _pressure(before),
         _figures(domain, usage, limit, "of the cgroup whose limit was reached"),
         _figures(
             before.usage.victim,
@@ -62,13 +64,19 @@ def chart(incident: Incident) -> h.Node:
             victim.limit_bytes,
             "of the victim's own cgroup",
         ),
-        h.p(".remark")["Sampled by the flight recorder. ", _coarser(domain or before.usage.victim)],
+        before.source
+        and h.p(".remark")[
+            "Sampled by the flight recorder. ", _coarser(domain or before.usage.victim)
+        ],
     ]
 
 
 def _facts(incident: Incident) -> Iterator[h.Node]:
     before = incident.before
     if before is None:
+        return
+    if before.source is None:
+        yield "No flight recorder ran."
         return
     if before.usage.domain is None and before.usage.victim is None:
         yield unknown()
@@ -82,6 +90,42 @@ def _facts(incident: Incident) -> Iterator[h.Node]:
     if before.at_limit_seconds:
         yield f", at its limit for the last {duration(before.at_limit_seconds)}"
     yield "."
+
+
+def _pressure(before: Before) -> Iterator[h.Element]:
+    """What memory.pressure and memory.events say, of each cgroup that was read."""
+    pressure, events = before.pressure or Pressure(), before.events or Events()
+    for whose, stalls, counts in (
+        ("the cgroup whose limit was reached", pressure.domain, events.domain),
+        ("the victim's own cgroup", pressure.victim, events.victim),
+    ):
+        known = [*_shares(stalls), *_counts(counts)]
+        if known:
+            yield h.p(".pressure")[f"In {whose}: ", "; ".join(known), "."]
+
+
+def _shares(stalls: Stalls | None) -> Iterator[str]:
+    if stalls is None:
+        return
+    for averages, who in (
+        (stalls.some, "something waited for memory"),
+        (stalls.full, "everything waited"),
+    ):
+        if averages is None:
+            continue
+        spans = ((averages.avg10, "10 s"), (averages.avg60, "min"), (averages.avg300, "5 min"))
+        shares = [f"{share:.0f} % of the last {span}" for share, span in spans if share is not None]
+        if shares:
+            yield f"{who} {', '.join(shares)}"
+
+
+def _counts(events: EventsOf | None) -> Iterator[str]:
+    if events is None:
+        return
+    if events.max is not None:
+        yield f"at its limit {plural(events.max, 'time')} since it was made"
+    if events.high:
+        yield f"throttled over memory.high {plural(events.high, 'time')}"
 
 
 def _coarser(recording: Recording | None) -> str:
