@@ -38,6 +38,9 @@ MEMCG = Oom(constraint="memcg", order=0, group=False)
 NODE = {"domain": None, "oom": Oom(constraint="none", order=0)}
 OLD = {"pid_in_container": 4711, "uptime_seconds": 3600.0}  # of whom no remark speaks
 GROWING = before(lambda at: 10 + at / 6, 710)  # the domain's 128 MiB at the end
+HIGHER = before(  # a spike that was survived under a higher limit, and one that was not
+    lambda at: 190 if 1000 <= at < 1010 else 31, 7200, limits=((7200, 256), (3600, 128))
+)
 
 
 def stalled(some: float, full: float | None, *, avg10: float = 100.0) -> Before:
@@ -309,6 +312,13 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
     "waited-for-memory": (
         {"before": stalled(40.4, 22.0)},
         "something in it waited for memory about 40 % of the last minute, everything 22 %",
+    ),
+    "enough-before": (
+        {"before": HIGHER},
+        (
+            "190.0 MiB would have been enough for what it did before: with 256.0 MiB it used no "
+            "more in 33 min 0 s"
+        ),
     ),
     "another-was-larger": (
         {"candidates": (LARGER,)},

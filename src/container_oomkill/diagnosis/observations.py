@@ -18,6 +18,7 @@ from .below import (
     own_usage_bytes,
     percent,
 )
+from .enough import ENOUGH
 from .limit import FULL_PERCENT, both_bytes, is_lowered
 from .node_memory import uncharged_bytes
 from .rule import Rule
@@ -229,5 +230,6 @@ OBSERVATIONS = (
         "Look at /proc/buddyinfo for fragmentation, and raise vm.min_free_kbytes.",
     ),
     *SHAPE_RULES,
+    ENOUGH,
     *WHO_DIED,
 )
