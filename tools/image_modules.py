@@ -22,8 +22,8 @@ from pathlib import Path
 PACKAGE = "container_oomkill"
 COMMANDS = {
     "probe": ("probe", "doctor", "replay", "unpin"),
-    "exporter": ("probe", "doctor", "replay", "unpin", "show", "explain", "exporter"),
-    "exporter-full": ("probe", "doctor", "replay", "unpin", "show", "explain", "exporter"),
+    "exporter": ("probe", "doctor", "replay", "unpin", "show", "explain", "demo", "exporter"),
+    "exporter-full": ("probe", "doctor", "replay", "unpin", "show", "explain", "demo", "exporter"),
 }
 # Of our own, what an image does not have: it says then which one does.
 API = (f"{PACKAGE}.kubernetes",)  # urllib3, msgspec
@@ -94,7 +94,7 @@ def modules(image: str) -> dict[str, Path]:
     runs += [["--version"], ["no-such-command"], ["probe"], ["doctor"], ["doctor", "-o", "json"]]
     runs += [["replay", recording, "-o", each] for each in ("text", "json", "logfmt")]
     if "show" in COMMANDS[image]:
-        runs += [["show", "--from", recording], ["show"], ["explain"], ["explain", "x"]]
+        runs += [["show", "--from", recording], ["show"], ["explain"], ["explain", "x"], ["demo"]]
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "found")

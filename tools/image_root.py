@@ -54,6 +54,8 @@ except ModuleNotFoundError as error:
     print("use container-oomkill-exporter-full, which has everything", file=sys.stderr)
     sys.exit(2)
 """
+# Modules that read files beside them.
+WITH_ASSETS = ("container_oomkill.cli.demo", "container_oomkill.web.page")
 USERS = "root:x:0:0:root:/:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n"
 GROUP = "root:x:0:\nnobody:x:65534:\n"
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
@@ -172,6 +174,12 @@ def distribution(root: Root, name: str) -> None:
             root.copy(path, LIBRARY / path.relative_to(folder))
 
 
+def assets(root: Root, package: Path) -> None:
+    for path in sorted((package / "assets").rglob("*")):
+        if path.is_file():
+            root.copy(path, LIBRARY / path.relative_to(PACKAGES))
+
+
 def main(folder: str) -> None:
     probe = Root(Path(folder) / "probe")
     probe.copy(PYTHON)
@@ -190,13 +198,9 @@ def main(folder: str) -> None:
             (root.folder / DYNLOAD).mkdir(exist_ok=True)  # Python looks for the folder
             package = Path(found["container_oomkill"]).parent
             root.copy(package / "oomkill.bpf.o", LIBRARY / "container_oomkill/oomkill.bpf.o")
-        if "container_oomkill.web.page" in found:
-            package = Path(found["container_oomkill.web.page"]).parent
-            for path in sorted((package / "assets").rglob("*")):
-                if path.is_file():
-                    root.copy(
-                        path, LIBRARY / "container_oomkill/web/page" / path.relative_to(package)
-                    )
+        for module in WITH_ASSETS:
+            if module in found:
+                assets(root, found[module].parent)
         top = {name.partition(".")[0] for name in found}
         for name in MODULE_OF:
             if MODULE_OF[name] in top:

@@ -10,6 +10,7 @@ import pytest
 
 import container_oomkill
 from container_oomkill.cli.attaching import AttachSettings
+from container_oomkill.cli.demo import DemoSettings
 from container_oomkill.cli.doctor import DoctorSettings
 from container_oomkill.cli.explain import ExplainSettings
 from container_oomkill.cli.exporter_settings import ExporterCommandSettings
@@ -54,6 +55,7 @@ def test_the_defaults_of_options_are_those_of_settings(monkeypatch: pytest.Monke
     assert UnpinSettings.from_args(parse(["unpin"], {})) == UnpinSettings()
     assert ReplaySettings.from_args(parse(["replay", "f"], {})) == ReplaySettings(file="f")
     assert ShowSettings.from_args(parse(["show"], {})) == ShowSettings()
+    assert DemoSettings.from_args(parse(["demo"], {})) == DemoSettings()
     assert ExplainSettings.from_args(parse(["explain"], {})) == ExplainSettings()
 
 

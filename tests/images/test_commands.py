@@ -105,6 +105,7 @@ def test_show(docker: Docker) -> None:
         assert "connection refused" in asked.stderr
         explained = run(docker, image, "explain", "own-limit")
         assert explained.stdout.startswith("own-limit\n")
+        assert "shop-hog" in run(docker, image, "demo").stdout
 
 
 @pytest.mark.parametrize("user", ["0", "65534:65534"])

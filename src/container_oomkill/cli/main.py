@@ -72,6 +72,8 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from .replay import command
     elif name == "explain":
         from .explain import command
+    elif name == "demo":
+        from .demo import command
     else:
         from .show import command
     return command

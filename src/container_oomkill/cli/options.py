@@ -40,6 +40,7 @@ STATE_FOLDERS = {
 }
 EXAMPLES = """\
 examples:
+  container-oomkill demo       what it tells, by kills recorded elsewhere; needs no privileges
   container-oomkill doctor     whether it can record on this machine, and what is missing
   container-oomkill probe      print kills as they happen
   container-oomkill exporter   serve pages for people and metrics for Prometheus, on port 9262
@@ -62,6 +63,13 @@ examples:
   container-oomkill show 1c066fec8d                   one incident in full, by its id or its start
   container-oomkill show --namespace shop --since 1h  only those
   container-oomkill show --from kills                 of a recording or a history file
+"""
+DEMO_EXAMPLES = """\
+examples:
+  container-oomkill demo                   list them
+  container-oomkill demo 1124              one in full, by its id or its start
+  container-oomkill demo --scope pod       only those
+  container-oomkill demo -o json > kills   as a recording, for `replay`, `show --from` and jq
 """
 
 
@@ -164,6 +172,12 @@ def _show(parser: ArgumentParser) -> None:
         exporter.add_argument(f"--{option}", metavar=metavar, help=what)
 
 
+def _demo(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", nargs="?", help="show this incident in full")
+    _add_output(parser)
+    add_filters(parser, OF_THE_FUTURE)
+
+
 def _explain(parser: ArgumentParser) -> None:
     parser.add_argument(
         "topic", metavar="TOPIC", nargs="?", help="as `show` names it (default: list the topics)"
@@ -203,6 +217,12 @@ COMMANDS: Mapping[str, Command] = {
         summary="say what a part of a verdict means, and what to do about it",
         add_options=_explain,
         arguments="[TOPIC]",
+    ),
+    "demo": Command(
+        summary="show real incidents that come with the package; needs no privileges",
+        add_options=_demo,
+        examples=DEMO_EXAMPLES,
+        arguments="[ID]",
     ),
 }
 

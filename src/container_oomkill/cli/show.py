@@ -137,10 +137,12 @@ def show_incidents(
     colour: str,
     each: int | None = None,
     filtered: bool = False,
+    command: str = "show",
 ) -> None:
     """Write the list, newest first, or the picture of the ``wanted`` one.
 
     ``each``: how many of one container to list; None: all. ``filtered``: there may be others.
+    ``command``: what lists them all, and shows one.
     Raises `UsageError` where no incident, or more than one, has an id that starts so.
     """
     newest_first = sorted(incidents, key=lambda incident: incident.time, reverse=True)
@@ -149,11 +151,11 @@ def show_incidents(
     if wanted is not None:
         blocks = shows_levels(stream) and can_show(stream, "".join(BLOCKS.values()))
         picture = TerminalView(terminal or COLUMNS, blocks=blocks, colour=coloured)
-        found = find(newest_first, wanted)
+        found = find(newest_first, wanted, command)
         times, habit = times_in_a_day(found, newest_first), habit_of(found, newest_first)
         lines = picture.one(found, times, _again(habit))
     elif newest_first:
-        lines = _list(newest_first, terminal, coloured, each)
+        lines = _list(newest_first, terminal, coloured, each, command)
     else:
         lines = iter(["no matching incidents" if filtered else "no incidents"])
     for line in lines:
@@ -162,16 +164,20 @@ def show_incidents(
 
 
 def _list(
-    newest_first: Sequence[Incident], columns: int | None, colour: bool, each: int | None
+    newest_first: Sequence[Incident],
+    columns: int | None,
+    colour: bool,
+    each: int | None,
+    command: str,
 ) -> Iterator[str]:
     shown, more = fold(newest_first, each or len(newest_first))
     habits = {} if columns is None else _habits(newest_first, shown)
     yield from TerminalList(columns, colour=colour, habits=habits).lines(shown)
     notes = [f"and {count} more of {printable(name)}" for name, count in more.most_common(NAMED)]
     if more:
-        notes.append(f"to list all: container-oomkill show --limit {len(newest_first)}")
+        notes.append(f"to list all: container-oomkill {command} --limit {len(newest_first)}")
     if columns is not None:
-        notes.append("to show one in full: container-oomkill show ID")
+        notes.append(f"to show one in full: container-oomkill {command} ID")
     for note in notes:
         note = note if columns is None else shorten(note, columns)
         yield f"{DIM}{note}{OFF}" if colour else note
@@ -195,7 +201,7 @@ def _again(habit: Habit | None) -> str:
     return habit.words() if habit and (habit.times > 1 or habit.earlier) else ""
 
 
-def find(incidents: Sequence[Incident], wanted: str) -> Incident:
+def find(incidents: Sequence[Incident], wanted: str, command: str = "show") -> Incident:
     """Return the one whose id is, or alone starts with, ``wanted``."""
     found = {
         name: incident
@@ -207,6 +213,6 @@ def find(incidents: Sequence[Incident], wanted: str) -> Incident:
     if len(found) == 1:
         return next(iter(found.values()))
     if not found:
-        raise UsageError(f"no incident {wanted}: `container-oomkill show` lists them all")
+        raise UsageError(f"no incident {wanted}: `container-oomkill {command}` lists them all")
     some = ", ".join(list(found)[:NAMED]) + (", ..." if len(found) > NAMED else "")
     raise UsageError(f"{wanted} is ambiguous: {len(found)} incidents start with it: {some}")
