@@ -95,6 +95,6 @@ def test_one_that_fills_the_ring_leaves_room_for_others(
         assert {each["victims"][0]["pid"] for each in rest} == {each.pid for each in others}
         assert recorder.stop() == 0
         said = recorder.errors()
-    lacking = re.findall(r"of \S*oomkill-flood\S* lacks (\d+) of its victims", said)
+    lacking = re.findall(r"of \S*flood\S* lacks (\d+) of its victims", said)
     # Without an end mark nothing tells whose the last ones were.
     assert lacking == ([] if hook == "raw_tracepoint" else [str(MEMBERS + 1 - told)])
