@@ -162,7 +162,8 @@ def test_pinned_it_goes_on_while_no_process_runs(
         values = record["before"]["usage"]["domain"]["series"][0]["usage_bytes"]
         settled = [each for each in values[:30] if each is not None]
         assert len(settled) > 20
-        assert all(7 * MIB <= each <= 12 * MIB for each in settled), settled
+        # 8 MiB of its own, and what the kernel charges a process for: more on cgroup v2.
+        assert all(7 * MIB <= each <= 16 * MIB for each in settled), settled
     assert found[1]["before"]["usage"]["domain"]["recorded_seconds"] > (
         found[0]["before"]["usage"]["domain"]["recorded_seconds"] + 0.9
     )
@@ -172,7 +173,6 @@ def test_it_sees_every_cgroup_and_forgets_those_that_are_gone(
     hook: str, make_cgroups: MakeCgroups
 ) -> None:
     with flight(hook) as probe:
-        eventually(lambda: status(probe)["cgroups"] > 0)
         make_cgroups("/oomkill-many", *(f"/oomkill-many/{n}" for n in range(300)))
         eventually(lambda: status(probe)["cgroups"] >= 301)
         assert status(probe)["recorded"] == status(probe)["cgroups"]
@@ -216,8 +216,7 @@ def test_cgroups_that_come_and_go_while_it_walks(
             Path(churn.folder, *(str(each) for each in range(level))).rmdir()
     assert killed
     before = attached.record()["before"]
-    assert before["shape"] in ("spike", "ramp")  # as busy as the machine is
     values = before["usage"]["domain"]["series"][0]["usage_bytes"]
     settled = [each for each in values[:30] if each is not None]
     assert len(settled) > 20
-    assert all(8 * MIB <= each <= 11 * MIB for each in settled), settled
+    assert all(8 * MIB <= each <= 16 * MIB for each in settled), settled

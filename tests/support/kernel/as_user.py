@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a command as a user with ambient capabilities: systemd's User= and AmbientCapabilities=.
 
+And its LimitMEMLOCK=infinity, without which no BPF map can be made before Linux 5.11.
+
     python as_user.py UID COMMAND...
 
 setpriv(1) wants every capability there is to give some of them.
@@ -8,8 +10,10 @@ setpriv(1) wants every capability there is to give some of them.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import resource
 import struct
 import sys
 
@@ -20,6 +24,9 @@ KEEP_CAPABILITIES, AMBIENT, AMBIENT_RAISE = 8, 47, 2
 
 
 def main(uid: int, command: list[str]) -> None:
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    with contextlib.suppress(ValueError):  # not permitted: a newer kernel needs it not
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(KEEP_CAPABILITIES, 1, 0, 0, 0)
     os.setgroups([])
