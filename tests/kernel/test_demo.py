@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from container_oomkill.exporter.settings import LISTEN_ADDRESS
+
+from ..support.kernel.demo import NEXT
 from ..support.kernel.processes import DEADLINE
 
 
@@ -29,3 +32,6 @@ def test_it_shows_its_own_kill_and_ends() -> None:
     (cgroup,) = re.findall(r"starts in (/oomkill-demo-\d+), limited to 32 MiB", done.stdout)
     (headline,) = [line for line in done.stdout.splitlines() if "  OOM  " in line]
     assert f"  {cgroup.removeprefix('/')}  limit 32.0 MiB reached (its own" in headline
+    assert done.stdout.endswith(NEXT)
+    assert "make run" in NEXT
+    assert f"http://localhost{LISTEN_ADDRESS}/" in NEXT

@@ -11,6 +11,12 @@ from .cgroups import Cgroup, cgroups
 from .processes import COMMAND
 
 PATIENCE_SECONDS = 120.0
+NEXT = """
+next
+  make run                           watch this machine: its page is http://localhost:9262/
+  .venv/bin/container-oomkill demo   other real kills: a leak, a full tmpfs, a pod's limit, ...
+  docs/tutorial.md                   provoke such kills, see why, fix them
+"""
 
 LIMIT_MIB = 32
 HOG = """
@@ -27,7 +33,10 @@ def main() -> int:
         return 3
     with cgroups(f"/oomkill-demo-{os.getpid()}") as (cgroup,):
         cgroup.limit(LIMIT_MIB)
-        return show_one_kill(cgroup)
+        status = show_one_kill(cgroup)
+    if status == 0:
+        print(NEXT, end="")
+    return status
 
 
 def show_one_kill(cgroup: Cgroup) -> int:
