@@ -41,6 +41,7 @@ def test_they_show_what_the_product_can_tell() -> None:
     assert {each.scope for each in found} >= {"container", "pod", "node"}
     assert {each.before.shape for each in found if each.before} >= {*SHAPES}
     assert any(each.oom.group for each in found)
+    assert any(each.victims[0].from_outside for each in found)
     assert all(each.verdict for each in found)
 
 
@@ -48,6 +49,8 @@ def test_each_one_is_in_the_document_with_where_it_came_from() -> None:
     text = (ROOT / "docs/demo.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([0-9a-f]+-[0-9]+)` \|", text, re.MULTILINE)
     assert sorted(rows) == sorted(each.id for each in incidents())
+    assert f"\n{len(rows)} kills that really happened" in text
+    assert f"[{len(rows)} real kills]" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", EARLIER, ids=lambda path: path.stem)

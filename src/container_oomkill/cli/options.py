@@ -67,7 +67,7 @@ examples:
 DEMO_EXAMPLES = """\
 examples:
   container-oomkill demo                   list them
-  container-oomkill demo 1124              one in full, by its id or its start
+  container-oomkill demo 1205              one in full, by its id or its start
   container-oomkill demo --scope pod       only those
   container-oomkill demo -o json > kills   as a recording, for `replay`, `show --from` and jq
 """
