@@ -16,11 +16,11 @@ SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/con
 CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_oomkill/system/*.[ch] tests/support/*/*.c
 # These need container engines, a browser or much time, and have targets of their own.
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
-	--ignore tests/cluster --ignore tests/prometheus
+	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages
 
 .PHONY: help run demo build wheel clean bench bench-scale chaos lint format dashboard fuzz reproducible \
 	image push up down test test-unit coverage test-browser test-prometheus test-runtimes test-images \
-	test-kernels test-releases test-cluster
+	test-kernels test-releases test-cluster packages test-packages version release
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -108,10 +108,23 @@ format: .venv/dev ## Format Python and C
 build: .venv/built ## Build into .venv/bin/container-oomkill
 
 wheel: .venv/dev ## Build dist/*.whl, with libbpf, libseccomp and libxcrypt inside
-	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.*
+	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.* dist/container_oomkill-*.whl
 	$(Q)SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)} \
 		$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
+
+packages: wheel ## Build dist/*.deb and dist/*.rpm of the wheel (nfpm, by Go)
+	$(Q)tools/packages.sh
+
+test-packages: packages ## Install them in fresh roots of Debian 12 and 13 and record a real kill there
+	$(Q)tools/system-packages.sh packages
+	$(Q)$(SUDO) env PATH="$(PATH)" $(PYTHON) -m pytest -p no:cacheprovider tests/packages
+
+version: ## Cut a version: write it wherever one stands, and into the changelog: VERSION=0.1.0
+	$(Q)python3 tools/version.py $(or $(VERSION),$(error which: make version VERSION=0.1.0)) $$(date -u +%Y-%m-%d)
+
+release: .venv/dev ## Make all of a release but its images in dist/, publish nothing: VERSION=0.1.0
+	$(Q)tools/release.sh $(or $(VERSION),$(error which: make release VERSION=0.1.0))
 
 reproducible: .venv/dev ## Build the wheel and the images twice, elsewhere and at other times; fail unless they are the same
 	$(Q)tools/reproducible.sh

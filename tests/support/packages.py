@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fresh roots of Debian to install packages into, and programs run in them."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..vm import mirror
+from ..vm.packages import cache_dir, digest, locked
+
+# What the .deb depends on, and rpm, which reads and unpacks the .rpm.
+INCLUDED = "python3,python3-cffi-backend,python3-markupsafe,rpm"
+SECONDS = 900
+
+
+class Root:
+    """A root folder, and what runs in it sees this machine's /proc, /sys and /dev."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *command: str, status: int = 0) -> str:
+        """Run it; return what it printed, errors too."""
+        done = subprocess.run(
+            self.wrap(*command), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert done.returncode == status, done.stdout
+        return done.stdout
+
+    def wrap(self, *command: str) -> list[str]:
+        """Return the command that runs it there, in an environment of its own."""
+        path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+        return ["chroot", str(self.folder), "/usr/bin/env", "-i", path, "LC_ALL=C.UTF-8", *command]
+
+    def take(self, file: Path) -> str:
+        """Copy a file into it; return its path there."""
+        shutil.copy(file, self.folder / "tmp")
+        return f"/tmp/{file.name}"
+
+    def ours(self) -> set[str]:
+        """Every path that has our name, and all below it."""
+        named = [
+            path
+            for top in ("etc", "run", "usr", "var")
+            for path in (self.folder / top).rglob("*oomkill*")
+        ]
+        found = {path for each in named for path in (each, *each.rglob("*"))}
+        return {f"/{path.relative_to(self.folder)}" for path in found}
+
+
+@contextlib.contextmanager
+def fresh_root(suite: str, folder: Path) -> Iterator[Root]:
+    """Copy a root of Debian's ``suite``, which the cache keeps, to ``folder``."""
+    subprocess.run(["cp", "-a", str(_made(suite)), str(folder)], check=True)
+    with contextlib.ExitStack() as stack:
+        # A mount itself: rpm from 4.20 on changes how "/" propagates before it runs a script.
+        _mount(stack, "--bind", "--make-private", folder, folder)
+        for name in ("proc", "sys", "dev"):
+            _mount(stack, "--rbind", "--make-rslave", Path("/", name), folder / name)
+        yield Root(folder)
+
+
+def _mount(stack: contextlib.ExitStack, how: str, change: str, what: Path, where: Path) -> None:
+    subprocess.run(["mount", how, str(what), str(where)], check=True)
+    stack.callback(subprocess.run, ["umount", "-R", "-l", str(where)], check=True)
+    subprocess.run(["mount", change, str(where)], check=True)
+
+
+def _made(suite: str) -> Path:
+    cache = cache_dir() / "package-roots"
+    cache.mkdir(parents=True, exist_ok=True)
+    root = cache / f"{suite}-{digest(INCLUDED)}"
+    with locked(cache / "lock"):
+        if not root.exists():
+            for stale in cache.glob(f"{suite}-*"):
+                shutil.rmtree(stale)
+            unfinished = cache / f"{suite}-unfinished"
+            command = ["debootstrap", "--variant=minbase", f"--include={INCLUDED}", suite]
+            command += [str(unfinished), mirror.find().archive]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+            assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+            unfinished.rename(root)
+    return root

@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Makes dist/*.deb and dist/*.rpm of the wheel in dist/, with nfpm, which Go builds once into
+# ~/.cache/container-oomkill/tools. The same wheel, commit and tools give the same bytes.
+set -eu
+cd "$(dirname "$0")/.."
+
+name=container-oomkill
+nfpm_module=github.com/goreleaser/nfpm/v2/cmd/nfpm
+nfpm_version=v2.43.4
+tools="${XDG_CACHE_HOME:-$HOME/.cache}/container-oomkill/tools"
+nfpm=$tools/nfpm-$nfpm_version/nfpm
+python=${PYTHON:-.venv/bin/python}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+export SOURCE_DATE_EPOCH
+
+if [ ! -x "$nfpm" ]; then
+	command -v go >/dev/null || { echo "$0: no go here: install Go 1.24 or newer" >&2; exit 1; }
+	echo "building nfpm $nfpm_version"
+	GOBIN="$(dirname "$nfpm")" nice go install "$nfpm_module@$nfpm_version"
+fi
+
+set -- dist/container_oomkill-*.whl
+[ $# = 1 ] && [ -f "$1" ] || { echo "$0: expected one wheel in dist/, found: $*; make wheel" >&2; exit 1; }
+wheel=$1
+tag=$(basename "$wheel" .whl | sed 's/.*-manylinux_//') # 2_36_x86_64
+PACKAGE_GLIBC=$(echo "$tag" | sed 's/_/./; s/_.*//')
+# 0.1.0rc1 comes before 0.1.0, and both kinds of package say so by a tilde.
+version=$(basename "$wheel" | cut -d- -f2)
+PACKAGE_VERSION=$(echo "$version" | sed -E 's/([0-9])(a|b|rc|\.dev)([0-9])/\1~\2\3/')
+case $tag in
+*_x86_64) PACKAGE_ARCH=amd64 ;;
+*_aarch64) PACKAGE_ARCH=arm64 ;;
+*) echo "$0: no package for $tag" >&2; exit 1 ;;
+esac
+export PACKAGE_ARCH PACKAGE_GLIBC PACKAGE_VERSION
+
+umask 022
+build=build/packages
+root=$build/root
+modules=$root/usr/lib/container-oomkill
+rm -rf "$build"
+mkdir -p "$modules" "$root/usr/bin" "$root/usr/lib/systemd/system" "$root/usr/share/man/man1" \
+	"$root/usr/share/doc/container-oomkill"
+
+# What the images have, by hash; what is compiled for one Python is the distribution's.
+awk -v wanted=' htpy prometheus-client pyelftools typing_extensions ' '
+	/^[a-z]/ { split($0, name, "=="); kept = index(wanted, " " name[1] " ") }
+	/^#/ { next }
+	kept' deploy/docker/requirements.txt >"$build/requirements.txt"
+"$python" -m pip install -q --no-compile --no-deps --only-binary :all: --require-hashes \
+	--disable-pip-version-check --root-user-action ignore -t "$modules" -r "$build/requirements.txt"
+rm -rf "$modules/bin"
+"$python" -m pip install -q --no-compile --no-deps --no-index \
+	--disable-pip-version-check --root-user-action ignore -t "$modules" "$wheel"
+# What pip writes of this machine: where it had the wheel from, and the program that it made.
+rm -rf "$modules/bin" "$modules"/*.dist-info/direct_url.json "$modules"/*.dist-info/RECORD \
+	"$modules"/*.dist-info/REQUESTED
+
+cp deploy/packages/container-oomkill "$root/usr/bin/"
+sed 's|/usr/local/bin/|/usr/bin/|; /^# cp /d' deploy/systemd/container-oomkill.service \
+	>"$root/usr/lib/systemd/system/container-oomkill.service"
+cp deploy/packages/copyright README.md CHANGELOG.md "$root/usr/share/doc/container-oomkill/"
+PYTHONPATH=$modules "$python" -B -m container_oomkill.cli.man_pages "$root/usr/share/man/man1"
+gzip -9n "$root"/usr/share/man/man1/*.1 "$root/usr/share/doc/container-oomkill/CHANGELOG.md"
+
+chmod -R u=rwX,go=rX "$root"
+find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+rm -f dist/*.deb dist/*.rpm
+# Named by the version without a tilde, which GitHub would replace in a release's file.
+for file in "${name}_${version}_$PACKAGE_ARCH.deb" "$name-$version-1.${tag#*_*_}.rpm"; do
+	"$nfpm" package -f deploy/packages/nfpm.yaml -p "${file##*.}" -t "dist/$file" \
+		>"$build/log" 2>&1 || { cat "$build/log" >&2; exit 1; }
+	echo "dist/$file"
+done
