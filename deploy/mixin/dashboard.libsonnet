@@ -19,6 +19,8 @@ local p = import 'panels.libsonnet';
     '/d/%s?${__url_time_range}&${datasource:queryparam}&${cluster:queryparam}&${node:queryparam}&${namespace:queryparam}&${workload:queryparam}&var-incident=' %
     config.dashboardUid,
 
+  local told = ['scope', 'command', 'trigger_command', 'shape'],
+
   local overview = [
     p.stat(
       'Incidents',
@@ -88,11 +90,12 @@ local p = import 'panels.libsonnet';
     ),
     p.table(
       'Incidents: pick one',
-      'Newest first. A click on a container shows that incident below. Of several kills of one container between two scrapes, the last is here; the page of the exporter has them all.',
+      'Newest first. A click on a container shows that incident below. Of several kills of one container between two scrapes, the last is here; the page of the exporter has them all. Before: what memory did up to the kill, and how fast it grew, where the flight recorder has it.',
       [0, 12, 24, 9],
       [
-        q.incidents(known('container_oomkill_last_timestamp_seconds') + ' * 1000', ['scope', 'command', 'trigger_command']),
-        q.incidents(known('container_oomkill_memory_limit_bytes'), ['scope', 'command', 'trigger_command']),
+        q.incidents(known('container_oomkill_last_timestamp_seconds') + ' * 1000', told),
+        q.incidents(known('container_oomkill_memory_limit_bytes'), told),
+        q.incidents(known('container_oomkill_growth_bytes_per_second'), told),
       ],
       [
         ['Value #A', 'when'],
@@ -103,6 +106,8 @@ local p = import 'panels.libsonnet';
         ['workload', 'workload'],
         ['scope', 'ran out'],
         ['Value #B', 'limit'],
+        ['shape', 'before'],
+        ['Value #C', 'growth'],
         ['command', 'killed'],
         ['trigger_command', 'asked by'],
         [node, 'node'],
@@ -112,6 +117,7 @@ local p = import 'panels.libsonnet';
       overrides=[
         p.override('when', { unit: 'dateTimeAsIso' }),
         p.override('limit', { unit: 'bytes' }),
+        p.override('growth', { unit: 'binBps', decimals: 1 }),
         p.override('container', { links: [p.link('Show this incident', pick + '${__data.fields.incident}')] }),
       ],
       sortBy=[{ displayName: 'when', desc: true }],
@@ -135,6 +141,7 @@ local p = import 'panels.libsonnet';
         ['scope', 'ran out'],
         ['command', 'killed'],
         ['trigger_command', 'asked by'],
+        ['shape', 'before'],
         ['image', 'image'],
         ['runtime', 'runtime'],
         ['url', 'page'],
@@ -183,17 +190,21 @@ local p = import 'panels.libsonnet';
     ),
     p.stat(
       'Numbers',
-      'Usage and limit of the cgroup that ran out; peak, age and oom_score_adj of the killed process. What is unknown has no number.',
+      'Usage and limit of the cgroup that ran out; peak, age and oom_score_adj of the killed process; how fast usage grew before, and for how long it was at its limit. What is unknown has no number.',
       [18, 26, 6, 9],
       [
         ['used', q.picked(known('container_oomkill_memory_usage_bytes'))],
         ['limit', q.picked(known('container_oomkill_memory_limit_bytes'))],
         ['peak of the process', q.picked(known('container_oomkill_hiwater_rss_bytes'))],
+        ['growth', q.picked(known('container_oomkill_growth_bytes_per_second'))],
+        ['at its limit for', q.picked(known('container_oomkill_at_limit_seconds'))],
         ['ran for', q.picked(known('container_oomkill_uptime_seconds'))],
         ['oom_score_adj', q.picked(known('container_oomkill_oom_score_adj'))],
       ],
       { unit: 'bytes', decimals: null },
       overrides=[
+        p.override('growth', { unit: 'binBps' }),
+        p.override('at its limit for', { unit: 's' }),
         p.override('ran for', { unit: 's' }),
         p.override('oom_score_adj', { unit: 'none' }),
       ],

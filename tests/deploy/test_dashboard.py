@@ -59,6 +59,7 @@ scrape_configs:
     static_configs:
 {targets}
 """
+LEAK = {"shape": "leak", "growth_bytes_per_second": 20480.0, "at_limit_seconds": 12.5}
 TARGET = '      - {{ targets: ["{address}"], labels: {{ cluster: {cluster}{instance} }} }}\n'
 
 
@@ -167,7 +168,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         told.register(one, CART)
         told.register(two, LEDGER)
         # Twice the same container: a pick of the first must not show the second.
-        told.kill(("east", "node-1"), one, record("shared_mapping", CART, "first"))
+        first = record("shared_mapping", CART, "first")
+        first["before"] = LEAK
+        told.kill(("east", "node-1"), one, first)
         told.kill(("east", "node-1"), one, record("sock_over_limit", CART, "second"))
         # Three at once, of which a scrape sees the last.
         told.kill(("east", "node-2"), two, record("resize_3_percent", LEDGER, "thrice"), times=3)
@@ -285,6 +288,8 @@ class TestAgainstPrometheus:
             "Numbers: limit": domain and domain["limit_bytes"],
             "Numbers: peak of the process": victim["vm"]["hiwater_rss_bytes"],
             "Numbers: ran for": victim["uptime_seconds"],
+            "Numbers: growth": (kill.record.get("before") or {}).get("growth_bytes_per_second"),
+            "Numbers: at its limit for": (kill.record.get("before") or {}).get("at_limit_seconds"),
             "Numbers: oom_score_adj": victim["oom_score_adj"],
         }
         found = {name: fleet.number(name, incident=picked) for name in wanted}
@@ -293,6 +298,7 @@ class TestAgainstPrometheus:
         assert facts[0]["image"] == kill.container["image"]
         assert facts[0]["trigger_command"] == kill.record["trigger"]["command"]
         assert (facts[0]["cluster"], facts[0]["instance"]) == kill.where
+        assert facts[0].get("shape") == (kill.record.get("before") or {}).get("shape")
 
     def test_limits_are_in_the_list(self, fleet: Fleet) -> None:
         found = {labels["incident"]: value for labels, value in fleet.of("Incidents: pick one: B")}
@@ -303,13 +309,22 @@ class TestAgainstPrometheus:
         }
         assert found == wanted
 
-    def test_both_columns_of_the_list_are_one_row(self, fleet: Fleet) -> None:
+    def test_all_columns_of_the_list_are_one_row(self, fleet: Fleet) -> None:
         """Grafana merges what has the same labels."""
-        times, limits = (
+        times, limits, growths = (
             {frozenset(labels.items()) for labels, _ in fleet.of(f"Incidents: pick one: {each}")}
-            for each in "AB"
+            for each in "ABC"
         )
         assert limits < times
+        assert growths < times
+
+    def test_shape_and_growth_are_in_the_list(self, fleet: Fleet) -> None:
+        ((labels, growth),) = fleet.of("Incidents: pick one: C")
+        assert labels["incident"] == fleet.incident(fleet.kills[0])
+        assert (labels["shape"], growth) == (LEAK["shape"], LEAK["growth_bytes_per_second"])
+        others = [each for each, _ in fleet.of("Incidents: pick one: A") if each != labels]
+        assert len(others) == len(fleet.kills) - 1
+        assert not any("shape" in each for each in others)
 
     def test_the_variable_offers_the_newest_first(self, fleet: Fleet) -> None:
         expression = variable("incident")["regex"].strip("/").replace("(?<", "(?P<")
