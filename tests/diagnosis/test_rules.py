@@ -547,6 +547,13 @@ def test_it_is_silent(name: str, changes: dict[str, Any]) -> None:
     assert RULES[NAMES.index(name)].says(explained(**changes)) is None
 
 
+def test_a_plateau_close_to_the_limit_says_between_what() -> None:
+    verdict = explained(before=before(lambda at: 31 if at < 200 else 118 + at % 7, 400)).verdict
+    assert "it held 118.6 to 128.0 MiB, close to its limit, for 3 min 3 s" in str(verdict)
+    verdict = explained(before=before(lambda _: 120, 400)).verdict
+    assert "it held 120.0 to 128.0 MiB for all of the 6 min 40 s recorded" in str(verdict)
+
+
 def test_a_short_wait_and_one_of_some_alone() -> None:
     words = explained(before=stalled(3.0, None, avg10=19.5)).verdict
     assert str(words).endswith("something in it waited for memory about 20 % of the last 10 s")

@@ -103,6 +103,17 @@ def test_plateaus() -> None:
     assert shape(thrash, 400, at_limit_seconds=280) == "plateau"
     assert shape(thrash, 3 * DAY, at_limit_seconds=301) == "plateau"
     assert shape(lambda _: 120, HOUR) == "plateau"  # close to it all along
+    assert shape(lambda at: 31 if at < 200 else 118 + at % 7, 400) == "plateau"
+    assert shape(lambda at: 31 if at < 320 else 118 + at % 7, 400) == "ramp"  # not for long
+
+    def dips(low: float) -> Callable[[float], float]:
+        return lambda at: 31 if at < 200 else low if at % 15 < 1 else 120
+
+    assert shape(dips(110), 400) == "plateau"
+    assert shape(dips(100), 400) != "plateau"
+    assert shape(lambda at: 31 if at < 250 else 103 + (at - 250) / 6, 400) != "plateau"  # it rose
+    assert shape(lambda at: 31 if at < 30 else 118, 39) != "plateau"
+    assert shape(lambda at: 20 + at * 0.03, HOUR) == "leak"  # close for its last 400 s, too
     # A leak is at its limit for some seconds, too, while the page cache goes.
     assert shape(ramp(10, LIMIT, HOUR), HOUR, at_limit_seconds=9) == "leak"
 

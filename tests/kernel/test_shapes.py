@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,11 +64,34 @@ def test_a_spike(hook: str, make_cgroups: MakeCgroups, hog: StartHog) -> None:
         assert_shape(recorder, "spike")
 
 
-def assert_shape(recorder: Recorder, shape: str) -> None:
-    before = recorder.record()["before"]
+@pytest.mark.needs("flight recorder")
+def test_a_plateau(
+    short_ticks: Recorder, make_cgroups: MakeCgroups, hog: StartHog, uncached_file: Path
+) -> None:
+    """It reads a file twice its limit again and again: what is read is gone before it comes again.
+
+    The kernel reclaims page cache for as long as there is some, so only what is asked for at the
+    end kills.
+    """
+    (cgroup,) = make_cgroups("/oomkill-plateau")
+    cgroup.limit(32)
+    assert hog(cgroup, f"anon 4 sleep 1500 reread {uncached_file} 64 3000 anon 64").was_killed()
+    record = assert_shape(short_ticks, "plateau")
+    recording = record["before"]["usage"]["domain"]
+    assert ", close to its limit, for " in record["verdict"]
+    assert "would have been enough" not in record["verdict"]  # nobody knows
+    settled = [each for each in recording["series"][0]["usage_bytes"][-40:] if each is not None]
+    assert len(settled) > 20
+    assert min(settled) > 0.8 * 32 * MIB
+
+
+def assert_shape(recorder: Recorder, shape: str) -> dict[str, Any]:
+    record = recorder.record()
+    before = record["before"]
     assert before["shape"] == shape, before
     assert before["source"] == "kernel"
     recording = before["usage"]["domain"]
     assert recording["whole_life"]
     assert recording["limits"][-1]["limit_bytes"] == 32 * MIB
     assert before["usage"]["victim"] is None  # it is the domain
+    return record

@@ -2,7 +2,7 @@
 """Takes an incident, gives the shape of its usage before the kill, with the evidence in numbers.
 
     limit_lowered   the limit came down to what was in use
-    plateau         it was at its limit for long, or close to it all the time
+    plateau         it was at its limit, or close to it, for long
     leak            it grew steadily, over all the time that is known
     sawtooth        it rose and fell again and again
     start_up        it grew from its start on, and never settled
@@ -32,6 +32,7 @@ HELD_ALREADY = 0.8
 LONG_PERIODS = 60  # a leak shows after a minute; what lives for less is starting up
 PLATEAU_LEAST, PLATEAU_MOST, PLATEAU_SHARE = 10, 300, 0.25  # periods, and of the time recorded
 CLOSE = 0.9  # of the limit
+CLOSE_SHARE = 0.9  # of the time: it dips below that when much is given back at once
 STRAIGHT = 0.85  # fit of a leak to a line
 STEP = 0.4  # of its growth: what comes in one step is no leak
 MOST = 0.8  # of the growth, by which its time is measured
@@ -78,6 +79,7 @@ def find_shape(incident: Incident) -> Evidence | None:
         _lowered,
         _plateau,
         _leak,
+        _close,
         _sawtooth,
         _growth,
     )
@@ -158,6 +160,30 @@ def _leak(seen: _Seen) -> Evidence | None:
         seen.usage,
         growth_bytes_per_second=line.bytes_per_second,
         from_bytes=seen.points[0].bytes,
+    )
+
+
+def _close(seen: _Seen) -> Evidence | None:
+    """A plateau that is not at the limit all the time: what reads takes, and gives back, MiB."""
+    if not seen.limit:
+        return None
+    held: list[Point] = []
+    for point in reversed(seen.points):
+        if point.bytes < (1 - NOTABLE) * seen.limit:
+            break
+        held.append(point)
+    seconds = sum(point.weight for point in held)
+    close = sum(point.weight for point in held if point.bytes >= CLOSE * seen.limit)
+    least = max(PLATEAU_LEAST * seen.period, PLATEAU_SHARE * seen.life)
+    if close < CLOSE_SHARE * seconds or seconds < least:
+        return None
+    return Evidence(
+        PLATEAU,
+        seen.life,
+        seen.usage,
+        from_bytes=min(point.bytes for point in held),
+        most_bytes=max(point.bytes for point in held),
+        seconds=seconds,
     )
 
 

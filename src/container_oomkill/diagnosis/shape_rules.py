@@ -48,9 +48,11 @@ def _plateau(incident: Incident) -> str | None:
     found = _of(incident, PLATEAU)
     if found is None:
         return None
+    if found.from_bytes is None:
+        return f"it had been at its limit for {duration(found.seconds or 0)}"
+    low, high = in_mib(found.from_bytes), size(found.most_bytes or 0)
     if found.seconds is not None:
-        return f"it had been at its limit for {duration(found.seconds)}"
-    low, high = in_mib(found.from_bytes or 0), size(found.most_bytes or 0)
+        return f"it held {low} to {high}, close to its limit, for {duration(found.seconds)}"
     return f"it held {low} to {high} for all of the {duration(found.recorded_seconds)} recorded"
 
 

@@ -160,6 +160,24 @@ def disk() -> Iterator[Path]:
 
 
 @pytest.fixture
+def uncached_file(tmp_path: Path) -> Iterator[Path]:
+    """64 MiB that nobody has read: who reads them is charged for their page cache."""
+    if os.environ.get("OOMKILL_TEST_GUEST"):  # where files are in a tmpfs
+        with ram_disk(64) as device:
+            yield device
+        return
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        for _ in range(64):
+            file.write(os.urandom(1 << 20))
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    yield path
+    path.unlink()
+
+
+@pytest.fixture
 def swap() -> Iterator[int]:
     """The only swap; its size in bytes."""
     with swap_on(SWAP_MIB) as size:
