@@ -162,6 +162,25 @@ def test_the_evidence_is_in_words(made: Before, words: str) -> None:
     assert words in str(killed(made).verdict)
 
 
+@pytest.mark.parametrize(
+    ("made", "may_be_low"),
+    [
+        (before(ramp(0, LIMIT, 10), 10), True),  # start-up
+        (before(lambda _: 110, 50), True),  # too little to tell
+        (before(late(20, 50, 2), 50), False),  # a spike: it had started
+        (before(lambda _: 126, 50, limits=((50, 256), (10, LIMIT))), False),  # limit lowered
+    ],
+    ids=["start-up", "none", "spike", "lowered"],
+)
+def test_a_limit_is_too_low_for_the_start_only_of_what_never_settled(
+    made: Before, may_be_low: bool
+) -> None:
+    young = victim(uptime_seconds=50.0, pid_in_container=1)
+    found = explain(incident(before=made, victims=(young,)))  # of 128 MiB, its own
+    assert "it died 50.0 s after its start" in str(found.verdict)
+    assert ("may be below what the start needs" in str(found.verdict)) is may_be_low
+
+
 def test_too_little_to_say() -> None:
     assert shape(lambda _: 60, 30) == "spike"  # to 128 since the last sample
     steady = killed(before(lambda _: 60, 30), usage=62)

@@ -17,6 +17,7 @@ from .breakdown import find_breakdown, total
 from .limit import is_lowered
 from .rule import Rule
 from .scope import CGROUP_SCOPES
+from .shape import START_UP
 from .sharing import others
 
 YOUNG_SECONDS = 60
@@ -105,9 +106,15 @@ def _young(incident: Incident) -> str | None:
     uptime = _short_life(incident)
     if uptime is None or incident.scope != "container" or incident.oom.group:
         return None
-    if not _is_first(incident) or not _is_its_own(incident):
+    if not _is_first(incident) or not _is_its_own(incident) or _had_started(incident):
         return None
     return f"it died {uptime} after its start, so the limit may be below what the start needs"
+
+
+def _had_started(incident: Incident) -> bool:
+    """Whether the flight recorder saw more than a start: it settled, or rose and fell."""
+    shape = None if incident.before is None else incident.before.shape
+    return shape not in (None, START_UP)
 
 
 def _is_its_own(incident: Incident) -> bool:
