@@ -125,18 +125,19 @@ def test_privileges_end_after_binding_and_before_any_thread(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process's once, with the kernel told of earlier kills; then each serving thread's."""
-    steps: list[tuple[str, int]] = []
+    steps: list[tuple[str, set[str]]] = []
 
     def dropped(whose: str) -> Callable[..., None]:
-        return lambda **_: steps.append((whose, len(threads())))
+        return lambda **_: steps.append((whose, set(threads())))
 
-    before = len(threads())
+    before = set(threads())
     monkeypatch.setattr(privileges, "drop_process", dropped("process"))
     monkeypatch.setattr(privileges, "drop_thread", dropped("thread"))
     with setting.parts(keep_privileges=False, log_incidents="off") as parts:
         eventually(lambda: len(steps) > 1)
         assert parts.exporter.addresses
-    assert steps[0] == ("process", before)
+    assert steps[0][0] == "process"
+    assert steps[0][1] <= before  # one of a test before this may just be ending
     assert {whose for whose, _ in steps[1:]} == {"thread"}
     assert setting.hooks.entered == [(CGROUP, setting.hooks.entered[0][1], 3, 0)]
 
