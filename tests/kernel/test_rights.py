@@ -96,6 +96,7 @@ def test_the_exporter(hook: str) -> None:
 USER = 65534
 
 
+@pytest.mark.needs("perf_event_open")
 def test_as_a_user_of_its_own(hook: str) -> None:
     """As the systemd unit has it: after attaching it is nobody's root, and reads state alone."""
     wrap = [sys.executable, as_user.__file__, str(USER)]

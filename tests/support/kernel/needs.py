@@ -14,6 +14,7 @@ from .cgroups import V1_ROOT, is_hybrid, is_v1
 
 KERNEL_TYPES = Path("/sys/kernel/btf/vmlinux")
 CGROUP_FEATURES = Path("/sys/kernel/cgroup/features")
+PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 CAP_SYS_RESOURCE = 24  # include/uapi/linux/capability.h
 SPARE_NODE = Path("/sys/devices/system/node/node3")
 
@@ -63,6 +64,11 @@ def lacking(what: str, hook: str | None) -> str | None:
         "no emulation": (
             "shown without a guest already; in an emulated one it takes minutes"
             if os.environ.get("OOMKILL_TEST_GUEST")
+            else None
+        ),
+        "perf_event_open": (
+            "above 2, as Debian sets it, kernel.perf_event_paranoid asks CAP_SYS_ADMIN of a kprobe"
+            if hook == "kprobe" and int(PARANOID.read_text()) > 2
             else None
         ),
         "guest": (
