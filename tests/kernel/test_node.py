@@ -53,6 +53,7 @@ def assert_no_cgroup(record: dict[str, Any], scope: str, constraint: str) -> Non
     exact("oom", record["oom"], constraint=constraint)
 
 
+@pytest.mark.needs("the task")  # anybody may be the one that asks
 @pytest.mark.usefixtures("little_memory")
 def test_the_nodes_memory(
     judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, kernel_log: KernelLog

@@ -56,7 +56,10 @@ def rights(pid: int) -> list[dict[str, str]]:
     """The lines of each thread's status; the process's first thread comes first."""
     found = []
     for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
-        lines = (task / "status").read_text().splitlines()
+        try:
+            lines = (task / "status").read_text().splitlines()
+        except FileNotFoundError:  # it has just ended
+            continue
         found.append({name: value.strip() for name, _, value in (x.partition(":") for x in lines)})
     return found
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+import stat
 
 from ..system.settings import Settings
 
@@ -35,10 +36,19 @@ def unpin(settings: UnpinSettings) -> Iterator[str]:
     from ..probe.pins import DEFAULT_FOLDER, Pins
 
     folder = settings.folder or DEFAULT_FOLDER
-    if not Path(folder).is_dir():
+    if not _may_be_pins(folder):
         yield f"nothing is pinned in {folder}"
         return
     with Pins(folder) as pins:
         for name, records in pins.remove():
             kept = f", with {records} undelivered record{'s' * (records != 1)}" if records else ""
             yield f"removed {folder}/{name}{kept}"
+
+
+def _may_be_pins(folder: str) -> bool:
+    """Whether there is a folder; a link is refused by name, and must not be followed to tell."""
+    try:
+        mode = os.lstat(folder).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
