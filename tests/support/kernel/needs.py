@@ -71,6 +71,11 @@ def lacking(what: str, hook: str | None) -> str | None:
             if hook == "kprobe" and int(PARANOID.read_text()) > 2
             else None
         ),
+        "a quiet machine": (
+            None
+            if os.environ.get("OOMKILL_TEST_QUIET")
+            else "it reads against the clock; OOMKILL_TEST_QUIET=1 where nothing else runs"
+        ),
         "guest": (
             None
             if os.environ.get("OOMKILL_TEST_GUEST")
