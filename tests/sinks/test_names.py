@@ -19,6 +19,7 @@ from container_oomkill.sinks.names import (
     container_name,
     full_name,
     name_of,
+    owner_of,
     short_id,
     what_ran_out,
 )
@@ -114,3 +115,22 @@ def test_the_limit_of_memory_and_swap_is_told_from_memorys() -> None:
     both = incident(domain=swapping)
     assert what_ran_out(both) == "limit 160.0 MiB of memory and swap reached (its own)"
     assert what_ran_out(incident()) == "limit 128.0 MiB reached (its own)"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "namespace", "owner"),
+    [
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/a.scope", None, "user 1000"),
+        ("/user.slice/user-1000.slice/session-1.scope", "shop", "user 1000"),
+        ("/capsule.slice/capsule@lab.service/app.slice/a.scope", None, "capsule lab"),
+        ("/capsule.slice/capsule@lab.service", None, ""),
+        ("/kubepods/user.slice/user-1000.slice/a", "shop", "namespace shop"),
+        ("/system.slice/cron.service", None, ""),
+        (None, None, ""),
+    ],
+)
+def test_whoever_fills_a_slice_owns_what_is_in_it(
+    cgroup: str | None, namespace: str | None, owner: str
+) -> None:
+    """As identity/resolver.py has it: no name in these slices is the system's."""
+    assert owner_of(container("web", namespace=namespace), cgroup) == owner

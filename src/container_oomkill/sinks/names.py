@@ -44,7 +44,10 @@ UNRESOLVED = {
     PATH_CUT: "its cgroup path is too long",
     UNKNOWN_FORM: "no runtime known here names a cgroup like this one",
 }
-USERS = re.compile(r"/user\.slice/user-([0-9]+)\.slice/", re.ASCII)
+# Slices that are one's own to fill: a user's, a capsule's.
+FILLED = re.compile(
+    r"/(?:user\.slice/(user)-([0-9]+)\.slice|capsule\.slice/(capsule)@([^/]+)\.service)/", re.ASCII
+)
 CUT = "…"  # in a path, for names that are missing
 Key = tuple[str, ...]  # of `container_key`
 RUN_ONCE = ("CronJob", "Job")  # workloads whose pods are never started again, but replaced
@@ -105,14 +108,13 @@ def counted_as(container: Counted, cgroup: str | None = None) -> tuple[str, str,
 
 
 def owner_of(container: Counted, cgroup: str | None = None) -> str:
-    """Who can have as many label sets as they like: a user, a namespace; "" for neither.
+    """Who can have as many label sets as they like: a user, a capsule, a namespace; "" for none.
 
     What is bounded is bounded by these: whoever makes up names costs no other theirs. A user's
     slice is theirs to fill, with whatever looks like a container.
     """
-    user = USERS.match(cgroup or "")
-    if user is not None:
-        return f"user {user[1]}"
+    if (filled := FILLED.match(cgroup or "")) is not None:
+        return " ".join(filter(None, filled.groups()))
     return f"namespace {container.namespace}" if container.namespace else ""
 
 
