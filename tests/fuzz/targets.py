@@ -21,7 +21,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from container_oomkill.cli.show import show_incidents
 from container_oomkill.errors import RecordError, UsageError
 from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.history.file import HistoryFile
@@ -46,7 +45,7 @@ from container_oomkill.web.routes import Routes
 from ..support.http_client import make_exporter
 from ..support.http_judge import answered, judged, named, outcome, the_same
 from ..support.incidents import incident as made_by_hand
-from ..support.wire_flow import flow, harmless
+from ..support.wire_flow import flow, harmless, shown_harmlessly
 
 ID = "ab" * 32
 HEAD = wire.HEADER.offsets
@@ -79,14 +78,10 @@ def record(data: bytes) -> None:
 
 
 def _shown_everywhere(incident: Incident) -> None:
-    for output in ("text", "logfmt", "json"):
-        stream = io.StringIO()
-        open_sink(output, stream)(incident)
-        harmless(stream.getvalue(), 100 if output == "text" else None)
-    for wanted in (None, incident.id):
-        stream = io.StringIO()
-        show_incidents([incident], stream, wanted=wanted, colour="never")
-        harmless(stream.getvalue(), None)
+    shown_harmlessly(incident)
+    stream = io.StringIO()
+    open_sink("json", stream)(incident)
+    harmless(stream.getvalue(), None)
     _site()[0].sink(incident)
     for path in ("/", f"/incidents/{incident.id}", "/metrics", "/api/v1/incidents"):
         assert _answer(Request("GET", path)).status == 200

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from collections.abc import Iterator
 from typing import cast
 
+from container_oomkill.cli.show import show_incidents
 from container_oomkill.incident.model import Incident
 from container_oomkill.pipeline.pipeline import Pipeline
 from container_oomkill.probe.checkpoint import Checkpoint
 from container_oomkill.probe.probe import Probe
+from container_oomkill.sinks.formats import open_sink
 from container_oomkill.sinks.printable import width
 from container_oomkill.system.shutdown import ShutdownRequest
 
@@ -70,3 +73,15 @@ def harmless(text: str, columns: int | None) -> None:
     for line in text.removesuffix("\n").split("\n"):
         assert all(unicodedata.category(char)[0] != "C" for char in line), repr(line)
         assert columns is None or width(line) <= columns
+
+
+def shown_harmlessly(incident: Incident) -> None:
+    """In every format of lines for eyes, and by `show`, listed and alone."""
+    for output in ("text", "logfmt"):
+        stream = io.StringIO()
+        open_sink(output, stream)(incident)
+        harmless(stream.getvalue(), 100 if output == "text" else None)
+    for wanted in (None, incident.id):
+        stream = io.StringIO()
+        show_incidents([incident], stream, wanted=wanted, colour="never")
+        harmless(stream.getvalue(), None)
