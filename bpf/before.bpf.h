@@ -50,8 +50,9 @@ __noinline int send_before(u64 domain, u64 victim)
 	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
 	if (!to)
 		return 0;
-	fill_header(&to->header, c, OOMKILL_BEFORE, sizeof(*to));
 	fill_before(to, domain, victim);
+	/* Last, as its time must not be before the tick that was copied. */
+	fill_header(&to->header, c, OOMKILL_BEFORE, sizeof(*to));
 	bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
 	return 0;
 }

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.needs("flight recorder")
 
 TICK = 0.01  # seconds
 PAGE_NOISE = MIB  # what each CPU may have taken out of the counter in advance, and more
+ROUNDING_NS = 1_000_000  # a record's times are in whole milliseconds
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_the_series_is_the_kernels_own(
     compared = 0
     for back, value in enumerate(reversed(fine["usage_bytes"])):
         at = newest - back * TICK * 1e9
-        earlier = [number for number, (_, ended, _) in enumerate(beside) if ended <= at]
+        earlier = [number for number, (_, ended, _) in enumerate(beside) if ended <= at - ROUNDING_NS]
         later = [number for number, (began, _, _) in enumerate(beside) if began >= at + 3e7]
         if value is None or not earlier or not later:
             continue
