@@ -95,7 +95,8 @@ def test_the_series_is_the_kernels_own(
     compared = 0
     for back, value in enumerate(reversed(fine["usage_bytes"])):
         at = newest - back * TICK * 1e9
-        earlier = [number for number, (_, ended, _) in enumerate(beside) if ended <= at - ROUNDING_NS]
+        surely = at - ROUNDING_NS
+        earlier = [number for number, (_, ended, _) in enumerate(beside) if ended <= surely]
         later = [number for number, (began, _, _) in enumerate(beside) if began >= at + 3e7]
         if value is None or not earlier or not later:
             continue

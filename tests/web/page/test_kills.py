@@ -80,14 +80,14 @@ def test_a_restarted_container_is_the_same_one_in_another_pod_is_not() -> None:
 
 
 def test_one_row_for_a_container_with_all_its_kills(exporter: Exporter) -> None:
-    for number, age in enumerate((9000, 7900, 4000, 60), 1):
+    for number, age in enumerate((9600, 7900, 4000, 60), 1):
         exporter.sink(now(number, age=age, container=container("loop")))
     exporter.sink(now(5, age=30, container=container("quiet")))
     shown = text(exporter)
     assert "2 containers, 5 incidents" in shown
     assert "5 incidents of 2 containers, the last one" in shown
     assert "4 times in 24 h" in shown
-    assert "Earlier: 66 min ago , 2 h ago , 2 h ago" in shown
+    assert "Earlier: 67 min ago , 2 h ago , 3 h ago" in shown
     body = ask(exporter.addresses[0], get("/")).body.decode()
     assert body.count("<li>") == 2
     assert len(re.findall('href="/incidents/[^"]+"', body)) == 5

@@ -13,6 +13,7 @@ from ...diagnosis.breakdown import find_breakdown, of_victims_cgroup
 from ...diagnosis.habit import shape_words
 from ...diagnosis.verdict import next_steps
 from ...sinks.names import UNRESOLVED
+from ...units import about
 from . import cards
 from .bar import explained
 from .chart import chart
@@ -21,7 +22,7 @@ from .commands import commands
 from .filters import named
 from .headline import headline, title, what_ran_out
 from .layout import PageContext, page
-from .words import ago, moment, name, pid, plural, rough, scope, sentence, unknown
+from .words import ago, moment, name, pid, plural, scope, sentence, unknown
 
 if TYPE_CHECKING:
     from ...incident.model import Incident
@@ -99,12 +100,12 @@ def _beside(incident: Incident, kills: Kills) -> h.Node:
     earlier, later = kills.earlier(incident), kills.later(incident)
     return h.nav("#beside", data_live=True, aria_label="Kills of this container")[
         h.a(rel="prev", href=f"/incidents/{earlier.id}")[
-            f"← Previous kill, {rough(incident.time - earlier.time)} earlier"
+            f"← Previous kill, {about(incident.time - earlier.time)} earlier"
         ]
         if earlier
         else None,
         h.a(rel="next", href=f"/incidents/{later.id}")[
-            f"Next kill, {rough(later.time - incident.time)} later →"
+            f"Next kill, {about(later.time - incident.time)} later →"
         ]
         if later
         else None,

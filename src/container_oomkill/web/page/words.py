@@ -11,7 +11,7 @@ import htpy as h
 from ...sinks.names import UNKNOWN
 from ...sinks.printable import ELLIPSIS, printable, shorten
 from ...sinks.record import rfc3339
-from ...units import GIB, size
+from ...units import GIB, about, size
 
 if TYPE_CHECKING:
     from ...incident.model import Incident
@@ -89,16 +89,8 @@ def moment(seconds: float, *, day: bool = True) -> h.Element:
     return h.time(datetime=rfc3339(seconds))[f"{shown} UTC"]
 
 
-def rough(seconds: float) -> str:
-    """A time as precisely as one needs to know."""
-    for limit_, unit, name_ in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit_:
-            return f"{max(0, int(seconds)) // unit} {name_}"
-    return f"{int(seconds) // 86400} d"
-
-
 def ago(seconds: float) -> str:
-    return f"{rough(seconds)} ago"
+    return f"{about(max(0.0, seconds))} ago"
 
 
 def plural(count: int, thing: str) -> str:
