@@ -18,7 +18,7 @@ CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
 	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages
 
-.PHONY: help run demo build wheel clean bench bench-scale chaos lint format dashboard fuzz reproducible \
+.PHONY: help run demo docs build wheel clean bench bench-scale chaos lint format dashboard fuzz reproducible \
 	image push up down test test-unit coverage test-browser test-prometheus test-runtimes test-images \
 	test-kernels test-releases test-cluster packages test-packages version release
 
@@ -69,6 +69,11 @@ test-kernels: .venv/dev ## Test on every kernel of tests/vm/kernels.toml, each h
 	$(Q)$(if $(ARCH),tools/system-packages.sh $(ARCH)-guests)
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix $(if $(ARCH),--arch $(ARCH)) --kernels $(KERNELS) \
 		$(if $(PUBLISH),--publish)
+
+docs: .venv/built ## Build the documentation as a site into build/docs; a link that leads nowhere is an error
+	$(Q).venv/bin/pip install -q --no-build-isolation -e '.[docs]'
+	$(Q).venv/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site docs build/docs
+	$(Q)echo "file://$(CURDIR)/build/docs/index.html"
 
 fuzz: .venv/dev ## Fuzz what takes foreign input for FUZZ_SECONDS (600) in all, by coverage; a fault's input is in build/fuzz
 	$(Q).venv/bin/pip install -q --no-build-isolation -e '.[fuzz]'
