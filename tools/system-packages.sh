@@ -5,7 +5,7 @@
 set -eu
 
 build="gcc libc6-dev clang llvm libbpf-dev libseccomp-dev python3-dev python3-venv"
-test="$build busybox-static kmod file debian-archive-keyring clang-format openssl curl apache2-utils groff-base"
+test="$build busybox-static kmod file debian-archive-keyring clang-format openssl curl apache2-utils groff-base jq"
 # What is there, from wherever, stays: docker.io beside docker-ce would remove it.
 runtimes="docker.io:dockerd podman:podman containerd:containerd runc:runc iproute2:ip
 	iptables:iptables debootstrap:debootstrap"

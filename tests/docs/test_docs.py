@@ -31,7 +31,8 @@ OPTIONS = set(options())
 # A changelog speaks of what was, the migration page of the prototype's names as well.
 DOCUMENTS = sorted(
     path
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"))
+    for folder in ("", "docs/**/", "deploy/**/", "examples/")
+    for path in ROOT.glob(f"{folder}*.md")
     if path.name != "CHANGELOG.md"
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
