@@ -17,9 +17,14 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import lru_cache
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from .prometheus import Collector, Metric, Sample, choose_encoder, generate_latest, go_float
+
+if TYPE_CHECKING:
+    from zlib import _Compress as Packer
 
 OPENMETRICS = "application/openmetrics-text"
 # Media type -> its versions that are written; "": none was asked for.
@@ -124,9 +129,14 @@ def _choose(accept: str) -> tuple[Callable[[Collector], bytes], str]:
     over is taken for none.
     """
     try:
-        return choose_encoder(ESCAPING.sub("", _best(accept)))
+        return _encoder(_best(accept))
     except (TypeError, ValueError):
-        return choose_encoder("")
+        return _encoder("")
+
+
+@lru_cache(maxsize=8)  # the same one each time: `_head` is kept by it
+def _encoder(media_range: str) -> tuple[Callable[[Collector], bytes], str]:
+    return choose_encoder(ESCAPING.sub("", media_range))
 
 
 def _best(accept: str) -> str:
@@ -142,38 +152,51 @@ def _best(accept: str) -> str:
     return best
 
 
+def content_type_of(accept: str) -> str:
+    """Return the format this Accept header gets; what has the same one is the same page."""
+    return _choose(accept)[1]
+
+
 def wants_openmetrics(accept: str) -> bool:
-    return _choose(accept)[1].startswith(OPENMETRICS)
+    return content_type_of(accept).startswith(OPENMETRICS)
 
 
 def page(
     families: Iterable[Family], *, accept: str = "", accept_encoding: str = ""
 ) -> tuple[list[tuple[str, str]], Iterator[bytes]]:
     """Return the headers and the pieces of the body."""
-    content_type = _choose(accept)[1]
-    headers = [("Content-Type", content_type), ("Vary", "Accept, Accept-Encoding")]
-    pieces = _pieces(families, accept)
+    headers = [("Content-Type", content_type_of(accept)), ("Vary", "Accept, Accept-Encoding")]
+    pieces: Iterator[bytes] = chain(pieces_of(families, accept), ending(accept))
     if gzip_accepted(accept_encoding):
         headers.append(("Content-Encoding", "gzip"))
         pieces = gzip(pieces)
     return headers, pieces
 
 
-def _pieces(families: Iterable[Family], accept: str) -> Iterator[bytes]:
-    encode, content_type = _choose(accept)
-    openmetrics = content_type.startswith(OPENMETRICS)
+def pieces_of(families: Iterable[Family], accept: str) -> Iterator[bytes]:
+    """Return these families of a page; `ending` comes behind the last one."""
+    encode, _ = _choose(accept)
     for family in families:
-        head = encode(One(family.head))
-        if openmetrics:
-            head = head.removesuffix(END)
+        head = family.head
         lines = (
             f"{name}{labels.text} {go_float(number)}\n" for name, labels, number in family.points
         )
-        yield head + "".join(islice(lines, LINES_A_PIECE)).encode()
+        begin = _head(encode, head.name, head.documentation, head.type, head.unit)
+        yield begin + "".join(islice(lines, LINES_A_PIECE)).encode()
         while piece := "".join(islice(lines, LINES_A_PIECE)):
             yield piece.encode()
-    if openmetrics:
-        yield END
+
+
+def ending(accept: str) -> list[bytes]:
+    """Return what stands behind all families."""
+    return [END] if wants_openmetrics(accept) else []
+
+
+@lru_cache(maxsize=512)  # of each row, in some formats
+def _head(
+    encode: Callable[[Collector], bytes], name: str, words: str, kind: str, unit: str
+) -> bytes:
+    return encode(One(Metric(name, words, kind, unit))).removesuffix(END)
 
 
 def gzip_accepted(accept_encoding: str) -> bool:
@@ -186,9 +209,14 @@ def gzip_accepted(accept_encoding: str) -> bool:
 
 
 def gzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    # Level 1: label text repeats so much that higher ones gain a tenth for three times the time.
-    packer = zlib.compressobj(level=1, wbits=31)
+    packer = new_packer()
     for piece in pieces:
         if packed := packer.compress(piece):
             yield packed
     yield packer.flush()
+
+
+def new_packer() -> Packer:
+    """Return what compresses a page."""
+    # Level 1: label text repeats so much that higher ones gain a tenth for three times the time.
+    return zlib.compressobj(level=1, wbits=31)

@@ -11,7 +11,9 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
 from math import isnan
 from typing import Protocol
 
@@ -71,8 +73,21 @@ def label_values(incident: Incident) -> Key:
     return _clean_key(counted_as(incident.container, victims_cgroup(incident)))
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Every metric of one moment.
+
+    ``containers``: what changes with a kill, with a container that comes or goes, and by expiring,
+    with nothing else: while the ``version`` is the same, so are they. ``itself``: the others.
+    """
+
+    version: int
+    containers: Iterable[Family]
+    itself: Iterable[Family]
+
+
 class Metrics(Collector):
-    """Call it with each incident; `families` or `collect` at a scrape."""
+    """Call it with each incident; `moment`, `families` or `collect` at a scrape."""
 
     def __init__(
         self,
@@ -203,40 +218,51 @@ class Metrics(Collector):
 
     def families(self, *, created: bool) -> Iterator[Family]:
         """Give every metric of this moment; ``created``: with the counters' start times."""
+        now = self.moment(created=created)
+        return chain(now.containers, now.itself)
+
+    def moment(self, *, created: bool, known: int | None = None) -> Moment:
+        """Give the same in its two parts; ``containers`` is empty if their version is ``known``."""
         with self._lock:
             facts = self._facts()
             latency = self._latency()
-            last = self._series.last()
-            counters = [
-                (each.labels, each.workload, each.created, dict(each.kills), dict(each.incidents))
-                for each in self._series.counts()
-            ]
-            totals = _copies([self._totals.all()])
-            namespaces = _copies(self._totals.namespaces())
-        yield Family(
-            _head(KILLS),
-            _counter(KILLS, ((lab, of, at, kills) for lab, of, at, kills, _ in counters), created),
-        )
-        yield Family(
-            _head(INCIDENTS),
-            _counter(
-                INCIDENTS, ((lab, of, at, counts) for lab, of, at, _, counts in counters), created
-            ),
-        )
-        yield Family(_head(KILLS_BY_SCOPE), _sums(KILLS_BY_SCOPE, totals, created))
-        yield Family(_head(NAMESPACE_KILLS), _sums(NAMESPACE_KILLS, namespaces, created))
-        yield Family(_head(LAST_INFO), ((LAST_INFO.sample, each.info(), 1.0) for each in last))
-        for index, row in enumerate(LAST_KILL):
-            numbers = ((each.labels, each.numbers()[index]) for each in last)
-            name = row.sample
-            points = [(name, labels, number) for labels, number in numbers if not isnan(number)]
-            yield Family(_head(row), points)
+            version = self._series.version() + self._totals.version()
+            containers = () if version == known else self._containers(created)
+        return Moment(version, containers, self._itself(facts, latency))
+
+    def _containers(self, created: bool) -> Iterable[Family]:
+        """With the lock: what they are made of is copied before this returns."""
+        last = self._series.last()
+        counters = [
+            (each.labels, each.workload, each.created, dict(each.kills), dict(each.incidents))
+            for each in self._series.counts()
+        ]
+        totals = _copies([self._totals.all()])
+        namespaces = _copies(self._totals.namespaces())
+
+        def families() -> Iterator[Family]:
+            kills = ((lab, of, at, kills) for lab, of, at, kills, _ in counters)
+            yield Family(_head(KILLS), _counter(KILLS, kills, created))
+            incidents = ((lab, of, at, counts) for lab, of, at, _, counts in counters)
+            yield Family(_head(INCIDENTS), _counter(INCIDENTS, incidents, created))
+            yield Family(_head(KILLS_BY_SCOPE), _sums(KILLS_BY_SCOPE, totals, created))
+            yield Family(_head(NAMESPACE_KILLS), _sums(NAMESPACE_KILLS, namespaces, created))
+            yield Family(_head(LAST_INFO), ((LAST_INFO.sample, each.info(), 1.0) for each in last))
+            for index, row in enumerate(LAST_KILL):
+                numbers = ((each.labels, each.numbers()[index]) for each in last)
+                name = row.sample
+                points = [(name, labels, number) for labels, number in numbers if not isnan(number)]
+                yield Family(_head(row), points)
+
+        return families()
+
+    def _itself(self, facts: Facts, latency: list[Point]) -> Iterator[Family]:
         for row in (*ITSELF, *RECORDER):
             of_itself = row.of_itself(facts) if row.of_itself else ()
             yield Family(
                 _head(row),
                 [
-                    (row.sample, Labels(row.labels, tuple(clean(v) for v in values)), number)
+                    (row.sample, _own_labels(row.labels, values), number)
                     for values, number in of_itself
                 ],
             )
@@ -245,7 +271,7 @@ class Metrics(Collector):
             yield Family(
                 Metric(metric.name, metric.documentation, metric.type),
                 [
-                    (s.name, Labels(tuple(s.labels), tuple(s.labels.values())), s.value)
+                    (s.name, _own_labels(tuple(s.labels), tuple(s.labels.values())), s.value)
                     for s in metric.samples
                 ],
             )
@@ -288,7 +314,8 @@ class Metrics(Collector):
             (*LATENCY_BUCKETS, float("inf")), self._latency_counts, strict=True
         ):
             total += number
-            points.append((LATENCY.sample + "_bucket", Labels(("le",), (go_float(bound),)), total))
+            upper = _own_labels(("le",), (go_float(bound),))
+            points.append((LATENCY.sample + "_bucket", upper, total))
         points.append((LATENCY.sample + "_count", NO_LABELS, total))
         points.append((LATENCY.sample + "_sum", NO_LABELS, self._latency_sum))
         return points
@@ -297,6 +324,12 @@ class Metrics(Collector):
 def _clean_key(labels: Key) -> Key:
     namespace, pod, container = labels
     return clean(namespace), clean(pod), clean(container)
+
+
+@lru_cache(maxsize=256)
+def _own_labels(names: tuple[str, ...], values: tuple[str, ...]) -> Labels:
+    """Of what the exporter says of itself: the same few at each scrape."""
+    return Labels(names, tuple(clean(value) for value in values))
 
 
 def _head(row: Row) -> Metric:

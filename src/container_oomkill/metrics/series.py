@@ -126,6 +126,7 @@ class Series:
         self._known: dict[Key, Counts] = {}
         self._others: dict[Key, Counts] = {}
         self._last: dict[Key, Last] = {}
+        self._version = 0
         self.evicted = {"counters": 0, "last_kill": 0}
 
     def record(self, key: Key, incident: Incident, workload: str = "", owner: str = "") -> None:
@@ -133,6 +134,7 @@ class Series:
 
         ``owner``: who can have made it up, with others; "": it stands for itself.
         """
+        self._version += 1
         now = self._monotonic()
         home = self._known if key in self._known else self._others
         created = min(self._wall(), incident.time)
@@ -153,6 +155,7 @@ class Series:
         Its counters begin at 0, as those of the process do: without that, the next kill would
         begin them anew with the very number they had, and increase() would not see it.
         """
+        self._version += 1
         then = self._monotonic() - age
         home = self._known if key in self._known else self._others
         counts = home.pop(key, None) or self._new(key, self._wall(), owner)
@@ -168,6 +171,7 @@ class Series:
 
     def register(self, key: Key, workload: str = "", owner: str = "") -> None:
         """A container of these labels exists: show its counters, at 0 if it had no kill."""
+        self._version += 1
         counts = self._known.get(key)
         if counts is None:
             counts = self._others.pop(key, None) or self._new(key, self._wall(), owner)
@@ -178,6 +182,7 @@ class Series:
 
     def forget(self, key: Key) -> None:
         """The container is gone: counters that never counted go, others stay for a day."""
+        self._version += 1
         counts = self._known.get(key)
         if counts is None:
             return
@@ -188,6 +193,11 @@ class Series:
         if any(counts.incidents.values()):
             counts.touched = self._monotonic()
             self._others[key] = counts
+
+    def version(self) -> int:
+        """Return a number that is another one as soon as anything else here is another one."""
+        self._expire()
+        return self._version
 
     def counts(self) -> list[Counts]:
         """Return what has not expired."""
@@ -218,11 +228,13 @@ class Series:
     def _expire(self) -> None:
         now = self._monotonic()
         while self._last and now - next(iter(self._last.values())).at >= self._expiry:
+            self._version += 1
             del self._last[next(iter(self._last))]
         while self._others:
             key, counts = next(iter(self._others.items()))
             if now - counts.touched < COUNTER_EXPIRY_SECONDS:
                 break
+            self._version += 1
             del self._others[key]
 
 

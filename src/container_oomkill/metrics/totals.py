@@ -39,6 +39,7 @@ class Totals:
         self._wall = wall
         self._all = self._new(())
         self._namespaces = {HOST: self._new((HOST,))}
+        self._version = 0
         self.evicted = 0
 
     def record(self, namespace: str, incident: Incident) -> None:
@@ -59,21 +60,32 @@ class Totals:
     def forget(self, namespace: str) -> None:
         """One of its containers is gone."""
         if (known := self._namespaces.get(namespace)) is not None:
+            self._version += 1
             known.containers = max(0, known.containers - 1)
             known.touched = self._monotonic()
+
+    def version(self) -> int:
+        """Return a number that is another one as soon as anything else here is another one."""
+        self._expire()
+        return self._version
 
     def all(self) -> Total:
         return self._all
 
     def namespaces(self) -> list[Total]:
         """Return what has not expired."""
+        self._expire()
+        return list(self._namespaces.values())
+
+    def _expire(self) -> None:
         since = self._monotonic() - NAMESPACE_EXPIRY_SECONDS
         for name, each in list(self._namespaces.items()):
             if name != HOST and not each.containers and each.touched <= since:
+                self._version += 1
                 del self._namespaces[name]
-        return list(self._namespaces.values())
 
     def _touch(self, namespace: str, *, since: float | None = None) -> Total:
+        self._version += 1
         found = self._namespaces.pop(namespace, None) or self._new((namespace,), since)
         found.touched = self._monotonic()
         self._namespaces[namespace] = found  # the latest is the last

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..history.history import History
-from ..metrics.exposition import gzip_accepted, page, wants_openmetrics
+from ..metrics.exposition import gzip_accepted, page
+from ..metrics.kept_pages import KeptPages
 from ..sinks.query import parse_query
 from .http.request import Request
 from .http.response import JSON, Response, Shared, text
@@ -58,6 +59,7 @@ class Routes:
         """
         self._knows_host = knows_host
         self._metrics = metrics
+        self._pages = KeptPages(metrics)
         self._history = history
         self._render = render
         self._not_ready = not_ready
@@ -136,13 +138,9 @@ class Routes:
     def _scrape(self, request: Request) -> Shared:
         accept, coding = request.header("accept"), request.header("accept-encoding")
         headers, _ = page((), accept=accept, accept_encoding=coding)
-
-        def make() -> bytes:
-            families = self._metrics.families(created=wants_openmetrics(accept))
-            return b"".join(page(families, accept=accept, accept_encoding="gzip")[1])
-
         content_type = dict(headers)["Content-Type"]
-        return Shared(content_type, make, headers, packed=gzip_accepted(coding))
+        packed = gzip_accepted(coding)
+        return Shared(content_type, lambda: self._pages.packed(accept), headers, packed=packed)
 
     def _incidents(self, request: Request) -> Response:
         import json

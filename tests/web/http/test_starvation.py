@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from container_oomkill.exporter.exporter import Exporter
+from container_oomkill.metrics.metrics import Moment
 from container_oomkill.web.http import server
 from container_oomkill.web.http.fair import of_busiest, of_least_busy
 from container_oomkill.web.page import views
@@ -61,14 +62,14 @@ def test_a_page_is_made_once_for_all_who_wait(
     exporter: Exporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    families = exporter.metrics.families
+    moment = exporter.metrics.moment
 
-    def slowly(*, created: bool) -> object:
+    def slowly(*, created: bool, known: int | None) -> Moment:
         made.append(created)
         time.sleep(0.2)  # meanwhile all the others have asked
-        return families(created=created)
+        return moment(created=created, known=known)
 
-    monkeypatch.setattr(exporter.metrics, "families", slowly)
+    monkeypatch.setattr(exporter.metrics, "moment", slowly)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(exporter.addresses[0])) for _ in range(HAMMERING)]
         for client in clients:
