@@ -37,7 +37,7 @@ PACKAGE = ROOT / "src" / "container_oomkill"
 OBJECT = PACKAGE / "oomkill.bpf.o"
 # Python's own settings have -g: more than half of an extension, in every wheel and image.
 NO_DEBUG = "-g0"
-LIBBPF_SOURCES = ("log.c", "heap.c", "ringbuf.c", "core_types.c")
+LIBBPF_SOURCES = ("log.c", "heap.c", "ringbuf.c", "core_types.c", "kernel_types.c")
 PACKAGES = "clang llvm libbpf-dev libelf-dev libseccomp-dev zlib1g-dev"
 
 # uname -m -> the name libbpf's bpf_tracing.h knows the registers by

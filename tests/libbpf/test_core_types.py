@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from container_oomkill.errors import BpfError
 from container_oomkill.libbpf._libbpf import ffi, lib
 from container_oomkill.libbpf.btf import struct_layout
-from container_oomkill.libbpf.core_types import KERNEL_TYPES, named
+from container_oomkill.libbpf.core_types import KERNEL_TYPES, CoreTypes, named
 from container_oomkill.probe import object_file
 
 STRUCTS = ("task_struct", "mm_struct", "mem_cgroup", "cgroup", "kernfs_node", "oom_control")
@@ -102,3 +104,43 @@ def test_any_damage(own: Any, at: int, new: bytes, size: int) -> None:
     few = named((OWN[:at] + new + OWN[at + len(new) :])[:size], own)
     if few is not None:
         layout(few, "oomkill_victim")
+
+
+def test_single_questions_are_answered_as_libbpf_answers_them() -> None:
+    kernel = Path(KERNEL_TYPES).read_bytes()
+    with CoreTypes(None) as types:
+        for struct in (*STRUCTS, "trace_event_raw_mark_victim", ABSENT):
+            found = layout(kernel, struct)
+            members = found[1] if isinstance(found, tuple) else {}
+            for member in (*[name for name in members if name], "uid", "no such member"):
+                assert types.has_member(struct, member) is (member in members)
+        assert types.takes_fentry("no such function") is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 20, 24, 1000, len(OWN) - 1])
+def test_damaged_types_answer_nothing(size: int, tmp_path: Path) -> None:
+    damaged = tmp_path / "types"
+    damaged.write_bytes(OWN[:size])
+    with CoreTypes(str(damaged)) as types:
+        assert not types.has_member("oomkill_victim", "header")
+        assert types.takes_fentry("mark_victim") is None
+
+
+@given(st.integers(0, len(OWN) - 1), st.binary(min_size=1, max_size=8), st.integers(1, len(OWN)))
+def test_any_damage_is_answered(at: int, new: bytes, size: int) -> None:
+    """Yes or no: never read beyond the end."""
+    data = (OWN[:at] + new + OWN[at + len(new) :])[:size]
+    name, member = b"oomkill_victim", b"header"
+    assert lib.oomkill_has_member(ffi.from_buffer(data), len(data), name, member) in (True, False)
+
+
+def test_types_of_a_kernel_that_does_not_map_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 6.16 the file can be read, and mmap() is refused."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENODEV, "no such device")
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    with CoreTypes(None) as types:
+        assert isinstance(types._data, bytes)
+        assert types.has_member("task_struct", "comm")

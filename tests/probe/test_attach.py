@@ -42,7 +42,8 @@ except UnsupportedError as error:
 def refusing(monkeypatch: pytest.MonkeyPatch, *refused: str | int, log: str = "") -> list[Any]:
     """Have the kernel refuse these hooks' programs; return what is asked of it, and what is given.
 
-    Which programs it takes is the kernel's to say: tests/kernel and the matrix have it say so.
+    Which programs it takes is the kernel's to say: tests/kernel and the matrix have it say so. This
+    one is not asked which hooks it is sure to refuse.
     """
     tried: list[Any] = []
 
@@ -60,6 +61,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *refused: str | int, log: str = ""
         return Given(hook)
 
     monkeypatch.setattr(attaching, "_attach_programs", attach_programs)
+    monkeypatch.setattr(attaching, "in_order", lambda hooks, _: list(hooks))
     return tried
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from container_oomkill import libbpf
 from container_oomkill.incident import wire
-from container_oomkill.libbpf.core_types import KERNEL_TYPES
+from container_oomkill.libbpf.core_types import KERNEL_TYPES, CoreTypes
+from container_oomkill.probe.attach import marks_have_tasks
 from container_oomkill.probe.probe import Probe
 
 from ..support.pinned import FolderPins, Link, Loaded, keep, on_files
@@ -29,10 +30,13 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def make(proc: str, tmp_path: Path) -> Make:
     del proc  # maps are files from here on
 
-    def make(hook: str = "fentry", *, types: str = "/none", scans: bool = True) -> Probe:
+    def make(hook: str = "fentry", *, types: str | None = None, scans: bool = True) -> Probe:
         folder = tmp_path / f"maps-{len(list(tmp_path.iterdir()))}"
         loaded = cast("Any", Loaded(folder, records=3, kills=2, lost_ring_full=1))
-        return Probe(hook, loaded, links=cast("Any", [Link()]), scans=scans, types=types)
+        with CoreTypes(types or "/none") as read:
+            tasks = marks_have_tasks(read)
+        links = cast("Any", [Link()])
+        return Probe(hook, loaded, links=links, scans=scans, marks_have_tasks=tasks)
 
     return make
 
@@ -66,7 +70,7 @@ def test_a_tracepoint_that_gives_the_task_tells_every_victim(make: Make) -> None
 
 
 def test_types_that_cannot_be_read_say_nothing_of_it(make: Make) -> None:
-    with make("raw_tracepoint", types="/none", scans=False) as probe:
+    with make("raw_tracepoint", types=None, scans=False) as probe:
         assert set(probe.features().values()) == {False}
 
 

@@ -134,3 +134,9 @@ void oomkill_ring_release(struct oomkill_ring *ring, unsigned long position);
 
 int oomkill_core_types(const void *kernel, uint32_t kernel_size, const struct btf *object,
 		       void **subset, uint32_t *size);
+
+/* kernel_types.c */
+
+bool oomkill_has_member(const void *kernel, uint32_t kernel_size, const char *name,
+			const char *member);
+int oomkill_takes_fentry(const void *kernel, uint32_t kernel_size, const char *function);

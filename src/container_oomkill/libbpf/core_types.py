@@ -8,6 +8,7 @@ object, so we put the few into a file that exists in memory only.
 
 from __future__ import annotations
 
+import mmap
 import os
 
 from ..system.closeable import Closeable
@@ -31,9 +32,10 @@ class CoreTypes(Closeable):
         self.source = btf or KERNEL_TYPES
         self.path = btf
         self._file = -1
+        self._filled = False
+        self._data: bytes | mmap.mmap = b""
         try:
-            with open(self.source, "rb") as source:
-                self._data = source.read()
+            self._data = _contents(self.source)
             file = os.memfd_create("core-types")
         except OSError:
             return
@@ -47,20 +49,42 @@ class CoreTypes(Closeable):
 
         To be called before that object is loaded. Once is enough: every hook opens the same one.
         """
-        if self._file < 0 or not self._data:
+        if self._file < 0 or self._filled:
             return
         own = lib.bpf_object__btf(obj)
         few = None if own == ffi.NULL else named(self._data, own)
         _write(self._file, few or self._data)
-        self._data = b""
+        self._filled = True
+
+    def has_member(self, struct: str, member: str) -> bool:
+        """Whether a struct of these types has it."""
+        data = ffi.from_buffer(self._data)
+        found = lib.oomkill_has_member(data, len(self._data), struct.encode(), member.encode())
+        return bool(found)
+
+    def takes_fentry(self, function: str) -> bool | None:
+        """Whether the kernel takes a program for a function's entry; None: these do not tell."""
+        data = ffi.from_buffer(self._data)
+        takes: int = lib.oomkill_takes_fentry(data, len(self._data), function.encode())
+        return None if takes < 0 else bool(takes)
 
     def close(self) -> None:
+        self._data = b""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
 
-def named(kernel: bytes, own: Any) -> bytes | None:
+def _contents(path: str) -> bytes | mmap.mmap:
+    """A file, mapped where it can be: the kernel's own types since 6.16, else 1,300 reads."""
+    with open(path, "rb") as file:
+        try:
+            return mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
+        except (OSError, ValueError):  # ValueError: empty
+            return file.read()
+
+
+def named(kernel: bytes | mmap.mmap, own: Any) -> bytes | None:
     """Return those of a kernel's types that have a name among an object's, as BTF of their own.
 
     With them comes what lies in them by value. None: these types cannot be read.

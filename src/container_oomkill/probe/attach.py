@@ -21,6 +21,7 @@ from ..libbpf.core_types import KERNEL_TYPES
 from ..recorder import recorder as flight
 from ..recorder.settings import RecorderSettings
 from ..system.privileges import missing_capabilities
+from .hook_order import in_order
 from .kernel_counts import memory_controller_disabled, read_kernel_kills
 from .probe import Probe
 
@@ -88,7 +89,7 @@ def attach(
     libbpf.capture_log(debug=debug)
     refused: dict[str, BpfError] = {}
     with libbpf.CoreTypes(btf) as types:
-        for chosen in PROGRAMS if hook is None else (hook,):
+        for chosen in in_order(PROGRAMS, types) if hook is None else (hook,):
             try:
                 probe = _attach_hook(chosen, data, types, ring_bytes, cmdline, pins, recorder)
             except BpfError as error:
@@ -109,7 +110,7 @@ def attach(
 
 
 def _no_hook(refused: Mapping[str, BpfError], btf: str | None) -> UnsupportedError:
-    reasons = "; ".join(f"{hook}: {error}" for hook, error in refused.items())
+    reasons = "; ".join(f"{hook}: {refused[hook]}" for hook in PROGRAMS if hook in refused)
     if btf is None and not os.path.exists(KERNEL_TYPES):
         reasons = f"this kernel has no {KERNEL_TYPES}, and --btf is not set; {reasons}"
     lacks = ""
@@ -182,7 +183,7 @@ def _attach_programs(
     cgroups = 1 if recorder is None else recorder.max_cgroups  # a map has one entry at least
     checksum = wire.checksum(data, settings, wire.u64(ring_bytes), wire.u64(cgroups))
     if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
-        probe = Probe(hook, found, scans=scans, types=types.source)
+        probe = Probe(hook, found, scans=scans, marks_have_tasks=marks_have_tasks(types))
         probe._attached_at = found.attached_at()
         probe.number = found.number
         probe.resumed = True
@@ -206,7 +207,8 @@ def _attach_programs(
         links.extend(map(loaded.attach, programs))
         if pins is not None:
             number = pins.keep(hook, checksum, loaded, dict(zip(programs, links, strict=True)))
-        probe = Probe(hook, loaded, links=links, scans=scans, types=types.source)
+        tasks = marks_have_tasks(types)
+        probe = Probe(hook, loaded, links=links, scans=scans, marks_have_tasks=tasks)
     except BaseException:
         for link in reversed(links):
             link.close()
@@ -216,6 +218,11 @@ def _attach_programs(
     probe.checkpoint.kills = kills
     _start_recorder(probe, recorder, data, settings, types, pins)
     return probe
+
+
+def marks_have_tasks(types: libbpf.CoreTypes) -> bool:
+    """Whether the tracepoint gives the victim itself, not its pid alone."""
+    return types.has_member("trace_event_raw_mark_victim", "uid")
 
 
 def _start_recorder(

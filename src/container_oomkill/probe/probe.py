@@ -9,7 +9,6 @@ import time
 from .. import libbpf
 from ..errors import BpfError
 from ..incident import wire
-from ..libbpf.btf import struct_layout
 from ..system.closeable import Closeable
 from .checkpoint import Checkpoint
 from .kernel_functions import KernelFunctions
@@ -32,11 +31,11 @@ class Probe(Closeable):
         *,
         links: Sequence[libbpf.Link] = (),
         scans: bool,
-        types: str,
+        marks_have_tasks: bool,
     ) -> None:
         """``maps`` and ``links`` are closed with this; ``scans``: `CANDIDATE_SCAN` is among them.
 
-        ``types``: the file with the kernel's types.
+        ``marks_have_tasks``: the tracepoint gives the victim itself, not its pid alone.
         """
         self.hook = hook
         self._scans = scans
@@ -54,8 +53,7 @@ class Probe(Closeable):
         self.refused: dict[str, BpfError] = {}
         self.recorder: FlightRecorder | None = None
         self.recorder_refused: str | None = None  # why it was asked for and is not there
-        self._types = types
-        self._tasks: bool | None = None
+        self._marks_have_tasks = marks_have_tasks
         self._maps = maps
         self._links = list(links)
         self._attached = True
@@ -88,22 +86,11 @@ class Probe(Closeable):
             "domain_exact": exact,
             "threads": exact,
             "candidates": self._scans,
-            "every_victim": exact or self._marks_have_tasks(),
+            "every_victim": exact or self._marks_have_tasks,
         }
         if self.recorder is not None or self.recorder_refused is not None:
             found["flight_recorder"] = self.recorder is not None
         return found
-
-    def _marks_have_tasks(self) -> bool:
-        """Whether the tracepoint gives the victim itself, not its pid alone; if that is known."""
-        if self._tasks is None:
-            try:
-                with open(self._types, "rb") as file:
-                    _, fields = struct_layout(file.read(), "trace_event_raw_mark_victim")
-            except OSError:  # types in an ELF file, few types, or a file that is gone by now
-                fields = {}
-            self._tasks = "uid" in fields
-        return self._tasks
 
     def enter_earlier_counts(self, counted: Iterable[tuple[str, int, int, int]]) -> None:
         """Tell the raw tracepoint what cgroups had counted before it came, by `counts_by_cgroup`.
