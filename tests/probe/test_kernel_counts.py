@@ -7,7 +7,9 @@ import os
 import threading
 from pathlib import Path
 
-from container_oomkill.probe.kernel_counts import counts_by_cgroup, seen_so_far
+from container_oomkill.probe.kernel_counts import _memory_cgroups, counts_by_cgroup, seen_so_far
+
+PATH_MAX = 4000  # a longer one cannot be opened, with the name of a file behind it
 
 
 def cgroup(folder: Path, kills: int) -> Path:
@@ -40,6 +42,35 @@ def test_a_cgroup_that_goes_while_its_count_is_read_is_left_out(tmp_path: Path) 
     going.start()
     assert list(counts_by_cgroup(str(root))) == [("/stays", stays.stat().st_ino, 1, 1)]
     going.join()
+
+
+def test_cgroups_without_the_memory_controller_are_not_looked_through(tmp_path: Path) -> None:
+    """Of cgroup v1 the controllers have a tree each; of v2 a cgroup has what all above it have."""
+    for controller in ("cpu", "memory"):
+        (tmp_path / controller / "pod" / "app").mkdir(parents=True)
+    counted = tmp_path / "memory" / "pod" / "app"
+    for folder in (tmp_path / "memory", counted.parent, counted):
+        (folder / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    hidden = tmp_path / "cpu" / "pod" / "app" / "deeper"
+    hidden.mkdir()
+    (hidden / "memory.oom_control").write_text("oom_kill 9\n")  # no kernel has it there
+    found = {path: kills for path, _, kills, _ in counts_by_cgroup(str(tmp_path))}
+    assert found == {"/": 2, "/pod": 2, "/pod/app": 2}
+
+
+def test_the_tree_of_this_machine_is_what_a_walk_through_all_of_it_finds() -> None:
+    root = "/sys/fs/cgroup"
+
+    def walked() -> set[str]:
+        files = {"memory.events.local", "memory.oom_control"}
+        found = {folder for folder, _, names in os.walk(root) if files & set(names)}
+        return {folder for folder in found if len(folder) < PATH_MAX}
+
+    def read() -> set[str]:
+        return {folder for folder, *_ in _memory_cgroups(root)}
+
+    before, found, after = walked(), read(), walked()
+    assert before & after <= found  # others come and go meanwhile
 
 
 def test_a_name_that_is_not_utf8_is_that_of_the_record(tmp_path: Path) -> None:

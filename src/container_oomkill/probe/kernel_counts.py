@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 # Files of the memory controller: cgroup v2, then v1.
 SOURCES = ("memory.events.local", "memory.oom_control")
+# From here down, a cgroup without the memory controller has none below it with it. Above are, of
+# cgroup v1, the folder of all controllers and the root of each; of v2, the root, without counts.
+ALL_HAVE_IT = 2
+NO_FOLDERS = 2  # links of a folder without any in it
 
 
 def read_kernel_kills(proc: str = "/proc") -> int | None:
@@ -60,11 +64,8 @@ def counts_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, i
 
     ``ooms``: how often it ran out of memory itself, which cgroup v2 alone says.
     """
-    for folder, _, files in os.walk(root):
-        name = next((name for name in SOURCES if name in files), None)
-        if name is None:
-            continue
-        counts = _counts(os.path.join(folder, name))
+    for folder, name, text in _memory_cgroups(root):
+        counts = _counts(text)
         kills, ooms = counts.get("oom_kill", 0), counts.get("oom", 0)
         if kills or ooms:
             path = folder.removeprefix(root).removeprefix("/memory" * (name == SOURCES[1]))
@@ -73,15 +74,47 @@ def counts_by_cgroup(root: str = "/sys/fs/cgroup") -> Iterator[tuple[str, int, i
             except FileNotFoundError:
                 continue  # gone meanwhile
             # As the record has a name that is not UTF-8 (incident/decoder.py).
-            text = os.fsencode(path).decode("utf-8", "backslashreplace")
-            yield text or "/", number, kills, ooms
+            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+            yield shown or "/", number, kills, ooms
 
 
-def _counts(path: str) -> dict[str, int]:
-    """Return a file's lines of a word and a number."""
+def _memory_cgroups(root: str) -> Iterator[tuple[str, str, str]]:
+    """Yield every cgroup that has one of `SOURCES`, with that file's name and text.
+
+    There may be thousands, each with some eighty files, so a folder is listed only where there are
+    others in it, by its number of links (1: this file system does not count them).
+    """
+    left = [(root, 0)]
+    while left:
+        folder, depth = left.pop()
+        found = next(((n, t) for n in SOURCES if (t := _text(f"{folder}/{n}")) is not None), None)
+        if found is not None:
+            yield folder, *found
+        elif depth >= ALL_HAVE_IT:
+            continue
+        try:
+            if os.stat(folder).st_nlink == NO_FOLDERS:
+                continue
+            with os.scandir(folder) as entries:
+                left += [
+                    (each.path, depth + 1) for each in entries if each.is_dir(follow_symlinks=False)
+                ]
+        except OSError:
+            continue  # gone meanwhile
+
+
+def _text(path: str) -> str | None:
     try:
         with open(path, encoding="ascii") as file:
-            pairs = [line.split() for line in file]
-        return {word: int(number) for word, number in pairs}
+            return file.read()
     except (OSError, ValueError):
-        return {}  # gone meanwhile
+        return None
+
+
+def _counts(text: str) -> dict[str, int]:
+    """Return a file's lines of a word and a number."""
+    pairs = [line.split() for line in text.splitlines()]
+    try:
+        return {word: int(number) for word, number in pairs}
+    except ValueError:
+        return {}
