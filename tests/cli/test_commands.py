@@ -45,9 +45,12 @@ def test_nothing_but_the_loader_is_imported_before_attaching() -> None:
     folders = {each.split(".")[1] for each in ours}
     assert folders <= {"cli", "errors", "incident", "libbpf", "probe", "recorder", "system"}
     heavy = {"dataclasses", "typing", "pathlib", "json", "threading", "contextlib", "signal"}
+    heavy |= {"prometheus_client", "ssl", "http.client", "htpy"}
     assert not heavy & imported("probe", "--pin")
-    heavy = {"pathlib", "json", "threading", "prometheus_client", "ssl", "http.client", "htpy"}
     assert not heavy & imported("exporter", "--pin")
+    heavy |= {"argparse", "re", "enum", "collections", "functools"}
+    assert not heavy & imported("probe", "--hook", "kprobe", "-o", "json")
+    assert not heavy & imported("exporter", "--web.listen-address", ":9262", "--history=/x")
 
 
 def test_each_command_has_a_module_of_its_name() -> None:

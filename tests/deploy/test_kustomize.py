@@ -175,7 +175,7 @@ def test_pod_security() -> None:
 def test_the_options_exist(manifests: list[Manifest]) -> None:
     _, parser = build_parser("exporter")
     assert parser is not None
-    known = variables_of(parser).keys()
+    known = variables_of(parser._actions).keys()
     given = {each for each in environment(manifests) if each.startswith(PREFIX)}
     assert given
     assert given <= known

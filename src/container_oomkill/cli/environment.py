@@ -7,14 +7,14 @@ precedence.
 
 from __future__ import annotations
 
-import argparse
-import re
-
 from ..errors import UsageError
+from .noted_options import Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from argparse import Action
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
 
 PREFIX = "CONTAINER_OOMKILL_"
 TRUE = ("1", "true", "yes", "on")
@@ -34,10 +34,12 @@ def variable_of(option: str) -> str:
     return PREFIX + option.removeprefix("--").replace("-", "_").replace(".", "_").upper()
 
 
-def variables_of(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argparse.Action]]:
-    """Return the variables that a command reads, each with its option."""
+def variables_of(
+    actions: Iterable[Action] | Iterable[Option],
+) -> dict[str, tuple[str, Action | Option]]:
+    """Return the variables that a command with these options reads, each with its option."""
     found = {}
-    for action in parser._actions:
+    for action in actions:
         option = next((each for each in action.option_strings if each.startswith("--")), None)
         if option is not None and option != "--help" and action.dest not in WITHOUT:
             found[variable_of(option)] = option, action
@@ -45,12 +47,12 @@ def variables_of(parser: argparse.ArgumentParser) -> dict[str, tuple[str, argpar
 
 
 def arguments_from(
-    parser: argparse.ArgumentParser, environ: Mapping[str, str], argv: Sequence[str]
+    actions: Iterable[Action] | Iterable[Option], environ: Mapping[str, str], argv: Sequence[str]
 ) -> tuple[list[str], dict[str, str]]:
     """Return what the environment sets and ``argv`` does not, and the variable of each option."""
     given: list[str] = []
     variables = {}
-    for name, (option, action) in variables_of(parser).items():
+    for name, (option, action) in variables_of(actions).items():
         if (value := environ.get(name)) is None:
             continue
         if any(each.partition("=")[0] in action.option_strings for each in argv):
@@ -61,11 +63,19 @@ def arguments_from(
             if not switched:
                 raise UsageError(f"{name}={value}: expected true or false")
             given += [option] if value.lower() in TRUE else []
-        elif isinstance(action, argparse._AppendAction):
+        elif _is_repeatable(action):
             given += [f"{option}={each.strip()}" for each in value.split(",") if each.strip()]
         else:
             given.append(f"{option}={value}")
     return given, variables
+
+
+def _is_repeatable(action: Action | Option) -> bool:
+    if isinstance(action, Option):
+        return action.repeatable
+    import argparse
+
+    return isinstance(action, argparse._AppendAction)
 
 
 def refuse_unknown(
@@ -104,6 +114,8 @@ def _advice(name: str, known: Iterable[str]) -> str:
 
 def as_given(message: str, variables: Mapping[str, str]) -> str:
     """Return a message that names an option with the variable in its place, if it came from one."""
+    import re
+
     for option, variable in variables.items():
         message = re.sub(rf"(argument )?(-\w/)?{re.escape(option)}(?![\w.-])", variable, message)
     return message

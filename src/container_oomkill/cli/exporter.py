@@ -20,30 +20,38 @@ if TYPE_CHECKING:
 
 def command(args: Namespace) -> int:
     """Attach, serve what is recorded until interrupted."""
-    from ..system.shutdown import ShutdownRequest
-
     settings = ExporterCommandSettings.from_args(args)
     settings.state.check()
     settings.providers.check()
-    stop = ShutdownRequest()
     started = time.time()
-    with _attached_in_time(settings, stop) as probe:
+    probe, stop = _attached_in_time(settings)
+    with probe:
         from .exporter_parts import ExporterParts
 
-        stop.on_signals()
         with ExporterParts(settings, probe, sys.stdout, started=started) as parts:
             parts.run(stop)
     return 0
 
 
-def _attached_in_time(settings: ExporterCommandSettings, stop: ShutdownRequest) -> Probe:
+def _attached_in_time(settings: ExporterCommandSettings) -> tuple[Probe, ShutdownRequest]:
+    """Until it is attached, signals do what they do to any process, unless it is to try again."""
     try:
-        return attached(settings.attach)
+        return attached(settings.attach), _stop_on_signals()
     except Error as error:
         if not settings.retry_attach:
             raise
         from ..exporter.retry_attach import attach_in_time
 
-        return attach_in_time(
-            lambda: attached(settings.attach), error, settings.exporter, stop, node=settings.node
-        )
+        def again() -> Probe:
+            return attached(settings.attach)
+
+        stop = _stop_on_signals()
+        return attach_in_time(again, error, settings.exporter, stop, node=settings.node), stop
+
+
+def _stop_on_signals() -> ShutdownRequest:
+    from ..system.shutdown import ShutdownRequest
+
+    stop = ShutdownRequest()
+    stop.on_signals()
+    return stop

@@ -11,8 +11,7 @@ import sys
 
 from ..errors import Error, StuckError, UsageError
 from ..system import log, standard_streams
-from .environment import as_given
-from .parser import log_options, parse
+from . import common_way
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,11 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         standard_streams.prepare()
         argv = sys.argv[1:] if argv is None else argv
-        log.configure(**log_options(argv))  # first: what is wrong with the others is logged
-        try:
-            args = parse(argv)
-        except SystemExit:  # help or version was asked for, and is printed
-            args = None
+        args = common_way.read(argv) or _parsed(argv)
+        if args is not None:
+            log.configure(form=args.log_format, level=args.log_level)
         status = 0 if args is None else _run(args)
         sys.stdout.flush()  # or Python finds at its end that the disk is full, and says it its way
         return status
@@ -48,10 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(Error(f"{about}: {(error.strerror or str(error)).lower()}"), 1)
 
 
+def _parsed(argv: Sequence[str]) -> Namespace | None:
+    """By argparse; None: help or version was asked for, and is printed."""
+    from .parser import log_options, parse
+
+    log.configure(**log_options(argv))  # first: what is wrong with the others is logged
+    try:
+        return parse(argv)
+    except SystemExit:
+        return None
+
+
 def _run(args: Namespace) -> int:
     try:
         return _command(args.command)(args)
     except UsageError as error:
+        from .environment import as_given
+
         raise UsageError(as_given(str(error), args.variables)) from error
 
 

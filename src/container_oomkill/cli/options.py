@@ -7,7 +7,6 @@ Options about one subject form a group: ``--GROUP`` itself, where there is one, 
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from ..recorder.settings import MAX_CGROUPS
@@ -17,7 +16,7 @@ from .filters import HELP, OF_THE_FUTURE, add_filters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
+    from argparse import ArgumentParser, _ArgumentGroup
     from collections.abc import Callable, Mapping
 
 
@@ -83,7 +82,7 @@ def _probe(parser: ArgumentParser) -> None:
 
 
 def _exporter(parser: ArgumentParser) -> None:
-    from ..exporter.settings import options  # takes long to import, and probe has no use for it
+    from ..exporter.settings import options
 
     options(parser)
     parser.add_argument(
@@ -349,7 +348,7 @@ def _add_state(parser: ArgumentParser) -> None:
     )
 
 
-def _add_kubernetes(parser: ArgumentParser) -> argparse._ArgumentGroup:
+def _add_kubernetes(parser: ArgumentParser) -> _ArgumentGroup:
     cluster = parser.add_argument_group(
         "Kubernetes", "Requires the extra container-oomkill[kubernetes]."
     )
@@ -431,7 +430,9 @@ def _interval(text: str) -> float:
 def _power_of_two(text: str) -> int:
     number = int(text)
     if not 16384 <= number <= 1 << 30 or number & (number - 1):
-        raise argparse.ArgumentTypeError(f"{text} is not a power of two from 16384 to 1073741824")
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"{text} is not a power of two from 16384 to 1073741824")
     return number
 
 

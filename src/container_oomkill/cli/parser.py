@@ -65,10 +65,10 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> argpa
     parser, command = build_parser(chosen)
     if command is None:
         return parser.parse_args(argv)
-    given, command.variables = environment.arguments_from(command, environ, argv)
+    given, command.variables = environment.arguments_from(command._actions, environ, argv)
     args = argparse.Namespace(variables=command.variables)
     args = parser.parse_args([chosen, *given, *argv[1:]], args)
-    environment.refuse_unknown(environ, environment.variables_of(command), all_variables)
+    environment.refuse_unknown(environ, environment.variables_of(command._actions), all_variables)
     return args
 
 
@@ -82,7 +82,7 @@ def log_options(argv: Sequence[str], environ: Mapping[str, str] = os.environ) ->
     )
     add_log(parser)
     try:
-        given, _ = environment.arguments_from(parser, environ, argv)
+        given, _ = environment.arguments_from(parser._actions, environ, argv)
         args, _ = parser.parse_known_args([*given, *argv])
     except (argparse.ArgumentError, UsageError):
         return {}
@@ -94,7 +94,7 @@ def all_variables() -> Iterator[str]:
     for name in COMMANDS:
         _, command = build_parser(name)
         if command is not None:
-            yield from environment.variables_of(command)
+            yield from environment.variables_of(command._actions)
 
 
 def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
@@ -111,6 +111,7 @@ def build_parser(chosen: str) -> tuple[Parser, Parser | None]:
         "--version",
         action=Version,
         nargs=0,
+        default=argparse.SUPPRESS,  # it is no setting of a command
         help="show the version of this program and of libbpf and exit",
     )
     added = parser.add_subparsers(

@@ -13,10 +13,12 @@ from .metadata_providers import ProviderSettings, StateSettings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
     from typing import TextIO
 
     from ..probe.probe import Probe
     from ..sinks.query import Query
+    from ..system.shutdown import ShutdownRequest
 
 
 class ProbeSettings(Settings):
@@ -59,16 +61,10 @@ def command(args: Namespace) -> int:
 
 
 def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
-    """Wire the sinks to an attached probe, and deliver until interrupted."""
-    from ..identity.resolver import Resolver
-    from ..pipeline.pipeline import Pipeline
+    """Drop privileges, say so, then wire the sinks to an attached probe, until interrupted."""
     from ..probe.kernel_counts import counts_by_cgroup
-    from ..sinks.formats import open_sink
     from ..system import log, privileges
     from ..system.shutdown import ShutdownRequest
-    from ..system.worker import Worker
-    from .attaching import completion
-    from .metadata_providers import MetadataProviders
 
     stop = ShutdownRequest()
     stop.on_signals()
@@ -79,6 +75,24 @@ def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
         # Before any thread: each starts with what its maker has.
         privileges.drop_process(clients=settings.providers.ask_others)
     log.info(f"attached with {probe.hook}")
+    deliver(settings, probe, stop, stdout, find_functions)
+
+
+def deliver(
+    settings: ProbeSettings,
+    probe: Probe,
+    stop: ShutdownRequest,
+    stdout: TextIO,
+    find_functions: Callable[[], None] | None,
+) -> None:
+    """Import what records need, which come meanwhile and wait in the ring, and deliver them."""
+    from ..identity.resolver import Resolver
+    from ..pipeline.pipeline import Pipeline
+    from ..sinks.formats import open_sink
+    from ..system.worker import Worker
+    from .attaching import completion
+    from .metadata_providers import MetadataProviders
+
     if find_functions is not None:
         Worker("functions").start(find_functions)
     with (

@@ -67,7 +67,8 @@ def reference(command: str = "") -> Reference:
 
 
 def _groups(parser: argparse.ArgumentParser) -> list[Group]:
-    variables = {option: name for name, (option, _) in environment.variables_of(parser).items()}
+    known = environment.variables_of(parser._actions)
+    variables = {option: name for name, (option, _) in known.items()}
     # argparse's own two, "positional arguments" and "options", are one list here.
     first, *others = parser._action_groups[1:]
     rest = [*parser._action_groups[0]._group_actions, *first._group_actions]

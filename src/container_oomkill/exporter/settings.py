@@ -6,21 +6,22 @@ Each option is defined once, beside its setting.
 
 from __future__ import annotations
 
-import argparse
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
-
 from ..errors import UsageError
+from ..system.settings import Settings
 from ..units import UNIT_SECONDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, _ArgumentGroup
+    from collections.abc import Mapping
+    from typing import Any
 
 LISTEN_ADDRESS = ":9262"
 OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events")
 OWN_FOLDERS = ("/incidents/", "/assets/", "/docs/")
 TITLES = {"log": "incident log (standard output)"}  # of groups; else their first word
 # Short enough to leave an Event's message room for the verdict.
-EXTERNAL_URL = re.compile(r"https?://(?=.{1,250}$)[^\s/?#@\"<>]+(/[^\s?#\"<>]*)?", re.ASCII)
+EXTERNAL_URL = r"https?://(?=.{1,250}$)[^\s/?#@\"<>]+(/[^\s?#\"<>]*)?"
 
 
 def _count(text: str) -> int:
@@ -50,13 +51,20 @@ _history_bytes.__name__ = "number from 65536 to 1099511627776"
 _duration.__name__ = "duration like 90s, 30m, 1h or 2d"
 
 
+class _Option:
+    """A setting's option: ``words`` of help, and ``how`` argparse reads it."""
+
+    def __init__(self, name: str, default: object, words: str, **how: Any) -> None:
+        self.name = name
+        self.default = default
+        self.how = {"help": words, **how}
+
+
 def _option(name: str, default: object, words: str, **how: object) -> Any:
-    """Return a setting with its option: ``words`` of help, and ``how`` argparse reads it."""
-    return field(default=default, metadata={"name": name, "help": words, **how})
+    return _Option(name, default, words, **how)
 
 
-@dataclass(frozen=True, slots=True)
-class ExporterSettings:
+class ExporterSettings(Settings):
     """As the options have them; `from_options` takes what `options` added."""
 
     listen_addresses: tuple[str, ...] = _option(
@@ -163,7 +171,7 @@ class ExporterSettings:
 
         Raises `UsageError` for options that do not go together.
         """
-        values = {each.name: given[each.name] for each in fields(cls)}
+        values = {name: given[name] for name in OPTIONS}
         values["listen_addresses"] = tuple(values["listen_addresses"] or (LISTEN_ADDRESS,))
         values["allowed_hosts"] = tuple(values["allowed_hosts"] or ())
         settings = cls(**values)
@@ -177,24 +185,31 @@ class ExporterSettings:
             raise UsageError(f"--web.telemetry-path {path}: expected a plain path like /metrics")
         if path in OWN_PATHS or path.startswith(OWN_FOLDERS):
             raise UsageError(f"--web.telemetry-path: {path} is already used by another endpoint")
-        if self.external_url is not None and not EXTERNAL_URL.fullmatch(self.external_url):
-            raise UsageError(
-                f"--web.external-url {self.external_url}: expected http:// or https://, a host, "
-                "maybe a port and a path"
-            )
+        if self.external_url is not None:
+            import re
+
+            if not re.fullmatch(EXTERNAL_URL, self.external_url, re.ASCII):
+                raise UsageError(
+                    f"--web.external-url {self.external_url}: expected http:// or https://, "
+                    "a host, maybe a port and a path"
+                )
 
 
-def options(parser: argparse.ArgumentParser) -> None:
+OPTIONS = {n: each for n, each in vars(ExporterSettings).items() if isinstance(each, _Option)}
+for _name, _each in OPTIONS.items():  # what stands there is the default from here on
+    setattr(ExporterSettings, _name, _each.default)
+
+
+def options(parser: ArgumentParser) -> None:
     """Add the exporter's options, a group for each first word."""
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for each in fields(ExporterSettings):
-        how = dict(each.metadata)
-        name = how.pop("name")
+    groups: dict[str, _ArgumentGroup] = {}
+    for setting, each in OPTIONS.items():
+        how = dict(each.how)
         if isinstance(each.default, int):
             how |= {"metavar": "N", "help": f"{how['help']} (default {each.default})"}
         # One that is repeatable has what is given instead of its default, not beside it.
         default = None if "action" in how else each.default
-        subject = name.removeprefix("--").partition(".")[0]
+        subject = each.name.removeprefix("--").partition(".")[0]
         if subject not in groups:
             groups[subject] = parser.add_argument_group(TITLES.get(subject, subject))
-        groups[subject].add_argument(name, dest=each.name, default=default, **how)
+        groups[subject].add_argument(each.name, dest=setting, default=default, **how)
