@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures this build beside another one, in turn, on this machine: what a user feels, as ratios.
+
+    python -m bench.ratios --base COMMIT [--rounds 9] [--publish]
+
+CPU time, not wall time, and private dirty memory, not Pss: neither depends much on what else runs.
+Some three minutes. --publish writes the table into docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from container_oomkill import libbpf
+from container_oomkill.incident import wire
+from container_oomkill.libbpf._libbpf import lib
+from container_oomkill.libbpf.core_types import KERNEL_TYPES, named
+from container_oomkill.probe.object_file import PACKAGED
+from tests.support.exporter_process import Child
+
+from .started import Started, of_bare_python
+from .trees import BUILT, HERE, Tree, base
+
+BASE = "6b17964"
+ROUNDS = 9
+HOOK = "raw_tracepoint"
+EXPORTER = ("exporter", "--web.listen-address", "127.0.0.1:0")
+KILLED, KNOWN = 500, 2000
+UNCHANGED = 20
+OPENMETRICS = {
+    "Accept": "application/openmetrics-text;version=1.0.0",
+    "Accept-Encoding": "gzip",
+}
+ASKED: tuple[tuple[str, dict[str, str]], ...] = (
+    ("/metrics", {}),
+    ("/metrics", OPENMETRICS),
+    ("/", {}),
+)
+# In a process of its own, with the packages of its tree: the same in both.
+FLOW = """
+import json, statistics, sys, tempfile, time
+from pathlib import Path
+import bench.latency as bench
+from container_oomkill.incident import wire
+from container_oomkill.probe.attach import attach
+from container_oomkill.recorder.settings import RecorderSettings
+kills = int(sys.argv[1])
+bench.RATE_INCIDENTS = 4000
+steps = {}
+with tempfile.TemporaryDirectory() as folder, attach(
+    bench.read_object(), hook="raw_tracepoint", recorder=RecorderSettings()
+) as probe:
+    for file in Path("/proc/self/fdinfo").iterdir():
+        try:
+            fields = dict(line.split(":", 1) for line in file.read_text().splitlines())
+        except OSError:
+            continue
+        if "verified_insns" in fields:
+            steps[fields["prog_id"].strip()] = int(fields["verified_insns"])
+    probe.enter_earlier_counts(bench.counts_by_cgroup())
+    hog = bench.compile_hog(Path(folder) / "hog")
+    bench.kill(hog, 1)
+    probe.ring.wait(10)
+    records = list(probe.ring.read())
+    probe.ring.release(records[-1][1])
+    record = next(data for data, _ in records if not wire.is_before(data))
+    exporter = bench.Exporter(
+        bench.ExporterSettings(), probe, version="bench", render=bench.json_lines.render
+    )
+    began = time.process_time()
+    bench.rate(record, exporter)
+    took = (time.process_time() - began) / bench.RATE_INCIDENTS
+    late = bench.latencies(probe, exporter, hog, kills)
+    found = {
+        "kill_us": took * 1e6,
+        "served_p50_ms": late[len(late) // 2] * 1e3,
+        "served_p99_ms": late[int(len(late) * 0.99)] * 1e3,
+        "bpf_us": statistics.median(bench.bpf_us(probe, hog)),
+        "verifier_steps": sum(steps.values()),
+        "record_bytes": len(record),
+    }
+print(json.dumps(found))
+"""
+
+
+def measure(commit: str, rounds: int = ROUNDS, kills: int = 200) -> dict[str, Any]:
+    """Medians by figure and by whose they are."""
+    trees = {"this": Tree(HERE), "base": base(commit)}
+    found: dict[str, dict[str, Any]] = {name: {} for name in (*trees, "C", "C, few types")}
+    _starts(found, trees, rounds)
+    _memory(found, trees)
+    for name, tree in trees.items():
+        say(f"scrapes, {name}")
+        found[name] |= scrapes(tree)
+    flows: dict[str, list[dict[str, float]]] = {name: [] for name in trees}
+    for number in range(3):
+        for name, tree in trees.items():
+            say(f"kills, round {number + 1} of 3, {name}")
+            flows[name].append(json.loads(tree.python(FLOW, str(kills))))
+    for name, all_rounds in flows.items():
+        keys = all_rounds[0]
+        found[name] |= {key: statistics.median(each[key] for each in all_rounds) for key in keys}
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "base": commit,
+        "rounds": rounds,
+        "load": os.getloadavg()[0],
+        "kernel": platform.release().partition("-")[0],
+        "python": platform.python_version(),
+        "bare_python_bytes": of_bare_python(sys.executable),
+        "found": found,
+    }
+
+
+def say(words: str) -> None:
+    print(f"bench: {words}", file=sys.stderr, flush=True)
+
+
+def _starts(found: dict[str, dict[str, Any]], trees: dict[str, Tree], rounds: int) -> None:
+    commands: dict[tuple[str, str], tuple[list[str], dict[str, str] | None]] = {
+        (name, key): (tree.command(*argv), tree.environ)
+        for name, tree in trees.items()
+        for key, argv in (
+            ("probe_ms", ("probe", "--hook", HOOK)),
+            ("probe_any_hook_ms", ("probe",)),
+            ("exporter_ms", EXPORTER),
+        )
+    }
+    for name, loader in loaders().items():
+        commands[name, "probe_ms"] = loader, None
+    taken: dict[tuple[str, str], list[float]] = {key: [] for key in commands}
+    for number in range(rounds + 1):  # the first one fills the caches
+        say(f"starts, round {number} of {rounds}")
+        for figure, (command, environ) in commands.items():
+            with Started(command, environ) as started:
+                if number:
+                    taken[figure].append(started.cpu_ms)
+    for (name, key), each in taken.items():
+        found[name][key] = statistics.median(each)
+
+
+def loaders() -> dict[str, list[str]]:
+    """The two loaders in C, built, with the very constants and types of ours."""
+    BUILT.mkdir(parents=True, exist_ok=True)
+    loader = BUILT / "loader"
+    source = Path(__file__).with_name("loader.c")
+    subprocess.run(["cc", "-O2", "-Wall", "-o", loader, source, "-lbpf"], check=True)
+    cpus = libbpf.possible_cpus()
+    config = wire.config(
+        hook=next(number for number, name in wire.HOOKS.items() if name == HOOK),
+        cpus=cpus,
+        pages_slack=64 * cpus,
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+        cmdline=False,
+        tick_ns=1_000_000_000,
+    )
+    constants, few = BUILT / "constants", BUILT / "types"
+    constants.write_bytes(config)
+    data = Path(PACKAGED).read_bytes()
+    with libbpf.CoreTypes(None) as types, libbpf.open_object(data, "oomkill", types) as opened:
+        own = named(Path(KERNEL_TYPES).read_bytes(), lib.bpf_object__btf(opened._obj))
+    assert own is not None
+    few.write_bytes(own)
+    argv = [str(loader), PACKAGED, str(constants)]
+    return {"C": argv, "C, few types": [*argv, str(few)]}
+
+
+def _memory(found: dict[str, dict[str, Any]], trees: dict[str, Tree]) -> None:
+    for name, tree in trees.items():
+        say(f"memory, {name}")
+        with Started(tree.command("probe"), tree.environ) as probe:
+            probe.settle()
+            found[name]["probe_bytes"] = probe.private_dirty()
+        with Started(tree.command(*EXPORTER), tree.environ) as exporter:
+            exporter.settle()
+            found[name]["exporter_bytes"] = exporter.private_dirty()
+            for path, headers in ASKED:
+                get(exporter.address(), path, headers)
+            exporter.settle()
+            found[name]["exporter_used_bytes"] = exporter.private_dirty()
+
+
+def get(address: str, path: str, headers: dict[str, str]) -> None:
+    client = http.client.HTTPConnection(address, timeout=60)
+    client.request("GET", path, headers=headers)
+    answer = client.getresponse()
+    answer.read()
+    client.close()
+    if answer.status != 200:
+        raise RuntimeError(f"{path}: {answer.status}")
+
+
+def scrapes(tree: Tree) -> dict[str, float]:
+    """CPU of the first scrape after kills, and of one after nothing: ``unchanged_ms``."""
+    with serving(tree) as child:
+        child.tell(f"kills {KILLED}")
+        for number in range(KNOWN):
+            child.tell(f"register known-{number}")
+        before = child.cpu_seconds()
+        get(child.address, "/metrics", OPENMETRICS)
+        first = child.cpu_seconds() - before
+        time.sleep(1)  # it rests for as long as a page took
+        before = child.cpu_seconds()
+        for _ in range(UNCHANGED):
+            get(child.address, "/metrics", OPENMETRICS)
+        unchanged = (child.cpu_seconds() - before) / UNCHANGED
+    return {"first_scrape_ms": first * 1e3, "unchanged_scrape_ms": unchanged * 1e3}
+
+
+@contextmanager
+def serving(tree: Tree) -> Iterator[Child]:
+    """The tree's own exporter, fed by hand."""
+    command = [sys.executable, "-m", "tests.support.exporter_main"]
+    process = subprocess.Popen(
+        [*command, "--web.listen-address=127.0.0.1:0"],
+        cwd=tree.folder,
+        env=tree.environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield Child(process, process.stdout.readline().strip())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main() -> int:
+    from . import report
+
+    parser = argparse.ArgumentParser(prog="python -m bench.ratios")
+    parser.add_argument("--base", default=BASE, help="commit or tag to compare with")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--publish", action="store_true", help="write docs/benchmarks.md")
+    args = parser.parse_args()
+    measured = measure(args.base, args.rounds)
+    (BUILT / "ratios.json").write_text(json.dumps(measured, indent=1) + "\n")
+    from .ratios_page import table_of
+
+    print(table_of(measured))
+    if args.publish:
+        whole = json.loads(report.NUMBERS.read_text())
+        whole["ratios"] = measured
+        report.write(whole)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of `bench.ratios`: each figure of both builds, their ratio, and its goal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+MIB = 1 << 20
+
+
+def rows(measured: dict[str, Any]) -> Iterator[tuple[str, str, str, float, float]]:
+    """Yield what is measured: base, this, the ratio that counts, and its goal."""
+    found = measured["found"]
+    this, base = found["this"], found["base"]
+    bare = measured["bare_python_bytes"]
+
+    def against(name: str, key: str, floor: float, goal: float) -> Any:
+        was, now = base[key] / floor, this[key] / floor
+        return name, f"{was:.2f} x", f"{now:.2f} x", now, goal
+
+    def ms(name: str, key: str, goal: float) -> Any:
+        return name, f"{base[key]:.2f} ms", f"{this[key]:.2f} ms", this[key] / base[key], goal
+
+    yield against(
+        "exec to attached, CPU, x a C loader of the same object",
+        "probe_ms",
+        found["C"]["probe_ms"],
+        0.6,
+    )
+    yield against(
+        "the same, x a C loader that is given the few types",
+        "probe_ms",
+        found["C, few types"]["probe_ms"],
+        2.5,
+    )
+    was, now = (each["probe_any_hook_ms"] / each["probe_ms"] for each in (base, this))
+    yield "without `--hook`, x the hook named", f"{was:.2f} x", f"{now:.2f} x", now, 1.1
+    yield ms("exporter, exec to serving, CPU", "exporter_ms", 0.6)
+    yield ms("kill to served, p50", "served_p50_ms", 0.6)
+    yield ms("kill to served, p99", "served_p99_ms", 0.6)
+    was, now = (each["unchanged_scrape_ms"] / each["first_scrape_ms"] for each in (base, this))
+    yield "unchanged scrape, x the first one", f"{was:.3f} x", f"{now:.3f} x", now, 0.03
+    yield against("private dirty memory, probe, x bare Python", "probe_bytes", bare, 2.7)
+    yield against("the same, exporter, idle", "exporter_bytes", bare, 3.6)
+    yield against("the same, exporter, used", "exporter_used_bytes", bare, 4.0)
+
+
+def table_of(measured: dict[str, Any]) -> str:
+    lines = [
+        f"| | {measured['base']} | this build | ratio | goal | |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, was, now, ratio, goal in rows(measured):
+        met = "met" if ratio <= goal else "**missed**"
+        lines.append(f"| {name} | {was} | {now} | {ratio:.2f} | <= {goal:g} | {met} |")
+    return "\n".join(lines)
