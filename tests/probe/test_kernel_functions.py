@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from container_oomkill.probe.kernel_functions import LONGEST, KernelFunctions
+from container_oomkill.probe.kernel_functions import LONGEST, PIECE_BYTES, KernelFunctions
 
 TABLE = """\
 ffffffff81000000 T _stext
@@ -28,6 +28,16 @@ def find(tmp_path: Path, table: str) -> tuple[int, int] | None:
 
 def test_from_its_start_to_the_next_symbols(tmp_path: Path) -> None:
     assert find(tmp_path, TABLE) == (0xFFFFFFFF81A00040, 0xFFFFFFFF81A00120)
+
+
+@pytest.mark.parametrize("before", [*range(PIECE_BYTES - 90, PIECE_BYTES + 90, 7), 3 * PIECE_BYTES])
+def test_wherever_it_is_in_the_table(tmp_path: Path, before: int) -> None:
+    """It is read in pieces, so its line may be in two of them, and the next symbol in another."""
+    line = "ffffffff81000000 T other\n"
+    others = line * (before // len(line))
+    padding = "ffffffff81000000 T " + "x" * (before - len(others)) + "\n"
+    found = find(tmp_path, others + padding + TABLE)
+    assert found == (0xFFFFFFFF81A00040, 0xFFFFFFFF81A00120)
 
 
 @pytest.mark.parametrize(
