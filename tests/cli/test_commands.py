@@ -53,6 +53,15 @@ def test_nothing_but_the_loader_is_imported_before_attaching() -> None:
     assert not heavy & imported("exporter", "--web.listen-address", ":9262", "--history=/x")
 
 
+def test_prometheus_client_is_imported_at_the_first_scrape() -> None:
+    code = (
+        "import sys; from container_oomkill.cli import exporter_parts;"
+        "from container_oomkill.metrics import metrics; from container_oomkill.web import routes;"
+        "assert not [each for each in sys.modules if each.startswith('prometheus_client')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_each_command_has_a_module_of_its_name() -> None:
     """tools/image_modules.py leaves out by name those that an image does not have."""
     import container_oomkill.cli.main as main

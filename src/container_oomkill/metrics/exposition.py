@@ -21,10 +21,10 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from .prometheus import Collector, Metric, Sample, choose_encoder, generate_latest, go_float
-
 if TYPE_CHECKING:
     from zlib import _Compress as Packer
+
+    from .prometheus import Collector, Metric
 
 OPENMETRICS = "application/openmetrics-text"
 # Media type -> its versions that are written; "": none was asked for.
@@ -34,16 +34,6 @@ ESCAPING = re.compile(r";\s*escaping=(dots|values)")
 NO_WEIGHT = re.compile(r"q=0(\.0*)?")
 LINES_A_PIECE = 250
 VALUE_MAX = 256  # characters of a label's value
-
-
-class One(Collector):
-    """A registry of one family."""
-
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-
-    def collect(self) -> Iterable[Metric]:
-        return [self._metric]
 
 
 class Labels:
@@ -83,6 +73,8 @@ class Labels:
 def _text(labels: dict[str, str]) -> str:
     if not labels:
         return ""
+    from .prometheus import Metric, One, Sample, generate_latest
+
     metric = Metric("x", "", "gauge")
     metric.samples = [Sample("x", labels, 0)]
     line = generate_latest(One(metric)).decode().splitlines()[-1]
@@ -113,6 +105,8 @@ class Family:
 
     def metric(self) -> Metric:
         """Return it as prometheus_client has it."""
+        from .prometheus import Metric, Sample
+
         head = self.head
         metric = Metric(head.name, head.documentation, head.type, head.unit)
         metric.samples = [Sample(name, labels.as_dict(), n) for name, labels, n in self.points]
@@ -136,6 +130,8 @@ def _choose(accept: str) -> tuple[Callable[[Collector], bytes], str]:
 
 @lru_cache(maxsize=8)  # the same one each time: `_head` is kept by it
 def _encoder(media_range: str) -> tuple[Callable[[Collector], bytes], str]:
+    from .prometheus import choose_encoder
+
     return choose_encoder(ESCAPING.sub("", media_range))
 
 
@@ -175,6 +171,8 @@ def page(
 
 def pieces_of(families: Iterable[Family], accept: str) -> Iterator[bytes]:
     """Return these families of a page; `ending` comes behind the last one."""
+    from .prometheus import go_float
+
     encode, _ = _choose(accept)
     for family in families:
         head = family.head
@@ -196,6 +194,8 @@ def ending(accept: str) -> list[bytes]:
 def _head(
     encode: Callable[[Collector], bytes], name: str, words: str, kind: str, unit: str
 ) -> bytes:
+    from .prometheus import Metric, One
+
     return encode(One(Metric(name, words, kind, unit))).removesuffix(END)
 
 

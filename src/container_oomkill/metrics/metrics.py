@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from math import isnan
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..incident.model import NS, UNRESOLVED, Incident
 from ..probe.kernel_counts import kernel_count, seen_so_far
 from ..sinks.names import counted_as, owner_of, victims_cgroup, workload_of
 from .exposition import Family, Labels, Point, clean
-from .prometheus import Collector, Metric, ProcessCollector, go_float
 from .series import Key, Series
 from .table import (
     INCIDENTS,
@@ -39,6 +38,9 @@ from .table import (
     Row,
 )
 from .totals import Total, Totals
+
+if TYPE_CHECKING:
+    from .prometheus import Collector, Metric
 
 NO_LABELS = Labels((), ())
 
@@ -86,7 +88,7 @@ class Moment:
     itself: Iterable[Family]
 
 
-class Metrics(Collector):
+class Metrics:
     """Call it with each incident; `moment`, `families` or `collect` at a scrape."""
 
     def __init__(
@@ -116,7 +118,7 @@ class Metrics(Collector):
         self._kernel_kills_before = kernel_kills_before
         self._boot_ns = boot_ns
         self._queues = queues
-        self._process = ProcessCollector(registry=None) if process is None else process
+        self._process = process
         self._lock = threading.Lock()
         self._series = Series(
             expiry_seconds=expiry_seconds,
@@ -257,6 +259,8 @@ class Metrics(Collector):
         return families()
 
     def _itself(self, facts: Facts, latency: list[Point]) -> Iterator[Family]:
+        from .prometheus import Metric, ProcessCollector
+
         for row in (*ITSELF, *RECORDER):
             of_itself = row.of_itself(facts) if row.of_itself else ()
             yield Family(
@@ -267,6 +271,8 @@ class Metrics(Collector):
                 ],
             )
         yield Family(_head(LATENCY), latency)
+        if self._process is None:
+            self._process = ProcessCollector(registry=None)
         for metric in self._process.collect():
             yield Family(
                 Metric(metric.name, metric.documentation, metric.type),
@@ -308,6 +314,8 @@ class Metrics(Collector):
         )
 
     def _latency(self) -> list[Point]:
+        from .prometheus import go_float
+
         points: list[Point] = []
         total = 0
         for bound, number in zip(
@@ -333,6 +341,8 @@ def _own_labels(names: tuple[str, ...], values: tuple[str, ...]) -> Labels:
 
 
 def _head(row: Row) -> Metric:
+    from .prometheus import Metric
+
     return Metric(row.family, row.help, row.type, row.unit)
 
 

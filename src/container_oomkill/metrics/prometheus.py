@@ -7,7 +7,8 @@ server and for the push gateway. We use none of these, and they cost more memory
 they are removed before anything else runs. If a later version does not work that way, it is
 imported whole.
 
-Every other module imports prometheus_client from here.
+Every other module imports prometheus_client from here, when it is needed for the first time: at the
+first scrape, not before the exporter serves.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
 UNUSED = (
@@ -71,9 +72,20 @@ from prometheus_client.utils import floatToGoString  # noqa: E402
 go_float: Callable[[float], str] = floatToGoString
 
 
+class One(Collector):
+    """A registry of one family."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterable[Metric]:
+        return [self._metric]
+
+
 __all__ = [
     "Collector",
     "Metric",
+    "One",
     "ProcessCollector",
     "Sample",
     "choose_encoder",
