@@ -18,7 +18,7 @@ CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
 	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages
 
-.PHONY: help run demo docs build wheel clean bench bench-scale chaos lint format dashboard fuzz reproducible \
+.PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos lint format dashboard fuzz reproducible \
 	image push up down test test-unit coverage test-browser test-prometheus test-runtimes test-images \
 	test-kernels test-releases test-cluster packages test-packages version release
 
@@ -150,6 +150,12 @@ up: ## Start exporter, Prometheus, Grafana and a memory hog: http://localhost:30
 
 down: ## Stop them
 	$(Q)docker compose down --volumes
+
+bench-gate: .venv/dev ## Count what a change must not make worse: verifier steps, imports, calls and bytes of a kill; a part of test
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/bench/test_gate.py tests/kernel/test_verifier.py
+
+bench-ratios: .venv/dev ## Compare with the build of BASE=COMMIT, in turn, and write the table into docs/benchmarks.md
+	$(Q)$(SUDO) $(PYTHON) -m bench.ratios $(if $(BASE),--base $(BASE)) --publish
 
 bench: wheel ## Compare with what people would use instead, write docs/benchmarks.*; QUICK=1: fewer rounds; KERNEL=6.1: another guest
 	$(Q)tools/system-packages.sh bench

@@ -15,29 +15,8 @@ from container_oomkill.diagnosis.verdict import explain
 from container_oomkill.sinks import json_lines
 
 from ..support import unprivileged
+from ..support.commands import imported
 from ..support.incidents import incident
-
-# Runs the command up to where it would attach, and prints what was imported till then.
-UNTIL_ATTACHING = """
-import sys
-before = set(sys.modules)
-from container_oomkill.cli.main import main
-from container_oomkill.probe import attach
-def stop(*_, **__):
-    print(*sorted(set(sys.modules) - before))
-    sys.exit(0)
-attach.attach = stop
-main(sys.argv[1:])
-"""
-OF_PYTHON = {"argparse", "re", "struct", "mmap", "select", "enum", "types"}
-
-
-def imported(*argv: str) -> set[str]:
-    command = [sys.executable, "-I", "-c", UNTIL_ATTACHING, *argv]
-    folders = f"import sys; sys.path[:0] = {[each for each in sys.path if each]!r}\n"
-    command[3] = folders + UNTIL_ATTACHING
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return set(done.stdout.split())
 
 
 def test_nothing_but_the_loader_is_imported_before_attaching() -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from container_oomkill.probe import object_file
 from container_oomkill.probe.attach import attach
+from container_oomkill.recorder.settings import RecorderSettings
 
 # All programs of a hook together. A loop costs its length times what is done each time around,
 # unless that is a function of its own, which is looked through once: see bpf/memcg.bpf.h.
 MOST = 20_000
+MOST_OF_RECORDER = 40_000  # it is loaded once more, by itself
 
 
 def steps() -> dict[int, int]:
@@ -34,3 +36,17 @@ def test_the_verifier_is_soon_done(hook: str) -> None:
     with attach(object_file.read_object(), hook=hook):
         ours = {fd: count for fd, count in steps().items() if fd not in before}
     assert 0 < sum(ours.values()) <= MOST, ours
+
+
+@pytest.mark.needs("verified_insns")
+@pytest.mark.needs("flight recorder")
+def test_the_recorder_adds_no_more_than_this(hook: str) -> None:
+    before = steps()
+    data = object_file.read_object()
+    with attach(data, hook=hook) as alone:
+        without = {fd: count for fd, count in steps().items() if fd not in before}
+        assert alone.recorder is None
+    with attach(data, hook=hook, recorder=RecorderSettings()) as both:
+        assert both.recorder is not None
+        ours = {fd: count for fd, count in steps().items() if fd not in before}
+    assert 0 < sum(ours.values()) - sum(without.values()) <= MOST_OF_RECORDER, ours

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench-gate`: what a change must not make worse, counted, so the same on every machine.
+
+Times are `make bench`'s to tell. The limits are today's numbers, rounded up; a change that needs
+more raises the limit in the same commit, with its reason. The verifier's steps are counted in
+tests/kernel/test_verifier.py.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from container_oomkill.diagnosis.verdict import explain
+from container_oomkill.exporter.exporter import Exporter, ExporterSettings
+from container_oomkill.identity.resolver import resolve
+from container_oomkill.incident import wire
+from container_oomkill.incident.assembler import Assembler
+from container_oomkill.incident.decoder import Decoder
+from container_oomkill.incident.host import read_host
+
+from ..support.commands import imported
+from ..support.incidents import FakeProbe
+from ..support.records import victim
+
+# Modules before the hooks are attached: of Python, by name, and how many of our own.
+OF_PYTHON = {
+    *("__future__", "_cffi_backend", "_struct", "binascii", "encodings.ascii", "errno"),
+    *("mmap", "select", "struct", "types"),
+}
+OWN = {"probe": 45, "exporter": 49}
+# From the bytes of one kill to its metrics and its page.
+CALLS = 1_400
+KEPT_BYTES = 4_700
+KEPT_BLOCKS = 45
+# In the ring buffer, without paths and command line.
+RECORD_BYTES = {"victim": 2_080, "before": 1_784}
+KILLS = 200
+
+
+@pytest.mark.parametrize("command", OWN)
+def test_modules_before_attaching(command: str) -> None:
+    found = imported(command, "--hook", "kprobe", "--node", "here")
+    ours = {name for name in found if name.partition(".")[0] == "container_oomkill"}
+    assert found - ours <= OF_PYTHON
+    assert len(ours) <= OWN[command], sorted(ours)
+
+
+def test_bytes_of_a_record() -> None:
+    found = {"victim": wire.VICTIM.size, "before": wire.BEFORE.size}
+    assert all(found[name] <= most for name, most in RECORD_BYTES.items()), found
+
+
+def record(number: int) -> bytes:
+    """A kill in a container of its own."""
+    path = b"%012x%052x\0docker\0" % (number, 0)
+    return victim(
+        paths=dict.fromkeys(("domain", "trigger_memcg", "victim_memcg"), path),
+        head={"sequence": number, "incident": number},
+        process__pid=number,
+    )
+
+
+@pytest.fixture
+def take() -> Callable[[int, bytes], None]:
+    """Take a kill the whole way but for the kernel."""
+    exporter = Exporter(ExporterSettings(), FakeProbe(), version="0", render=str)
+    assembler = Assembler(Decoder(read_host("here")), lambda: 0.0, lambda: None, None)
+
+    def one(number: int, data: bytes) -> None:
+        for incident, _ in assembler.take(data, number):
+            exporter.sink(explain(resolve(incident)))
+
+    one(1, record(1))  # it fills caches
+    return one
+
+
+def test_calls_for_a_kill(take: Callable[[int, bytes], None]) -> None:
+    data = record(2)
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        take(2, data)
+    finally:
+        sys.setprofile(None)
+    assert 0 < calls <= CALLS, calls
+
+
+def test_what_is_kept_of_a_kill(take: Callable[[int, bytes], None]) -> None:
+    """In the history and in the metrics, each of another container."""
+    records = {number: record(number) for number in range(2, 2 + KILLS)}
+    gc.collect()
+    blocks = sys.getallocatedblocks()
+    tracemalloc.start()
+    try:
+        for number, data in records.items():
+            take(number, data)
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0] / KILLS
+    finally:
+        tracemalloc.stop()
+    made = (sys.getallocatedblocks() - blocks) / KILLS
+    assert 0 < kept <= KEPT_BYTES, kept
+    assert 0 < made <= KEPT_BLOCKS, made
