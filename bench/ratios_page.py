@@ -46,6 +46,34 @@ def rows(measured: dict[str, Any]) -> Iterator[tuple[str, str, str, float, float
     yield against("the same, exporter, used", "exporter_used_bytes", bare, 4.0)
 
 
+def section(measured: dict[str, Any]) -> list[str]:
+    """What `bench.report` puts into docs/benchmarks.md; nothing where it was not measured."""
+    if (found := measured.get("ratios")) is None:
+        return []
+    this = found["found"]["this"]
+    return [
+        f"## Beside the build of {found['base']}",
+        (
+            f"Measured {found['date']} on this machine, Linux {found['kernel']}, hook"
+            f" raw_tracepoint, Python {found['python']}; load when it ended {found['load']:.1f}"
+            f" (`make bench-ratios`). Both builds and the loaders in C in turn, medians of"
+            f" {found['rounds']}: CPU time, and memory that is the process's alone."
+        ),
+        table_of(found),
+        (
+            "The loaders in C load the same object with libbpf, attach the same hook, start the"
+            " flight recorder and say so; the second gets the few types that ours picks out of the"
+            " kernel's. Used: after a scrape as text, one in OpenMetrics and gzip, and a page. Bare"
+            f" Python: {found['bare_python_bytes'] / MIB:.1f} MiB. Unchanged: 500 killed and 2,000"
+            " known containers, OpenMetrics, gzip."
+        ),
+        (
+            f"Counted, and held by `make bench-gate`: {this['verifier_steps']:,} steps of the"
+            f" verifier, flight recorder included; {this['record_bytes']:,} bytes of a record."
+        ),
+    ]
+
+
 def table_of(measured: dict[str, Any]) -> str:
     lines = [
         f"| | {measured['base']} | this build | ratio | goal | |",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import lines
+from . import lines, ratios_page
 from .peers import FLOOR
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -23,7 +23,6 @@ LINES = DOCS / "images" / "benchmarks-growth.svg"
 OBSERVATIONS = Path(__file__).with_name("remarks.md")
 PROBE, EXPORTER = "probe, fentry", "exporter, fentry"
 MIB = 1 << 20
-COST_GOALS = (1, 100, 5_000)  # processes in the cgroup
 
 Tools = dict[str, dict[str, Any]]
 
@@ -47,6 +46,7 @@ def page(measured: dict[str, Any]) -> str:
             f" {measured['machine']['python']}; load when it began"
             f" {measured['machine']['load']:.1f}. Medians; in brackets the least and the most."
         ),
+        *ratios_page.section(measured),
         "## Beside other tools",
         (
             f"One guest, kernel {guest['kernel']}, 2 CPUs, **emulated: take the ratios, not the"
@@ -319,18 +319,8 @@ def goals(measured: dict[str, Any]) -> str:
     """Each with the number measured, met or missed."""
     tools = measured["guest"]["tools"]
     probe, exporter = tools[PROBE], tools[EXPORTER]
-    flow, grown = measured["flow"], measured["growth"]
-    many = next(each for each in grown if each["containers"] == 500)
-    attached = statistics.median(exporter["pss_mib"])
+    flow = measured["flow"]
     checks: list[tuple[str, float, float, str]] = [
-        ("Pss of the exporter, attached and idle, in the guest, MiB", attached, 20, ".1f"),
-        (
-            "the same and what 500 killed containers add to what serves, MiB",
-            attached + many["pss_mib"] - many["idle_pss_mib"],
-            25,
-            ".1f",
-        ),
-        ("Pss of the probe, in the guest, MiB", statistics.median(probe["pss_mib"]), 13, ".1f"),
         ("idle CPU of the probe, jiffies in 10 s", probe["idle_jiffies"], 0, "d"),
         ("idle CPU of the exporter, jiffies in 10 s", exporter["idle_jiffies"], 0, "d"),
         ("wake-ups of the exporter in 10 s", exporter["idle_wakeups"], 10, "d"),
@@ -341,23 +331,8 @@ def goals(measured: dict[str, Any]) -> str:
         ("missed in a storm, probe", probe["storm_killed"] - probe["storm_seen"], 0, "d"),
         ("missed in a storm, exporter", exporter["storm_killed"] - exporter["storm_seen"], 0, "d"),
     ]
-    cost = [each for each in measured["kill_cost"] if each["hook"] == "fentry"]
-    checks += [
-        (
-            f"BPF in a kill with {each['processes']:,} processes, fentry, emulated, % of it",
-            each["bpf_us"] / each["kill_us"] * 100,
-            1,
-            ".2f",
-        )
-        for each in cost
-        if each["processes"] in COST_GOALS
-    ]
     what = f"BPF in a kill with 10 processes, {flow['hook']}, not emulated, us"
     checks.append((what, statistics.median(flow["bpf_us"]), 50, ".1f"))
-    if FLOOR in tools:
-        floor = statistics.median(tools[FLOOR]["seconds"])
-        ratio = statistics.median(probe["seconds"]) / floor
-        checks.insert(0, ("exec to attached, probe, x the floor", ratio, 1.5, ".2f"))
     rows = [
         (name, f"<= {goal:g}", format(found, how), "met" if found <= goal else "**missed**")
         for name, found, goal, how in checks
