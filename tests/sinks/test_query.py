@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from container_oomkill.incident.before import Before
 from container_oomkill.incident.model import Container, Domain
 from container_oomkill.sinks.query import LIMIT, Query, parse_query
 
@@ -24,6 +25,7 @@ GIVEN = incident(
     ),
     victims=(victim(cgroup="/kubepods.slice/pod1.slice/c1.scope/inner"),),
     domain=Domain("/kubepods.slice/pod1.slice"),
+    before=Before(shape="leak"),
 )
 
 
@@ -49,6 +51,11 @@ def asked(text: str, now: float = TIME) -> Query:
         ("node=node-2", False),
         ("scope=pod", True),
         ("scope=node", False),
+        ("shape=leak", True),
+        ("shape=spike", False),
+        ("id=12a05f200-7", True),
+        ("id=12a05f", True),
+        ("id=2a05f", False),
         ("cgroup=/kubepods.slice", True),
         ("cgroup=/kubepods.slice/pod1.slice/c1.scope/inner/", True),
         ("cgroup=/kubepods", False),
@@ -69,7 +76,7 @@ def test_what_matches(text: str, matches: bool) -> None:
 
 def test_nothing_unknown_matches_a_part_of_a_name() -> None:
     unknown = incident(container=Container(), scope=None, domain=None)
-    for text in ("namespace=n", "pod=none", "workload=x", "scope=node"):
+    for text in ("namespace=n", "pod=none", "workload=x", "scope=node", "shape=leak"):
         assert not asked(text).matches(unknown)
 
 
@@ -95,6 +102,7 @@ def test_times(text: str, seconds: float) -> None:
     ("text", "words"),
     [
         ("scope=moon", "scope 'moon': expected one of container, pod, "),
+        ("shape=round", "shape 'round': expected one of limit_lowered, plateau, leak, "),
         ("since=-1h", "since '-1h': expected RFC 3339, .* or a sequence"),
         ("until=7x", "until '7x': expected RFC 3339"),
         ("until=²h", "until"),
@@ -108,7 +116,9 @@ def test_nonsense(text: str, words: str) -> None:
 
 
 def test_its_link_asks_the_same() -> None:
-    query = asked("namespace=a b&cgroup=/x/y&since=1h&until=2026-01-01T00:00:00Z&scope=cgroup")
+    query = asked(
+        "namespace=a b&cgroup=/x/y&since=1h&until=2026-01-01T00:00:00Z&scope=cgroup&shape=leak&id=1"
+    )
     link = query.link("/incidents", 2)
     path, text = urlsplit(link).path, urlsplit(link).query
     assert path == "/incidents"

@@ -19,11 +19,13 @@ HELP = {
     "node": "nodes whose name contains this",
     "cgroup": "this cgroup, by its path or name, and all below it",
     "scope": "this scope: container, pod, cgroup, node, cpuset, mempolicy or manual",
+    "shape": "this shape of the usage before the kill: leak, spike, start_up, sawtooth, plateau, "
+    "ramp or limit_lowered",
     "since": "kills after this time: RFC 3339, or how long ago: 90s, 30m, 1h, 2d",
     "until": "kills before this time",
 }
-OF_THE_FUTURE = ("container", "namespace", "pod", "workload", "cgroup", "scope")
-METAVARS = {"cgroup": "PATH", "scope": "SCOPE", "since": "TIME", "until": "TIME"}
+OF_THE_FUTURE = ("container", "namespace", "pod", "workload", "cgroup", "scope", "shape")
+METAVARS = {"cgroup": "PATH", "scope": "SCOPE", "shape": "SHAPE", "since": "TIME", "until": "TIME"}
 TITLE = "filters"
 DESCRIPTION = "Only kills that match all of these. Case is ignored."
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ..diagnosis.shape import SHAPES
 from ..units import UNIT_SECONDS
 from .names import NO_LIMIT, SCOPES, counted_as, name_of, victims_cgroup, workload_of
 
@@ -20,7 +21,7 @@ TEXT_MAX = 256  # characters of a name asked for
 NAMES = ("namespace", "pod", "container", "workload", "node")
 SCOPE_NAMES = (*SCOPES, *NO_LIMIT)
 TIMES = ("since", "until")
-PARAMETERS = (*NAMES, "cgroup", "scope", *TIMES)
+PARAMETERS = (*NAMES, "cgroup", "scope", "shape", "id", *TIMES)
 LIMIT = 100
 ID_MIN = 4  # characters of an id
 EPOCH_FROM = 1_000_000_000  # a number below is a sequence, one from here on a time (2001)
@@ -33,7 +34,8 @@ class Query:
 
     Names match by any part, whatever their case; a container also by the first four or more
     characters of its id, and by its service. ``cgroup`` matches the cgroup of that path, or of that
-    name anywhere, and all below it: the victim's, or the one whose limit was reached.
+    name anywhere, and all below it: the victim's, or the one whose limit was reached. ``id``: by
+    its start.
     """
 
     namespace: str = ""
@@ -43,6 +45,8 @@ class Query:
     node: str = ""
     cgroup: str = ""
     scope: str = ""
+    shape: str = ""
+    id: str = ""
     since: str = ""
     until: str = ""
     limit: int = LIMIT
@@ -57,9 +61,10 @@ class Query:
 
         Raises `ValueError` with what is wrong.
         """
-        scope = values.get("scope", "")
-        if scope and scope not in SCOPE_NAMES:
-            raise ValueError(f"scope {scope[:40]!r}: expected one of {', '.join(SCOPE_NAMES)}")
+        scope, shape = values.get("scope", ""), values.get("shape", "")
+        for name, value, known in (("scope", scope, SCOPE_NAMES), ("shape", shape, SHAPES)):
+            if value and value not in known:
+                raise ValueError(f"{name} {value[:40]!r}: expected one of {', '.join(known)}")
 
         def text(name: str) -> str:
             return values.get(name, "").strip()[:TEXT_MAX]
@@ -74,6 +79,8 @@ class Query:
             node=text("node"),
             cgroup=text("cgroup"),
             scope=scope,
+            shape=shape,
+            id=text("id"),
             since=since,
             until=until,
             after_time=_time("since", since, now) if since and sequence is None else None,
@@ -83,6 +90,10 @@ class Query:
 
     def matches(self, incident: Incident) -> bool:
         if self.scope and incident.scope != self.scope:
+            return False
+        if self.shape and (incident.before is None or incident.before.shape != self.shape):
+            return False
+        if not incident.id.startswith(self.id):
             return False
         if self.after_time is not None and incident.time <= self.after_time:
             return False
