@@ -20,10 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "container_oomkill"
+READING = ("probe", "doctor", "replay", "unpin", "show", "explain", "schema", "demo")
 COMMANDS = {
     "probe": ("probe", "doctor", "replay", "unpin"),
-    "exporter": ("probe", "doctor", "replay", "unpin", "show", "explain", "demo", "exporter"),
-    "exporter-full": ("probe", "doctor", "replay", "unpin", "show", "explain", "demo", "exporter"),
+    "exporter": (*READING, "exporter"),
+    "exporter-full": (*READING, "exporter"),
 }
 # Of our own, what an image does not have: it says then which one does.
 API = (f"{PACKAGE}.kubernetes",)  # urllib3, msgspec
@@ -95,6 +96,7 @@ def modules(image: str) -> dict[str, Path]:
     runs += [["replay", recording, "-o", each] for each in ("text", "json", "logfmt")]
     if "show" in COMMANDS[image]:
         runs += [["show", "--from", recording], ["show"], ["explain"], ["explain", "x"], ["demo"]]
+        runs += [["schema"]]
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "found")

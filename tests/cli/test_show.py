@@ -241,6 +241,26 @@ def recording(tmp_path: Path) -> str:
     return str(path)
 
 
+def test_records_for_programs_are_a_recording_again(recording: str, tmp_path: Path) -> None:
+    """Oldest first, all of a container; with an id that one alone."""
+    text = Path(recording).read_text()
+    source = tmp_path / "backwards"
+    source.write_text("".join(reversed(text.splitlines(keepends=True))) * 4)
+    done = run("--from", str(source), "-o", "json", "--as-recorded")
+    sequences = [json.loads(line)["sequence"] for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr, sequences) == (0, "", [1] * 4 + [2] * 4)
+    wanted = incident(2).id
+    one_ = run("--from", recording, "-o", "json", "--as-recorded", wanted)
+    assert one_.stdout == text.splitlines(keepends=True)[1]
+    assert f"id={wanted} " in run("--from", recording, "-o", "logfmt", wanted).stdout
+    assert run("--from", recording, "-o", "json", "--pod", "none").stdout == ""
+    with Path(recording).open("a") as file:
+        file.write("{")
+    cut = run("--from", recording, "-o", "json", "--as-recorded")
+    assert (cut.returncode, cut.stdout) == (1, text)
+    assert "line 3: not JSON" in cut.stderr
+
+
 def test_a_terminal_is_filled_and_not_overrun(recording: str) -> None:
     for columns in (60, 80, 110):
         for wanted in ([], ["12a05f200-2"]):

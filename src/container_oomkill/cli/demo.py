@@ -43,8 +43,7 @@ class DemoSettings(Settings):
 
 def command(args: Namespace) -> int:
     """List them, show one in full, or give their records. `UsageError` for an id of none."""
-    from ..sinks.formats import open_sink
-    from .show import find, read_latest, show_incidents
+    from .show import read_latest, show_incidents, write_records
 
     settings = DemoSettings.from_args(args)
     incidents, broken = read_latest(str(RECORDING), settings.query)
@@ -60,9 +59,5 @@ def command(args: Namespace) -> int:
             command="demo",
         )
         return 0
-    if settings.wanted is not None:
-        incidents = [find(incidents, settings.wanted, "demo")]
-    sink = open_sink(settings.output, sys.stdout)
-    for incident in incidents:
-        sink(incident)
+    write_records(incidents, sys.stdout, settings.output, wanted=settings.wanted, command="demo")
     return 0

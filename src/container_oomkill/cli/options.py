@@ -62,6 +62,7 @@ examples:
   container-oomkill show 1c066fec8d                   one incident in full, by its id or its start
   container-oomkill show --namespace shop --since 1h  only those
   container-oomkill show --from kills                 of a recording or a history file
+  container-oomkill show -o json | jq .verdict        for programs, oldest first
 """
 DEMO_EXAMPLES = """\
 examples:
@@ -149,7 +150,7 @@ def _show(parser: ArgumentParser) -> None:
         metavar="N",
         help="list the newest N, up to 1000 (default: the newest 5 of each container)",
     )
-    _add_colour(parser)
+    _add_output(parser)
     add_filters(parser, tuple(HELP))
     exporter = parser.add_argument_group("running exporter")
     exporter.add_argument(
@@ -175,6 +176,10 @@ def _demo(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", nargs="?", help="show this incident in full")
     _add_output(parser)
     add_filters(parser, OF_THE_FUTURE)
+
+
+def _schema(_: ArgumentParser) -> None:
+    """It has none."""
 
 
 def _explain(parser: ArgumentParser) -> None:
@@ -217,6 +222,7 @@ COMMANDS: Mapping[str, Command] = {
         add_options=_explain,
         arguments="[TOPIC]",
     ),
+    "schema": Command(summary="print the JSON Schema of the records", add_options=_schema),
     "demo": Command(
         summary="show real incidents that come with the package; needs no privileges",
         add_options=_demo,

@@ -38,6 +38,7 @@ class ShowSettings(Settings):
     wanted: str | None = None  # an incident's id, or its start; None: all
     recording: str | None = None
     as_recorded: bool = False
+    output: str = "text"
     colour: str = "auto"
     query: Query = Query(limit=LATEST)
     limit: int | None = None  # None: the newest few of each container
@@ -57,6 +58,7 @@ class ShowSettings(Settings):
             wanted=args.id,
             recording=args.recording,
             as_recorded=args.as_recorded,
+            output=args.output,
             colour=args.color,
             query=query_from(args, limit=limit),
             limit=args.limit,
@@ -79,7 +81,9 @@ def command(args: Namespace) -> int:
         incidents, broken = read_latest(
             settings.recording, settings.query, as_recorded=settings.as_recorded
         )
-    if broken is None or incidents:
+    if settings.output != "text":
+        write_records(incidents, sys.stdout, settings.output, wanted=settings.wanted)
+    elif broken is None or incidents:
         show_incidents(
             incidents,
             sys.stdout,
@@ -127,6 +131,28 @@ def read_exporter(settings: ShowSettings) -> list[Incident]:
         cert_file=settings.cert_file,
         key_file=settings.key_file,
     ).incidents(settings.query)
+
+
+def write_records(
+    incidents: Iterable[Incident],
+    stream: TextIO,
+    output: str,
+    *,
+    wanted: str | None,
+    command: str = "show",
+) -> None:
+    """Write the records, oldest first as in a recording, or the ``wanted`` one alone.
+
+    Errors as `find`.
+    """
+    from ..sinks.formats import open_sink
+
+    in_order = sorted(incidents, key=lambda incident: incident.time)
+    if wanted is not None:
+        in_order = [find(in_order, wanted, command)]
+    sink = open_sink(output, stream)
+    for incident in in_order:
+        sink(incident)
 
 
 def show_incidents(
