@@ -28,6 +28,7 @@ COMMANDS = {
 }
 # Of our own, what an image does not have: it says then which one does.
 API = (f"{PACKAGE}.kubernetes",)  # urllib3, msgspec
+OF_PEOPLE = (f"{PACKAGE}.kubernetes.exec_plugin",)  # programs that log in, on their own machines
 ASKED = (f"{PACKAGE}.identity.runtimes.engine_socket",)  # http.client and email
 SERVED = (  # OpenSSL, libcrypt, PyYAML
     f"{PACKAGE}.exporter.exporter",  # its settings stay: they say which options there are
@@ -37,7 +38,7 @@ SERVED = (  # OpenSSL, libcrypt, PyYAML
 APART = {
     "probe": (*API, *ASKED, *SERVED),
     "exporter": (*API, *ASKED),
-    "exporter-full": (),
+    "exporter-full": OF_PEOPLE,
 }
 
 # Loaded by Python itself, by name, at moments that running the commands does not bring about.

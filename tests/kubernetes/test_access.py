@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from container_oomkill.errors import UsageError
-from container_oomkill.kubernetes.access import by_kubeconfig, in_pod
+from container_oomkill.kubernetes.access import in_pod
 from container_oomkill.kubernetes.api import Api
 from container_oomkill.kubernetes.errors import ApiError
+from container_oomkill.kubernetes.kubeconfig import by_kubeconfig
 from container_oomkill.kubernetes.objects import PodList
 
 from ..support.api_server import NODE, Cluster, pod, serving

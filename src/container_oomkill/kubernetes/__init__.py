@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster's API: the names of this node's pods, and Events on them.
 
-    access    where the API is and who we are: in a pod, or from a kubeconfig
+    access    where the API is and who we are; in a pod, from its service account
+    kubeconfig, exec_plugin   the same from a kubeconfig, and from the plugin it may name
     api       one request, one response, bounded; one-line errors
     objects   the fields we read of a response, and no others
     backoff   how long to wait after a failure

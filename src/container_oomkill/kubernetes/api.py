@@ -8,6 +8,7 @@ keep-alive, even in a watch in which nothing happens for minutes.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ MIB = 1 << 20
 ANSWER_MAX = 16 * MIB  # a page of pods; of a node with a few hundred it is 1 to 4 MiB
 LINE_MAX = 4 * MIB  # a pod in a watch; etcd takes objects up to 1.5 MiB
 REFUSAL_MAX = 64 << 10
+PIECE = 64 << 10
 WORDS_MAX = 300  # characters
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 JSON = "application/json"
@@ -40,21 +42,24 @@ class Api:
     """For several threads; `close` ends what they wait for."""
 
     def __init__(
-        self, access: Access, *, agent: str = "container-oomkill", patience: float = READ_SECONDS
+        self,
+        access: Access,
+        *,
+        agent: str = "container-oomkill",
+        patience: float = READ_SECONDS,
+        connections: int = 3,
     ) -> None:
-        """``patience``: seconds without a byte of an answer; a watch has its own."""
+        """``patience``: seconds without a byte of an answer; a watch has its own.
+
+        ``connections``: kept for the next request.
+        """
         self.server = access.server
         self._patience = patience
         self._access = access
         self._agent = agent
         if access.context is not None and not access.context.check_hostname:
             urllib3.disable_warnings()  # the kubeconfig says so
-        self._pool = urllib3.PoolManager(
-            retries=False,
-            maxsize=3,
-            ssl_context=access.context,
-            socket_options=list(KEEP_ALIVE),
-        )
+        self._pool = _pool(access, connections)
         self._streams: set[urllib3.BaseHTTPResponse] = set()
         self._closed = False
 
@@ -63,6 +68,27 @@ class Api:
     ) -> T:
         """Return an object; ``form``: the media type to ask for."""
         return decode(self._whole("GET", path, fields=fields, headers={"Accept": form}), kind)
+
+    def body(self, path: str, fields: Mapping[str, str], seconds: float) -> bytes:
+        """Return what a path answers, whoever is behind it, within so many seconds in all."""
+        until = time.monotonic() + seconds
+        response = self._open("GET", path, fields=fields, read_seconds=seconds)
+        data = bytearray()
+        try:
+            while piece := response.read1(PIECE):
+                data += piece
+                if len(data) > ANSWER_MAX:
+                    raise ApiError(f"response larger than {ANSWER_MAX // MIB} MiB")
+                if time.monotonic() > until:
+                    raise ApiError("timed out")
+        except (HTTPError, OSError) as error:
+            response.close()
+            raise ApiError(_words(error)) from None
+        except ApiError:
+            response.close()
+            raise
+        response.release_conn()
+        return bytes(data)
 
     def post(self, path: str, body: Any) -> None:
         """Create an object."""
@@ -136,7 +162,8 @@ class Api:
                     **self._access.headers(),
                 },
                 timeout=urllib3.Timeout(
-                    connect=CONNECT_SECONDS, read=read_seconds or self._patience
+                    connect=min(CONNECT_SECONDS, read_seconds or CONNECT_SECONDS),
+                    read=read_seconds or self._patience,
                 ),
                 preload_content=False,
                 decode_content=False,  # nothing packed is asked for: it could be of any size
@@ -149,6 +176,20 @@ class Api:
         return response
 
 
+def _pool(access: Access, connections: int) -> urllib3.PoolManager:
+    options: dict[str, Any] = {
+        "retries": False,
+        "maxsize": connections,
+        "ssl_context": access.context,
+        "socket_options": list(KEEP_ALIVE),
+    }
+    if access.server_name is not None:
+        options["server_hostname"] = access.server_name
+    if access.proxy is not None:
+        return urllib3.ProxyManager(access.proxy, **options)
+    return urllib3.PoolManager(**options)
+
+
 def _query(fields: Mapping[str, str]) -> str:
     from urllib.parse import urlencode
 
@@ -158,7 +199,7 @@ def _query(fields: Mapping[str, str]) -> str:
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes | None]:
     line = bytearray()
     too_long = False
-    while piece := response.read1(1 << 16):
+    while piece := response.read1(PIECE):
         *ended, rest = piece.split(b"\n")
         for end in ended:
             line += end

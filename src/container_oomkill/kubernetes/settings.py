@@ -20,8 +20,9 @@ def open_api(kubeconfig: str | None) -> Api:
     Raises `UsageError`.
     """
     try:
-        from .access import by_kubeconfig, in_pod
+        from .access import in_pod
         from .api import Api
+        from .kubeconfig import by_kubeconfig
 
         return Api(by_kubeconfig(kubeconfig) if kubeconfig else in_pod())
     except ModuleNotFoundError as error:
@@ -39,7 +40,7 @@ def check(kubeconfig: str | None) -> None:
         if find_spec(name) is None:
             raise _not_installed(name)
     if kubeconfig:
-        from .access import by_kubeconfig
+        from .kubeconfig import by_kubeconfig
 
         by_kubeconfig(kubeconfig)
     else:
