@@ -39,10 +39,11 @@ STAGES: dict[str, tuple[str, ...]] = {
     "web": ("incident", "identity", "diagnosis", "sinks", "metrics", "history"),
     "doctor": ("libbpf", "recorder", "probe", "identity"),
     "kubernetes": ("incident", "identity", "sinks", "doctor"),
+    "fleet": ("incident", "sinks", "kubernetes"),
     "exporter": ("incident", "probe", "identity", "sinks", "metrics", "history", "web"),
     "cli": (
         *("libbpf", "incident", "recorder", "probe", "identity", "diagnosis", "sinks"),
-        *("pipeline", "doctor", "kubernetes", "exporter", "web"),
+        *("pipeline", "doctor", "kubernetes", "fleet", "exporter", "web"),
     ),
 }
 # What knows nothing of a kill, for every stage to use; each of these uses only those before it.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
 RECORDING = Path(__file__).parent / "assets" / "demo.jsonl"
+DEMO = "container-oomkill demo"
 ALL = 1000  # more than there are
 
 
@@ -56,8 +57,8 @@ def command(args: Namespace) -> int:
             wanted=settings.wanted,
             colour=settings.colour,
             filtered=bool(settings.query.parameters()),
-            command="demo",
+            command=DEMO,
         )
         return 0
-    write_records(incidents, sys.stdout, settings.output, wanted=settings.wanted, command="demo")
+    write_records(incidents, sys.stdout, settings.output, wanted=settings.wanted, command=DEMO)
     return 0

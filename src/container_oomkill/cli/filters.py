@@ -7,7 +7,7 @@ from ..errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import ArgumentParser, Namespace, _ArgumentGroup
 
     from ..sinks.query import Query
 
@@ -30,12 +30,13 @@ TITLE = "filters"
 DESCRIPTION = "Only kills that match all of these. Case is ignored."
 
 
-def add_filters(parser: ArgumentParser, names: tuple[str, ...]) -> None:
-    """Add an option for each of ``names``; `query_from` reads them."""
+def add_filters(parser: ArgumentParser, names: tuple[str, ...]) -> _ArgumentGroup:
+    """Add an option for each of ``names``, return their group; `query_from` reads them."""
     group = parser.add_argument_group(TITLE, DESCRIPTION)
     for name in names:
         metavar = METAVARS.get(name, "NAME")
         group.add_argument(f"--{name}", dest=f"filter_{name}", metavar=metavar, help=HELP[name])
+    return group
 
 
 def has_filters(args: Namespace) -> bool:

@@ -20,14 +20,23 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; an `Error` is one line on stderr and its exit status."""
+    """Run one command."""
+    return ended(lambda: _main(sys.argv[1:] if argv is None else argv))
+
+
+def _main(argv: Sequence[str]) -> int:
+    args = common_way.read(argv) or _parsed(argv)
+    if args is None:
+        return 0
+    log.configure(form=args.log_format, level=args.log_level)
+    return _run(args)
+
+
+def ended(run: Callable[[], int]) -> int:
+    """Run a program; an `Error` is one line on stderr and its exit status."""
     try:
         standard_streams.prepare()
-        argv = sys.argv[1:] if argv is None else argv
-        args = common_way.read(argv) or _parsed(argv)
-        if args is not None:
-            log.configure(form=args.log_format, level=args.log_level)
-        status = 0 if args is None else _run(args)
+        status = run()
         sys.stdout.flush()  # or Python finds at its end that the disk is full, and says it its way
         return status
     except BrokenPipeError:

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
 
-def command(_: Namespace) -> int:
-    """Print it."""
+def command(args: Namespace) -> int:
+    """Print it; there are no options."""
+    del args
     from ..sinks.schema import text
 
     sys.stdout.write(text())

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from ..errors import RecordError, UsageError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..diagnosis.habit import Habit
 
+SHOW = "container-oomkill show"
 LATEST = 1000  # the API gives no more, and a recording may have any number
 COLUMNS = 100  # where nobody says how many
 NAMED = 3  # ids or containers in a message
@@ -139,7 +141,7 @@ def write_records(
     output: str,
     *,
     wanted: str | None,
-    command: str = "show",
+    command: str = SHOW,
 ) -> None:
     """Write the records, oldest first as in a recording, or the ``wanted`` one alone.
 
@@ -163,12 +165,15 @@ def show_incidents(
     colour: str,
     each: int | None = None,
     filtered: bool = False,
-    command: str = "show",
+    command: str = SHOW,
+    one: str | None = None,
+    nodes: bool = False,
 ) -> None:
     """Write the list, newest first, or the picture of the ``wanted`` one.
 
     ``each``: how many of one container to list; None: all. ``filtered``: there may be others.
-    ``command``: what lists them all, and shows one.
+    ``command``: what lists them all; ``one``: what shows one, if that is another. ``nodes``: they
+    may be of several.
     Raises `UsageError` where no incident, or more than one, has an id that starts so.
     """
     newest_first = sorted(incidents, key=lambda incident: incident.time, reverse=True)
@@ -181,7 +186,8 @@ def show_incidents(
         times, habit = times_in_a_day(found, newest_first), habit_of(found, newest_first)
         lines = picture.one(found, times, _again(habit))
     elif newest_first:
-        lines = _list(newest_first, terminal, coloured, each, command)
+        table = TerminalList(terminal, colour=coloured, nodes=nodes)
+        lines = _list(newest_first, table, each, command, one or command)
     else:
         lines = iter(["no matching incidents" if filtered else "no incidents"])
     for line in lines:
@@ -191,22 +197,23 @@ def show_incidents(
 
 def _list(
     newest_first: Sequence[Incident],
-    columns: int | None,
-    colour: bool,
+    table: TerminalList,
     each: int | None,
     command: str,
+    one: str,
 ) -> Iterator[str]:
+    columns = table.columns
     shown, more = fold(newest_first, each or len(newest_first))
     habits = {} if columns is None else _habits(newest_first, shown)
-    yield from TerminalList(columns, colour=colour, habits=habits).lines(shown)
+    yield from replace(table, habits=habits).lines(shown)
     notes = [f"and {count} more of {printable(name)}" for name, count in more.most_common(NAMED)]
     if more:
-        notes.append(f"to list all: container-oomkill {command} --limit {len(newest_first)}")
+        notes.append(f"to list all: {command} --limit {len(newest_first)}")
     if columns is not None:
-        notes.append(f"to show one in full: container-oomkill {command} ID")
+        notes.append(f"to show one in full: {one} ID")
     for note in notes:
         note = note if columns is None else shorten(note, columns)
-        yield f"{DIM}{note}{OFF}" if colour else note
+        yield f"{DIM}{note}{OFF}" if table.colour else note
 
 
 def _habits(newest_first: Sequence[Incident], shown: Sequence[Incident]) -> dict[str, str]:
@@ -227,7 +234,7 @@ def _again(habit: Habit | None) -> str:
     return habit.words() if habit and (habit.times > 1 or habit.earlier) else ""
 
 
-def find(incidents: Sequence[Incident], wanted: str, command: str = "show") -> Incident:
+def find(incidents: Sequence[Incident], wanted: str, command: str = SHOW) -> Incident:
     """Return the one whose id is, or alone starts with, ``wanted``."""
     found = {
         name: incident
@@ -239,6 +246,6 @@ def find(incidents: Sequence[Incident], wanted: str, command: str = "show") -> I
     if len(found) == 1:
         return next(iter(found.values()))
     if not found:
-        raise UsageError(f"no incident {wanted}: `container-oomkill {command}` lists them all")
+        raise UsageError(f"no incident {wanted}: `{command}` lists them all")
     some = ", ".join(list(found)[:NAMED]) + (", ..." if len(found) > NAMED else "")
     raise UsageError(f"{wanted} is ambiguous: {len(found)} incidents start with it: {some}")

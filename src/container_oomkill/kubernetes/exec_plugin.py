@@ -112,25 +112,32 @@ class ExecPlugin:
             info["cluster"] = self.cluster
         asked = {"kind": "ExecCredential", "apiVersion": self.version, "spec": info}
         try:
-            done = subprocess.run(  # noqa: S603 - the user's own kubeconfig names it
-                [self.command, *self.arguments],
-                stdin=None if self.interactive else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=None if self.interactive else subprocess.PIPE,
-                env={**self.environ, "KUBERNETES_EXEC_INFO": json.dumps(asked)},
-                check=False,
-                timeout=INTERACTIVE_SECONDS if self.interactive else SECONDS,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise Error(f"{self._about()}: no answer in {error.timeout:.0f} s") from None
+            status, answer, words = self._finished(json.dumps(asked))
         except OSError as error:
-            words = (error.strerror or str(error)).lower()
+            why = (error.strerror or str(error)).lower()
             hint = f": {' '.join(self.hint.split())[:WORDS_MAX]}" if self.hint else ""
-            raise UsageError(f"{self._about()}: {words}{hint}") from None
-        if done.returncode != 0:
-            words = b" ".join((done.stderr or b"").split()[:60]).decode(errors="replace")
-            raise Error(f"{self._about()}: exit status {done.returncode}: {words[:WORDS_MAX]}")
-        return self._understood(done.stdout)
+            raise UsageError(f"{self._about()}: {why}{hint}") from None
+        if status != 0:
+            why = b" ".join((words or b"").split()).decode(errors="replace")[:WORDS_MAX]
+            raise Error(f"{self._about()}: exit status {status}: {why}")
+        return self._understood(answer)
+
+    def _finished(self, info: str) -> tuple[int, bytes, bytes | None]:
+        """Return its exit status, its answer, and its words where nobody at a terminal saw them."""
+        seconds = INTERACTIVE_SECONDS if self.interactive else SECONDS
+        with subprocess.Popen(  # noqa: S603 - the user's own kubeconfig names it
+            [self.command, *self.arguments],
+            stdin=None if self.interactive else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if self.interactive else subprocess.PIPE,
+            env={**self.environ, "KUBERNETES_EXEC_INFO": info},
+        ) as process:
+            try:
+                answer, words = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise Error(f"{self._about()}: no answer in {seconds:.0f} s") from None
+        return process.returncode, answer, words
 
     def _understood(self, answer: bytes) -> tuple[Mapping[str, Any], float]:
         try:

@@ -49,9 +49,10 @@ def terminal_columns(stream: TextIO) -> int | None:
 
 
 class Text:
-    """A sink."""
+    """A sink. ``nodes``: say where each was; else there is one node only."""
 
-    def __init__(self, stream: TextIO, *, colour: bool = False) -> None:
+    def __init__(self, stream: TextIO, *, colour: bool = False, nodes: bool = False) -> None:
+        self._nodes = nodes
         self._stream = stream
         self._colour = colour
         self._blocks = shows_levels(stream)
@@ -63,7 +64,9 @@ class Text:
         columns = max(NARROWEST, min(terminal, COLUMNS))
         lines = list(self._headline(incident, columns))
         room = columns - BESIDE
-        for head, body in _body(incident, room, blocks=self._blocks):
+        parts = [("node", printable(incident.node))] if self._nodes else []
+        parts += _body(incident, room, blocks=self._blocks)
+        for head, body in parts:
             for number, part in enumerate(wrap(body, room, " " if head in SENTENCES else "  ")):
                 lines.append(INDENT + self._in(DIM, f"{'' if number else head:8}") + part)
         self._stream.write("\n".join(lines) + "\n")

@@ -18,17 +18,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
-PREFIX = "container-oomkill: "
+PROGRAM = "container-oomkill"
 FORMATS = ("text", "json")
 LEVELS = ("info", "warn", "error")  # error is what ends the process; nothing is logged at debug
 
+_program = PROGRAM
 _as_json = False
 _least = LEVELS.index("info")
 
 
-def configure(*, form: str = "text", level: str = "info") -> None:
-    """Set the format, one of `FORMATS`, and the lowest of `LEVELS` that is written."""
-    global _as_json, _least
+def configure(*, form: str = "text", level: str = "info", program: str = PROGRAM) -> None:
+    """Set the format, one of `FORMATS`, and the lowest of `LEVELS` that is written.
+
+    ``program``: what a line of text begins with.
+    """
+    global _as_json, _least, _program
+    _program = program
     _as_json = form == "json"
     _least = LEVELS.index(level)
     sys.excepthook = _bug if _as_json else sys.__excepthook__
@@ -85,7 +90,7 @@ def _write(level: str, words: str, caller: FrameType | None, **more: str) -> Non
 
         line = json.dumps(_head(level, caller) | {"msg": words} | more)
     else:
-        line = PREFIX + words
+        line = f"{_program}: {words}"
     _put(line)
 
 
