@@ -16,6 +16,7 @@ import yaml
 
 from container_oomkill import __version__
 from container_oomkill.cli.parser import parse
+from container_oomkill.fleet.exporters import ROLE
 
 from ..support.manifests import (
     CHART,
@@ -107,6 +108,21 @@ def test_another_release_and_namespace() -> None:
     assert selector.items() <= labels.items()
 
 
+def test_who_may_use_the_plugin() -> None:
+    """Of another release; bound to nobody, where others bind it."""
+    subject = {"kind": "ServiceAccount", "name": "agent", "namespace": "ops"}
+    subjects = f"viewers.subjects=[{json.dumps(subject)}]"
+    enabled = ("--set", "viewers.enabled=true", "--set-json")
+    manifests = charted(*enabled, subjects, release="kills", namespace="ops")
+    binding = one(manifests, "RoleBinding")
+    name = one(manifests, "Role")["metadata"]["name"]
+    assert (name, binding["roleRef"]["name"]) == (f"kills-{ROLE}",) * 2
+    assert binding["subjects"] == [subject]
+    nobody = charted(*enabled, "viewers.subjects=[]")
+    assert "RoleBinding" not in {each["kind"] for each in nobody}
+    assert one(nobody, "Role")["metadata"]["name"] == ROLE
+
+
 def test_values_arrive(tmp_path: Path) -> None:
     values = {
         "image": {"repository": "registry.example/oomkill", "tag": "1.2", "pullPolicy": "Always"},
@@ -188,6 +204,7 @@ def test_further_values_arrive(tmp_path: Path) -> None:
         ("image.digest=latest", "digest"),
         ("fullnameOverride=Not_A_Name", "fullnameOverride"),
         ("extraArgs={exporter}", "extraArgs"),
+        ("viewers.subjects[0].kind=Team", "viewers"),
         ("extraVolumes[0].emptyDir.medium=Memory", "extraVolumes"),
     ],
 )

@@ -18,6 +18,7 @@ from container_oomkill import __version__
 from container_oomkill.cli.environment import PREFIX, variables_of
 from container_oomkill.cli.parser import build_parser
 from container_oomkill.exporter.settings import LISTEN_ADDRESS, OWN_PATHS
+from container_oomkill.fleet.exporters import NAMESPACE, ROLE
 from container_oomkill.identity.runtimes import docker, oci
 from container_oomkill.kubernetes.events import PATIENCE_SECONDS
 
@@ -164,6 +165,17 @@ def test_rights_at_the_api() -> None:
     assert one(kustomized("kubernetes"), "ClusterRole")["rules"] == [*names, events]
     assert f"{PREFIX}KUBERNETES_EVENTS" in environment(kustomized("kubernetes"))
     assert f"{PREFIX}KUBERNETES_EVENTS" not in environment(kustomized("restricted"))
+
+
+def test_who_may_use_the_plugin() -> None:
+    """What fleet/ asks for, in the namespace of the exporters; the names it tells people."""
+    role, binding = (one(kustomized("everything"), each) for each in ("Role", "RoleBinding"))
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]},
+    ]
+    assert role["metadata"]["name"] == binding["roleRef"]["name"] == ROLE
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == NAMESPACE
 
 
 def test_pod_security() -> None:
