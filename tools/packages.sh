@@ -57,7 +57,7 @@ rm -rf "$modules/bin"
 rm -rf "$modules/bin" "$modules"/*.dist-info/direct_url.json "$modules"/*.dist-info/RECORD \
 	"$modules"/*.dist-info/REQUESTED
 
-cp deploy/packages/container-oomkill "$root/usr/bin/"
+cp deploy/packages/container-oomkill deploy/packages/kubectl-oomkill "$root/usr/bin/"
 sed 's|/usr/local/bin/|/usr/bin/|; /^# cp /d' deploy/systemd/container-oomkill.service \
 	>"$root/usr/lib/systemd/system/container-oomkill.service"
 cp deploy/packages/copyright README.md CHANGELOG.md "$root/usr/share/doc/container-oomkill/"

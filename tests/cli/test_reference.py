@@ -16,7 +16,7 @@ from container_oomkill.cli.man_pages import _quoted, _text, main, pages
 from container_oomkill.cli.options import COMMANDS
 from container_oomkill.cli.options_page import document
 from container_oomkill.cli.parser import build_parser
-from container_oomkill.cli.reference import reference
+from container_oomkill.cli.reference import plugin_reference, reference
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "options.md"
 PAGES = pages("2026-11-30")
@@ -46,6 +46,18 @@ def test_the_document_has_every_option_with_its_variable(command: str) -> None:
     assert "`CONTAINER_OOMKILL_LOG_LEVEL`" in rows
 
 
+def test_the_document_has_the_plugin_without_variables() -> None:
+    part = document().partition("\n## kubectl oomkill\n")[2].partition("\n## ")[0]
+    for group in plugin_reference().groups:
+        for option in group.options:
+            assert option.variable is None
+            if "--help" not in option.names:
+                assert all(f"`{name}" in part for name in option.names)
+    assert "`-n NAME`, `--namespace NAME`" in part
+    assert "`KUBECONFIG`" in part
+    assert "CONTAINER_OOMKILL_" not in part
+
+
 def test_show_node_has_no_variable() -> None:
     """It would be that of the exporter's own name."""
     of = {name: option for group in reference("show").groups for option in group.options
@@ -56,7 +68,7 @@ def test_show_node_has_no_variable() -> None:
 
 def test_every_command_has_its_page() -> None:
     wanted = ["container-oomkill.1", *(f"container-oomkill-{name}.1" for name in COMMANDS)]
-    assert list(PAGES) == wanted
+    assert list(PAGES) == [*wanted, "kubectl-oomkill.1"]
 
 
 @pytest.fixture
@@ -78,7 +90,7 @@ def read(tmp_path: Path, request: pytest.FixtureRequest) -> str:
 @each_page
 def test_man_reads_it_without_a_warning(name: str, read: str) -> None:
     command = name.removeprefix("container-oomkill").removesuffix(".1").strip("-")
-    of = reference(command)
+    of = plugin_reference() if command == "kubectl-oomkill" else reference(command)
     for group in of.groups:
         for option in group.options:
             assert f"{', '.join(option.names)} {option.value or ''}".strip() in read

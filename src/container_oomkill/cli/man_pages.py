@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import __version__
 from .options import COMMANDS
 from .parser import NAME
-from .reference import Option, Reference, reference
+from .reference import Option, Reference, plugin_reference, reference
 
 VERBATIM = ("examples",)
 FILES = {
@@ -26,6 +27,8 @@ FILES = {
     "/var/lib/container-oomkill": "For --history of the systemd unit (StateDirectory).",
     "/sys/fs/bpf/container-oomkill": "Where --pin keeps hooks and records.",
 }
+PLUGIN = "kubectl-oomkill"
+PLUGIN_FILES = {"~/.kube/config": "How to reach the cluster, without --kubeconfig and $KUBECONFIG."}
 
 
 def pages(date: str) -> dict[str, str]:
@@ -34,10 +37,13 @@ def pages(date: str) -> dict[str, str]:
     found = {f"{NAME}.1": _page(program, program, date)}
     for command in COMMANDS:
         found[f"{NAME}-{command}.1"] = _page(reference(command), program, date)
+    its = plugin_reference()
+    found[f"{PLUGIN}.1"] = _page(its, its, date, PLUGIN_FILES)
     return found
 
 
-def _page(of: Reference, program: Reference, date: str) -> str:
+def _page(of: Reference, program: Reference, date: str, files: Mapping[str, str] = FILES) -> str:
+    """``program``: whose paragraphs stand on the page too."""
     title = of.name.replace(" ", "-")
     words = of.description.removesuffix(".")
     lines = [
@@ -65,9 +71,9 @@ def _page(of: Reference, program: Reference, date: str) -> str:
         lines.append(f".SH {_quoted(name.upper())}")
         lines += [".nf", *map(_text, block), ".fi"] if name in VERBATIM else map(_text, block)
     lines.append(".SH FILES")
-    for file, what in FILES.items():
+    for file, what in files.items():
         lines += [".TP", f"\\fI{_text(file)}\\fR", _text(what)]
-    others = [NAME, *(f"{NAME}-{command}" for command in COMMANDS)]
+    others = [NAME, *(f"{NAME}-{command}" for command in COMMANDS), PLUGIN]
     lines.append(".SH SEE ALSO")
     lines.append(",\n".join(f"\\fB{_text(each)}\\fR(1)" for each in others if each != title))
     return "\n".join(lines) + "\n"

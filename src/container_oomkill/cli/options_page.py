@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from .options import COMMANDS
-from .reference import Group, Option, reference
+from .reference import Group, Option, Reference, plugin_reference, reference
 
 INTRODUCTION = """\
 # Options
@@ -25,6 +26,9 @@ of one variable are separated by commas; for a switch it is `true` or `false`.
 Exit status: 0 done, 1 failed while running, 2 wrong usage, 3 this kernel or these privileges cannot
 run it.
 """
+PLUGIN_VARIABLES = (
+    "It takes no variables but `KUBECONFIG`; [kubectl.md](kubectl.md) has more of it."
+)
 # What every command has, told once, at the end.
 COMMON = ("logging (standard error)",)
 
@@ -33,15 +37,20 @@ def document() -> str:
     """Return docs/options.md."""
     parts = [INTRODUCTION]
     for command in COMMANDS:
-        of = reference(command)
-        parts.append(f"\n## {command}\n\n{of.description}\n\n```\n{of.usage}\n```\n")
-        parts += [_table(each) for each in of.groups if each.title not in COMMON]
-        if examples := of.blocks.get("examples"):
-            parts.append("\n```sh\n" + "".join(map(_commented, examples)) + "```\n")
+        parts += _section(command, reference(command))
+    parts += _section("kubectl oomkill", plugin_reference())
+    parts.append(f"\n{PLUGIN_VARIABLES}\n")
     parts.append("\n## Of every command\n")
     of = reference(next(iter(COMMANDS)))
     parts += [_table(each) for each in of.groups if each.title in COMMON]
     return "".join(parts)
+
+
+def _section(title: str, of: Reference) -> Iterator[str]:
+    yield f"\n## {title}\n\n{of.description}\n\n```\n{of.usage}\n```\n"
+    yield from (_table(each) for each in of.groups if each.title not in COMMON)
+    if examples := of.blocks.get("examples"):
+        yield "\n```sh\n" + "".join(map(_commented, examples)) + "```\n"
 
 
 def _table(group: Group) -> str:

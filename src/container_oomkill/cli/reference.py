@@ -8,6 +8,7 @@ import re
 
 from ..system.settings import Settings
 from . import environment
+from .kubectl import parser as plugin
 from .parser import NAME, build_parser
 
 TYPE_CHECKING = False
@@ -55,20 +56,38 @@ def reference(command: str = "") -> Reference:
     """Return that of a command; of the program itself, if none is named."""
     program, parser = build_parser(command)
     chosen = parser or program
-    usage = " ".join(chosen.format_usage().removeprefix("usage: ").split())
-    return Reference(
-        name=f"{NAME} {command}".strip(),
-        usage=usage,
-        description=chosen.description or "",
-        groups=tuple(_groups(chosen)),
-        blocks=_blocks(chosen.epilog or ""),
-        commands=_commands(program) if parser is None else {},
+    names = environment.variables_of(chosen._actions).items()
+    return _described(
+        f"{NAME} {command}".strip(),
+        chosen,
+        {option: variable for variable, (option, _) in names},
+        _commands(program) if parser is None else {},
     )
 
 
-def _groups(parser: argparse.ArgumentParser) -> list[Group]:
-    known = environment.variables_of(parser._actions)
-    variables = {option: name for name, (option, _) in known.items()}
+def plugin_reference() -> Reference:
+    """Return that of `kubectl oomkill`, whose options have no variables."""
+    return _described(plugin.NAME, plugin.build_parser(), {}, {})
+
+
+def _described(
+    name: str,
+    parser: argparse.ArgumentParser,
+    variables: Mapping[str, str],
+    commands: Mapping[str, str],
+) -> Reference:
+    usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
+    return Reference(
+        name=name,
+        usage=usage,
+        description=parser.description or "",
+        groups=tuple(_groups(parser, variables)),
+        blocks=_blocks(parser.epilog or ""),
+        commands=commands,
+    )
+
+
+def _groups(parser: argparse.ArgumentParser, variables: Mapping[str, str]) -> list[Group]:
     # argparse's own two, "positional arguments" and "options", are one list here.
     first, *others = parser._action_groups[1:]
     rest = [*parser._action_groups[0]._group_actions, *first._group_actions]
