@@ -41,6 +41,51 @@ def test_prometheus_client_is_imported_at_the_first_scrape() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+# What belongs to one command, and costs memory and time wherever else it is imported.
+OF_ONE_COMMAND = {
+    "container_oomkill.fleet": None,
+    "container_oomkill.cli.kubectl": None,
+    "container_oomkill.cli.mcp": "mcp",
+    "container_oomkill.cli.schema": "schema",
+    "container_oomkill.sinks.schema": "schema",
+    "container_oomkill.kubernetes.kubeconfig": None,
+    "container_oomkill.kubernetes.exec_plugin": None,
+    "mcp": "mcp",
+    "urllib3": None,
+    "msgspec": None,
+    "yaml": None,
+}
+RUN = """
+import sys
+from container_oomkill.cli.main import main
+status = main(sys.argv[1:])
+# What the exporter and its pages import beyond that.
+import container_oomkill.cli.exporter_parts, container_oomkill.exporter.exporter
+import container_oomkill.web.page.views
+with open(0, "w") as out:
+    print(*sys.modules, file=out)
+"""
+
+
+@pytest.mark.parametrize("argv", [["demo"], ["demo", "-o", "json"], ["schema"], ["--help"]])
+def test_what_belongs_to_one_command_is_imported_by_no_other(
+    argv: list[str], tmp_path: Path
+) -> None:
+    listed = tmp_path / "modules"
+    listed.touch()
+    with listed.open("r+") as found:
+        command = [sys.executable, "-c", RUN, *argv]
+        subprocess.run(command, check=True, stdin=found, stdout=subprocess.DEVNULL)
+    modules = listed.read_text().split()
+    assert "container_oomkill.web.page.views" in modules
+    strange = {
+        name
+        for name, command in OF_ONE_COMMAND.items()
+        if command not in argv and any(f"{each}.".startswith(f"{name}.") for each in modules)
+    }
+    assert strange == set()
+
+
 def test_each_command_has_a_module_of_its_name() -> None:
     """tools/image_modules.py leaves out by name those that an image does not have."""
     import container_oomkill.cli.main as main

@@ -91,6 +91,8 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from .replay import command
     elif name == "explain":
         from .explain import command
+    elif name == "mcp":
+        from .mcp import command
     elif name == "schema":
         from .schema import command
     elif name == "demo":

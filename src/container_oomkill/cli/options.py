@@ -64,6 +64,11 @@ examples:
   container-oomkill show --from kills                 of a recording or a history file
   container-oomkill show -o json | jq .verdict        for programs, oldest first
 """
+MCP_EXAMPLES = """\
+examples:
+  container-oomkill mcp               of the exporter that runs here
+  container-oomkill mcp --from kills  of a recording or a history file
+"""
 DEMO_EXAMPLES = """\
 examples:
   container-oomkill demo                   list them
@@ -137,13 +142,7 @@ def _show(parser: ArgumentParser) -> None:
         nargs="?",
         help="show this incident in full; the first digits of its id are enough",
     )
-    parser.add_argument(
-        "--from",
-        dest="recording",
-        metavar="FILE",
-        help="read a recording or a history file; - for standard input",
-    )
-    _add_as_recorded(parser)
+    _add_recording_file(parser)
     parser.add_argument(
         "--limit",
         type=_positive,
@@ -152,6 +151,27 @@ def _show(parser: ArgumentParser) -> None:
     )
     _add_output(parser)
     add_filters(parser, tuple(HELP))
+    _add_exporter(parser)
+
+
+def _mcp(parser: ArgumentParser) -> None:
+    _add_recording_file(parser)
+    add_filters(parser, tuple(HELP))
+    _add_exporter(parser)
+    parser.set_defaults(id=None, limit=None, output="json", color="never")
+
+
+def _add_recording_file(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        dest="recording",
+        metavar="FILE",
+        help="read a recording or a history file; - for standard input",
+    )
+    _add_as_recorded(parser)
+
+
+def _add_exporter(parser: ArgumentParser) -> None:
     exporter = parser.add_argument_group("running exporter")
     exporter.add_argument(
         "--url",
@@ -221,6 +241,12 @@ COMMANDS: Mapping[str, Command] = {
         summary="say what a part of a verdict means, and what to do about it",
         add_options=_explain,
         arguments="[TOPIC]",
+    ),
+    "mcp": Command(
+        summary="serve the incidents to an agent, by the Model Context Protocol on standard input "
+        "and output",
+        add_options=_mcp,
+        examples=MCP_EXAMPLES,
     ),
     "schema": Command(summary="print the JSON Schema of the records", add_options=_schema),
     "demo": Command(
