@@ -29,6 +29,7 @@ def _parts() -> dict[str, list[str]]:
         "kubelet": ["tests/cluster/test_kubelet.py"],
         **{f"kills-{number}": _of(each) for number, each in enumerate(some, 1)},
         "resize": ["tests/cluster/test_resize.py"],
+        "kubectl": ["tests/cluster/test_kubectl.py"],
         "legacy": [f"{DEPLOY}::test_overlay[legacy]", f"{DEPLOY}::test_chart[legacy]"],
     }
 
