@@ -15,8 +15,8 @@ import pytest
 from container_oomkill.incident.model import Incident
 from container_oomkill.kubernetes.access import Access
 from container_oomkill.kubernetes.api import Api
-from container_oomkill.kubernetes.backoff import Backoff
 from container_oomkill.kubernetes.events import Events
+from container_oomkill.system.backoff import Backoff
 
 from ..support.api_server import (
     EVENT,

@@ -17,8 +17,8 @@ from container_oomkill.identity.resolver import Resolver
 from container_oomkill.incident.model import NOT_FOUND, Container
 from container_oomkill.kubernetes.access import Access
 from container_oomkill.kubernetes.api import LINE_MAX, Api
-from container_oomkill.kubernetes.backoff import Backoff
 from container_oomkill.kubernetes.watch import PodWatch
+from container_oomkill.system.backoff import Backoff
 
 from ..support.api_server import (
     LIST,

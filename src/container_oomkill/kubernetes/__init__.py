@@ -5,7 +5,6 @@
     kubeconfig, exec_plugin   the same from a kubeconfig, and from the plugin it may name
     api       one request, one response, bounded; one-line errors
     objects   the fields we read of a response, and no others
-    backoff   how long to wait after a failure
     owners    pod -> Deployment, CronJob, ...
     pods      names by container id and pod uid, including pods that are gone
     watch     list, watch, repeat: in a thread, never while a kill waits

@@ -23,10 +23,10 @@ from ..identity.metadata import SANDBOX
 from ..incident.model import Incident
 from ..sinks.printable import printable
 from ..system import log
+from ..system.backoff import Backoff
 from ..system.closeable import Closeable
 from ..system.worker import Worker
 from .api import Api
-from .backoff import Backoff
 from .errors import ApiError
 
 COMPONENT = "container-oomkill"

@@ -15,10 +15,10 @@ from typing import Self
 
 from ..identity.metadata import ContainerMetadata
 from ..system import log
+from ..system.backoff import Backoff
 from ..system.closeable import Closeable
 from ..system.worker import Worker
 from .api import Api
-from .backoff import Backoff
 from .errors import ApiError
 from .objects import Change, Pod, PodList, Status, decode
 from .owners import Owners

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UsageError
-from .strict_yaml import Refused, Section, load
+from ...system.strict_yaml import Refused, Section, load
 
 FIELDS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
 TLS_FIELDS = (
@@ -87,7 +87,7 @@ class WebSettings:
 def read(path: str) -> WebSettings:
     """Raises `UsageError`, which names the field."""
     try:
-        return _settings(Section("", load(path), FIELDS), Path(path).parent)
+        return _settings(Section("", load(path, "--web.config.file"), FIELDS), Path(path).parent)
     except Refused as error:
         raise UsageError(f"--web.config.file {path}: {error}") from None
 

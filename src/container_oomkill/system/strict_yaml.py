@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from ...errors import UsageError
+from ..errors import UsageError
 
 EXTRA = "container-oomkill[web]"
 BYTES_MAX = 1 << 20
@@ -23,14 +23,15 @@ class Refused(Exception):  # noqa: N818 - becomes an error once the file's name 
     """The field, and why it is refused."""
 
 
-def load(path: str) -> object:
-    """Return the document; every scalar in it is text. Raises `Refused`, `UsageError`."""
+def load(path: str, option: str) -> object:
+    """Return the document; every scalar in it is text. Raises `Refused`, `UsageError`.
+
+    ``option``: the one whose file it is.
+    """
     try:
         import yaml
     except ModuleNotFoundError:
-        raise UsageError(
-            f"--web.config.file: PyYAML is not installed: pip install '{EXTRA}'"
-        ) from None
+        raise UsageError(f"{option}: PyYAML is not installed: pip install '{EXTRA}'") from None
 
     class Loader(yaml.BaseLoader):
         """Refuses a key that is there twice, of which others would take the last."""
