@@ -17,6 +17,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from ..sinks.printable import printable
+from ..system.network import WORDS_MAX, words_of
 from .access import Access
 from .errors import ApiError
 from .objects import Status, T, decode
@@ -26,7 +27,6 @@ ANSWER_MAX = 16 * MIB  # a page of pods; of a node with a few hundred it is 1 to
 LINE_MAX = 4 * MIB  # a pod in a watch; etcd takes objects up to 1.5 MiB
 REFUSAL_MAX = 64 << 10
 PIECE = 64 << 10
-WORDS_MAX = 300  # characters
 CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
 JSON = "application/json"
 KEEP_ALIVE = (
@@ -83,7 +83,7 @@ class Api:
                     raise ApiError("timed out")
         except (HTTPError, OSError) as error:
             response.close()
-            raise ApiError(_words(error)) from None
+            raise ApiError(words_of(error)) from None
         except ApiError:
             response.close()
             raise
@@ -109,7 +109,7 @@ class Api:
             yield b""
             yield from _lines(response)
         except (HTTPError, OSError) as error:
-            raise ApiError(_words(error)) from None
+            raise ApiError(words_of(error)) from None
         finally:
             self._streams.discard(response)
             response.close()
@@ -131,7 +131,7 @@ class Api:
             data = response.read(ANSWER_MAX + 1)
         except (HTTPError, OSError) as error:
             response.close()
-            raise ApiError(_words(error)) from None
+            raise ApiError(words_of(error)) from None
         if len(data) > ANSWER_MAX:
             response.close()
             raise ApiError(f"response larger than {ANSWER_MAX // MIB} MiB")
@@ -170,7 +170,7 @@ class Api:
                 redirect=False,
             )
         except (HTTPError, OSError, ValueError) as error:  # ValueError: a token with a line's end
-            raise ApiError(_words(error)) from None
+            raise ApiError(words_of(error)) from None
         if response.status >= 300:
             raise _refusal(response)
         return response
@@ -230,20 +230,3 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> ApiError:
         causes=frozenset({status.reason, *status.causes()}),
         retry_after=float(after) if after.isascii() and after.isdecimal() else None,
     )
-
-
-def _words(error: BaseException) -> str:
-    """Return the kernel's or OpenSSL's own words, which the library wraps several times."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if verify := getattr(inner, "verify_message", None):
-            return f"certificate not trusted: {verify}"
-        if isinstance(inner, TimeoutError):
-            return "timed out"
-        if isinstance(inner, OSError) and inner.strerror:
-            name = f"{inner.filename}: " if inner.filename else ""
-            return name + inner.strerror.lower()
-        inner = inner.__cause__ or inner.__context__
-    if "timed out" in str(error):
-        return "timed out"
-    return printable(str(error))[:WORDS_MAX] or type(error).__name__
