@@ -114,5 +114,6 @@ def test_options_about_one_subject_are_a_group() -> None:
         if option.startswith("--")
     }
     groups = {option.partition(".")[0] for option in options if "." in option}
-    assert groups == {"web", "metrics", "log", "history", "recorder", "state", "kubernetes"}
+    known = {"web", "metrics", "log", "history", "recorder", "state", "kubernetes", "otlp"}
+    assert groups == known
     assert not [each for each in options if each.startswith(tuple(f"{one}-" for one in groups))]

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import container_oomkill
 from container_oomkill.cli.attaching import AttachSettings
 from container_oomkill.cli.demo import DemoSettings
+from container_oomkill.cli.destinations import DestinationSettings
 from container_oomkill.cli.doctor import DoctorSettings
 from container_oomkill.cli.explain import ExplainSettings
 from container_oomkill.cli.exporter_settings import ExporterCommandSettings
@@ -21,6 +23,7 @@ from container_oomkill.cli.replay import ReplaySettings
 from container_oomkill.cli.show import ShowSettings
 from container_oomkill.cli.unpin import UnpinSettings
 from container_oomkill.exporter.settings import ExporterSettings
+from container_oomkill.otlp.settings import OtlpSettings
 from container_oomkill.recorder.settings import RecorderSettings
 from container_oomkill.system.settings import Settings
 
@@ -102,9 +105,31 @@ def test_every_option_reaches_its_setting() -> None:
     )
     argv = ["exporter", *recording.split(), "--retry-attach", "--history", "x"]
     argv += ["--history.max-incidents", "5", "--log.queue-size", "6"]
+    argv += ["--otlp.endpoint", "http://c:4318", "--otlp.headers-file", "h", "--otlp.ca-file", "a"]
+    argv += ["--otlp.cert-file", "c", "--otlp.key-file", "y", "--otlp.compression", "none"]
+    argv += ["--otlp.timeout", "3s", "--otlp.queue-size", "7"]
+    otlp: dict[str, Any] = {"ca_file": "a", "cert_file": "c", "key_file": "y"}
+    otlp |= {"headers_file": "h", "queue_size": 7}
     assert ExporterCommandSettings.from_args(parse(argv, {})) == ExporterCommandSettings(
         attach=attach,
-        exporter=ExporterSettings(history="x", history_max_incidents=5, log_queue_size=6),
+        exporter=ExporterSettings(
+            history="x",
+            history_max_incidents=5,
+            log_queue_size=6,
+            otlp_endpoint="http://c:4318",
+            otlp_compression="none",
+            otlp_timeout=3.0,
+            **{f"otlp_{name}": value for name, value in otlp.items()},
+        ),
+        destinations=DestinationSettings(
+            otlp=OtlpSettings(
+                url="http://c:4318/v1/logs",
+                where="--otlp.endpoint",
+                gzip=False,
+                seconds=3.0,
+                **otlp,
+            )
+        ),
         state=state,
         providers=providers,
         node="n",

@@ -40,10 +40,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     "doctor": ("libbpf", "recorder", "probe", "identity"),
     "kubernetes": ("incident", "identity", "sinks", "doctor"),
     "fleet": ("incident", "sinks", "kubernetes"),
+    "sending": ("incident", "sinks", "history"),
+    "otlp": ("incident", "sinks", "sending"),
     "exporter": ("incident", "probe", "identity", "sinks", "metrics", "history", "web"),
     "cli": (
         *("libbpf", "incident", "recorder", "probe", "identity", "diagnosis", "sinks"),
-        *("pipeline", "doctor", "kubernetes", "fleet", "exporter", "web"),
+        *("pipeline", "doctor", "kubernetes", "fleet", "sending", "otlp", "exporter", "web"),
     ),
 }
 # What knows nothing of a kill, for every stage to use; each of these uses only those before it.

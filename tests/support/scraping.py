@@ -13,6 +13,7 @@ from container_oomkill.incident.model import Rss
 from container_oomkill.metrics.exposition import page
 from container_oomkill.metrics.metrics import Metrics
 from container_oomkill.metrics.prometheus import Collector, Metric
+from container_oomkill.sending.counts import Sent
 
 from .befores import before
 from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, victim
@@ -70,6 +71,7 @@ def full() -> Metrics:
     metrics.missed_while_down = 2
     metrics.earlier(("shop", "cart-7d9f4", "app"), 7)
     metrics.watch_up = lambda: True
+    metrics.destinations = lambda: {"otlp": Sent(5, 1, {"queue_full": 2})}
     metrics.register(("shop", "idle-1", "never-killed"))
     metrics(incident(1))
     cart = container("app", workload="Deployment/cart")

@@ -21,10 +21,14 @@ from ..system import log, privileges, standard_streams
 from ..system.closeable import Closeable
 from ..system.worker import Worker
 from .attaching import completion
+from .destinations import Destinations
 from .metadata_providers import MetadataProviders
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ..identity.discovery import ContainerDiscovery
+    from ..incident.model import Incident
     from ..probe.probe import Probe
     from ..system.shutdown import ShutdownRequest
     from .exporter_settings import ExporterCommandSettings
@@ -77,7 +81,10 @@ class ExporterParts(Closeable):
         # 6. What takes incidents, in this order: metrics and pages never wait for a disk.
         if (incidents := self._open_log()) is not None:
             self._buffered.append(incidents)
-        self.pipeline = self._make_pipeline(providers, resolver)
+        others = self._closing.enter_context(self._open_destinations())
+        self.exporter.metrics.destinations = others.sent
+        sinks = [*providers.sinks, *others.sinks]
+        self.pipeline = self._make_pipeline(sinks, resolver)
         # 7. Last, so that it is the first to be closed: what it serves is going.
         self._closing.callback(self.exporter.close)
 
@@ -114,15 +121,30 @@ class ExporterParts(Closeable):
         return self._closing.enter_context(exporter)
 
     def _serve(self) -> None:
-        keep = self._settings.keep_privileges
+        settings = self._settings
+        keep = settings.keep_privileges
 
         def before_any_thread() -> None:
             if not keep:
-                privileges.drop_process(clients=self._settings.providers.ask_others)
+                clients = settings.providers.ask_others or settings.destinations.any
+                privileges.drop_process(clients=clients)
             self._open_history()  # without privileges: its folder is our user's
 
-        in_thread = (lambda: None) if keep else privileges.drop_thread
-        self.exporter.start(bound=before_any_thread, in_thread=in_thread)
+        self.exporter.start(bound=before_any_thread, in_thread=self._in_thread())
+
+    def _in_thread(self) -> Callable[[], None]:
+        """Return what a thread that talks to the network does first."""
+        return (lambda: None) if self._settings.keep_privileges else privileges.drop_thread
+
+    def _open_destinations(self) -> Destinations:
+        settings = self._settings
+        return Destinations(
+            settings.destinations,
+            self.exporter,
+            node=settings.node,
+            cluster_node=settings.providers.kubernetes_node,
+            in_thread=self._in_thread(),
+        )
 
     def _open_history(self) -> None:
         if (history := self.exporter.keep()) is not None:
@@ -153,11 +175,13 @@ class ExporterParts(Closeable):
         exporter.show_queue("log", buffered.depth, settings.log_queue_size)
         return buffered
 
-    def _make_pipeline(self, providers: MetadataProviders, resolver: Resolver) -> Pipeline:
+    def _make_pipeline(
+        self, sinks: Sequence[Callable[[Incident], None]], resolver: Resolver
+    ) -> Pipeline:
         settings = self._settings
         return Pipeline(
             self._probe,
-            [self.exporter.sink, *self._buffered, *providers.sinks],
+            [self.exporter.sink, *self._buffered, *sinks],
             buffered=self._buffered,
             node=settings.node,
             complete=completion(settings.attach, settings.state.host_root),

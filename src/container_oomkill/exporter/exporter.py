@@ -19,6 +19,7 @@ from ..system.closeable import Closeable
 from .settings import ExporterSettings, options
 
 if TYPE_CHECKING:
+    from ..history.file import HistoryFile
     from ..history.last_count import LastCount
     from ..identity.metadata import ContainerMetadata, Key
     from ..identity.resolver import Resolver
@@ -104,6 +105,7 @@ class Exporter(Closeable):
             self.metrics.missed_while_down = 0
         self._recorded: dict[int | None, int] = {}  # by cgroup: kills that the history has
         self.history = History(settings.max_incidents)
+        self.history_file: HistoryFile | None = None  # of `keep`
         self._names: Sequence[Store] = ()
         self._known: dict[tuple[str, str, str], str] = {}  # workloads by `label_key`
         self._close: Callable[[], None] = lambda: None
@@ -171,6 +173,7 @@ class Exporter(Closeable):
         except Error as error:
             log.warn(f"{error}: continuing without history")
             return None
+        self.history_file = file
         loaded = file.load()
         for incident in loaded:
             self.history(incident)

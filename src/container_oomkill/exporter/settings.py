@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 LISTEN_ADDRESS = ":9262"
 OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events")
 OWN_FOLDERS = ("/incidents/", "/assets/", "/docs/")
-TITLES = {"log": "incident log (standard output)"}  # of groups; else their first word
+TITLES = {  # of groups; else their first word
+    "log": "incident log (standard output)",
+    "otlp": "OpenTelemetry",
+}
 # Short enough to leave an Event's message room for the verdict.
 EXTERNAL_URL = r"https?://(?=.{1,250}$)[^\s/?#@\"<>]+(/[^\s?#\"<>]*)?"
 
@@ -163,6 +166,56 @@ class ExporterSettings(Settings):
         16 << 20,
         "maximum size of that file; the oldest incidents are dropped",
         type=_history_bytes,
+    )
+
+    otlp_endpoint: str | None = _option(
+        "--otlp.endpoint",
+        None,
+        "send each incident as an OpenTelemetry log by OTLP/HTTP: http://HOST:4318 or https://, "
+        "/v1/logs is added (default: $OTEL_EXPORTER_OTLP_LOGS_ENDPOINT or "
+        "$OTEL_EXPORTER_OTLP_ENDPOINT)",
+        metavar="URL",
+    )
+    otlp_headers_file: str | None = _option(
+        "--otlp.headers-file",
+        None,
+        "headers of each request, NAME: VALUE a line, for example a token; read anew each time",
+        metavar="FILE",
+    )
+    otlp_ca_file: str | None = _option(
+        "--otlp.ca-file",
+        None,
+        "CA that signed the receiver's certificate, PEM (default: the system's CAs)",
+        metavar="FILE",
+    )
+    otlp_cert_file: str | None = _option(
+        "--otlp.cert-file", None, "client certificate, PEM", metavar="FILE"
+    )
+    otlp_key_file: str | None = _option(
+        "--otlp.key-file",
+        None,
+        "private key of the client certificate, PEM, unencrypted",
+        metavar="FILE",
+    )
+    otlp_compression: str | None = _option(
+        "--otlp.compression",
+        None,
+        "of requests (default gzip)",
+        choices=("gzip", "none"),
+    )
+    otlp_timeout: float | None = _option(
+        "--otlp.timeout",
+        None,
+        "for one request, its answer included: 10s, 1m (default 10s)",
+        type=_duration,
+        metavar="TIME",
+    )
+    otlp_queue_size: int = _option(
+        "--otlp.queue-size",
+        256,
+        "incidents that wait in memory while the receiver is down; with --history they wait in its "
+        "file, as many as that keeps",
+        type=_count,
     )
 
     @classmethod

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import Error, UsageError
 from ..incident.model import Incident
@@ -29,8 +32,25 @@ LONGEST_LINE = 16 << 20  # or --history.max-bytes, where that is more
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
+class Follower(Protocol):
+    """Reads what is written, in a thread of its own; these are called by the writer's."""
+
+    def written(self) -> None:
+        """There is one more."""
+
+    def unwritten(self, incident: Incident) -> None:
+        """The disk did not take this one."""
+
+    def replaced(self) -> None:
+        """Older ones are gone; the others have kept their numbers."""
+
+
 class HistoryFile:
-    """A sink; `load` first, then call it, from one thread at a time."""
+    """A sink; `load` first, then call it, from one thread at a time.
+
+    Each incident in the file has a number, larger than that of the one before it, for as long as
+    the process runs. What takes one may be called from any thread.
+    """
 
     def __init__(
         self,
@@ -51,8 +71,11 @@ class HistoryFile:
         self._max_bytes = max_bytes
         self._on_lost = on_lost
         self._trouble = log.Once(f"write the history {path}")
+        self.followers: list[Follower] = []
+        self._lock = threading.Lock()  # lines, their numbers and what they point to in the file
         self._lines: list[Line] = []  # of the file
-        self._ids: set[str] = set()  # of these
+        self._ids: dict[str, int] = {}  # of these, with their numbers
+        self._next = 1
         self._loaded: list[Incident] = []
         self.had_more = False  # than `load` gives: the oldest are gone
         try:
@@ -85,7 +108,8 @@ class HistoryFile:
             longest = max(LONGEST_LINE, self._max_bytes)
             content = read_lines(file, max_incidents=self._max_incidents, max_line=longest)
         self._lines = content.lines
-        self._ids = {line.id for line in content.lines}
+        self._ids = {line.id: number for number, line in enumerate(content.lines, 1)}
+        self._next = len(content.lines) + 1
         self._loaded = content.incidents
         known = len(content.lines) - content.later
         self.had_more = content.dropped or known > len(content.incidents)
@@ -117,17 +141,26 @@ class HistoryFile:
 
     def __call__(self, incident: Incident) -> None:
         """Write it, and let the oldest go where there are too many."""
+        if incident.id in self._ids:
+            return
         try:
-            if incident.id not in self._ids:
-                line = sealed(render(incident).encode())
-                self._write(incident.id, line, container_key(incident))
+            line = sealed(render(incident).encode())
+            with self._lock:
+                replaced = self._write(incident.id, line, container_key(incident))
         except OSError as error:
             self._on_lost()
             self._trouble.warn((error.strerror or str(error)).lower())
-        else:
-            self._trouble.clear()
+            for each in self.followers:
+                each.unwritten(incident)
+            return
+        self._trouble.clear()
+        for each in self.followers:
+            if replaced:
+                each.replaced()
+            each.written()
 
-    def _write(self, name: str, text: bytes, container: Key) -> None:
+    def _write(self, name: str, text: bytes, container: Key) -> bool:
+        """Return whether the file was replaced for it."""
         needed = len(text) + 1
         if needed >= self._max_bytes:
             raise OSError(errno.EFBIG, "incident larger than --history.max-bytes")
@@ -140,10 +173,12 @@ class HistoryFile:
                 if full:
                     raise
             else:
-                return
+                return True
         self._file.append(text + b"\n")
         self._lines.append(Line(name, start, len(text), container))
-        self._ids.add(name)
+        self._ids[name] = self._next
+        self._next += 1
+        return False
 
     def _staying(self, needed: int) -> list[Line]:
         """Choose what stays when room is made for one more, of ``needed`` bytes."""
@@ -182,7 +217,42 @@ class HistoryFile:
 
         self._file.replace(parts())
         self._lines = written
-        self._ids = {line.id for line in written}
+        self._ids = {line.id: self._ids.get(line.id, self._next) for line in written}
+        self._next += added is not None
+
+    def after(self, number: int, most: int) -> list[tuple[int, bytes]]:
+        """Return the lines behind that number, each with its own; at most that many."""
+        with self._lock:
+            at = self._place(number)
+            return [
+                (self._ids[line.id], self._file.read(line.size, line.start))
+                for line in self._lines[at : at + most]
+            ]
+
+    def count_after(self, number: int) -> int:
+        with self._lock:
+            return len(self._lines) - self._place(number)
+
+    def last_upto(self, number: int) -> str | None:
+        """Return the id of the last incident of that number or a smaller one, if there is one."""
+        with self._lock:
+            at = self._place(number)
+            return self._lines[at - 1].id if at else None
+
+    def number_of(self, name: str) -> int | None:
+        """Return the number of the incident of that id."""
+        with self._lock:
+            return self._ids.get(name)
+
+    def newest_number(self) -> int:
+        """Return that of the last incident, or a larger one."""
+        with self._lock:
+            return self._next - 1
+
+    def _place(self, number: int) -> int:
+        """How many lines are not behind that number."""
+        return bisect_right(self._lines, number, key=lambda line: self._ids[line.id])
 
     def close(self) -> None:
-        self._file.close()
+        with self._lock:
+            self._file.close()

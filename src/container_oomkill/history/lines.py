@@ -53,6 +53,16 @@ def sealed(record: bytes) -> bytes:
     return b'%b,"crc32":"%08x"}' % (record.removesuffix(b"}"), zlib.crc32(record))
 
 
+def read_line(text: bytes) -> Incident:
+    """Return the incident of a line. Raises `RecordError` for one that was damaged since."""
+    if not _is_whole(text):
+        raise RecordError("damaged")
+    try:
+        return from_object(json.loads(text.decode()))
+    except (ValueError, RecursionError):
+        raise RecordError("not JSON") from None
+
+
 def _is_whole(text: bytes) -> bool:
     """Whether it is as it was sealed, if it was."""
     found = CHECKSUM.search(text, max(0, len(text) - 32))

@@ -34,6 +34,7 @@ from .table import (
     LOST,
     NAMESPACE_KILLS,
     RECORDER,
+    Destination,
     Facts,
     Row,
 )
@@ -136,6 +137,7 @@ class Metrics:
         self._max_earlier = max_containers
         self._earlier_until = 0  # CLOCK_BOOTTIME, ns
         self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
+        self.destinations: Callable[[], Mapping[str, Destination]] = dict
         self._lost = dict.fromkeys(LOST, 0)
         self._unresolved = dict.fromkeys(UNRESOLVED, 0)
         self._latency_counts = [0] * (len(LATENCY_BUCKETS) + 1)
@@ -311,6 +313,7 @@ class Metrics:
             unaccounted=None if kills is None else kills - self._told,
             queues=self._queues(),
             watch_up=self.watch_up(),
+            destinations=self.destinations(),
         )
 
     def _latency(self) -> list[Point]:

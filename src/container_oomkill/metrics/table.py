@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ..incident.model import NS, Incident, Rss, Stat, Victim, Vm
 
@@ -33,6 +34,19 @@ LATENCY_BUCKETS = (
 Number = float | None
 
 
+class Destination(Protocol):
+    """What became of the incidents for one destination."""
+
+    @property
+    def sent(self) -> int: ...
+
+    @property
+    def retries(self) -> int: ...
+
+    @property
+    def dropped(self) -> Mapping[str, int]: ...  # by reason
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the exporter knows of itself at a scrape."""
@@ -53,6 +67,7 @@ class Facts:
     external_url: str | None  # where people reach the pages
     queues: Mapping[str, tuple[int, int]]  # what waits, and the most that may
     watch_up: bool | None  # of the cluster's API; None: it is not asked
+    destinations: Mapping[str, Destination]  # by name, of those to which incidents are sent
 
 
 # Label values and the number.
@@ -463,18 +478,48 @@ ITSELF = (
     Row(
         "queue_length",
         "gauge",
-        "What is waiting in a queue: bytes in the ring buffer, incidents for the log and the "
-        "history, containers for Kubernetes Events.",
+        "What is waiting in a queue: bytes in the ring buffer, incidents for the log, the history, "
+        "OTLP and webhooks, containers for Kubernetes Events.",
         ("queue",),
         of_itself=lambda facts: [((name,), now) for name, (now, _) in sorted(facts.queues.items())],
     ),
     Row(
         "queue_limit",
         "gauge",
-        "Capacity of a queue (`--ring-bytes`, `--log.queue-size`; Events: 256 containers).",
+        "Capacity of a queue (`--ring-bytes`, `--log.queue-size`, `--otlp.queue-size` or "
+        "`--history.max-incidents`; Events: 256 containers).",
         ("queue",),
         of_itself=lambda facts: [
             ((name,), most) for name, (_, most) in sorted(facts.queues.items())
+        ],
+    ),
+    Row(
+        "sent_incidents",
+        "counter",
+        "Incidents that a receiver has taken, by destination: `otlp`, a webhook's name.",
+        ("destination",),
+        of_itself=lambda facts: [
+            ((name,), each.sent) for name, each in sorted(facts.destinations.items())
+        ],
+    ),
+    Row(
+        "send_retries",
+        "counter",
+        "Requests to a destination that failed and are repeated.",
+        ("destination",),
+        of_itself=lambda facts: [
+            ((name,), each.retries) for name, each in sorted(facts.destinations.items())
+        ],
+    ),
+    Row(
+        "unsent_incidents",
+        "counter",
+        "Incidents that were dropped instead of sent; also in `container_oomkill_lost_total`.",
+        ("destination", "reason"),
+        of_itself=lambda facts: [
+            ((name, reason), number)
+            for name, each in sorted(facts.destinations.items())
+            for reason, number in sorted(each.dropped.items())
         ],
     ),
     Row(

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where incidents are sent: a receiver of OTLP, webhooks.
+
+Nothing of it is imported, and no thread is started, unless an option asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..system.closeable import Closeable
+from ..system.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..exporter.exporter import Exporter
+    from ..exporter.settings import ExporterSettings
+    from ..incident.model import Incident
+    from ..otlp.settings import OtlpSettings
+    from ..sending.counts import Counts, Sent
+    from ..sending.waiting import Queue
+
+
+OTLP_VARIABLES = "OTEL_EXPORTER_OTLP_"
+OTLP_OPTIONS = (
+    *("otlp_endpoint", "otlp_headers_file", "otlp_ca_file", "otlp_cert_file", "otlp_key_file"),
+    *("otlp_compression", "otlp_timeout"),
+)
+
+
+class DestinationSettings(Settings):
+    """To whom; None: to nobody."""
+
+    otlp: OtlpSettings | None = None
+
+    @classmethod
+    def from_options(
+        cls, options: ExporterSettings, environ: Mapping[str, str] = os.environ
+    ) -> DestinationSettings:
+        """Raises `UsageError`."""
+        return cls(otlp=_otlp(options, environ))
+
+    @property
+    def any(self) -> bool:
+        return self.otlp is not None
+
+
+def _otlp(options: ExporterSettings, environ: Mapping[str, str]) -> OtlpSettings | None:
+    """Import what reads them only where there is one."""
+    given = (getattr(options, name) for name in OTLP_OPTIONS)
+    variables = (name.startswith(OTLP_VARIABLES) for name in environ)
+    if not any(variables) and all(each is None for each in given):
+        return None
+    from ..otlp.settings import OtlpSettings
+
+    return OtlpSettings.from_options(options, environ)
+
+
+class Destinations(Closeable):
+    """``sinks`` take incidents; closing sends what is left, for a moment."""
+
+    def __init__(
+        self,
+        settings: DestinationSettings,
+        exporter: Exporter,
+        *,
+        node: str | None,
+        cluster_node: str | None,
+        in_thread: Callable[[], None],
+    ) -> None:
+        """``node``: in records; ``cluster_node``: what the cluster calls it.
+
+        ``in_thread`` is called at the start of each thread that sends. Raises `UsageError`.
+        """
+        from contextlib import ExitStack
+
+        self.sinks: list[Callable[[Incident], None]] = []
+        self._exporter = exporter
+        self._in_thread = in_thread
+        self._counts: dict[str, Counts] = {}
+        self._closing = ExitStack()
+        try:
+            if settings.otlp is not None:
+                self._open_otlp(settings.otlp, node, cluster_node)
+        except BaseException:
+            self.close()
+            raise
+
+    def sent(self) -> Mapping[str, Sent]:
+        """Return the numbers of now, by destination."""
+        return {name: counts.now() for name, counts in self._counts.items()}
+
+    def _open_otlp(
+        self, settings: OtlpSettings, node: str | None, cluster_node: str | None
+    ) -> None:
+        from .. import __version__
+        from ..incident.host import read_host
+        from ..otlp.resource import resource
+        from ..otlp.sender import OtlpSender
+
+        counts, queue = self._queue("otlp", settings.queue_size)
+        ours = resource(node=read_host(node).node, version=__version__, cluster_node=cluster_node)
+        sender = OtlpSender(
+            settings, queue, ours, version=__version__, counts=counts, in_thread=self._in_thread
+        )
+        self.sinks.append(self._closing.enter_context(sender))
+
+    def _queue(self, name: str, size: int) -> tuple[Counts, Queue]:
+        """Return its counts, and what waits for it: in the history's file if there is one."""
+        from ..sending.backlog import Backlog
+        from ..sending.counts import Counts
+        from ..sending.waiting import MemoryQueue
+
+        exporter = self._exporter
+        exporter.lost(name, 0)  # shown from 0
+        counts = self._counts[name] = Counts(lambda incidents: exporter.lost(name, incidents))
+
+        def dropped(incidents: int) -> None:
+            counts.dropped("queue_full", incidents)
+
+        file, path = exporter.history_file, exporter.settings.history
+        queue: Queue
+        if file is None or path is None:
+            queue = MemoryQueue(size, dropped)
+        else:
+            size = exporter.settings.history_max_incidents
+            queue = Backlog(file, path, name, size=size, on_dropped=dropped)
+        exporter.show_queue(name, queue.depth, queue.size)
+        return counts, queue
+
+    def close(self) -> None:
+        self._closing.close()
