@@ -16,10 +16,10 @@ SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/con
 CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_oomkill/system/*.[ch] tests/support/*/*.c
 # These need container engines, a browser or much time, and have targets of their own.
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
-	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages
+	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages --ignore tests/collector
 
 .PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos lint format dashboard fuzz reproducible \
-	image push up down test test-unit coverage test-browser test-prometheus test-runtimes test-images \
+	image push up down test test-unit coverage test-browser test-prometheus test-otlp test-runtimes test-images \
 	test-kernels test-releases test-cluster packages test-packages version release
 
 help: ## Show this list
@@ -55,6 +55,10 @@ test-browser: .venv/dev ## Test the pages in headless Chromium, with real kills;
 test-prometheus: .venv/dev ## Test metrics and alerts with the distribution's Prometheus, a current one (built by Go) and Alertmanager
 	$(Q)tools/prometheus-tools.sh
 	$(Q)$(SUDO) env XDG_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" $(PYTHON) -m pytest -p no:cacheprovider tests/prometheus
+
+test-otlp: .venv/dev ## Test OTLP with a real OpenTelemetry Collector (built by Go, once)
+	$(Q)tools/collector-tools.sh
+	$(Q)$(PYTHON) -m pytest -p no:cacheprovider tests/collector
 
 test-runtimes: .venv/dev ## Test container names with real Docker, Podman and containerd (installs them, starts no service)
 	$(Q)tools/system-packages.sh runtimes

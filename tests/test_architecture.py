@@ -23,7 +23,7 @@ from .support.architecture import (
 
 TESTS = Path(__file__).parent
 # Suites that no folder of the sources is the measure of.
-SUITES = {
+SUITES = {"collector",
     "bench", "browser", "chaos", "cluster", "data", "deploy", "docs", "fuzz", "images", "kernel",
     "packages", "prometheus", "runtimes", "support", "vm",
 }  # fmt: skip

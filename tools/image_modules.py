@@ -30,7 +30,7 @@ COMMANDS = {
 API = (f"{PACKAGE}.kubernetes",)  # urllib3, msgspec
 OF_PEOPLE = (f"{PACKAGE}.kubernetes.exec_plugin",)  # programs that log in, on their own machines
 ASKED = (f"{PACKAGE}.identity.runtimes.engine_socket",)  # http.client and email
-SENT = (f"{PACKAGE}.otlp", f"{PACKAGE}.sending")  # the same
+SENT = (f"{PACKAGE}.otlp", f"{PACKAGE}.sending", f"{PACKAGE}.webhook")  # the same
 SERVED = (  # OpenSSL, libcrypt, PyYAML
     f"{PACKAGE}.exporter.exporter",  # its settings stay: they say which options there are
     f"{PACKAGE}.exporter.retry_attach",

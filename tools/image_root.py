@@ -55,7 +55,11 @@ except ModuleNotFoundError as error:
     sys.exit(2)
 """
 # Modules that read files beside them.
-WITH_ASSETS = ("container_oomkill.cli.demo", "container_oomkill.web.page")
+WITH_ASSETS = (
+    "container_oomkill.cli.demo",
+    "container_oomkill.web.page",
+    "container_oomkill.webhook.template",
+)
 USERS = "root:x:0:0:root:/:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n"
 GROUP = "root:x:0:\nnobody:x:65534:\n"
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"

@@ -115,5 +115,6 @@ def test_options_about_one_subject_are_a_group() -> None:
     }
     groups = {option.partition(".")[0] for option in options if "." in option}
     known = {"web", "metrics", "log", "history", "recorder", "state", "kubernetes", "otlp"}
+    known |= {"webhook"}
     assert groups == known
     assert not [each for each in options if each.startswith(tuple(f"{one}-" for one in groups))]

@@ -107,7 +107,7 @@ def test_every_option_reaches_its_setting() -> None:
     argv += ["--history.max-incidents", "5", "--log.queue-size", "6"]
     argv += ["--otlp.endpoint", "http://c:4318", "--otlp.headers-file", "h", "--otlp.ca-file", "a"]
     argv += ["--otlp.cert-file", "c", "--otlp.key-file", "y", "--otlp.compression", "none"]
-    argv += ["--otlp.timeout", "3s", "--otlp.queue-size", "7"]
+    argv += ["--otlp.timeout", "3s", "--otlp.queue-size", "7", "--webhook.config", "w"]
     otlp: dict[str, Any] = {"ca_file": "a", "cert_file": "c", "key_file": "y"}
     otlp |= {"headers_file": "h", "queue_size": 7}
     assert ExporterCommandSettings.from_args(parse(argv, {})) == ExporterCommandSettings(
@@ -119,16 +119,18 @@ def test_every_option_reaches_its_setting() -> None:
             otlp_endpoint="http://c:4318",
             otlp_compression="none",
             otlp_timeout=3.0,
+            webhook_config="w",
             **{f"otlp_{name}": value for name, value in otlp.items()},
         ),
         destinations=DestinationSettings(
+            webhook_config="w",
             otlp=OtlpSettings(
                 url="http://c:4318/v1/logs",
                 where="--otlp.endpoint",
                 gzip=False,
                 seconds=3.0,
                 **otlp,
-            )
+            ),
         ),
         state=state,
         providers=providers,

@@ -32,6 +32,9 @@ class Follower:
         for number in numbers:
             self.file(incident(number, container=container(name)))
 
+    def settle(self, items: list[Item]) -> None:
+        self.queue.settled([each.number for each in items])
+
     def take(self, most: int = 1000) -> list[Item]:
         return self.queue.take(most)
 
@@ -49,9 +52,9 @@ def test_it_gives_what_comes_in_order_and_once(tmp_path: Path) -> None:
         assert numbers(first) == [1, 2, 3]
         assert numbers(second) == [4, 5, 6, 7]
         assert follower.queue.depth() == 7
-        follower.queue.settled(first)
+        follower.settle(first)
         assert follower.queue.depth() == 4
-        follower.queue.settled(second)
+        follower.settle(second)
         assert (follower.queue.depth(), follower.dropped) == (0, 0)
         assert first[0].incident == incident(1, container=container("app"))
 
@@ -61,7 +64,7 @@ def test_the_next_process_goes_on_where_this_one_ended(tmp_path: Path) -> None:
     follower = Follower(path)
     with closing(follower.file):
         follower.kill(1, 2, 3, 4)
-        follower.queue.settled(follower.take(2))
+        follower.settle(follower.take(2))
         follower.take(1)  # under way when it is killed
         follower.kill(5)
     follower = Follower(path)
@@ -98,13 +101,13 @@ def test_what_the_history_drops_is_counted_and_the_place_is_kept(
     follower = Follower(path, max_incidents=20)
     with closing(follower.file):
         follower.kill(*range(1, 40))
-        follower.queue.settled(follower.take(settled))
+        follower.settle(follower.take(settled))
         follower.kill(*range(40, 100))
         sent = numbers(follower.take())
         assert sent == sorted(set(sent))
         assert sent[-1] == 99
         assert len(sent) + follower.dropped == 99 - settled
-        follower.queue.settled([])
+        follower.settle([])
         waiting = follower.queue.depth()
     again = Follower(path, max_incidents=20)
     with closing(again.file):
@@ -117,7 +120,7 @@ def test_a_place_that_is_gone_means_all_of_it_again(tmp_path: Path) -> None:
     follower = Follower(path)
     with closing(follower.file):
         follower.kill(1, 2, 3)
-        follower.queue.settled(follower.take())
+        follower.settle(follower.take())
     for damaged in (b'{"id": "ffff-1"}\n', b"{", b"[]", b"\xff", b'{"id": 3}'):
         (tmp_path / "history.otlp-sent").write_bytes(damaged)
         follower = Follower(path)
@@ -137,7 +140,7 @@ def test_what_the_disk_does_not_take_is_sent_nevertheless(
         follower.kill(3)
         items = follower.take() + follower.take()
         assert sorted(numbers(items)) == [1, 2, 3]
-        follower.queue.settled(items)
+        follower.settle(items)
         assert follower.queue.depth() == 0
     assert f"write the history {path}: file too large" in capfd.readouterr().err
 

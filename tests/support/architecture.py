@@ -42,10 +42,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     "fleet": ("incident", "sinks", "kubernetes"),
     "sending": ("incident", "sinks", "history"),
     "otlp": ("incident", "sinks", "sending"),
+    "webhook": ("incident", "sinks", "sending", "otlp"),
     "exporter": ("incident", "probe", "identity", "sinks", "metrics", "history", "web"),
     "cli": (
         *("libbpf", "incident", "recorder", "probe", "identity", "diagnosis", "sinks"),
-        *("pipeline", "doctor", "kubernetes", "fleet", "sending", "otlp", "exporter", "web"),
+        *("pipeline", "doctor", "kubernetes", "fleet", "sending", "otlp", "webhook", "exporter"),
+        "web",
     ),
 }
 # What knows nothing of a kill, for every stage to use; each of these uses only those before it.

@@ -5,8 +5,8 @@
 
 prints the address it listens on, then obeys lines on stdin, answering each with "done":
 ``register NAME [NAMESPACE POD WORKLOAD]``, ``kill NAME`` and ``kills COUNT`` (of as many
-containers), ``record RECORD`` (that incident, but of this moment), ``lost``. It imports little: its
-memory is measured.
+containers), ``record RECORD`` (that incident, but of this moment), ``written`` (the history has all
+of it), ``lost``. It imports little: its memory is measured.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+from container_oomkill.cli.destinations import Destinations, DestinationSettings
 from container_oomkill.exporter.exporter import Exporter, ExporterSettings, options
 from container_oomkill.incident.model import Incident
 
@@ -61,7 +62,11 @@ def _main(arguments: list[str]) -> None:
         made = make(text, kills)
         exporter.sink(made)
         if kept is not None:
+            while kept.depth() >= settings.log_queue_size:
+                time.sleep(0.001)  # a real kill would be lost, and tests count them all
             kept(made)
+        for other in others.sinks:
+            other(made)
 
     with Exporter(
         settings,
@@ -73,6 +78,14 @@ def _main(arguments: list[str]) -> None:
     ) as exporter:
         kept = exporter.keep()
         exporter.start()
+        others = Destinations(
+            DestinationSettings.from_options(settings),
+            exporter,
+            node=None,
+            cluster_node=None,
+            in_thread=lambda: None,
+        )
+        exporter.metrics.destinations = others.sent
         exporter.ready(True)
         print(exporter.addresses[0], flush=True)
         for line in sys.stdin:
@@ -87,12 +100,16 @@ def _main(arguments: list[str]) -> None:
             elif order == "kills":
                 for number in range(int(rest)):
                     sink(f"app-{number}")
+            elif order == "written":
+                while kept is not None and kept.depth():
+                    time.sleep(0.01)
             elif order == "lost":
                 probe.counts["lost_ring_full"] += 1
             else:
                 raise SystemExit(f"unknown order {line!r}")
             exporter.heartbeat()
             print("done", flush=True)
+        others.close()
         if kept is not None:
             kept.close()
 

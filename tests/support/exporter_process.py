@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ class Child:
         self.pid = process.pid
         self.address = address
         self._process = process
+        self.killed = False
 
     def tell(self, line: str) -> None:
         """Give an order and wait until it is carried out."""
@@ -28,6 +30,11 @@ class Child:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         assert answer == "done\n", answer
+
+    def kill(self) -> None:
+        """End it as the kernel would."""
+        self._process.kill()
+        self.killed = True
 
     def memory(self, name: str = "Pss") -> int:
         """Bytes of a line of smaps_rollup: Pss, Rss, Anonymous."""
@@ -62,9 +69,11 @@ def running(*arguments: str) -> Iterator[Child]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        yield Child(process, process.stdout.readline().strip())
+        child = Child(process, process.stdout.readline().strip())
+        yield child
         process.stdin.close()
-        assert process.wait(PATIENCE_SECONDS) == 0
+        status = process.wait(PATIENCE_SECONDS)
+        assert status == (-signal.SIGKILL if child.killed else 0)
     finally:
         process.kill()
         process.wait()

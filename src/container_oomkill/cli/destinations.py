@@ -30,21 +30,25 @@ OTLP_OPTIONS = (
 )
 
 
+QUEUE_SIZE = 256  # incidents for a webhook, without a history
+
+
 class DestinationSettings(Settings):
     """To whom; None: to nobody."""
 
     otlp: OtlpSettings | None = None
+    webhook_config: str | None = None
 
     @classmethod
     def from_options(
         cls, options: ExporterSettings, environ: Mapping[str, str] = os.environ
     ) -> DestinationSettings:
         """Raises `UsageError`."""
-        return cls(otlp=_otlp(options, environ))
+        return cls(otlp=_otlp(options, environ), webhook_config=options.webhook_config)
 
     @property
     def any(self) -> bool:
-        return self.otlp is not None
+        return self.otlp is not None or self.webhook_config is not None
 
 
 def _otlp(options: ExporterSettings, environ: Mapping[str, str]) -> OtlpSettings | None:
@@ -84,6 +88,8 @@ class Destinations(Closeable):
         try:
             if settings.otlp is not None:
                 self._open_otlp(settings.otlp, node, cluster_node)
+            if settings.webhook_config is not None:
+                self._open_webhooks(settings.webhook_config)
         except BaseException:
             self.close()
             raise
@@ -106,6 +112,24 @@ class Destinations(Closeable):
             settings, queue, ours, version=__version__, counts=counts, in_thread=self._in_thread
         )
         self.sinks.append(self._closing.enter_context(sender))
+
+    def _open_webhooks(self, path: str) -> None:
+        from .. import __version__
+        from ..webhook.config import read
+        from ..webhook.sender import WebhookSender
+
+        url = self._exporter.settings.external_url
+        for each in read(path):
+            counts, queue = self._queue(f"webhook-{each.name}", QUEUE_SIZE)
+            sender = WebhookSender(
+                each,
+                queue,
+                version=__version__,
+                external_url=url,
+                counts=counts,
+                in_thread=self._in_thread,
+            )
+            self.sinks.append(self._closing.enter_context(sender))
 
     def _queue(self, name: str, size: int) -> tuple[Counts, Queue]:
         """Return its counts, and what waits for it: in the history's file if there is one."""

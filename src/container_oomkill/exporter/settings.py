@@ -218,6 +218,13 @@ class ExporterSettings(Settings):
         type=_count,
     )
 
+    webhook_config: str | None = _option(
+        "--webhook.config",
+        None,
+        "YAML with webhooks that are told of incidents: a chat, a pager, an Alertmanager",
+        metavar="FILE",
+    )
+
     @classmethod
     def from_options(cls, given: Mapping[str, Any]) -> ExporterSettings:
         """Return the settings that are ``given`` by name, as `options` reads them.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
+from math import isinf
 from typing import Any
 
 from ..incident.model import Container, Incident, Victim
@@ -73,7 +74,7 @@ def attributes(values: dict[str, Value]) -> list[dict[str, Any]]:
     return [
         {"key": key, "value": _any_value(value)}
         for key, value in values.items()
-        if value is not None and value != []
+        if value is not None and value != [] and not (isinstance(value, float) and isinf(value))
     ]
 
 

@@ -133,7 +133,7 @@ class OtlpSender(Closeable):
                 continue
             tries = 0
             waiting.pop()
-            self.queue.settled([item for item, _, _ in part])
+            self.queue.settled([item.number for item, _, _ in part])
         return True
 
     def _sent(self, part: list[Encoded]) -> Outcome:
@@ -172,7 +172,7 @@ class OtlpSender(Closeable):
             return
         self.counts.dropped(what.value, 1)
         log.warn(f"OTLP: dropped incident {item.incident.id}: {words}")
-        self.queue.settled([item])
+        self.queue.settled([item.number])
 
     def _say_healthy(self) -> None:
         self._backoff.reset()

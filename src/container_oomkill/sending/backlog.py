@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -90,12 +90,12 @@ class Backlog:
             self._on_dropped(missing)
         return items
 
-    def settled(self, items: list[Item]) -> None:
-        self._beside.settled([each for each in items if each.number is None])
-        numbers = [each.number for each in items if each.number is not None]
-        if numbers:
+    def settled(self, numbers: Sequence[int | None]) -> None:
+        known = [each for each in numbers if each is not None]
+        self._beside.settled([None] * (len(numbers) - len(known)))
+        if known:
             with self._lock:
-                self._settled = max(self._settled, *numbers)
+                self._settled = max(self._settled, *known)
                 self._write()
 
     def wait(self, seconds: float | None) -> None:

@@ -8,7 +8,7 @@ pushes out its own kills, not the one of its neighbour.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,8 +38,8 @@ class Queue(Protocol):
     def take(self, most: int) -> list[Item]:
         """Return the next ones, oldest first; at most that many. They are not given twice."""
 
-    def settled(self, items: list[Item]) -> None:
-        """Those were sent, or dropped, and no earlier one is left."""
+    def settled(self, numbers: Sequence[int | None]) -> None:
+        """The items of these numbers were sent, or dropped, and no earlier one is left."""
 
     def wait(self, seconds: float | None) -> None:
         """Sleep until there is something to take, `wake` is called, or the time is over."""
@@ -84,9 +84,9 @@ class MemoryQueue:
             self._taken += len(taken)
             return [Item(incident) for incident in taken]
 
-    def settled(self, items: list[Item]) -> None:
+    def settled(self, numbers: Sequence[int | None]) -> None:
         with self._changed:
-            self._taken -= len(items)
+            self._taken -= len(numbers)
 
     def wait(self, seconds: float | None) -> None:
         with self._changed:

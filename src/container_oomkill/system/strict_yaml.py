@@ -93,6 +93,15 @@ class Section:
     def section(self, name: str, fields: Collection[str] | None = None) -> Section:
         return Section(self.path(name), self._values.get(name), fields)
 
+    def sections(self, name: str, fields: Collection[str]) -> list[Section]:
+        """Return those of a list; each is called NAME[NUMBER]."""
+        value = self._values.get(name)
+        if value in (None, ""):
+            return []
+        if not isinstance(value, list):
+            raise self.refuse(name, "expected a list")
+        return [Section(f"{self.path(name)}[{n}]", each, fields) for n, each in enumerate(value)]
+
     def text(self, name: str) -> str | None:
         """An empty one is none, as it is for the other exporters."""
         value = self._values.get(name)
