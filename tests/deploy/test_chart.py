@@ -251,3 +251,15 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
             assert member.read() == (DEPLOY / source).read_bytes()
         names = package.getnames()
     assert not any("/ci/" in name for name in names)
+
+
+@pytest.mark.parametrize("option", ["OTLP_ENDPOINT", "WEBHOOK_CONFIG"])
+def test_who_sends_incidents_has_the_image_and_the_way_out(tmp_path: Path, option: str) -> None:
+    egress = [{"ports": [{"protocol": "TCP", "port": 4318}]}]
+    values = {"options": {option: "x"}, "networkPolicy": {"egress": egress}}
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    manifests = charted("--values", str(file))
+    assert "container-oomkill-exporter-full" in container(manifests)["image"]
+    assert environment(manifests)[f"CONTAINER_OOMKILL_{option}"] == "x"
+    assert one(manifests, "NetworkPolicy")["spec"]["egress"] == egress

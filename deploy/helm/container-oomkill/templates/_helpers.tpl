@@ -10,9 +10,9 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* What asks the Kubernetes API is in the image with the longer name. */ -}}
+{{- /* What asks or sends is in the image with the longer name. */ -}}
 {{- define "container-oomkill.image" -}}
-{{- $full := or .Values.kubernetes.names (hasKey .Values.options "HISTORY") -}}
+{{- $full := or .Values.kubernetes.names (hasKey .Values.options "HISTORY") (hasKey .Values.options "OTLP_ENDPOINT") (hasKey .Values.options "WEBHOOK_CONFIG") -}}
 {{ .Values.image.repository }}{{ if $full }}-full{{ end }}
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}
 {{- else }}:{{ .Values.image.tag | default .Chart.AppVersion }}
