@@ -118,7 +118,7 @@ def test_who_may_use_the_plugin() -> None:
     name = one(manifests, "Role")["metadata"]["name"]
     assert (name, binding["roleRef"]["name"]) == (f"kills-{ROLE}",) * 2
     assert binding["subjects"] == [subject]
-    nobody = charted("--set", "viewers.enabled=true")
+    nobody = charted(*enabled, "viewers.subjects=[]")
     assert "RoleBinding" not in {each["kind"] for each in nobody}
     assert one(nobody, "Role")["metadata"]["name"] == ROLE
 

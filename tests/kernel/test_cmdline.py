@@ -75,6 +75,9 @@ def test_another_victim_than_the_one_that_asked(
 ) -> None:
     (cgroup,) = make_cgroups("/oomkill-cmdline")
     cgroup.limit(32)
+    assert hog(cgroup, "anon 64").was_killed()
+    for each in recorder, curious:
+        each.record()  # so what reads command lines has been imported
     script = "name big adj 1000 lock anon 20 ready wait"  # or the OOM reaper may be faster
     big = hog(cgroup, script).ready()
     held = HeldAtItsEnd(big.pid)

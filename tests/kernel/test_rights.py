@@ -58,9 +58,17 @@ def rights(pid: int) -> list[dict[str, str]]:
     for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
         try:
             lines = (task / "status").read_text().splitlines()
-        except FileNotFoundError:  # it has just ended
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
             continue
         found.append({name: value.strip() for name, _, value in (x.partition(":") for x in lines)})
+    return found
+
+
+def rights_of(pid: int, threads: int) -> list[dict[str, str]]:
+    """Wait until it has that many threads; what it starts with has others, which end."""
+    found: list[dict[str, str]] = eventually(
+        lambda: each if len(each := rights(pid)) == threads else None
+    )
     return found
 
 
@@ -76,8 +84,7 @@ def assert_confined(threads: list[dict[str, str]], *held: int) -> None:
 
 def test_the_probe(hook: str) -> None:
     with Recorder(hook) as recorder:
-        eventually(lambda: len(rights(recorder.process.pid)) >= 2)
-        assert_confined(rights(recorder.process.pid), *[CAP_DAC_READ_SEARCH] * 2)
+        assert_confined(rights_of(recorder.process.pid, 2), *[CAP_DAC_READ_SEARCH] * 2)
         score = Path(f"/proc/{recorder.process.pid}/oom_score_adj").read_text()
         ours = int(rights(os.getpid())[0]["CapEff"], 16)
         before = Path("/proc/self/oom_score_adj").read_text()
@@ -90,8 +97,7 @@ def test_the_exporter(hook: str) -> None:
         try:
             assert process.stderr is not None
             assert "listening on" in process.stderr.readline()
-            eventually(lambda: len(rights(process.pid)) == 4)
-            assert_confined(rights(process.pid), 0, *[CAP_DAC_READ_SEARCH] * 3)
+            assert_confined(rights_of(process.pid, 4), 0, *[CAP_DAC_READ_SEARCH] * 3)
         finally:
             process.kill()
 
@@ -107,8 +113,7 @@ def test_as_a_user_of_its_own(hook: str) -> None:
         try:
             assert process.stderr is not None
             assert "listening on" in process.stderr.readline()
-            eventually(lambda: len(rights(process.pid)) == 4)
-            threads = rights(process.pid)
+            threads = rights_of(process.pid, 4)
             assert_confined(threads, 0, *[CAP_DAC_READ_SEARCH] * 3)
             assert {each["Uid"] for each in threads} == {"\t".join([str(USER)] * 4)}
         finally:

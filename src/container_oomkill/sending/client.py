@@ -11,7 +11,6 @@ import http.client
 import io
 import select
 import socket
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..errors import UsageError
 from ..system.closeable import Closeable
 from ..system.network import words_of
+from ..system.worker import Worker
 from .tls import TlsFiles
 
 ANSWER_MAX = 64 << 10
@@ -112,19 +112,17 @@ class HttpClient(Closeable):
             connection = self._connected()
         except UsageError as error:  # a certificate that was replaced by nonsense
             raise SendError(str(error)) from None
-        late = threading.Timer(self._seconds, _shut, [connection])
-        late.daemon = True
-        late.start()
+        deadline = _Deadline(self._seconds, connection)
         try:
             return self._exchanged(connection, body, headers)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            raise SendError(_late_or(error, late)) from None
+            raise SendError(deadline.words_of(error)) from None
         except BaseException:
             self.close()
             raise
         finally:
-            late.cancel()
+            deadline.close()
 
     def _exchanged(
         self, connection: http.client.HTTPConnection, body: bytes, headers: Mapping[str, str]
@@ -176,6 +174,29 @@ class HttpClient(Closeable):
             connection.close()
 
 
+class _Deadline:
+    """Ends what waits for a connection once that many seconds are over."""
+
+    def __init__(self, seconds: float, connection: http.client.HTTPConnection) -> None:
+        self._seconds = seconds
+        self._connection = connection
+        self._over = False
+        self._worker = Worker("deadline")
+        self._worker.start(self._run)
+
+    def _run(self) -> None:
+        self._worker.pause(self._seconds)
+        if not self._worker.ending:
+            self._over = True
+            _shut(self._connection)
+
+    def words_of(self, error: BaseException) -> str:
+        return "timed out" if self._over else words_of(error)
+
+    def close(self) -> None:
+        self._worker.close(0)
+
+
 def _shut(connection: http.client.HTTPConnection) -> None:
     sock: socket.socket | None = connection.sock
     if sock is not None:
@@ -191,7 +212,3 @@ def _has_ended(sock: socket.socket | None) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _late_or(error: BaseException, timer: threading.Timer) -> str:
-    return "timed out" if timer.finished.is_set() else words_of(error)

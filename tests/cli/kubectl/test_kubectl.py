@@ -410,6 +410,16 @@ def test_watch_since_begins_with_what_was_and_says_the_node(tmp_path: Path) -> N
             assert Kubectl(tmp_path, url)("watch").returncode == 1
 
 
+# By a small process: what exec() takes over as the peak is that of the one it was forked from.
+MEASURED = """
+import os, sys
+pid = os.posix_spawn(sys.executable, sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_maxrss << 10, round(usage.ru_utime + usage.ru_stime, 2), file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def test_two_hundred_nodes_fit_into_little_memory(tmp_path: Path) -> None:
     """Over TLS; real records, more than are asked for. docs/kubectl.md has the time it takes."""
     make_certificate(tmp_path, "server")
@@ -424,14 +434,15 @@ def test_two_hundred_nodes_fit_into_little_memory(tmp_path: Path) -> None:
         authority = {"server": url, "certificate-authority": "server.pem"}
         config = kubeconfig(tmp_path, authority, {"token": "the-token"})
         out = tmp_path / "out"
+        plugin = [*COMMAND, "--kubeconfig", config, "-o", "json"]
         with out.open("w") as stdout:
-            plugin = subprocess.Popen(
-                [*COMMAND, "--kubeconfig", config, "-o", "json"], stdout=stdout
-            )
-            _, status, usage = os.wait4(plugin.pid, 0)
+            measured = subprocess.run(
+                [sys.executable, "-c", MEASURED, *plugin],
+                stdout=stdout, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
         process.stdin.close()
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert measured.returncode == 0, measured.stderr
     assert len(out.read_text().splitlines()) == 1000
-    memory = usage.ru_maxrss << 10
-    print(f"{memory / MIB:.1f} MiB, {usage.ru_utime + usage.ru_stime:.2f} s of CPU")
-    assert memory <= MEMORY_MAX
+    memory, seconds = measured.stderr.split()
+    print(f"{int(memory) / MIB:.1f} MiB, {seconds} s of CPU")
+    assert int(memory) <= MEMORY_MAX
