@@ -29,6 +29,7 @@ COMMANDS = {
 # Of our own, what an image does not have: it says then which one does.
 API = (f"{PACKAGE}.kubernetes",)  # urllib3, msgspec
 OF_PEOPLE = (f"{PACKAGE}.kubernetes.exec_plugin",)  # programs that log in, on their own machines
+AGENTS = (f"{PACKAGE}.cli.mcp",)  # 40 MB of libraries
 ASKED = (f"{PACKAGE}.identity.runtimes.engine_socket",)  # http.client and email
 SENT = (f"{PACKAGE}.otlp", f"{PACKAGE}.sending", f"{PACKAGE}.webhook")  # the same
 SERVED = (  # OpenSSL, libcrypt, PyYAML
@@ -37,9 +38,9 @@ SERVED = (  # OpenSSL, libcrypt, PyYAML
     f"{PACKAGE}.web",
 )
 APART = {
-    "probe": (*API, *ASKED, *SENT, *SERVED),
-    "exporter": (*API, *ASKED, *SENT),
-    "exporter-full": OF_PEOPLE,
+    "probe": (*API, *AGENTS, *ASKED, *SENT, *SERVED),
+    "exporter": (*API, *AGENTS, *ASKED, *SENT),
+    "exporter-full": (*OF_PEOPLE, *AGENTS),
 }
 
 # Loaded by Python itself, by name, at moments that running the commands does not bring about.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -17,6 +18,10 @@ from container_oomkill.sinks import json_lines
 from ..support import unprivileged
 from ..support.commands import imported
 from ..support.incidents import incident
+
+TOOLS = Path(__file__).parents[2] / "tools"
+IN_IMAGES = {"_cffi_backend", "elftools", "htpy", "markupsafe", "msgspec", "prometheus_client",
+             "typing_extensions", "urllib3", "yaml"}  # fmt: skip
 
 
 def test_nothing_but_the_loader_is_imported_before_attaching() -> None:
@@ -84,6 +89,32 @@ def test_what_belongs_to_one_command_is_imported_by_no_other(
         if command not in argv and any(f"{each}.".startswith(f"{name}.") for each in modules)
     }
     assert strange == set()
+
+
+def test_a_command_that_an_image_lacks_is_one_line() -> None:
+    """As `container-oomkill show` in the image of the probe."""
+    code = (
+        "import sys; sys.modules['container_oomkill.cli.show'] = None\n"
+        "from container_oomkill.cli.main import main\nsys.exit(main(['show']))"
+    )
+    done = unprivileged.python("-c", code)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "this image has no show: container-oomkill-exporter has what reads" in done.stderr
+
+
+@pytest.mark.parametrize("image", ["probe", "exporter", "exporter-full"])
+def test_an_image_is_asked_for_nothing_that_it_has_not(image: str) -> None:
+    """What its commands import is Python's or in deploy/docker/requirements.txt."""
+    spec = importlib.util.spec_from_file_location("image_modules", TOOLS / "image_modules.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert image in tool.COMMANDS
+    needed = {name.partition(".")[0] for name in tool._needed(image)}
+    theirs = needed - sys.stdlib_module_names - {"container_oomkill"}
+    assert theirs <= IN_IMAGES, theirs
+    assert "elftools" in theirs
 
 
 def test_each_command_has_a_module_of_its_name() -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+PACKAGE = "container_oomkill."
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command."""
     return ended(lambda: _main(sys.argv[1:] if argv is None else argv))
@@ -67,7 +70,16 @@ def _parsed(argv: Sequence[str]) -> Namespace | None:
 
 def _run(args: Namespace) -> int:
     try:
-        return _command(args.command)(args)
+        command = _command(args.command)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(PACKAGE):
+            raise
+        raise UsageError(
+            f"this image has no {args.command}: container-oomkill-exporter has what reads "
+            "incidents, and pip install container-oomkill has everything"
+        ) from None
+    try:
+        return command(args)
     except UsageError as error:
         from .environment import as_given
 
