@@ -20,7 +20,7 @@ APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --
 
 .PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos lint format dashboard fuzz reproducible \
 	image push up down test test-unit coverage test-browser test-prometheus test-otlp test-runtimes test-images \
-	test-kernels test-releases test-cluster packages test-packages version release
+	test-kernels test-releases test-cluster packages krew test-packages version release
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -124,6 +124,9 @@ wheel: .venv/dev ## Build dist/*.whl, with libbpf, libseccomp and libxcrypt insi
 
 packages: wheel ## Build dist/*.deb and dist/*.rpm of the wheel (nfpm, by Go)
 	$(Q)tools/packages.sh
+
+krew: wheel ## Build what `kubectl krew install` takes, and its manifest, into dist/: URL=https://HOST/PATH
+	$(Q)URL=$(URL) tools/krew.sh
 
 test-packages: packages ## Install them in fresh roots of Debian 12 and 13 and record a real kill there
 	$(Q)tools/system-packages.sh packages
