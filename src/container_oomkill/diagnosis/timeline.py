@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 
 from ..incident.before import Recording, Series
 from ..incident.model import Incident
@@ -112,9 +113,10 @@ def trend(points: Sequence[Point]) -> Trend | None:
         over_time += point.weight * time * time
         along += point.weight * time * bytes_
         over_bytes += point.weight * bytes_ * bytes_
-    if not over_time or not over_bytes:
+    spread = over_time * over_bytes  # of times next to none it is 0, of endless ones infinite
+    if not spread or not isfinite(spread):
         return None
-    return Trend(along / over_time, along * along / (over_time * over_bytes))
+    return Trend(along / over_time, along * along / spread)
 
 
 def largest_step(points: Sequence[Point], bytes_per_second: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import htpy as h
-from hypothesis import given
+from hypothesis import example, given
 
 from container_oomkill.diagnosis.verdict import explain
 from container_oomkill.incident.before import (
@@ -116,6 +116,13 @@ def test_the_victims_own_cgroup_has_a_picture_too() -> None:
     assert len(lines(page)) == 2
 
 
+NO_TIME = Recording(
+    recorded_seconds=3e8,
+    series=(Series(8e-290, 0.0, (38,)), Series(4e8, 6e8, (0,))),
+)
+
+
+@example(NO_TIME)
 @given(RECORDINGS)
 def test_any_numbers(recording: Recording) -> None:
     page = drawn(Before(KERNEL, Usage(domain=recording)))
