@@ -7,7 +7,7 @@ def mib: if . then . / 1048576 * 10 | round / 10 else null end;
 | select(.domain.limit_bytes)
 | [
     (.domain.limit_bytes | mib),
-    ([.victims[].rss.anon_bytes // 0] | add | mib),
+    ([.victims[].rss.anon_bytes // 0, .unlisted.rss.anon_bytes // 0] | add | mib),
     (.container.name // .domain.cgroup),
     .time[0:19]
   ]

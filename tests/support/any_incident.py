@@ -15,6 +15,8 @@ from container_oomkill.incident.model import (
     Rss,
     Stat,
     Trigger,
+    Unlisted,
+    UnlistedIn,
     Victim,
 )
 
@@ -68,6 +70,14 @@ VICTIMS = st.builds(
     pagetables_bytes=NUMBERS,
     uptime_seconds=SECONDS,
 )
+UNLISTED = st.none() | st.builds(
+    Unlisted,
+    st.integers(-1, 1 << 40),
+    st.builds(Rss, NUMBERS, NUMBERS, NUMBERS),
+    NUMBERS,
+    NUMBERS,
+    st.lists(st.builds(UnlistedIn, NUMBERS, st.integers(0, 9)), max_size=3).map(tuple),
+)
 INCIDENTS = st.builds(
     incident,
     inferred=st.booleans(),
@@ -93,4 +103,5 @@ INCIDENTS = st.builds(
     | st.lists(st.builds(Candidate, *[NUMBERS, NAMES, *[NUMBERS] * 4], NAMES), max_size=9).map(
         tuple
     ),
+    unlisted=UNLISTED,
 )

@@ -205,8 +205,16 @@ def of_processes(
 
 
 def killed(incident: Incident) -> tuple[Victim, ...]:
-    """A group dies as one: its first process says little of what it held."""
-    return incident.victims if incident.oom.group else incident.victims[:1]
+    """A group dies as one: its first process says little of what it held.
+
+    Those that are not listed are one more, which has what they held in all.
+    """
+    if not incident.oom.group:
+        return incident.victims[:1]
+    if (rest := incident.unlisted) is None:
+        return incident.victims
+    held = Victim(rss=rest.rss, swap_bytes=rest.swap_bytes, pagetables_bytes=rest.pagetables_bytes)
+    return *incident.victims, held
 
 
 def total(sizes: Iterable[int | None]) -> int | None:

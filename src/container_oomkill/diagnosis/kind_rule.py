@@ -73,7 +73,6 @@ def notable(breakdown: Breakdown, held: int | None) -> str | None:
 
 
 def name_of_killed(incident: Incident) -> str:
-    died = killed(incident)
-    return (
-        died[0].command or "the victim" if len(died) == 1 else f"the {len(died)} processes killed"
-    )
+    if len(killed(incident)) == 1:
+        return incident.victims[0].command or "the victim"
+    return f"the {incident.kills} processes killed"

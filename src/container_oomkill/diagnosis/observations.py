@@ -126,8 +126,9 @@ def _many_processes(incident: Incident) -> str | None:
     share = percent(bytes_, domain.usage_bytes)
     if share is None or share >= NOTABLE_PERCENT:
         return None
+    count = len(known) + incident.kills - len(incident.victims)
     return (
-        f"there were {len(known)} processes or more and none is large: the largest, "
+        f"there were {count} processes or more and none is large: the largest, "
         f"{command or 'unnamed'}, held {size(bytes_)}"
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from ..incident.model import Candidate, Incident, Victim
 from ..incident.wire import lib
-from .breakdown import killed
 
 SHARED_PERCENT = 125  # what all had resident against what was charged, to call it shared
 FAR_PERCENT = 150  # one process's own beyond that is charged elsewhere
@@ -40,14 +39,18 @@ def after_fork(incident: Incident, anon: int) -> int | None:
                 held.append(least if 100 * least <= FAR_PERCENT * anon else 0)
     # One's own may be charged elsewhere.
     known = [min(bytes_, anon) for bytes_ in held if bytes_ is not None and bytes_ > 0]
-    if len(known) < 2 or 100 * sum(known) < SHARED_PERCENT * anon:
+    count, whole = len(known), sum(known)
+    if (rest := incident.unlisted) is not None and rest.rss.anon_bytes:
+        count, whole = count + rest.victims, whole + rest.rss.anon_bytes
+    if count < 2 or 100 * whole < SHARED_PERCENT * anon:
         return None
-    return len(known)
+    return count
 
 
 def mapper(incident: Incident) -> Victim:
     """The process among the killed that maps the most shared memory."""
-    return max(killed(incident), key=lambda victim: victim.rss.shmem_bytes or 0)
+    died = incident.victims if incident.oom.group else incident.victims[:1]
+    return max(died, key=lambda victim: victim.rss.shmem_bytes or 0)
 
 
 def is_mapped(incident: Incident, shmem: int) -> bool:
@@ -61,6 +64,8 @@ def is_unmapped(incident: Incident, shmem: int) -> bool:
     if incident.candidates is None or len(incident.candidates) >= lib.OOMKILL_CANDIDATES - 1:
         return False
     held += [each.rss_bytes for each in others(incident)]
+    if incident.unlisted is not None:
+        held.append(incident.unlisted.rss.shmem_bytes)
     if None in held:
         return False
     return 100 * sum(filter(None, held)) <= (100 - MOSTLY_PERCENT) * shmem

@@ -144,7 +144,7 @@ def _short_life(incident: Incident) -> str | None:
 
 
 def _group(incident: Incident) -> str | None:
-    count = len(incident.victims)
+    count = incident.kills
     if not incident.oom.group or count < 2:
         return None
     words = f"memory.oom.group killed {count} processes together"
@@ -153,7 +153,9 @@ def _group(incident: Incident) -> str | None:
         return words
     bytes_, victim, rest = grown
     least, most = size(rest[-1]), size(rest[0])
-    if len(rest) == 1:
+    if incident.unlisted is not None:  # no larger than those, and perhaps smaller
+        held = f"each of the others up to {most}"
+    elif len(rest) == 1:
         held = f"the other {most}"
     else:
         held = f"each of the others {least if least == most else f'{least} to {most}'}"

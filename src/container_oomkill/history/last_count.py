@@ -95,4 +95,6 @@ def recorded_by_cgroup(
         for number, victim in enumerate(each.victims):
             twice = bool(each.oom.group) and number == 0
             found[victim.cgroup_id] = found.get(victim.cgroup_id, 0) + 1 + twice
+        for unlisted in each.unlisted.cgroups if each.unlisted else ():
+            found[unlisted.cgroup_id] = found.get(unlisted.cgroup_id, 0) + unlisted.victims
     return found

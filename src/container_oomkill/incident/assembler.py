@@ -11,13 +11,14 @@ CPU of the trigger is throttled.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..errors import RecordError
 from . import wire
 from .before import Before
 from .decoder import Decoder
-from .model import Incident, Victim, join
+from .group import Group
+from .model import Incident
 from .wire import lib
 
 # Longer than the kernel side's own limit between two victims of a group, GROUP_GAP_NS.
@@ -27,11 +28,10 @@ NO_END_SECONDS = 10.0
 
 @dataclass(slots=True)
 class _Open:
-    incident: Incident
+    group: Group
     number: int
     release: int
     deadline: float
-    further: list[Victim] = field(default_factory=list)  # of thousands, at once at the end
     missing: int = 0  # records that its numbers skip: victims, all of them
 
 
@@ -105,8 +105,8 @@ class Assembler:
         alone = header["hook"] == lib.OOMKILL_HOOK_RAW_TRACEPOINT
         deadline = self._clock() + (QUIET_SECONDS if alone else NO_END_SECONDS)
         if self._open:
-            one = self._open.incident.changed(victims=(self.decoder.victim(raw),))
-            self._open.further += self._complete(one).victims
+            one = self._complete(self._open.group.one(self.decoder.victim(raw)))
+            self._open.group.add(one.victims[0])
             self._open.release, self._open.deadline = position, deadline
             return
         incident = self.decoder.decode(raw)
@@ -114,7 +114,7 @@ class Assembler:
             incident = incident.changed(before=self._before[1])
         incident = self._complete(incident)
         if incident.oom.group:
-            self._open = _Open(incident, header["incident"], position, deadline)
+            self._open = _Open(Group(incident), header["incident"], position, deadline)
         else:
             yield incident, position
 
@@ -148,8 +148,8 @@ class Assembler:
         if counted is not None:
             self._kills = min(self._kills, max(0, counted))
         if whole.missing:
-            self.lacking[whole.incident.sequence] = whole.missing
-        return join(whole.incident, whole.further), whole.release
+            self.lacking[whole.group.sequence] = whole.missing
+        return whole.group.whole(), whole.release
 
     def _counted(self) -> int | None:
         """What the kernel has counted since the last delivery before this start."""

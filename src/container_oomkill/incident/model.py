@@ -8,8 +8,7 @@ also means that there is none. Later stages fill in `Incident.container` (identi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from .before import Before
@@ -212,6 +211,25 @@ class Victim:
 
 
 @dataclass(frozen=True, slots=True)
+class UnlistedIn:
+    """How many of the victims that are not listed were in one cgroup."""
+
+    cgroup_id: int | None = None  # None: in others, where there are too many, or unknown
+    victims: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """Further victims of a group, each no larger than those that are listed; sizes are sums."""
+
+    victims: int = 0
+    rss: Rss = Rss()
+    swap_bytes: int | None = None
+    pagetables_bytes: int | None = None
+    cgroups: tuple[UnlistedIn, ...] = ()  # most first
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A process the kernel looked at and did not choose."""
 
@@ -245,6 +263,12 @@ class Incident:
     victims: tuple[Victim, ...]
     candidates: tuple[Candidate, ...] | None = None  # the largest others, largest first
     before: Before | None = None  # what memory did before; None: the flight recorder has not run
+    unlisted: Unlisted | None = None  # of a group, the victims that the list leaves out; None: none
+
+    @property
+    def kills(self) -> int:
+        """How many processes it killed, those that are not listed included."""
+        return len(self.victims) + (max(0, self.unlisted.victims) if self.unlisted else 0)
 
     @property
     def id(self) -> str:
@@ -262,13 +286,3 @@ class Incident:
 
 
 _INCIDENT_FIELDS = tuple(field.name for field in fields(Incident))
-
-
-def join(first: Incident, more: Sequence[Victim]) -> Incident:
-    """Add further victims of the same incident; the kernel gave them no points of their own."""
-    further = tuple(replace(victim, points=None) for victim in more)
-    candidates = first.candidates
-    if candidates is not None:
-        killed = {victim.pid for victim in further}
-        candidates = tuple(other for other in candidates if other.pid not in killed)
-    return first.changed(victims=first.victims + further, candidates=candidates)

@@ -151,7 +151,7 @@ class Metrics:
             if incident.id in self._restored:
                 return  # it has a place in the history and in the pinned ring
             if incident.boot_ns < self._earlier_until:
-                self._earlier[key] = self._earlier.get(key, 0) - len(incident.victims)
+                self._earlier[key] = self._earlier.get(key, 0) - incident.kills
             if reason := incident.container.unresolved:
                 self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
             workload = clean(workload_of(incident.container, victims_cgroup(incident)))

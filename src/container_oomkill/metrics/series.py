@@ -141,7 +141,7 @@ class Series:
         counts = home.pop(key, None) or self._new(key, created, owner)
         counts.touched = now
         counts.belongs_to(workload)
-        counts.add(scope_of(incident), len(incident.victims), 1)
+        counts.add(scope_of(incident), incident.kills, 1)
         home[key] = counts
         self._last.pop(key, None)
         self._last[key] = Last(counts, incident, now)

@@ -44,7 +44,7 @@ class Totals:
 
     def record(self, namespace: str, incident: Incident) -> None:
         """Count what an incident killed."""
-        scope, killed = scope_of(incident), len(incident.victims)
+        scope, killed = scope_of(incident), incident.kills
         mine = self._touch(namespace, since=min(self._wall(), incident.time))
         for each in (self._all, mine):
             each.kills[scope] += killed

@@ -150,7 +150,7 @@ def _of_kill(incident: Incident) -> Iterator[tuple[str, Value]]:
     yield OWN + "incident", incident.id
     yield OWN + "scope", incident.scope
     yield OWN + "inferred", incident.inferred
-    yield OWN + "victims", len(incident.victims)
+    yield OWN + "victims", incident.kills
     if domain is not None:
         yield OWN + "usage_bytes", domain.usage_bytes
         yield OWN + "limit_bytes", domain.limit_bytes

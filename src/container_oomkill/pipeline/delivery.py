@@ -141,7 +141,7 @@ class Delivery:
         if now is None or before is None:
             return kills
         waiting = sum(given for _, given, _ in self._given)
-        return max(len(incident.victims), seen_so_far(kills, now - before - waiting))
+        return max(incident.kills, seen_so_far(kills, now - before - waiting))
 
     def release(self, *, ring_ends: bool = False) -> None:
         """Enter what every sink has into the checkpoint, then give it back to the kernel.

@@ -47,7 +47,7 @@ def kernel_count(incident: Incident) -> int:
     others of the group, and counts it again if it still has memory of its own. Whether it did, no
     hook is told: `seen_so_far` takes back what was one too many.
     """
-    return len(incident.victims) + bool(incident.oom.group)
+    return incident.kills + bool(incident.oom.group)
 
 
 def seen_so_far(seen: int, counted: int | None) -> int:

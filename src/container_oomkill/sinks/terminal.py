@@ -162,7 +162,8 @@ class TerminalView:
             line = cut_end(table_row(row, widths, TASK_LEFT), self._columns)
             yield self._in(DIM, line) if number == 0 else line
         if len(rows) > TASKS_SHOWN:
-            yield f"and {len(rows) - TASKS_SHOWN} more"
+            unlisted = incident.kills - len(incident.victims)
+            yield f"and {len(rows) - TASKS_SHOWN + unlisted} more"
 
     def _command_line(self, victim: Victim) -> Iterator[str]:
         return self._lines("cmdline", printable(victim.cmdline or ""), " ")

@@ -96,7 +96,7 @@ def _body(incident: Incident, room: int, *, blocks: bool) -> Iterator[tuple[str,
         yield "killed", _victim(victim)
         if victim.cmdline:
             yield "cmdline", shorten(printable(victim.cmdline), CMDLINE_LINES * room)
-    more = len(incident.victims) - VICTIMS_SHOWN
+    more = incident.kills - VICTIMS_SHOWN
     if more > 0:
         yield "", f"and {more} more"
     if asked := who_asked(incident, room):

@@ -14,12 +14,12 @@ import htpy as h
 from ...diagnosis.breakdown import of_cgroup
 from ...identity.metadata import SANDBOX
 from ...sinks.names import short_id
-from ...units import duration
+from ...units import duration, size
 from .words import amount, limit, name, number, task, unknown
 
 if TYPE_CHECKING:
     from ...diagnosis.breakdown import Part
-    from ...incident.model import Candidate, Domain, Incident, Trigger, Victim
+    from ...incident.model import Candidate, Domain, Incident, Trigger, Unlisted, Victim
 
 VICTIMS_MAX = 50  # rows; a group may have thousands
 PATH_COLUMNS = 72
@@ -180,10 +180,11 @@ def _card(key: str, title: str, facts: Facts, missing: Missing, of: str) -> h.No
     ]
 
 
-def victims(victims: Sequence[Victim]) -> h.Element:
+def victims(incident: Incident) -> h.Element:
+    victims, unlisted = incident.victims, incident.unlisted
     more = len(victims) - VICTIMS_MAX
     return h.section(".card", aria_labelledby="victims")[
-        h.h2("#victims")[f"{len(victims)} processes killed together"],
+        h.h2("#victims")[f"{incident.kills} processes killed together"],
         _table(
             "Processes killed",
             ("process", "anonymous", "file", "shared", "swap", "adj", "ran for"),
@@ -201,7 +202,14 @@ def victims(victims: Sequence[Victim]) -> h.Element:
             ),
         ),
         h.p(".remark")[f"And {more} more, in the raw record."] if more > 0 else None,
+        None if unlisted is None else h.p(".remark")[_left_out(unlisted)],
     ]
+
+
+def _left_out(unlisted: Unlisted) -> str:
+    words = f"{unlisted.victims} others are in no list: none of them held more than these"
+    resident = unlisted.rss.total_bytes()
+    return f"{words}." if resident is None else f"{words}, and all together {size(resident)}."
 
 
 def candidates(incident: Incident, missing: Missing) -> h.Node:

@@ -56,7 +56,7 @@ def detail(incident: Incident, record: str, kills: Kills, around: PageContext) -
                 ),
             ),
             chart(incident),
-            cards.victims(incident.victims) if len(incident.victims) > 1 else None,
+            cards.victims(incident) if len(incident.victims) > 1 else None,
             _halves((limit, candidates), (victim,)),
             _record(incident, record, missing),
         ],

@@ -73,7 +73,7 @@ def overview(
 
 
 def _headline(day: Sequence[Incident], wanted: Filter, around: PageContext) -> str:
-    kills = sum(len(incident.victims) for incident in day)
+    kills = sum(incident.kills for incident in day)
     thing = "OOM kill" if wanted == Filter() else "matching OOM kill"
     if not kills:
         known = "" if _sees_all(around) else " known"
