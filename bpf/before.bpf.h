@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the flight recorder has of an incident's cgroups, sent ahead of its first victim. */
+/*
+ * What the flight recorder has of an incident's cgroups, and how short of memory they
+ * were: sent ahead of its first victim.
+ */
 #ifndef BEFORE_BPF_H
 #define BEFORE_BPF_H
 
@@ -33,6 +36,43 @@ static __noinline int fill_before(struct oomkill_before *to, u64 domain, u64 vic
 	return 0;
 }
 
+static __always_inline void no_refaults(struct scratch *s)
+{
+	__builtin_memset(s->refaults, 0xff, sizeof(s->refaults));
+}
+
+static __always_inline void copy_reclaim(struct oomkill_reclaim *to, u64 serial)
+{
+	const void *from = bpf_map_lookup_elem(&reclaims, &serial);
+
+	bpf_probe_read_kernel(to, sizeof(*to), from);
+}
+
+/* The same for its struct. */
+static __noinline int fill_shortage(struct oomkill_shortage *to, u64 domain, u64 victim)
+{
+	struct scratch *s = get_scratch();
+
+	if (!s)
+		return 0;
+	copy_reclaim(&to->domain, memcg_serial(domain));
+	copy_reclaim(&to->victim, victim == domain ? 0 : memcg_serial(victim));
+	to->domain_refaults = s->refaults[0];
+	to->victim_refaults = s->refaults[1];
+	return 0;
+}
+
+static __always_inline void send_shortage(struct oomkill_counters *c, u64 domain, u64 victim)
+{
+	struct oomkill_shortage *to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
+
+	if (!to)
+		return;
+	fill_header(&to->header, c, OOMKILL_SHORTAGE, sizeof(*to));
+	fill_shortage(to, domain, victim);
+	bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
+}
+
 /*
  * Copied from map to ring by the kernel's own memcpy: less than a microsecond. It wakes
  * nobody, as the victim's record follows; where there is no room for it, the victim's
@@ -41,12 +81,16 @@ static __noinline int fill_before(struct oomkill_before *to, u64 domain, u64 vic
 __noinline int send_before(u64 domain, u64 victim)
 {
 	struct oomkill_counters *c = get_counters();
+	struct oomkill_recorder *r = get_recorder();
 	struct scratch *s = get_scratch();
 	struct oomkill_before *to;
 
 	if (!s || !c || !config.tick_ns || s->before_sent)
 		return 0;
 	s->before_sent = true;
+	send_shortage(c, domain, victim);
+	if (!r || !r->goes) /* the kernel has refused the recorder */
+		return 0;
 	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
 	if (!to)
 		return 0;

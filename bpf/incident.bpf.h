@@ -34,6 +34,7 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	record->message[0] = 0;
 	record->candidates_used = OOMKILL_UNKNOWN_U32;
 	no_stat(&record->domain_stat);
+	no_refaults(s);
 }
 
 static __always_inline u64 task_group_id(struct task_struct *task, struct mem_cgroup *domain)

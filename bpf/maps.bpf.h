@@ -29,6 +29,7 @@ struct scratch {
 	u32 least; /* the smallest of them, once there is no room for more */
 	u32 climbs; /* levels climbed of a long path */
 	u32 before_sent; /* of this incident: what came before it */
+	struct oomkill_refaults refaults[2]; /* of the domain, of the victim's cgroup */
 	u64 least_pages; /* how large it is; 0 before */
 	u64 child[OOMKILL_CHILDREN]; /* struct mem_cgroup of record.children, 0: none yet */
 	u64 group_memcg; /* the highest so far with memory.oom.group */
@@ -101,6 +102,26 @@ struct {
 	__type(value, struct oomkill_recording);
 } recordings SEC(".maps");
 
+/* What the recorder counts of its work; mapped by the reader, as the counters are. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct oomkill_recorder);
+} recorder SEC(".maps");
+
+/*
+ * How the kernel reclaimed memory of each cgroup, by the same number; those that have
+ * not for longest make room. The loader may set another number of them.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64);
+	__type(value, struct oomkill_reclaim);
+} reclaims SEC(".maps");
+
 /* Raw tracepoint alone: written by the loader when it has read them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -122,6 +143,13 @@ static __always_inline struct oomkill_counters *get_counters(void)
 	u32 key = 0;
 
 	return bpf_map_lookup_elem(&counters, &key);
+}
+
+static __always_inline struct oomkill_recorder *get_recorder(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&recorder, &key);
 }
 
 static __always_inline u32 current_tid(void)

@@ -113,7 +113,7 @@ __noinline s64 memcg_room(u64 memcg_address)
 	s64 room = BPF_CORE_READ(memcg, memory.max) - BPF_CORE_READ(memcg, memory.usage.counter);
 	s64 both = BPF_CORE_READ(memcg, swap.max) - BPF_CORE_READ(memcg, swap.usage.counter);
 
-	return memcg_is_v1(memcg) && both < room ? both : room;
+	return both < room && memcg_is_v1(memcg) ? both : room;
 }
 
 /*
@@ -408,6 +408,7 @@ __noinline int fill_stat(u64 memcg, u64 which)
 {
 	struct stat_sums *sums = get_stat_sums();
 	struct scratch *s = get_scratch();
+	struct oomkill_refaults *refaults;
 	struct oomkill_stat *to;
 	u64 *values;
 	int i;
@@ -416,13 +417,17 @@ __noinline int fill_stat(u64 memcg, u64 which)
 		return 0;
 	to = which ? &s->record.victim_stat : &s->record.domain_stat;
 	no_stat(to);
+	refaults = &s->refaults[!!which];
+	refaults->anon_pages = refaults->file_pages = OOMKILL_UNKNOWN;
 	if (!memcg || !sum_stat(memcg))
 		return 0;
 	values = &to->anon_pages;
-	for (i = STAT_LRU + 1; i < STAT_ITEMS; i++)
+	for (i = STAT_LRU + 1; i <= STAT_LRU_UNEVICTABLE; i++)
 		sums->sums[STAT_LRU] += sums->sums[i];
 	for (i = 0; i <= STAT_LRU; i++)
 		values[i] = stat_value(i);
+	refaults->anon_pages = stat_value(STAT_REFAULT_ANON);
+	refaults->file_pages = stat_value(STAT_REFAULT_FILE);
 	if (sums->slots[STAT_KERNEL] == NO_SLOT && memcg_is_v1((struct mem_cgroup *)memcg))
 		to->kernel_pages = memcg_v1_kernel_pages((struct mem_cgroup *)memcg);
 	if (sums->approximate)

@@ -51,6 +51,9 @@ enum stat_item {
 	STAT_LRU_INACTIVE_FILE,
 	STAT_LRU_ACTIVE_FILE,
 	STAT_LRU_UNEVICTABLE, /* locked, or not to be written anywhere */
+	/* In the order of struct oomkill_refaults. */
+	STAT_REFAULT_ANON,
+	STAT_REFAULT_FILE,
 	STAT_ITEMS,
 };
 
@@ -70,6 +73,8 @@ enum node_stat_item {
 	NR_UNEVICTABLE,
 	NR_SWAPCACHE,
 	NR_HUGETLB,
+	WORKINGSET_REFAULT_ANON,
+	WORKINGSET_REFAULT_FILE,
 	NR_VMALLOC, /* what was MEMCG_VMALLOC, on v7.3 */
 	/* counted for nodes only */
 	NR_ISOLATED_ANON,
@@ -239,6 +244,8 @@ static __always_inline void find_slots(u32 slots[STAT_ITEMS])
 	slots[STAT_LRU_INACTIVE_FILE] = SLOT(node_stat_item, NR_INACTIVE_FILE);
 	slots[STAT_LRU_ACTIVE_FILE] = SLOT(node_stat_item, NR_ACTIVE_FILE);
 	slots[STAT_LRU_UNEVICTABLE] = SLOT(node_stat_item, NR_UNEVICTABLE);
+	slots[STAT_REFAULT_ANON] = SLOT(node_stat_item, WORKINGSET_REFAULT_ANON);
+	slots[STAT_REFAULT_FILE] = SLOT(node_stat_item, WORKINGSET_REFAULT_FILE);
 }
 
 /*

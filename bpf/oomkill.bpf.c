@@ -37,6 +37,7 @@
 #include "incident.bpf.h"
 #include "tracepoint_only.bpf.h"
 #include "recorder.bpf.h"
+#include "reclaim.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -70,6 +71,20 @@ SEC("syscall")
 int recorder_start(void *ctx)
 {
 	return start_recorder();
+}
+
+SEC("raw_tp/mm_vmscan_memcg_reclaim_begin")
+int reclaim_begin(struct bpf_raw_tracepoint_args *ctx)
+{
+	if (reclaim_has_memcg())
+		return on_reclaim_begin(ctx->args[2]);
+	return on_reclaim_begin(reclaimed_for((u64)task_memcg((void *)bpf_get_current_task())));
+}
+
+SEC("raw_tp/mm_vmscan_memcg_reclaim_end")
+int reclaim_end(struct bpf_raw_tracepoint_args *ctx)
+{
+	return on_reclaim_end();
 }
 
 SEC("fentry/out_of_memory")

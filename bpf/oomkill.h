@@ -13,7 +13,7 @@
 #define OOMKILL_H
 
 /* Raised whenever a struct below changes: readers refuse what they do not know. */
-#define OOMKILL_LAYOUT 4
+#define OOMKILL_LAYOUT 5
 
 #define OOMKILL_UNKNOWN 0xffffffffffffffff
 #define OOMKILL_UNKNOWN_S64 (-0x7fffffffffffffff - 1)
@@ -51,6 +51,9 @@
 #define OOMKILL_COARSE_TICKS 1800
 #define OOMKILL_LIMITS 8
 
+/* Without a pass of reclaim for so long, one episode of it is over. */
+#define OOMKILL_LULL_NS 10000000000
+
 /* In the map "kills_seen": a count from before the program's time, as the loader read it. */
 #define OOMKILL_ENTERED 0x8000000000000000
 
@@ -58,6 +61,7 @@ enum oomkill_kind {
 	OOMKILL_VICTIM = 1, /* struct oomkill_victim: one process was killed */
 	OOMKILL_END = 2, /* struct oomkill_header: the incident has no more victims */
 	OOMKILL_BEFORE = 3, /* struct oomkill_before: memory before the kill; precedes the victim */
+	OOMKILL_SHORTAGE = 4, /* struct oomkill_shortage: the same of what it was short of */
 };
 
 enum oomkill_hook {
@@ -271,6 +275,32 @@ struct oomkill_before {
 	__u64 tick_ns; /* period */
 	struct oomkill_recording domain;
 	struct oomkill_recording victim; /* its cgroup, where that is not the domain */
+};
+
+/*
+ * How the kernel reclaimed memory of a cgroup: passes of tasks that wanted memory and
+ * had to free some first. Of the latest episode: that with no pause of OOMKILL_LULL_NS.
+ */
+struct oomkill_reclaim {
+	__u64 first_ns; /* CLOCK_BOOTTIME: when its first pass began; 0: there was none */
+	__u64 last_ns; /* when its latest began or ended */
+	__u64 passes;
+	__u64 stalled_ns; /* spent in those that ended, by all the tasks together */
+};
+
+/* Pages that were read or swapped in again soon after they had been reclaimed, ever. */
+struct oomkill_refaults {
+	__u64 anon_pages;
+	__u64 file_pages;
+};
+
+/* How short of memory it was before a kill: sent ahead of an incident's first victim. */
+struct oomkill_shortage {
+	struct oomkill_header header;
+	struct oomkill_reclaim domain;
+	struct oomkill_reclaim victim; /* its cgroup, where that is not the domain */
+	struct oomkill_refaults domain_refaults;
+	struct oomkill_refaults victim_refaults;
 };
 
 /* What the flight recorder counts by itself; one element of the map "recorder". */

@@ -71,27 +71,11 @@ struct {
 	__type(value, struct walk);
 } walk SEC(".maps");
 
-/* Mapped by the reader, as the counters are. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct oomkill_recorder);
-} recorder SEC(".maps");
-
 static __always_inline struct walk *get_walk(void)
 {
 	u32 key = 0;
 
 	return bpf_map_lookup_elem(&walk, &key);
-}
-
-static __always_inline struct oomkill_recorder *get_recorder(void)
-{
-	u32 key = 0;
-
-	return bpf_map_lookup_elem(&recorder, &key);
 }
 
 static __always_inline struct step *step_at(struct walk *w, u32 depth)

@@ -12,7 +12,16 @@ import pytest
 
 from container_oomkill.diagnosis.verdict import RULES, explain, next_steps
 from container_oomkill.identity.resolver import resolve
-from container_oomkill.incident.before import Averages, Before, Pressure, Stalls
+from container_oomkill.incident.before import (
+    Averages,
+    Before,
+    Pressure,
+    Reclaim,
+    ReclaimOf,
+    Refaults,
+    RefaultsOf,
+    Stalls,
+)
 from container_oomkill.incident.model import (
     Candidate,
     Child,
@@ -49,6 +58,21 @@ def stalled(some: float, full: float | None, *, avg10: float = 100.0) -> Before:
     return Before(pressure=Pressure(domain=both))
 
 
+def thrashing(
+    span: float = 40.0,
+    *,
+    stalled_seconds: float | None = 21.0,
+    file_bytes: int | None = 0,
+    anon_bytes: int | None = 0,
+) -> Before:
+    """On cgroup v1, which has no memory.pressure."""
+    episode = ReclaimOf(span, passes=12300, stalled_seconds=stalled_seconds)
+    refaults = RefaultsOf(anon_bytes=anon_bytes, file_bytes=file_bytes)
+    return Before(reclaim=Reclaim(domain=episode), refaults=Refaults(domain=refaults))
+
+
+# What memory.pressure says, where there is one, has the last word.
+UNSTALLED = replace(stalled(0.0, 0.0, avg10=0.0), reclaim=thrashing().reclaim)
 NOTHING = Stat(0, 0, 0, 0, 0, 0, 0, 0, 0, approximate=False)
 
 
@@ -313,6 +337,10 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"before": stalled(40.4, 22.0)},
         "something in it waited for memory about 40 % of the last minute, everything 22 %",
     ),
+    "read-again": (
+        {"before": thrashing(stalled_seconds=4.2, file_bytes=300 * MIB)},
+        "300.0 MiB of its page cache had been reclaimed and read again: more than fits was in use",
+    ),
     "enough-before": (
         {"before": HIGHER},
         (
@@ -499,6 +527,15 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("waited-for-memory", {"before": stalled(4.9, 4.9, avg10=4.9)}),
     ("waited-for-memory", {"before": stalled(101.0, None, avg10=-1.0)}),
     ("waited-for-memory", {"before": stalled(40.0, 22.0), **NODE}),
+    ("waited-for-memory", {"before": thrashing(9.9)}),
+    ("waited-for-memory", {"before": thrashing(stalled_seconds=1.9)}),
+    ("waited-for-memory", {"before": thrashing(stalled_seconds=None)}),
+    ("waited-for-memory", {"before": thrashing(), **NODE}),
+    ("waited-for-memory", {"before": UNSTALLED}),
+    ("read-again", {"before": thrashing(file_bytes=127 * MIB)}),
+    ("read-again", {"before": thrashing(file_bytes=None, anon_bytes=None)}),
+    ("read-again", {"before": thrashing(9.9, file_bytes=300 * MIB)}),  # long ago, perhaps
+    ("read-again", {"before": thrashing(file_bytes=300 * MIB), **NODE}),
     ("spike", {"before": GROWING}),
     ("ramp", {"before": GROWING}),
     ("start-up", {"before": before(lambda at: 6.4 * at, 20, whole_life=False)}),
@@ -559,6 +596,14 @@ def test_a_short_wait_and_one_of_some_alone() -> None:
     assert str(words).endswith("something in it waited for memory about 20 % of the last 10 s")
     words = explained(before=stalled(40.0, 4.0)).verdict
     assert str(words).endswith("waited for memory about 40 % of the last minute")
+
+
+def test_where_there_is_no_pressure_reclaim_tells_that_it_waited() -> None:
+    verdict = str(explained(before=thrashing(anon_bytes=200 * MIB, file_bytes=129 * MIB)).verdict)
+    assert (
+        "in the 40.0 s before, its tasks had to reclaim memory 12300 times, which took them 21.0 s"
+    ) in verdict
+    assert "200.0 MiB of its heap had been reclaimed and swapped in again" in verdict
 
 
 def test_with_nothing_to_remark_it_is_one_clause() -> None:

@@ -38,7 +38,7 @@ def record(boot_seconds: float, tick_ns: int = SECOND, **domain: Any) -> bytes:
 
 
 def decode(*given: Any, **fields: Any) -> Before:
-    return Decoder(HOST).before(wire.before(record(*given, **fields)))
+    return Decoder(HOST).ahead(lib.OOMKILL_BEFORE, record(*given, **fields), Before())
 
 
 def ring(first: int, last: int) -> list[int]:
@@ -141,4 +141,4 @@ def test_a_record_of_another_size() -> None:
 
 @given(st.binary(min_size=SIZE, max_size=SIZE))
 def test_any_bytes(data: bytes) -> None:
-    Decoder(HOST).before(wire.before(data))
+    Decoder(HOST).ahead(lib.OOMKILL_BEFORE, data, Before())

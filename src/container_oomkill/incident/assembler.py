@@ -93,8 +93,10 @@ class Assembler:
             return
         if header["incident"] == self._overdue:
             raise RecordError(f"victim of incident {self._overdue}: it was already delivered")
-        if header["kind"] == lib.OOMKILL_BEFORE:
-            self._before = (header["incident"], self.decoder.before(wire.before(data)))
+        if header["kind"] in wire.AHEAD:
+            number, known = self._before or (0, Before())
+            known = known if number == header["incident"] else Before()
+            self._before = (header["incident"], self.decoder.ahead(header["kind"], data, known))
             return
         raw = wire.victim(data)
         if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 from .before import KERNEL, Before, Limit, Recording, Series, Usage
@@ -21,9 +22,10 @@ SERIES = (
 )
 
 
-def decode_before(raw: dict[str, Any], page_size: int) -> Before:
+def decode_before(raw: dict[str, Any], page_size: int, known: Before) -> Before:
     """``raw``: from `wire.before`. A recording that contradicts itself is left out."""
-    return Before(
+    return replace(
+        known,
         source=KERNEL,
         usage=Usage(
             domain=_recording(raw, "domain.", page_size),

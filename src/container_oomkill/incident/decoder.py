@@ -26,6 +26,7 @@ from .model import (
     Victim,
     Vm,
 )
+from .shortage_decoder import decode_shortage
 from .wire import HOOKS, lib
 
 SYSRQ_ORDER = -1
@@ -79,9 +80,14 @@ class Decoder:
             candidates=self._candidates(raw),
         )
 
-    def before(self, raw: dict[str, Any]) -> Before:
-        """``raw``: from `wire.before`."""
-        return decode_before(raw, self.host.page_size)
+    def ahead(self, kind: int, data: bytes, known: Before) -> Before:
+        """Return what came before a kill, with one more record of a kind in `wire.AHEAD`.
+
+        Raises `RecordError` for one of another size.
+        """
+        if kind == lib.OOMKILL_SHORTAGE:
+            return decode_shortage(wire.shortage(data), self.host.page_size, known)
+        return decode_before(wire.before(data), self.host.page_size, known)
 
     def _bytes(self, pages: int | None) -> int | None:
         return None if pages is None else _possible(pages * self.host.page_size)

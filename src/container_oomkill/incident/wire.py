@@ -83,11 +83,13 @@ VICTIM = Layout("oomkill_victim", before="strings")
 CANDIDATE = Layout("oomkill_candidate")
 CHILD = Layout("oomkill_child")
 BEFORE = Layout("oomkill_before")
+SHORTAGE = Layout("oomkill_shortage")
 FUNCTIONS = Layout("oomkill_functions")
 COUNTERS = Layout("oomkill_counters")
 RECORDER = Layout("oomkill_recorder")
 
-KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, lib.OOMKILL_BEFORE)
+AHEAD = (lib.OOMKILL_BEFORE, lib.OOMKILL_SHORTAGE)  # of an incident's first victim
+KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, *AHEAD)
 HOOKS = {
     lib.OOMKILL_HOOK_FENTRY: "fentry",
     lib.OOMKILL_HOOK_KPROBE: "kprobe",
@@ -154,7 +156,7 @@ def header(data: bytes) -> dict[str, Any]:
 def is_before(data: bytes) -> bool:
     """Tell whether a record, of whatever layout, is what came before a kill."""
     kind = HEADER.offsets["kind"]
-    return len(data) > kind and data[kind] == lib.OOMKILL_BEFORE
+    return len(data) > kind and data[kind] in AHEAD
 
 
 def victim(data: bytes) -> dict[str, Any]:
@@ -175,6 +177,13 @@ def before(data: bytes) -> dict[str, Any]:
     if len(data) != BEFORE.size:
         raise RecordError(f"record of {len(data)} bytes before a kill: expected {BEFORE.size}")
     return BEFORE.unpack(data)
+
+
+def shortage(data: bytes) -> dict[str, Any]:
+    """Return the fields of a record of kind OOMKILL_SHORTAGE."""
+    if len(data) != SHORTAGE.size:
+        raise RecordError(f"record of {len(data)} bytes of a shortage: expected {SHORTAGE.size}")
+    return SHORTAGE.unpack(data)
 
 
 def candidates(data: bytes, count: int) -> list[dict[str, Any]]:

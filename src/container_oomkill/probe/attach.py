@@ -18,6 +18,7 @@ from .. import libbpf
 from ..errors import BpfError, UnsupportedError, UsageError
 from ..incident import wire
 from ..libbpf.core_types import KERNEL_TYPES
+from ..recorder import reclaim
 from ..recorder import recorder as flight
 from ..recorder.settings import RecorderSettings
 from ..system.privileges import missing_capabilities
@@ -29,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .pins import Pins
+    from .pins import Generation, Pins
 
 # In the order they are attached: the one that ends an incident before the one that begins it.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
@@ -192,9 +193,10 @@ def _attach_programs(
         return probe
     with libbpf.open_object(data, "oomkill", types) as opened:
         opened.choose(programs)
-        opened.leave_out_maps(flight.OWN_MAPS)
+        opened.leave_out_maps((*flight.OWN_MAPS, *reclaim.OWN_MAPS))
         opened.resize("ring", ring_bytes)
-        opened.resize(flight.SHARED_MAP, cgroups)
+        opened.resize(flight.RECORDINGS, cgroups)
+        opened.resize(reclaim.SHARED_MAP, min(cgroups, reclaim.MAX_CGROUPS))
         if hook != "raw_tracepoint":
             opened.resize("kills_seen", 1)
         opened.configure(settings)
@@ -238,9 +240,14 @@ def _start_recorder(
         return
     if memory_controller_disabled():
         probe.recorder_refused = "the memory controller is disabled (cgroup_disable=memory)"
+        probe.reclaim_refused = probe.recorder_refused
         return
+    pinned = None if pins is None else pins.generation(probe.number)
     try:
-        pinned = None if pins is None else pins.generation(probe.number)
+        _count_reclaim(probe, data, constants, types, pinned)
+    except BpfError as error:
+        probe.reclaim_refused = str(error)
+    try:
         if pinned is not None and pinned.has(flight.MAPS):
             probe.recorder = flight.FlightRecorder(pinned, recorder)
             return
@@ -249,3 +256,22 @@ def _start_recorder(
             pinned.keep(loaded, flight.MAPS)
     except BpfError as error:
         probe.recorder_refused = str(error)
+
+
+def _count_reclaim(
+    probe: Probe,
+    data: bytes,
+    constants: bytes,
+    types: libbpf.CoreTypes,
+    pinned: Generation | None,
+) -> None:
+    """Attach what counts the kernel's passes of reclaim, unless what is pinned does so already."""
+    if pinned is not None and pinned.has(reclaim.PROGRAMS):
+        return
+    links = reclaim.attach(data, types, constants, probe.maps)
+    probe.keep(links.values())
+    if pinned is not None:
+        if not pinned.has((reclaim.SHARED_MAP,)):
+            pinned.keep(probe.maps, (reclaim.SHARED_MAP,))
+        for program, link in links.items():
+            link.pin(f"{pinned.folder}/{program}")

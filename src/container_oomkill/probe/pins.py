@@ -80,7 +80,7 @@ class Generation(Closeable):
             self._counters = libbpf.Shared(fd, wire.COUNTERS.size)
         return wire.COUNTERS.unpack(self._counters.read())
 
-    def keep(self, loaded: libbpf.LoadedObject, names: Sequence[str]) -> None:
+    def keep(self, loaded: libbpf.LoadedObject | Generation, names: Sequence[str]) -> None:
         """Pin further maps beside the ones it has."""
         for name in names:
             libbpf.pin(loaded.map_fd(name), f"{self.folder}/{name}")

@@ -53,6 +53,7 @@ class Probe(Closeable):
         self.refused: dict[str, BpfError] = {}
         self.recorder: FlightRecorder | None = None
         self.recorder_refused: str | None = None  # why it was asked for and is not there
+        self.reclaim_refused: str | None = None  # the same of the passes of reclaim
         self._marks_have_tasks = marks_have_tasks
         self._maps = maps
         self._links = list(links)
@@ -90,6 +91,7 @@ class Probe(Closeable):
         }
         if self.recorder is not None or self.recorder_refused is not None:
             found["flight_recorder"] = self.recorder is not None
+            found["reclaim"] = self.reclaim_refused is None
         return found
 
     def enter_earlier_counts(self, counted: Iterable[tuple[str, int, int, int]]) -> None:
@@ -137,6 +139,10 @@ class Probe(Closeable):
     def ring_use(self) -> tuple[int, int]:
         """Return the bytes that wait in the ring, and its size."""
         return self._ring.unread(), self._ring.size
+
+    def keep(self, links: Iterable[libbpf.Link]) -> None:
+        """Close these too, with the others."""
+        self._links.extend(links)
 
     def resume_from(self, pins: Pins, kills: int | None) -> None:
         """Go on from what is pinned beside this; ``pins`` are closed with it."""

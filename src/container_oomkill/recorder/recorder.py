@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the flight recorder in the kernel, and reads what it counts of its own work.
 
-Takes the BPF object and the map that the hooks read at a kill. A program that is run once starts a
-timer of the kernel's, which from then on writes every memory cgroup's usage into that map
+Takes the BPF object and the maps that the hooks read at a kill. A program that is run once starts a
+timer of the kernel's, which from then on writes every memory cgroup's usage into one of them
 (bpf/recorder.bpf.h). It is loaded by itself, after the hooks: where a kernel refuses it, nothing
 else is missing. Kernels before 5.15 and PREEMPT_RT kernels do, as they have no bpf_timer.
 """
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 PROGRAM = "recorder_start"
-SHARED_MAP = "recordings"  # the hooks' as well
-OWN_MAPS = ("recorder", "walk")  # while the second exists, so does the timer
-MAPS = (SHARED_MAP, *OWN_MAPS)
+RECORDINGS = "recordings"
+SHARED_MAPS = (RECORDINGS, "recorder")  # the hooks' as well
+OWN_MAPS = ("walk",)  # while it exists, so does the timer
+MAPS = (*SHARED_MAPS, *OWN_MAPS)
 
 
 class FlightRecorder(Closeable):
@@ -65,13 +66,14 @@ def start(
 ) -> tuple[FlightRecorder, libbpf.LoadedObject]:
     """Load it and start its timer; return it, and the object whose maps may be pinned.
 
-    ``constants``: those of the ``hooks``, whose map of recordings it fills. Raises `BpfError` where
+    ``constants``: those of the ``hooks``, whose maps it fills. Raises `BpfError` where
     the kernel refuses it.
     """
     with libbpf.open_object(data, "oomkill", types) as opened:
         opened.choose((PROGRAM,))
         opened.keep_maps(MAPS)
-        opened.share_map(SHARED_MAP, hooks.map_fd(SHARED_MAP))
+        for name in SHARED_MAPS:
+            opened.share_map(name, hooks.map_fd(name))
         opened.configure(constants)
         loaded = opened.load()
     try:

@@ -12,7 +12,17 @@ import htpy as h
 from ...diagnosis.habit import shape_words
 from ...diagnosis.shape import SHORTEST_SECONDS
 from ...diagnosis.timeline import Point, timeline
-from ...incident.before import Events, EventsOf, Pressure, Recording, Stalls
+from ...incident.before import (
+    Events,
+    EventsOf,
+    Pressure,
+    Reclaim,
+    ReclaimOf,
+    Recording,
+    Refaults,
+    RefaultsOf,
+    Stalls,
+)
 from ...units import duration, rate, size
 from .words import plural, unknown
 
@@ -93,13 +103,20 @@ def _facts(incident: Incident) -> Iterator[h.Node]:
 
 
 def _pressure(before: Before) -> Iterator[h.Element]:
-    """What memory.pressure and memory.events say, of each cgroup that was read."""
+    """How short of memory each of the two cgroups was, as far as anything is known of that."""
     pressure, events = before.pressure or Pressure(), before.events or Events()
-    for whose, stalls, counts in (
-        ("the cgroup whose limit was reached", pressure.domain, events.domain),
-        ("the victim's own cgroup", pressure.victim, events.victim),
+    reclaim, refaults = before.reclaim or Reclaim(), before.refaults or Refaults()
+    for whose, stalls, episode, again, counts in (
+        (
+            "the cgroup whose limit was reached",
+            *(pressure.domain, reclaim.domain, refaults.domain, events.domain),
+        ),
+        (
+            "the victim's own cgroup",
+            *(pressure.victim, reclaim.victim, refaults.victim, events.victim),
+        ),
     ):
-        known = [*_shares(stalls), *_counts(counts)]
+        known = [*_shares(stalls), *_episode(episode), *_again(again), *_counts(counts)]
         if known:
             yield h.p(".pressure")[f"In {whose}: ", "; ".join(known), "."]
 
@@ -119,6 +136,27 @@ def _shares(stalls: Stalls | None) -> Iterator[str]:
             yield f"{who} {', '.join(shares)}"
 
 
+def _episode(episode: ReclaimOf | None) -> Iterator[str]:
+    if episode is None or episode.first_before_seconds is None or not episode.passes:
+        return
+    words = f"the kernel began to reclaim memory {duration(episode.first_before_seconds)} before"
+    words += f", {plural(episode.passes, 'time')}"
+    if episode.stalled_seconds is not None:
+        words += f", which took its tasks {duration(episode.stalled_seconds)}"
+    yield words
+
+
+def _again(refaults: RefaultsOf | None) -> Iterator[str]:
+    if refaults is None:
+        return
+    for bytes_, how in (
+        (refaults.file_bytes, "of page cache reclaimed and read again"),
+        (refaults.anon_bytes, "reclaimed and swapped in again"),
+    ):
+        if bytes_:
+            yield f"{size(bytes_)} {how} since it was made"
+
+
 def _counts(events: EventsOf | None) -> Iterator[str]:
     if events is None:
         return
@@ -126,6 +164,8 @@ def _counts(events: EventsOf | None) -> Iterator[str]:
         yield f"at its limit {plural(events.max, 'time')} since it was made"
     if events.high:
         yield f"throttled over memory.high {plural(events.high, 'time')}"
+    if events.major_faults:
+        yield f"{plural(events.major_faults, 'major fault')} since it was made"
 
 
 def _coarser(recording: Recording | None) -> str:
