@@ -38,6 +38,7 @@
 #include "tracepoint_only.bpf.h"
 #include "recorder.bpf.h"
 #include "reclaim.bpf.h"
+#include "killers.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -64,6 +65,13 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	else
 		on_mark_in_incident(s, c, ctx->args[0]);
 	return 0;
+}
+
+/* Beside whichever hook: who else kills. */
+SEC("raw_tp/signal_generate")
+int signal_generate(struct bpf_raw_tracepoint_args *ctx)
+{
+	return on_signal(ctx);
 }
 
 /* Run once by the loader; from then on a timer of the kernel's runs the recorder. */

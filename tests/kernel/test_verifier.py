@@ -15,6 +15,7 @@ from container_oomkill.recorder.settings import RecorderSettings
 # unless that is a function of its own, which is looked through once: see bpf/memcg.bpf.h.
 MOST = 20_000
 MOST_OF_RECORDER = 40_000  # it is loaded once more, by itself
+MOST_FOR_KILLERS = 6_000
 
 
 def steps() -> dict[int, int]:
@@ -28,6 +29,19 @@ def steps() -> dict[int, int]:
         if "verified_insns" in fields:
             found[int(file.name)] = int(fields["verified_insns"])
     return found
+
+
+@pytest.mark.needs("verified_insns")
+def test_so_it_is_with_who_else_kills(hook: str) -> None:
+    """By itself: it is loaded after the hook, whose programs are no larger for it."""
+    before = steps()
+    with attach(object_file.read_object(), hook=hook, killers=True) as probe:
+        assert probe.killers is not None
+        whole = steps()
+        probe.killers.close()
+        left = steps()
+    ours = {fd: count for fd, count in whole.items() if fd not in left and fd not in before}
+    assert 0 < sum(ours.values()) <= MOST_FOR_KILLERS, ours
 
 
 @pytest.mark.needs("verified_insns")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from container_oomkill.errors import ObjectError, UsageError
 from container_oomkill.incident import wire
+from container_oomkill.killers import attach as killers
 from container_oomkill.probe import object_file
 from container_oomkill.probe.attach import CANDIDATE_SCAN, PROGRAMS
 from container_oomkill.recorder import reclaim
@@ -60,14 +61,14 @@ def test_programs_are_named_after_what_they_sit_on_and_told_apart_by_what_the_ke
         }
     programs = {name: section for name, section in named.items() if "/" in section}
     attached = [name for names in (*PROGRAMS.values(), *CANDIDATE_SCAN.values()) for name in names]
-    assert set(programs) == {*attached, *reclaim.PROGRAMS}
+    assert set(programs) == {*attached, *reclaim.PROGRAMS, killers.PROGRAM}
     for name, section in programs.items():
         kind, function = section.split("/")
         if name in reclaim.PROGRAMS:  # of the two functions what is not the same in both
             assert function.endswith(name)
             continue
         assert name == (function if kind == "raw_tp" else f"{kind}_{function}")
-    assert len({name[:KERNEL_NAME] for name in programs}) == len(programs) == 13
+    assert len({name[:KERNEL_NAME] for name in programs}) == len(programs) == 14
 
 
 @pytest.mark.parametrize(

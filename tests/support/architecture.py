@@ -25,15 +25,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "libbpf": (),
     "incident": (),
     "recorder": ("libbpf", "incident"),
-    "probe": (
-        "libbpf",
-        "incident",
-        "recorder",
-    ),  # the wire format is the kernel's side of an incident
     "identity": ("incident",),
+    "killers": ("libbpf", "incident", "identity"),
+    # The wire format is the kernel's side of an incident.
+    "probe": ("libbpf", "incident", "recorder", "killers"),
     "diagnosis": ("incident", "identity"),
-    "sinks": ("incident", "diagnosis"),
-    "pipeline": ("libbpf", "incident", "probe", "identity", "diagnosis"),
+    "sinks": ("incident", "killers", "diagnosis"),
+    "pipeline": ("libbpf", "incident", "killers", "probe", "identity", "diagnosis"),
     "metrics": ("incident", "probe", "sinks"),
     "history": ("incident", "probe", "sinks"),
     "web": ("incident", "identity", "diagnosis", "sinks", "metrics", "history"),

@@ -19,6 +19,7 @@ class Hooks(FakeProbe):
     resumed = False
     size = 1 << 20
     kills_before: int | None = None
+    killers = None  # who else kills is not recorded
 
     def __init__(
         self, number: int, *recorded: bytes, on_wait: Callable[[], None] | None = None

@@ -31,6 +31,7 @@ class AttachSettings(Settings):
     pin: str | None  # None: no pins; empty: the usual folder
     oom_score_adj: int
     recorder: RecorderSettings | None = None  # None: no flight recorder
+    killers: bool = False  # record who else kills
 
     @classmethod
     def from_args(cls, args: Namespace) -> AttachSettings:
@@ -44,6 +45,7 @@ class AttachSettings(Settings):
             pin=args.pin,
             oom_score_adj=args.oom_score_adj,
             recorder=_recorder(args),
+            killers=args.killers == "on",
         )
 
 
@@ -74,6 +76,7 @@ def attached(settings: AttachSettings) -> Probe:
             debug=settings.debug,
             pins=pins,
             recorder=settings.recorder,
+            killers=settings.killers,
         )
     except BaseException:
         if pins is not None:

@@ -321,6 +321,12 @@ def _add_recording(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--verbose", action="store_true", help="include libbpf's debug log in errors"
     )
+    parser.add_argument(
+        "--killers",
+        choices=("on", "off"),
+        default="on",
+        help="also record who else kills a container's processes by SIGKILL (default on)",
+    )
     _add_recorder(parser)
     _add_object(parser)
     _add_state(parser)

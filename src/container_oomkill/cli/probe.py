@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
+    from ..identity.resolver import Resolver
+    from ..pipeline.kills import KillDelivery
     from ..probe.probe import Probe
     from ..sinks.query import Query
     from ..system.shutdown import ShutdownRequest
@@ -99,15 +101,37 @@ def deliver(
         settings.state.discover() as names,
         MetadataProviders(settings.providers, _say_not_told, node=settings.node) as providers,
     ):
+        resolver = Resolver(names, providers.asked)
         pipeline = Pipeline(
             probe,
             [open_sink(settings.output, stdout, colour=settings.colour), *providers.sinks],
             node=settings.node,
             complete=completion(settings.attach, settings.state.host_root),
-            resolve=Resolver(names, providers.asked).resolve,
+            resolve=resolver.resolve,
             wanted=settings.query.matches if settings.query is not None else None,
+            kills=_kills(settings, probe, resolver, stdout),
         )
         pipeline.run(stop, count=settings.count)
+
+
+def _kills(
+    settings: ProbeSettings, probe: Probe, resolver: Resolver, stdout: TextIO
+) -> KillDelivery | None:
+    """Return what delivers the kills of others; None: they are not recorded."""
+    if probe.killers is None:
+        return None
+    from ..pipeline.kills import KillDelivery
+    from ..sinks.kill_formats import open_kill_sink
+    from ..sinks.kill_query import kill_matches
+
+    query = settings.query
+    return KillDelivery(
+        probe.killers,
+        [open_kill_sink(settings.output, stdout, colour=settings.colour)],
+        resolver,
+        node=settings.node,
+        wanted=None if query is None else lambda kill: kill_matches(query, kill),
+    )
 
 
 def _say_not_told(incidents: int) -> None:

@@ -58,7 +58,7 @@ class Decoder:
             inferred=bool(flags & lib.OOMKILL_INFERRED)
             and not flags & lib.OOMKILL_UNTOLD
             and raw["order"] != SYSRQ_ORDER,
-            message=_text(raw["message"]) or None,
+            message=text(raw["message"]) or None,
             verdict=None,
             container=Container(),
             domain=self._domain(raw),
@@ -73,7 +73,7 @@ class Decoder:
             trigger=Trigger(
                 pid=raw["trigger.pid"],
                 tid=raw["trigger.tid"],
-                command=_text(raw["trigger.comm"]) or None,
+                command=text(raw["trigger.comm"]) or None,
                 cgroup=_path(raw, "trigger_memcg"),
             ),
             victims=(self.victim(raw),),
@@ -185,7 +185,7 @@ class Decoder:
         return tuple(
             Candidate(
                 pid=candidate["pid"],
-                command=_text(candidate["comm"]) or None,
+                command=text(candidate["comm"]) or None,
                 rss_bytes=self._bytes(candidate["rss_pages"]),
                 oom_score_adj=candidate["oom_score_adj"],
                 points=candidate["points"],
@@ -212,8 +212,8 @@ class Decoder:
             pid_in_container=raw["process.pid_in_ns"],
             from_outside=(None if known is None else bool(raw["flags"] & lib.OOMKILL_FROM_OUTSIDE)),
             ppid=raw["process.ppid"],
-            command=_text(raw["process.comm"]) or None,
-            parent_command=_text(raw["process.parent_comm"]) or None,
+            command=text(raw["process.comm"]) or None,
+            parent_command=text(raw["process.parent_comm"]) or None,
             cmdline=_cmdline(raw),
             uid=raw["process.uid"],
             cgroup=_path(raw, "victim_memcg"),
@@ -279,7 +279,8 @@ def _larger(hiwater: int | None, now: int | None) -> int | None:
     return None if hiwater is None or now is None else max(hiwater, now)
 
 
-def _text(data: bytes) -> str:
+def text(data: bytes) -> str:
+    """Return what a fixed-width field of characters has up to its NUL."""
     return data.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
 
 
@@ -298,16 +299,26 @@ def _within(raw: dict[str, Any], offset: str, size: str) -> bytes:
 
 
 def _path(raw: dict[str, Any], memcg: str) -> str | None:
-    """The record has a path's names from the leaf up, each ended by a NUL."""
-    if raw[memcg + ".id"] is None:
+    cut = bool((raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT)
+    where = memcg + ".path_offset", memcg + ".path_size"
+    return cgroup_path(raw, raw[memcg + ".id"], *where, cut=cut)
+
+
+def cgroup_path(
+    raw: dict[str, Any], cgroup_id: int | None, offset: str, size: str, *, cut: bool
+) -> str | None:
+    """Return a path of a record, which has its names from the leaf up, each ended by a NUL.
+
+    ``offset``, ``size``: names of the fields that say where in ``strings`` it is. ``cut``: the
+    root's end is missing unless an empty name stands for what is. None where there is no cgroup.
+    """
+    if cgroup_id is None:
         return None
-    *names, rest = _within(raw, memcg + ".path_offset", memcg + ".path_size").split(b"\0")
+    *names, rest = _within(raw, offset, size).split(b"\0")
     if rest:
-        raise RecordError(f"victim record: path of {memcg} is not terminated")
+        raise RecordError(f"record: path of {offset.partition('.')[0]} is not terminated")
     shown = [name.decode("utf-8", "backslashreplace") or CUT for name in reversed(names)]
-    at_root = "" if b"" in names else CUT
-    if not (raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT:
-        at_root = ""
+    at_root = "" if not cut or b"" in names else CUT
     return "/".join([at_root, *shown]) if shown else f"{at_root}/"
 
 

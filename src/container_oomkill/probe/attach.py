@@ -17,6 +17,7 @@ import sys
 from .. import libbpf
 from ..errors import BpfError, UnsupportedError, UsageError
 from ..incident import wire
+from ..killers import attach as killers_program
 from ..libbpf.core_types import KERNEL_TYPES
 from ..recorder import reclaim
 from ..recorder import recorder as flight
@@ -76,12 +77,14 @@ def attach(
     debug: bool = False,
     pins: Pins | None = None,
     recorder: RecorderSettings | None = None,
+    killers: bool = False,
 ) -> Probe:
     """Try each hook in order of preference until one attaches; ``hook`` forces one.
 
     ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it
     stays attached, and what is already pinned is resumed; they are closed with the probe.
     ``recorder``: start a flight recorder too, if the kernel lets us (`Probe.recorder`).
+    ``killers``: record who else kills, if it does (`Probe.killers`).
 
     Raises `UnsupportedError` with each hook's reason when none attaches.
     """
@@ -99,6 +102,8 @@ def attach(
                 break
         else:
             raise _no_hook(refused, btf) from refused[chosen]
+        if killers:
+            _attach_killers(probe, data, types)
     probe.refused = refused
     if pins is not None:
         try:
@@ -149,16 +154,8 @@ def _attach_hook(
     recorder: RecorderSettings | None,
 ) -> Probe:
     """Attach one hook, without the candidate scan where the kernel lacks nothing but that."""
-    cpus = libbpf.possible_cpus()
-    settings = wire.config(
-        hook=HOOK_NUMBERS[hook],
-        cpus=cpus,
-        pages_slack=SLACK_PAGES_PER_CPU * cpus,
-        page_size=os.sysconf("SC_PAGE_SIZE"),
-        cmdline=cmdline,
-        memcg_disabled=memory_controller_disabled(),
-        tick_ns=0 if recorder is None else recorder.tick_ns(),
-    )
+    tick_ns = 0 if recorder is None else recorder.tick_ns()
+    settings = _constants(hook, cmdline=cmdline, tick_ns=tick_ns)
     given = (data, settings, types, ring_bytes, pins, recorder)
     if hook in CANDIDATE_SCAN:
         programs = (*PROGRAMS[hook], *CANDIDATE_SCAN[hook])
@@ -168,6 +165,19 @@ def _attach_hook(
             if not any(words in error.log for words in NO_CANDIDATE_SCAN):
                 raise
     return _attach_programs(hook, PROGRAMS[hook], *given)
+
+
+def _constants(hook: str, *, cmdline: bool = False, tick_ns: int = 0) -> bytes:
+    cpus = libbpf.possible_cpus()
+    return wire.config(
+        hook=HOOK_NUMBERS[hook],
+        cpus=cpus,
+        pages_slack=SLACK_PAGES_PER_CPU * cpus,
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+        cmdline=cmdline,
+        memcg_disabled=memory_controller_disabled(),
+        tick_ns=tick_ns,
+    )
 
 
 def _attach_programs(
@@ -193,7 +203,7 @@ def _attach_programs(
         return probe
     with libbpf.open_object(data, "oomkill", types) as opened:
         opened.choose(programs)
-        opened.leave_out_maps((*flight.OWN_MAPS, *reclaim.OWN_MAPS))
+        opened.leave_out_maps((*flight.OWN_MAPS, *reclaim.OWN_MAPS, *killers_program.MAPS))
         opened.resize("ring", ring_bytes)
         opened.resize(flight.RECORDINGS, cgroups)
         opened.resize(reclaim.SHARED_MAP, min(cgroups, reclaim.MAX_CGROUPS))
@@ -225,6 +235,14 @@ def _attach_programs(
 def marks_have_tasks(types: libbpf.CoreTypes) -> bool:
     """Whether the tracepoint gives the victim itself, not its pid alone."""
     return types.has_member("trace_event_raw_mark_victim", "uid")
+
+
+def _attach_killers(probe: Probe, data: bytes, types: libbpf.CoreTypes) -> None:
+    """The probe keeps why it is refused."""
+    try:
+        probe.killers = killers_program.attach(data, types, _constants(probe.hook))
+    except BpfError as error:
+        probe.killers_refused = str(error)
 
 
 def _start_recorder(

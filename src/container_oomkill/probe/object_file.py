@@ -36,6 +36,9 @@ STRUCTS = (
     "oomkill_recording",
     "oomkill_before",
     "oomkill_recorder",
+    "oomkill_party",
+    "oomkill_kill",
+    "oomkill_killers",
     "oomkill_counters",
     "oomkill_config",
 )

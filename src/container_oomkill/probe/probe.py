@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ..killers.attach import Killers
     from ..recorder.recorder import FlightRecorder
     from .pins import Generation, Pins
 
@@ -55,6 +56,8 @@ class Probe(Closeable):
         self.recorder_refused: str | None = None  # why it was asked for and is not there
         self.reclaim_refused: str | None = None  # the same of the passes of reclaim
         self._marks_have_tasks = marks_have_tasks
+        self.killers: Killers | None = None
+        self.killers_refused: str | None = None  # likewise
         self._maps = maps
         self._links = list(links)
         self._attached = True
@@ -92,6 +95,8 @@ class Probe(Closeable):
         if self.recorder is not None or self.recorder_refused is not None:
             found["flight_recorder"] = self.recorder is not None
             found["reclaim"] = self.reclaim_refused is None
+        if self.killers is not None or self.killers_refused is not None:
+            found["killers"] = self.killers is not None
         return found
 
     def enter_earlier_counts(self, counted: Iterable[tuple[str, int, int, int]]) -> None:
@@ -136,6 +141,10 @@ class Probe(Closeable):
         """Return what the flight recorder counted of its work; None: there is none."""
         return None if self.recorder is None else self.recorder.status()
 
+    def killers_status(self) -> dict[str, int] | None:
+        """Return what was counted of SIGKILL by others; None: it is not recorded."""
+        return None if self.killers is None else self.killers.counters()
+
     def ring_use(self) -> tuple[int, int]:
         """Return the bytes that wait in the ring, and its size."""
         return self._ring.unread(), self._ring.size
@@ -157,8 +166,9 @@ class Probe(Closeable):
         self._attached = False
         while self._links:
             self._links.pop().close()
-        if self.recorder is not None:
-            self.recorder.close()
+        for beside in (self.killers, self.recorder):
+            if beside is not None:
+                beside.close()
         for each in (self._ring, self._counters, *self.older, self._maps):
             each.close()
         if self._pins is not None:

@@ -37,6 +37,11 @@ def lacking(what: str, hook: str | None) -> str | None:
             if has_enumerator("BPF_FUNC_timer_init") and not Path("/sys/kernel/realtime").exists()
             else "this kernel has no bpf_timer: it is older than 5.15, or PREEMPT_RT"
         ),
+        "cgroup.kill": (
+            "on cgroup v2 alone, from Linux 5.14 on"
+            if is_v1() or not has_enumerator("cgroup_kill_write")
+            else None
+        ),
         "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
         "cgroup_disable=memory": (
             None if memory_controller_disabled() else "this kernel's memory controller is on"

@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,7 @@ class Recorder:
         self.since_ns = 0  # CLOCK_BOOTTIME; a kill before was another test's
         self._kills = 0  # told, as the kernel counts them
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._others: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()  # kills by others
         self._reader = threading.Thread(target=self._read, daemon=True)
         assert self.process.stderr is not None
         attached = self.process.stderr.readline()
@@ -123,7 +125,12 @@ class Recorder:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if line.endswith(b"\n"):  # or it was killed in the middle of one
+            if not line.endswith(b"\n"):  # it was killed in the middle of one
+                continue
+            record = json.loads(line)
+            if record["kind"] == "kill":
+                self._others.put(record)
+            else:
                 self._lines.put(line.decode())
         self._lines.put(None)
 
@@ -132,6 +139,25 @@ class Recorder:
         record: dict[str, Any] = json.loads(self.line())
         recorded(record)
         return record
+
+    def kill_by_another(self, cgroup: str) -> dict[str, Any]:
+        """Return the next record of SIGKILL by others in a cgroup; fails if none comes in time."""
+        while (record := self._kill_by_another())["target"]["cgroup"] != cgroup:
+            pass
+        return record
+
+    def _kill_by_another(self) -> dict[str, Any]:
+        try:
+            return self._others.get(timeout=DEADLINE)
+        except queue.Empty:
+            raise AssertionError("no record came of a kill by another") from None
+
+    def kills_by_others_until(self, cgroup: str) -> Counter[str | None]:
+        """Take all that comes before one of that cgroup; return how many of each other one."""
+        found: Counter[str | None] = Counter()
+        while (path := self._kill_by_another()["target"]["cgroup"]) != cgroup:
+            found[path] += 1
+        return found
 
     def line(self) -> str:
         """Return it as it was written."""
