@@ -184,7 +184,7 @@ def test_names_that_would_move_the_cursor(
 ) -> None:
     started = container()
     name = "\x1b[2J\n\r\t\x07\x9b"
-    command = [actor_program, "name", name, "signal", str(started.init), "9"]
+    command = [str(actor_program), "name", name, "signal", str(started.init), "9"]
     subprocess.run(command, check=True)
     record = recorder.kill_by_another(started.cgroup.path)
     assert record["killer"]["command"] == name.encode()[:15].decode("utf-8", "backslashreplace")
