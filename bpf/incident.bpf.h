@@ -14,6 +14,7 @@
 #include "process.bpf.h"
 #include "send.bpf.h"
 #include "before.bpf.h"
+#include "stack.bpf.h"
 
 static __always_inline void begin_incident(struct scratch *s, struct oomkill_counters *c)
 {
@@ -25,6 +26,8 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	s->threads = OOMKILL_UNKNOWN_U32;
 	s->used = 0;
 	s->before_sent = false;
+	s->stack_used = 0;
+	s->stack_taken = false;
 	record->total_pages = OOMKILL_UNKNOWN;
 	record->points = OOMKILL_UNKNOWN_S64;
 	record->order = OOMKILL_UNKNOWN_S32;
@@ -142,6 +145,7 @@ static __always_inline void send_kill(struct scratch *s, struct oomkill_counters
 	if (config.cmdline && s->record.process.pid == s->record.trigger.pid)
 		write_cmdline((u64)BPF_CORE_READ(task, mm));
 	send_before(s->domain_memcg, own_memcg(task));
+	send_stack();
 	send_victim(s, c);
 }
 
@@ -153,15 +157,17 @@ static __always_inline u32 marked_tid(u64 arg)
 }
 
 /* 3: the victim. */
-static __always_inline void on_mark_in_incident(struct scratch *s, struct oomkill_counters *c,
-						u64 arg)
+static __always_inline void on_mark_in_incident(struct bpf_raw_tracepoint_args *ctx,
+						struct scratch *s, struct oomkill_counters *c)
 {
+	u64 arg = ctx->args[0];
 	struct task_struct *task = killed_task(s, arg);
 
 	if (!task) {
 		c->marks++;
 		return;
 	}
+	take_stack(ctx, s);
 	send_kill(s, c, task, marked_tid(arg));
 }
 

@@ -12,7 +12,6 @@
 const volatile struct oomkill_config config = {};
 
 #define PATH_ENDS 8 /* a power of two */
-#define STACK_DEPTH 16
 
 struct scratch {
 	struct mem_cgroup *domain; /* whose memory.stat is still to be read, else NULL */
@@ -40,7 +39,9 @@ struct scratch {
 	u64 fullest;
 	s64 rss[RSS_MEMBERS]; /* of the victim, and where the CPUs' shares of it are */
 	u64 rss_shares[RSS_MEMBERS];
-	u64 stack[STACK_DEPTH]; /* of who asks, kernel side */
+	u64 stack[OOMKILL_STACK_DEPTH]; /* of who asks, kernel side */
+	u32 stack_used; /* of it; 0: there is none, or it was sent */
+	u32 stack_taken; /* of this incident */
 	struct kernfs_node *climbed[PATH_ENDS]; /* of a long path, the names nearest the root */
 	struct oomkill_victim record;
 };

@@ -63,7 +63,7 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	if (config.hook == OOMKILL_HOOK_RAW_TRACEPOINT)
 		on_mark_alone(ctx, s, c);
 	else
-		on_mark_in_incident(s, c, ctx->args[0]);
+		on_mark_in_incident(ctx, s, c);
 	return 0;
 }
 

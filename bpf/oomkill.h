@@ -41,6 +41,9 @@
 /* Of the cgroups right below the domain, how many are kept, the largest. */
 #define OOMKILL_CHILDREN 16
 
+/* Of the calls that led to the kill, how many are kept, the innermost; at least 16. */
+#define OOMKILL_STACK_DEPTH 48
+
 /*
  * Flight recorder: samples in each series of a cgroup, a power of two, and how many
  * ticks go into one sample of the coarser two: of a tick a second, a minute and half
@@ -62,6 +65,7 @@ enum oomkill_kind {
 	OOMKILL_END = 2, /* struct oomkill_header: the incident has no more victims */
 	OOMKILL_BEFORE = 3, /* struct oomkill_before: memory before the kill; precedes the victim */
 	OOMKILL_SHORTAGE = 4, /* struct oomkill_shortage: the same of what it was short of */
+	OOMKILL_STACK = 10, /* struct oomkill_stack: what the trigger did; precedes the victim */
 };
 
 enum oomkill_hook {
@@ -301,6 +305,14 @@ struct oomkill_shortage {
 	struct oomkill_reclaim victim; /* its cgroup, where that is not the domain */
 	struct oomkill_refaults domain_refaults;
 	struct oomkill_refaults victim_refaults;
+};
+
+/* What the trigger was doing in the kernel: sent ahead of an incident's first victim. */
+struct oomkill_stack {
+	struct oomkill_header header;
+	__u32 used; /* of frames */
+	__u32 pad;
+	__u64 frames[OOMKILL_STACK_DEPTH]; /* addresses to return to, innermost first */
 };
 
 /* What the flight recorder counts by itself; one element of the map "recorder". */

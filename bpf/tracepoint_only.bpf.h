@@ -16,14 +16,17 @@
 #define NS_PER_MS 1000000ULL
 #define PF_WQ_WORKER 0x00000020
 #define SYSRQ_ORDER -1 /* as moom_callback() has it in its oom_control */
+#define SYSRQ_DEPTH 16 /* nearer than this to the kill is moom_callback() on a stack */
 
 /* Further victims of a group come within this time. */
 #define GROUP_GAP_NS (500 * NS_PER_MS)
 
 /* The kernel told only the pid of another process. */
-static __always_inline void send_pid_only(struct scratch *s, struct oomkill_counters *c, u32 pid)
+static __always_inline void send_pid_only(struct bpf_raw_tracepoint_args *ctx, struct scratch *s,
+					  struct oomkill_counters *c, u32 pid)
 {
 	begin_incident(s, c);
+	take_stack(ctx, s);
 	s->record.flags |= OOMKILL_INFERRED | OOMKILL_KILL_UNSURE;
 	fill_incident(s, NULL, NULL);
 	no_process(&s->record.process);
@@ -31,6 +34,7 @@ static __always_inline void send_pid_only(struct scratch *s, struct oomkill_coun
 	no_stat(&s->record.victim_stat);
 	s->record.cmdline_size = 0;
 	s->record.process.tid = pid;
+	send_stack();
 	send_victim(s, c);
 	s->owner = 0;
 }
@@ -97,13 +101,12 @@ static __always_inline void infer(struct scratch *s, struct mem_cgroup **domain,
  * worker may have been refused memory as well, so without the function's address
  * nobody knows which it was.
  */
-static __always_inline enum by_sysrq asked_by_sysrq(void *ctx)
+static __always_inline enum by_sysrq asked_by_sysrq(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct scratch *s = get_scratch();
 	struct oomkill_functions *at;
 	u32 key = 0;
-	long size;
 	u32 i;
 
 	at = bpf_map_lookup_elem(&functions, &key);
@@ -111,9 +114,8 @@ static __always_inline enum by_sysrq asked_by_sysrq(void *ctx)
 		return NO_SYSRQ;
 	if (!at->moom_callback)
 		return MAYBE_SYSRQ;
-	size = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
-	for (i = 0; i < STACK_DEPTH; i++)
-		if ((s64)(i * sizeof(u64)) < size && s->stack[i] >= at->moom_callback &&
+	for (i = 0; i < SYSRQ_DEPTH; i++)
+		if (i < s->stack_used && s->stack[i] >= at->moom_callback &&
 		    s->stack[i] < at->moom_callback_end)
 			return SYSRQ;
 	return NO_SYSRQ;
@@ -131,7 +133,7 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 
 	if (!mark_victim_has_task()) {
 		if ((u32)arg != current_tid()) {
-			send_pid_only(s, c, (u32)arg);
+			send_pid_only(ctx, s, c, (u32)arg);
 			return;
 		}
 		task = (struct task_struct *)bpf_get_current_task();
@@ -160,7 +162,8 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 	    now - s->last_ns > GROUP_GAP_NS) {
 		begin_incident(s, c);
 		s->record.flags |= OOMKILL_INFERRED;
-		sysrq = asked_by_sysrq(ctx);
+		take_stack(ctx, s);
+		sysrq = asked_by_sysrq();
 		if (sysrq == SYSRQ) {
 			s->record.order = SYSRQ_ORDER;
 			domain = NULL;

@@ -33,6 +33,7 @@ from container_oomkill.incident.model import (
     Stat,
     Trigger,
 )
+from container_oomkill.incident.stack import Stack
 
 from ..support.befores import before
 from ..support.incidents import MIB, incident, victim
@@ -73,15 +74,15 @@ def thrashing(
 
 # What memory.pressure says, where there is one, has the last word.
 UNSTALLED = replace(stalled(0.0, 0.0, avg10=0.0), reclaim=thrashing().reclaim)
+INSIDE = Trigger(1, 1, "asker", f"{POD}/{ID}", None)
 NOTHING = Stat(0, 0, 0, 0, 0, 0, 0, 0, 0, approximate=False)
 
 
 def explained(container_type: str | None = None, **changes: Any) -> Incident:
     """One of a container's own limit, of 128 MiB, with nothing to remark."""
-    cgroup = f"{POD}/{ID}"
     values: dict[str, Any] = {
         "container": Container(),
-        "trigger": Trigger(1, 1, "asker", cgroup, None),
+        "trigger": INSIDE,
         "oom": MEMCG,
         "domain": held(anon_bytes=124 * MIB),
         "victims": (one(),),
@@ -94,6 +95,11 @@ def explained(container_type: str | None = None, **changes: Any) -> Incident:
 
 def one(**changes: Any) -> Any:
     return victim(**({"cgroup": f"{POD}/{ID}"} | OLD | changes))
+
+
+def asked_by(*functions: str, of: Trigger = INSIDE) -> Trigger:
+    """Whose stack in the kernel has these."""
+    return replace(of, stack=Stack(kernel=functions))
 
 
 def rss(mib: int) -> Rss:
@@ -348,6 +354,10 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
             "more in 33 min 0 s"
         ),
     ),
+    "forking": (
+        {"trigger": asked_by("copy_process")},
+        "it ran out as asker [1] started a process or a thread",
+    ),
     "another-was-larger": (
         {"candidates": (LARGER,)},
         (
@@ -416,6 +426,13 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("not-told-apart", {"domain": held(anon_bytes=None, file_bytes=0, kernel_bytes=None)}),
     ("little", {"victims": (one(rss=rss(2)),)}),  # memory.stat says where it was
     ("limit-lowered", {"domain": replace(held(), usage_bytes=129 * MIB)}),
+    (
+        "limit-lowered",  # the stack proves that it was none
+        {
+            "domain": replace(held(), usage_bytes=129 * MIB),
+            "trigger": asked_by("sock_sendmsg", of=WRITER),
+        },
+    ),
     ("limit-lowered", {"trigger": WRITER}),  # a worker of the kernel's may ask from outside
     (
         "limit-lowered",  # nobody knows where that is
@@ -485,6 +502,8 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("neighbours", {"domain": pod_of(app(60), cache(4), anon_bytes=60 * MIB)}),
+    ("forking", {}),
+    ("forking", {"trigger": asked_by("handle_mm_fault", "copy_process")}),
     ("another-was-larger", {"candidates": None}),
     ("another-was-larger", {"candidates": (replace(LARGER, oom_score_adj=-3),)}),
     ("another-was-larger", {"candidates": (replace(LARGER, oom_score_adj=None),)}),
@@ -589,6 +608,29 @@ def test_a_plateau_close_to_the_limit_says_between_what() -> None:
     assert "it held 118.6 to 128.0 MiB, close to its limit, for 3 min 3 s" in str(verdict)
     verdict = explained(before=before(lambda _: 120, 400)).verdict
     assert "it held 120.0 to 128.0 MiB for all of the 6 min 40 s recorded" in str(verdict)
+
+
+def test_a_write_of_the_limit_is_proved_by_its_stack_from_wherever() -> None:
+    """By a process in the container itself, and where the usage has come down meanwhile."""
+    for stack in (("memory_max_write",), ("mem_cgroup_resize_max",)):
+        found = explained(trigger=asked_by(*stack))
+        assert found.trigger.by == "limit_write"
+        assert "; asker [1] lowered the limit to less than was in use (128.0 MiB)" in str(
+            found.verdict
+        )
+
+
+def test_sysrq_is_proved_by_its_stack() -> None:
+    found = explained(trigger=asked_by("moom_callback", of=WRITER), domain=None, oom=Oom())
+    assert (found.scope, found.trigger.by) == ("manual", "sysrq")
+
+
+def test_what_another_container_was_doing() -> None:
+    other = Trigger(9, 9, "fill", f"{POD}/{OTHER}", None)
+    words = explained(trigger=asked_by("shmem_write_begin", "generic_perform_write", of=other))
+    assert str(words.verdict).endswith(
+        "asked for by fill of another container of the pod, for tmpfs or shared memory"
+    )
 
 
 def test_a_short_wait_and_one_of_some_alone() -> None:

@@ -124,6 +124,8 @@ def test_somebody_asked_for_it(
     assert record["trigger"]["command"].startswith("kworker/")
     assert record["scope"] == "manual"
     exact("oom", record["oom"], order=-1)
+    exact("trigger", record["trigger"], by="sysrq")
+    assert "moom_callback" in record["trigger"]["stack"]["kernel"]
     if record["hook"] != "raw_tracepoint":  # which knows it by the function that asked
         exact("oom", record["oom"], constraint="none")
     assert "sysrq" in record["verdict"]

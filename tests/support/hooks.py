@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 
 from container_oomkill.probe.checkpoint import Checkpoint
+from container_oomkill.probe.kernel_functions import KernelFunctions
 from container_oomkill.system.shutdown import ShutdownRequest
 
 from . import records
@@ -63,8 +65,8 @@ class Hooks(FakeProbe):
     def enter_earlier_counts(self, counted: Iterable[tuple[str, int, int, int]]) -> None:
         self.entered += counted
 
-    def find_functions(self) -> Callable[[], None] | None:
-        return None
+    def kernel_functions(self) -> KernelFunctions:
+        return KernelFunctions(os.devnull)
 
     def detach(self) -> None: ...
 

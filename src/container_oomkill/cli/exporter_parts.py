@@ -64,13 +64,12 @@ class ExporterParts(Closeable):
         #    denied from step 3 on, and no kill that comes later may be among them.
         earlier = list(counts_by_cgroup(cgroups))
         self._probe.enter_earlier_counts(earlier)
-        find_functions = self._probe.find_functions()
+        self._functions = self._closing.enter_context(self._probe.kernel_functions())
         # 2. Metrics and pages, nothing served yet.
         self.exporter = self._make_exporter(started)
         # 3. Bind, while we may; drop privileges, while there is no other thread; start to serve.
         self._serve()
-        if find_functions is not None:
-            Worker("functions").start(find_functions)
+        Worker("functions").start(self._functions.read)
         # 4. Names: a thread for the runtimes' state, others for the other providers.
         names = self._closing.enter_context(self._settings.state.discover())
         providers = self._closing.enter_context(self._ask_providers())
@@ -187,4 +186,5 @@ class ExporterParts(Closeable):
             complete=completion(settings.attach, settings.state.host_root),
             resolve=resolver.resolve,
             on_lost=self.exporter.lost,
+            symbols=self._functions.symbols,
         )

@@ -13,11 +13,11 @@ from .metadata_providers import ProviderSettings, StateSettings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
     from typing import TextIO
 
     from ..identity.resolver import Resolver
     from ..pipeline.kills import KillDelivery
+    from ..probe.kernel_functions import KernelFunctions
     from ..probe.probe import Probe
     from ..sinks.query import Query
     from ..system.shutdown import ShutdownRequest
@@ -72,12 +72,12 @@ def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
     stop.on_signals()
     stop.on_hang_up(stdout.fileno())
     probe.enter_earlier_counts(counts_by_cgroup())  # by bpf(), so while privileges last
-    find_functions = probe.find_functions()
+    functions = probe.kernel_functions()
     if not settings.keep_privileges:
         # Before any thread: each starts with what its maker has.
         privileges.drop_process(clients=settings.providers.ask_others)
     log.info(f"attached with {probe.hook}")
-    deliver(settings, probe, stop, stdout, find_functions)
+    deliver(settings, probe, stop, stdout, functions)
 
 
 def deliver(
@@ -85,7 +85,7 @@ def deliver(
     probe: Probe,
     stop: ShutdownRequest,
     stdout: TextIO,
-    find_functions: Callable[[], None] | None,
+    functions: KernelFunctions,
 ) -> None:
     """Import what records need, which come meanwhile and wait in the ring, and deliver them."""
     from ..identity.resolver import Resolver
@@ -95,9 +95,9 @@ def deliver(
     from .attaching import completion
     from .metadata_providers import MetadataProviders
 
-    if find_functions is not None:
-        Worker("functions").start(find_functions)
+    Worker("functions").start(functions.read)
     with (
+        functions,
         settings.state.discover() as names,
         MetadataProviders(settings.providers, _say_not_told, node=settings.node) as providers,
     ):
@@ -110,6 +110,7 @@ def deliver(
             resolve=resolver.resolve,
             wanted=settings.query.matches if settings.query is not None else None,
             kills=_kills(settings, probe, resolver, stdout),
+            symbols=functions.symbols,
         )
         pipeline.run(stop, count=settings.count)
 

@@ -37,7 +37,7 @@ def _limit_lowered(incident: Incident) -> str | None:
     domain, trigger = incident.domain, incident.trigger
     if domain is None or domain.usage_bytes is None or not is_lowered(incident):
         return None
-    who = trigger.command or "a process outside"
+    who = trigger.command or "another process"
     if trigger.command and trigger.pid is not None:
         who += f" [{trigger.pid}]"
     return f"{who} lowered the limit to less than was in use ({size(domain.usage_bytes)})"

@@ -16,6 +16,7 @@ from dataclasses import replace
 from ..incident.before import Before
 from ..incident.model import Incident
 from ..units import ordinal
+from .asked import find_by
 from .causes import CAUSES
 from .memory_kinds import MEMORY_KINDS, find_memory_kinds
 from .observations import OBSERVATIONS
@@ -31,11 +32,15 @@ RULES: tuple[Rule, ...] = (*CAUSES, *MEMORY_KINDS, *OBSERVATIONS)
 
 
 def explain(incident: Incident, same_write: int = 1) -> Incident:
-    """Return the incident with ``scope``, shape and ``verdict``, as far as they are known.
+    """Return the incident with scope, shape, ``trigger.by`` and verdict, as far as they are known.
 
     ``same_write``: which kill it is of those that one write of a limit asked for (`recent`).
     """
-    incident = incident.changed(scope=find_scope(incident), before=_shaped(incident))
+    incident = incident.changed(
+        scope=find_scope(incident),
+        before=_shaped(incident),
+        trigger=replace(incident.trigger, by=find_by(incident)),
+    )
     return incident.changed(verdict=find_verdict(incident, same_write))
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 from ..errors import RecordError
 from . import wire
-from .before import Before
 from .decoder import Decoder
 from .model import Incident, Victim, join
+from .parts import Parts
 from .wire import lib
 
 # Longer than the kernel side's own limit between two victims of a group, GROUP_GAP_NS.
@@ -64,7 +64,7 @@ class Assembler:
         self.missing = 0  # records that the numbers skip
         self.lacking: dict[int, int] = {}  # of them, victims of an incident, by its sequence
         self._open: _Open | None = None
-        self._before: tuple[int, Before] | None = None  # what came before an incident, by number
+        self._parts = Parts(decoder)
         self._overdue: int | None = None  # the last incident that was not waited for any longer
 
     def take(self, data: bytes, position: int) -> Iterator[tuple[Incident, int]]:
@@ -93,10 +93,8 @@ class Assembler:
             return
         if header["incident"] == self._overdue:
             raise RecordError(f"victim of incident {self._overdue}: it was already delivered")
-        if header["kind"] in wire.AHEAD:
-            number, known = self._before or (0, Before())
-            known = known if number == header["incident"] else Before()
-            self._before = (header["incident"], self.decoder.ahead(header["kind"], data, known))
+        if header["kind"] in wire.PARTS:
+            self._parts.take(header, data)
             return
         raw = wire.victim(data)
         if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
@@ -111,9 +109,7 @@ class Assembler:
             self._open.further += self._complete(one).victims
             self._open.release, self._open.deadline = position, deadline
             return
-        incident = self.decoder.decode(raw)
-        if self._before is not None and self._before[0] == header["incident"]:
-            incident = incident.changed(before=self._before[1])
+        incident = self._parts.added(self.decoder.decode(raw), header["incident"])
         incident = self._complete(incident)
         if incident.oom.group:
             self._open = _Open(incident, header["incident"], position, deadline)

@@ -27,6 +27,8 @@ from .model import (
     Vm,
 )
 from .shortage_decoder import decode_shortage
+from .stack import Stack
+from .stack_decoder import Symbols, decode_stack
 from .wire import HOOKS, lib
 
 SYSRQ_ORDER = -1
@@ -36,8 +38,10 @@ CUT = "…"  # in a path, for names that are missing
 class Decoder:
     """Turns victim records of one host into incidents with one victim each."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, symbols: Symbols = lambda _: None) -> None:
+        """``symbols``: names the kernel's functions at these addresses; None: they are unknown."""
         self.host = host
+        self._symbols = symbols
         self._unlimited = ((1 << 63) - 1) // host.page_size  # PAGE_COUNTER_MAX
 
     def decode(self, raw: dict[str, Any]) -> Incident:
@@ -88,6 +92,10 @@ class Decoder:
         if kind == lib.OOMKILL_SHORTAGE:
             return decode_shortage(wire.shortage(data), self.host.page_size, known)
         return decode_before(wire.before(data), self.host.page_size, known)
+
+    def stack(self, raw: dict[str, Any]) -> Stack | None:
+        """``raw``: from `wire.stack`."""
+        return decode_stack(raw, self._symbols)
 
     def _bytes(self, pages: int | None) -> int | None:
         return None if pages is None else _possible(pages * self.host.page_size)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .before import Before
+from .stack import Stack
 
 SCHEMA = 1
 NS = 1_000_000_000
@@ -134,7 +135,7 @@ class Oom:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """The task whose allocation failed."""
+    """The task whose allocation failed, or that wrote a lower limit."""
 
     pid: int | None = None
     tid: int | None = None
@@ -142,6 +143,8 @@ class Trigger:
     cgroup: str | None = None
     container_id: str | None = None
     container: Container | None = None  # where it is another one's
+    by: str | None = None  # what it was doing, of kernel_symbols.BY: filled in by `diagnosis`
+    stack: Stack | None = None
 
 
 @dataclass(frozen=True, slots=True)

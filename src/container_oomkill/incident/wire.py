@@ -84,12 +84,15 @@ CANDIDATE = Layout("oomkill_candidate")
 CHILD = Layout("oomkill_child")
 BEFORE = Layout("oomkill_before")
 SHORTAGE = Layout("oomkill_shortage")
+STACK = Layout("oomkill_stack")
 FUNCTIONS = Layout("oomkill_functions")
 COUNTERS = Layout("oomkill_counters")
 RECORDER = Layout("oomkill_recorder")
 
-AHEAD = (lib.OOMKILL_BEFORE, lib.OOMKILL_SHORTAGE)  # of an incident's first victim
-KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, *AHEAD)
+# What is sent ahead of an incident's first victim, and belongs to its record.
+AHEAD = (lib.OOMKILL_BEFORE, lib.OOMKILL_SHORTAGE)  # what led to the kill
+PARTS = (*AHEAD, lib.OOMKILL_STACK)
+KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, *PARTS)
 HOOKS = {
     lib.OOMKILL_HOOK_FENTRY: "fentry",
     lib.OOMKILL_HOOK_KPROBE: "kprobe",
@@ -153,10 +156,10 @@ def header(data: bytes) -> dict[str, Any]:
     return fields
 
 
-def is_before(data: bytes) -> bool:
-    """Tell whether a record, of whatever layout, is what came before a kill."""
+def is_part(data: bytes) -> bool:
+    """Tell whether a record, of whatever layout, is a part of a kill's that follows."""
     kind = HEADER.offsets["kind"]
-    return len(data) > kind and data[kind] in AHEAD
+    return len(data) > kind and data[kind] in PARTS
 
 
 def victim(data: bytes) -> dict[str, Any]:
@@ -184,6 +187,13 @@ def shortage(data: bytes) -> dict[str, Any]:
     if len(data) != SHORTAGE.size:
         raise RecordError(f"record of {len(data)} bytes of a shortage: expected {SHORTAGE.size}")
     return SHORTAGE.unpack(data)
+
+
+def stack(data: bytes) -> dict[str, Any]:
+    """Return the fields of a record of kind OOMKILL_STACK; its frames are bytes."""
+    if len(data) != STACK.size:
+        raise RecordError(f"record of {len(data)} bytes of a stack: expected {STACK.size}")
+    return STACK.unpack(data)
 
 
 def candidates(data: bytes, count: int) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..identity.resolver import resolve as resolve_by_path
 from ..incident.model import NS, Incident
+from ..incident.stack_decoder import Symbols
 from ..probe.pins import Generation
 from ..probe.probe import Probe
 from ..system.shutdown import ShutdownRequest
@@ -36,6 +37,7 @@ class Pipeline:
         on_lost: Lost = lambda *_: None,
         wanted: Callable[[Incident], bool] | None = None,
         kills: KillDelivery | None = None,
+        symbols: Symbols = lambda _: None,
     ) -> None:
         """``wanted``: what the sinks get, and what counts as delivered; None: everything.
 
@@ -44,7 +46,7 @@ class Pipeline:
         ``kills``: those of others, delivered behind every incident there is.
 
         ``complete``: adds to a record just read what will be gone soon; ``on_lost``: counts
-        records lost on this side of the ring, by reason.
+        records lost on this side of the ring, by reason; ``symbols``: names the kernel's functions.
         """
         self._probe = probe
         self._kills = kills
@@ -58,6 +60,7 @@ class Pipeline:
             resolve=resolve,
             on_lost=on_lost,
             wanted=wanted,
+            symbols=symbols,
         )
         self._seen: dict[tuple[int | None, int | None], Incident] = {}  # by victim
         self._delivery.read_from(probe, counted=True)

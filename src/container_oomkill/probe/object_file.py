@@ -35,6 +35,7 @@ STRUCTS = (
     "oomkill_limit",
     "oomkill_recording",
     "oomkill_before",
+    "oomkill_stack",
     "oomkill_recorder",
     "oomkill_party",
     "oomkill_kill",

@@ -279,8 +279,8 @@ class Pins(Closeable):
 
 
 def _records(ring: libbpf.Ring) -> int:
-    """Those of kills: what came before one is a part of its record."""
-    return sum(1 for data, _ in ring.read() if not wire.is_before(data))
+    """Those of kills: what is sent ahead of one is a part of its record."""
+    return sum(1 for data, _ in ring.read() if not wire.is_part(data))
 
 
 def _discard(foreign: Generation, ring: libbpf.Ring) -> int:

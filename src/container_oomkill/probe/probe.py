@@ -15,7 +15,7 @@ from .kernel_functions import KernelFunctions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..killers.attach import Killers
     from ..recorder.recorder import FlightRecorder
@@ -115,23 +115,22 @@ class Probe(Closeable):
                 if ooms:
                     self._maps.write_new("ooms_seen", key, wire.u64(ooms))
 
-    def find_functions(self) -> Callable[[], None] | None:
-        """Return what finds the kernel's functions for the raw tracepoint: for a thread to call.
+    def kernel_functions(self) -> KernelFunctions:
+        """Return what names the functions of a stack; to be read by a thread.
 
-        To be asked while privileges last: see `KernelFunctions`. None for the other hooks, which
-        are told what these functions would prove.
+        To be asked while privileges last: see `KernelFunctions`. The raw tracepoint's program gets
+        from it where sysrq-f is served; the others are told of that.
         """
         if self.hook != "raw_tracepoint":
-            return None
-        functions = KernelFunctions()
+            return KernelFunctions()
         shared = libbpf.Shared(self._maps.map_fd("functions"), wire.FUNCTIONS.size)
 
-        def find() -> None:
-            with functions, shared:
+        def tell(functions: KernelFunctions) -> None:
+            with shared:
                 if (found := functions.find("moom_callback")) is not None:
                     shared.memory[: wire.FUNCTIONS.size] = wire.functions(*found)
 
-        return find
+        return KernelFunctions(on_read=tell)
 
     def counters(self) -> dict[str, int]:
         """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""

@@ -16,7 +16,7 @@ from ..diagnosis.breakdown import Part, find_breakdown
 from ..incident.model import Candidate, Container, Incident, Victim
 from ..units import duration, in_mib, size
 from .gfp import gfp_names
-from .names import UNRESOLVED, full_name, short_id, what_ran_out
+from .names import BY, UNRESOLVED, full_name, short_id, what_ran_out
 from .printable import printable, shorten, width, wrap
 from .repeats import Repeats, repeat_words
 from .sparkline import shows_levels, sparklines
@@ -186,6 +186,8 @@ def who_asked(incident: Incident, room: int = ROOM) -> str:
     if trigger.pid is None and trigger.command is None:
         return ""
     parts = [task(trigger.command, trigger.pid)]
+    if trigger.by is not None:
+        parts.append(printable(BY.get(trigger.by, trigger.by)))
     if oom.order is not None:
         parts.append(f"order {oom.order}")
     if oom.gfp_mask is not None:

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The kernel's functions that led to the kill: what the trigger was doing. */
+#ifndef STACK_BPF_H
+#define STACK_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include "oomkill.h"
+#include "maps.bpf.h"
+#include "send.bpf.h"
+
+/*
+ * mark_victim fires in the trigger's context, below oom_kill_process(), whatever else
+ * is hooked. Once for each incident: it takes some 15 us.
+ */
+static __always_inline void take_stack(void *ctx, struct scratch *s)
+{
+	long size;
+
+	if (s->stack_taken)
+		return;
+	s->stack_taken = true;
+	size = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
+	s->stack_used = size > 0 ? size / sizeof(u64) : 0;
+}
+
+/* A function of its own, so that the object's types have this struct. */
+static __noinline int fill_stack(struct oomkill_stack *to, struct scratch *s)
+{
+	to->used = s->stack_used;
+	to->pad = 0;
+	bpf_probe_read_kernel(to->frames, sizeof(to->frames), s->stack);
+	return 0;
+}
+
+/*
+ * Sent ahead of an incident's first victim, and wakes nobody; where there is no room
+ * for it, the victim's record goes without.
+ */
+__noinline int send_stack(void)
+{
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+	struct oomkill_stack *to;
+
+	if (!s || !c || !s->stack_used)
+		return 0;
+	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
+	if (to) {
+		fill_header(&to->header, c, OOMKILL_STACK, sizeof(*to));
+		fill_stack(to, s);
+		bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
+	}
+	s->stack_used = 0;
+	return 0;
+}
+
+#endif /* STACK_BPF_H */

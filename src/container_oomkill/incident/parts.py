@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes what is sent ahead of an incident's first victim, and adds it to the incident."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from . import wire
+from .before import Before
+from .decoder import Decoder
+from .model import Incident
+from .stack import Stack
+from .wire import lib
+
+
+class Parts:
+    """Those of one incident; the next one's replace them."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._incident: int | None = None
+        self._before: Before | None = None
+        self._stack: Stack | None = None
+
+    def take(self, header: dict[str, Any], data: bytes) -> None:
+        """``header``: from `wire.header`, of a kind in `wire.PARTS`. Raises `RecordError`."""
+        if header["incident"] != self._incident:
+            self._incident = header["incident"]
+            self._before = self._stack = None
+        if header["kind"] == lib.OOMKILL_STACK:
+            self._stack = self._decoder.stack(wire.stack(data))
+        else:
+            known = self._before or Before()
+            self._before = self._decoder.ahead(header["kind"], data, known)
+
+    def added(self, incident: Incident, number: int) -> Incident:
+        """Return it with its parts, if they came; ``number``: as its records have it."""
+        if number != self._incident:
+            return incident
+        trigger = incident.trigger
+        if self._stack is not None:
+            trigger = replace(trigger, stack=self._stack)
+        return incident.changed(before=self._before, trigger=trigger)
