@@ -15,6 +15,8 @@ from container_oomkill.probe.kernel_functions import LONGEST, KernelFunctions
 TABLE = """\
 0000000000000000 A fixed_percpu_data
 ffffffff81000000 T _stext
+ffffffff81050000 t moom_callback.cold
+ffffffff81050010 t do_nothing
 ffffffff81100000 T do_anonymous_page.isra.0
 ffffffff81100080 t do_anonymous_page.cold
 ffffffff81100090 T handle_mm_fault

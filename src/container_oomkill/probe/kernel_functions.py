@@ -61,11 +61,13 @@ class KernelFunctions(Closeable):
             self._on_read(self)
 
     def find(self, name: str) -> tuple[int, int] | None:
-        """Return the addresses from a function's start to its end; None where nobody says."""
-        if name not in self._names:
-            return None
-        at = self._names.index(name)
-        return self._starts[at], self._ends[at]
+        """Return the addresses from a function's start to its end; None where nobody says.
+
+        Of one in parts the longest: the others (``.cold``) are what is hardly ever run.
+        """
+        ranges = zip(self._starts, self._ends, self._names, strict=True)
+        parts = [(start, end) for start, end, of in ranges if of == name]
+        return max(parts, key=lambda part: part[1] - part[0], default=None)
 
     def symbols(self, addresses: Sequence[int]) -> tuple[str, ...] | None:
         """Return the known ones of the functions that ``addresses`` return to; None: none is known.
