@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include "oomkill.h"
 #include "maps.bpf.h"
+#include "memcg.bpf.h"
 #include "send.bpf.h"
 
 /* A memory cgroup's serial number; 0: there is none. */
@@ -19,20 +20,39 @@ static __always_inline u64 memcg_serial(u64 memcg)
 	return memcg ? BPF_CORE_READ((struct mem_cgroup *)memcg, css.serial_nr) : 0;
 }
 
-/* None: all 0, as the helper leaves what it cannot read. */
-static __always_inline void copy_recording(struct oomkill_recording *to, u64 serial)
-{
-	const void *from = bpf_map_lookup_elem(&recordings, &serial);
+#define COPIES 3
 
-	bpf_probe_read_kernel(to, sizeof(*to), from);
+/*
+ * None: all 0, as the helper leaves what it cannot read. What the timer writes at the
+ * same time is copied again; what is another cgroup's by now is left out.
+ */
+static __always_inline void copy_recording(struct oomkill_recording *to, u64 memcg)
+{
+	u64 serial = memcg_serial(memcg);
+	struct oomkill_recording *from = bpf_map_lookup_elem(&recordings, &serial);
+	u32 last;
+	int i;
+
+	for (i = 0; i < COPIES; i++) {
+		bpf_probe_read_kernel(to, sizeof(*to), from);
+		if (!from)
+			return;
+		barrier();
+		last = *(volatile u32 *)&from->last;
+		if (to->last == last && !(to->flags & OOMKILL_RECORDING_TORN))
+			break;
+		to->flags |= OOMKILL_RECORDING_TORN;
+	}
+	if (to->id != memcg_id((struct mem_cgroup *)memcg))
+		to->id = 0;
 }
 
 /* A function of its own, so that the object's types have this struct. */
 static __noinline int fill_before(struct oomkill_before *to, u64 domain, u64 victim)
 {
 	to->tick_ns = config.tick_ns;
-	copy_recording(&to->domain, memcg_serial(domain));
-	copy_recording(&to->victim, victim == domain ? 0 : memcg_serial(victim));
+	copy_recording(&to->domain, domain);
+	copy_recording(&to->victim, victim == domain ? 0 : victim);
 	return 0;
 }
 

@@ -54,6 +54,16 @@
 #define OOMKILL_COARSE_TICKS 1800
 #define OOMKILL_LIMITS 8
 
+/*
+ * At its limit is who is this close to it: a 64th of it, but no less than what thrash in
+ * a small cgroup holds back, which does not depend on the limit: it was within 2 MiB 99 %
+ * of the time with 16 to 128 MiB (reclaim frees some MiB at once, for readahead and large
+ * folios). Of tiny limits an eighth at most.
+ */
+#define OOMKILL_FULL_SHIFT 6
+#define OOMKILL_FULL_LEAST_BYTES 2097152
+#define OOMKILL_FULL_MOST_SHIFT 3
+
 /* Without a pass of reclaim for so long, one episode of it is over. */
 #define OOMKILL_LULL_NS 10000000000
 
@@ -250,6 +260,11 @@ struct oomkill_limit {
 	__u32 pages;
 };
 
+enum oomkill_recording_flags {
+	OOMKILL_RECORDING_WHOLE = 1, /* it was made while the recorder ran: this is all its life */
+	OOMKILL_RECORDING_TORN = 2, /* it was written while it was copied: nothing in it is sure */
+};
+
 /*
  * Flight recorder: a memory cgroup's usage over time, in pages, the largest u32 for
  * unknown. A tick is a number of periods (config.tick_ns) since boot; the sample of
@@ -266,7 +281,7 @@ struct oomkill_recording {
 	__u32 full_since; /* at its limit in every tick from this one on; unknown: it is not */
 	__u32 limit_now;
 	__u32 limits_seen; /* how many limits were entered, ever */
-	__u32 since_start; /* 1: it was made while the recorder ran, so this is all its life */
+	__u32 flags; /* enum oomkill_recording_flags */
 	__u32 fine[OOMKILL_SAMPLES];
 	__u32 medium[OOMKILL_SAMPLES];
 	__u32 coarse[OOMKILL_SAMPLES];

@@ -34,7 +34,6 @@
 #define SIBLINGS_LAPS 64
 #define SWEEP_TICKS 60 /* how often, and after how long unseen, recordings are dropped */
 #define SHORT_OF_ROOM_TICKS 4 /* the same where there was no room for one */
-#define FULL_SHIFT 6 /* within a 64th of its limit it is at it */
 #define MOST_PAGES (OOMKILL_UNKNOWN_U32 - 1)
 
 /* include/linux/cgroup-defs.h: it is no longer among its siblings */
@@ -148,6 +147,16 @@ static __always_inline void note_limit(struct oomkill_recording *rec, u32 tick, 
 	rec->limits_seen++;
 }
 
+static __always_inline u32 full_room(u32 limit)
+{
+	u32 room = limit >> OOMKILL_FULL_SHIFT, most = limit >> OOMKILL_FULL_MOST_SHIFT;
+	u32 least = config.page_size ? OOMKILL_FULL_LEAST_BYTES / config.page_size : 0;
+
+	if (room < least)
+		room = least;
+	return room < most ? room : most;
+}
+
 __noinline int record_usage(u64 address, u64 serial)
 {
 	struct mem_cgroup *memcg = (struct mem_cgroup *)address;
@@ -167,13 +176,16 @@ __noinline int record_usage(u64 address, u64 serial)
 		rec = bpf_map_lookup_elem(&recordings, &serial);
 		if (!rec)
 			return 0;
+		rec->flags = OOMKILL_RECORDING_TORN | (w->knows_all ? OOMKILL_RECORDING_WHOLE : 0);
+		barrier();
 		rec->id = memcg_id(memcg);
 		rec->first = rec->last = tick;
 		rec->full_since = OOMKILL_UNKNOWN_U32;
-		rec->since_start = w->knows_all;
 		note_limit(rec, tick, limit);
 	}
 	w->recorded++;
+	rec->flags |= OOMKILL_RECORDING_TORN; /* for who copies it meanwhile */
+	barrier();
 	if (tick > rec->last + 1)
 		forget(serial, FINE, rec->last + 1, tick);
 	rec->fine[tick % OOMKILL_SAMPLES] = pages;
@@ -181,11 +193,13 @@ __noinline int record_usage(u64 address, u64 serial)
 	put_largest(rec, serial, COARSE, OOMKILL_COARSE_TICKS, tick, pages, &rec->coarse_now);
 	if (limit != rec->limit_now)
 		note_limit(rec, tick, limit);
-	if (pages < limit - (limit >> FULL_SHIFT))
+	if (pages < limit - full_room(limit))
 		rec->full_since = OOMKILL_UNKNOWN_U32;
 	else if (rec->full_since == OOMKILL_UNKNOWN_U32)
 		rec->full_since = tick;
 	rec->last = tick;
+	barrier();
+	rec->flags &= ~OOMKILL_RECORDING_TORN;
 	return 0;
 }
 

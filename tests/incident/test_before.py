@@ -58,7 +58,7 @@ def recording(*given: Any, **fields: Any) -> Recording:
 def test_a_young_cgroup_has_one_series() -> None:
     fine = ring(100, 105)
     fine[103 % len(fine)] = UNKNOWN
-    found = recording(105.25, first=100, last=105, fine=fine, since_start=1)
+    found = recording(105.25, first=100, last=105, fine=fine, flags=lib.OOMKILL_RECORDING_WHOLE)
     assert (found.recorded_seconds, found.whole_life) == (5.25, True)
     assert found.at_limit_seconds == 0
     (only,) = found.series
@@ -112,7 +112,13 @@ def test_another_tick() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"id": 0}, {"first": 5, "last": 4}, {"first": 1, "last": 99_999}, {"last": UNKNOWN}],
+    [
+        {"id": 0},
+        {"flags": lib.OOMKILL_RECORDING_TORN},
+        {"first": 5, "last": 4},
+        {"first": 1, "last": 99_999},
+        {"last": UNKNOWN},
+    ],
 )
 def test_what_was_not_recorded_or_cannot_be(fields: dict[str, int]) -> None:
     assert decode(100, **({"first": 1, "last": 2} | fields)).usage.domain is None

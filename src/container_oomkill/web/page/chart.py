@@ -11,7 +11,7 @@ import htpy as h
 
 from ...diagnosis.habit import shape_words
 from ...diagnosis.shape import SHORTEST_SECONDS
-from ...diagnosis.timeline import Point, timeline
+from ...diagnosis.timeline import Point, timeline, unbroken
 from ...incident.before import (
     Events,
     EventsOf,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 600, 150
 HEADROOM = 1.08  # above the limit, so that its line is seen
-GAP_PERIODS = 2.5  # without a sample for longer, the line is broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +212,7 @@ def _figure(panel: _Panel) -> h.Element:
             aria_label=_in_words(panel),
         )[
             h.line(".base", x1="0", x2=str(WIDTH), y1=str(HEIGHT), y2=str(HEIGHT)),
-            [_line(panel, part) for part in _parts(panel)],
+            [_line(panel, part) for part in unbroken(panel.points)],
             _limit(panel),
             _kill(panel),
         ],
@@ -223,19 +222,6 @@ def _figure(panel: _Panel) -> h.Element:
             h.span(".killed")["killed at ", size(panel.points[-1].bytes) if panel.points else "?"],
         ],
     ]
-
-
-def _parts(panel: _Panel) -> Iterator[list[Point]]:
-    """The line, in parts where samples are missing."""
-    part: list[Point] = []
-    for point in panel.points:
-        gap = part and part[-1].before_seconds - point.before_seconds
-        if gap and gap > GAP_PERIODS * max(point.weight, part[-1].weight):
-            yield part
-            part = []
-        part.append(point)
-    if part:
-        yield part
 
 
 def _line(panel: _Panel, part: Sequence[Point]) -> h.Node:
