@@ -75,11 +75,18 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 	struct oomkill_counters *c = get_counters();
 	struct scratch *s = get_scratch();
 	struct oomkill_victim *record;
+	u32 stack_used;
 
 	if (!s || !c)
 		return 0;
 	record = &s->record;
+	stack_used = s->stack_used;
 	begin_incident(s, c);
+	if (s->stack_of == oc) {
+		s->stack_used = stack_used;
+		s->stack_taken = true;
+	}
+	s->stack_of = NULL;
 	record->total_pages = BPF_CORE_READ(oc, totalpages);
 	record->points = BPF_CORE_READ(oc, chosen_points);
 	record->order = BPF_CORE_READ(oc, order);

@@ -128,6 +128,7 @@ int BPF_PROG(fexit_oom_kill_process)
 SEC("kprobe/out_of_memory")
 int BPF_KPROBE(kprobe_out_of_memory, struct oom_control *oc)
 {
+	take_early_stack(ctx, oc);
 	return on_out_of_memory(oc);
 }
 

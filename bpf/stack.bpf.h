@@ -25,6 +25,21 @@ static __always_inline void take_stack(void *ctx, struct scratch *s)
 	s->stack_used = size > 0 ? size / sizeof(u64) : 0;
 }
 
+/*
+ * kprobe: taken before oom_kill_process() is entered. The kretprobe there puts a
+ * trampoline into the stack, and up to v5.13 the kernel could not look behind one.
+ */
+static __always_inline void take_early_stack(void *ctx, struct oom_control *oc)
+{
+	struct scratch *s = get_scratch();
+
+	if (!s)
+		return;
+	s->stack_taken = false;
+	take_stack(ctx, s);
+	s->stack_of = oc;
+}
+
 /* A function of its own, so that the object's types have this struct. */
 static __noinline int fill_stack(struct oomkill_stack *to, struct scratch *s)
 {
