@@ -10,9 +10,6 @@ unknown.
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_right
-
 from ..incident.kernel_symbols import ROLES
 from ..system.closeable import Closeable
 
@@ -36,9 +33,11 @@ class KernelFunctions(Closeable):
         on_read: Callable[[KernelFunctions], None] = lambda _: None,
     ) -> None:
         """``on_read``: called once, with all known."""
+        from threading import Lock  # not before attaching
+
         self._wanted = {name.encode(): name for name in wanted}
         self._on_read = on_read
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._starts: list[int] = []  # sorted; the others by them
         self._ends: list[int] = []
         self._names: list[str] = []
@@ -74,6 +73,8 @@ class KernelFunctions(Closeable):
 
         A call may be a function's last instruction, and what it returns to the next function's.
         """
+        from bisect import bisect_right
+
         self.read()
         if not self._starts:
             return None
