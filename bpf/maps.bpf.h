@@ -42,7 +42,7 @@ struct scratch {
 	u64 stack[OOMKILL_STACK_DEPTH]; /* of who asks, kernel side */
 	u32 stack_used; /* of it; 0: there is none, or it was sent */
 	u32 stack_taken; /* of this incident */
-	struct oom_control *stack_of; /* kprobe: whose it is before the incident begins, else NULL */
+	struct oom_control *stack_of; /* kprobe: whose, until the incident begins */
 	struct kernfs_node *climbed[PATH_ENDS]; /* of a long path, the names nearest the root */
 	struct oomkill_victim record;
 };
