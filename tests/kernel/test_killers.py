@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -128,7 +129,7 @@ def test_cgroup_kill(recorder: Recorder, container: StartContainer) -> None:
     assert (killer["how"], killer["cause"]) == ("cgroup_kill", "cgroup_kill")
     assert killer["pid"] == os.getpid()
     assert (target["pid"], target["is_init"]) == (started.init, True)
-    assert recorder.kills_by_others_until(other.cgroup.path)[started.cgroup.path] <= 1
+    assert recorder.kills_by_others_until(other.cgroup.path)[started.cgroup.path] == 0
 
 
 def test_a_killed_child_whose_parent_asked_for_it(
@@ -137,11 +138,8 @@ def test_a_killed_child_whose_parent_asked_for_it(
     """PR_SET_PDEATHSIG: what runs the container ends, and PID 1 with it."""
     started = container()
     os.kill(started.outside.pid, signal.SIGKILL)
-    seen = {}
-    while "parent_end" not in seen:
-        record = recorder.kill_by_another(started.cgroup.path)
-        seen[record["killer"]["how"]] = record
-    record = seen["parent_end"]
+    record = recorder.kill_by_another(started.cgroup.path)
+    assert record["killer"]["how"] == "parent_end"
     assert record["target"]["pid"] == started.init
     assert record["killer"]["pid"] == started.outside.pid
 
@@ -206,7 +204,7 @@ def test_a_storm_costs_no_oom_record(
     cgroup.limit(32)
     storm = container(f"ready go storm {number} exit 0")
     storm.outside.go()
-    kills = 0
+    kills, begin = 0, time.monotonic()
     while kills < 5 or storm.outside.process.poll() is None:
         assert hog(cgroup, "anon 64").was_killed()
         assert recorder.record()["victims"][0]["cgroup"] == cgroup.path
@@ -215,4 +213,5 @@ def test_a_storm_costs_no_oom_record(
     last = container()
     os.kill(last.init, signal.SIGKILL)
     told = recorder.kills_by_others_until(last.cgroup.path)[storm.cgroup.path]
-    assert 0 < told < number // 100  # the rest is counted, not told
+    # 16 in 10 s; the rest is counted, not told.
+    assert 0 < told <= 16 * (2 + (time.monotonic() - begin) / 10) < number

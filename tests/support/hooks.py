@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from container_oomkill.probe.checkpoint import Checkpoint
 from container_oomkill.probe.kernel_functions import KernelFunctions
@@ -12,6 +12,7 @@ from container_oomkill.system.shutdown import ShutdownRequest
 
 from . import records
 from .incidents import FakeProbe
+from .kills import Signals
 
 
 class Hooks(FakeProbe):
@@ -21,7 +22,7 @@ class Hooks(FakeProbe):
     resumed = False
     size = 1 << 20
     kills_before: int | None = None
-    killers = None  # who else kills is not recorded
+    killers: Signals | None = None  # who else kills is not recorded
 
     def __init__(
         self, number: int, *recorded: bytes, on_wait: Callable[[], None] | None = None
@@ -55,6 +56,9 @@ class Hooks(FakeProbe):
         self._on_wait()
 
     def watch(self, fd: int, *, readable: bool) -> None: ...
+
+    def killers_status(self) -> Mapping[str, int] | None:
+        return None if self.killers is None else self.killers.counters()
 
     def attached_at(self) -> float:
         return 0  # long ago: the overlap is over

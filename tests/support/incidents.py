@@ -169,6 +169,17 @@ class FakeProbe:
         }
     )
 
+    signalled: dict[str, int] = field(
+        default_factory=lambda: {
+            "kills": 70,
+            "by_oom_killer": 2,
+            "with_others": 40,
+            "records": 20,
+            "lost_rate_limit": 8,
+            "lost_ring_full": 0,
+        }
+    )
+
     def counters(self) -> Mapping[str, int]:
         return self.counts
 
@@ -177,6 +188,9 @@ class FakeProbe:
 
     def recorder_status(self) -> Mapping[str, int] | None:
         return self.recorded
+
+    def killers_status(self) -> Mapping[str, int] | None:
+        return self.signalled
 
     def ring_use(self) -> tuple[int, int]:
         return 296, 1 << 20

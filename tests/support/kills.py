@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -77,3 +78,29 @@ def by(command: str | None = "runc", **fields: Any) -> Killer:
         unit="containerd.service", is_inside=False, is_above=True, from_outside=False,
     )  # fmt: skip
     return replace(known, **fields)
+
+
+class Signals:
+    """Stands for `Killers` and its ring: the records it will deliver are given as bytes."""
+
+    def __init__(self, *recorded: bytes) -> None:
+        self.ring = self
+        self.released: list[int] = []
+        self._recorded = list(enumerate(recorded, start=1))
+
+    def counters(self) -> dict[str, int]:
+        return {"kills": 9, "records": len(self._recorded), "lost_rate_limit": 2}
+
+    def fileno(self) -> int:
+        return -1
+
+    def wait(self, seconds: float | None) -> None:
+        assert seconds == 0  # it never keeps incidents waiting
+
+    def read(self) -> Iterator[tuple[bytes, int]]:
+        while self._recorded:
+            position, data = self._recorded.pop(0)
+            yield data, position
+
+    def release(self, position: int) -> None:
+        self.released.append(position)

@@ -10,6 +10,8 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from container_oomkill.incident.model import Rss
+from container_oomkill.killers.cause import explain
+from container_oomkill.killers.model import Stop
 from container_oomkill.metrics.exposition import page
 from container_oomkill.metrics.metrics import Metrics
 from container_oomkill.metrics.prometheus import Collector, Metric
@@ -17,6 +19,7 @@ from container_oomkill.sending.counts import Sent
 
 from .befores import before
 from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, victim
+from .kills import kill
 
 
 class NoProcess(Collector):
@@ -83,4 +86,6 @@ def full() -> Metrics:
     weird = container('we"ird\\na\nme\x1b', pod=None, namespace=None, image=None)
     unknown = victim(rss=Rss(), command=None, uptime_seconds=None)
     metrics(incident(3, container=weird, domain=None, scope="node", victims=(unknown,)))
+    metrics.by_another(explain(kill(container=cart, stop=Stop(signal="SIGTERM"))))
+    metrics.by_another(explain(kill(container=weird)))
     return metrics

@@ -18,9 +18,11 @@ from math import isnan
 from typing import TYPE_CHECKING, Protocol
 
 from ..incident.model import NS, UNRESOLVED, Incident
+from ..killers.model import Kill
 from ..probe.kernel_counts import kernel_count, seen_so_far
 from ..sinks.names import counted_as, owner_of, victims_cgroup, workload_of
 from .exposition import Family, Labels, Point, clean
+from .others import OtherKills
 from .series import Key, Series
 from .table import (
     INCIDENTS,
@@ -33,6 +35,7 @@ from .table import (
     LATENCY_BUCKETS,
     LOST,
     NAMESPACE_KILLS,
+    OTHERS,
     RECORDER,
     Destination,
     Facts,
@@ -66,6 +69,9 @@ class ProbeStatus(Protocol):
 
     def recorder_status(self) -> Mapping[str, int] | None:
         """What the flight recorder counted of its own work; None: there is none."""
+
+    def killers_status(self) -> Mapping[str, int] | None:
+        """What was counted of kills by others; None: they are not recorded."""
 
     def features(self) -> Mapping[str, bool]:
         """Whether this kernel gives it, by name."""
@@ -128,6 +134,7 @@ class Metrics:
             wall=wall,
         )
         self._totals = Totals(monotonic=monotonic, wall=wall)
+        self._others = OtherKills(max_containers=max_containers, monotonic=monotonic)
         self._wall = wall
         self._external_url = None if external_url is None else external_url.rstrip("/")
         self._restored: frozenset[str] = frozenset()  # ids of what an earlier process counted
@@ -161,6 +168,13 @@ class Metrics:
             seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
             self._latency_sum += seconds
             self._latency_counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+
+    def by_another(self, kill: Kill) -> None:
+        """Take a kill that was not the OOM killer's."""
+        container, cgroup = kill.container, kill.target.cgroup
+        key = _clean_key(counted_as(container, cgroup))
+        with self._lock:
+            self._others.record(key, kill.killer.cause, owner_of(container, cgroup))
 
     def restore(self, incidents: Sequence[Incident]) -> None:
         """Show the last kills of earlier processes, oldest first; they are not counted again."""
@@ -263,7 +277,7 @@ class Metrics:
     def _itself(self, facts: Facts, latency: list[Point]) -> Iterator[Family]:
         from .prometheus import Metric, ProcessCollector
 
-        for row in (*ITSELF, *RECORDER):
+        for row in (*ITSELF, *OTHERS, *RECORDER):
             of_itself = row.of_itself(facts) if row.of_itself else ()
             yield Family(
                 _head(row),
@@ -305,13 +319,17 @@ class Metrics:
             recorder=status.recorder_status() or {},
             lost=lost,
             unresolved=dict(self._unresolved),
-            evicted=self._series.evicted | {"namespaces": self._totals.evicted},
+            evicted=self._series.evicted
+            | {"namespaces": self._totals.evicted, "other_kills": self._others.evicted},
             earlier={key: kills for key, kills in self._earlier.items() if kills > 0},
             missed_while_down=self.missed_while_down,
             external_url=self._external_url,
             kernel_kills=kills,
             unaccounted=None if kills is None else kills - self._told,
             queues=self._queues(),
+            killers=status.killers_status() or {},
+            other_kills=self._others.by_cause(),
+            container_other_kills=self._others.by_container(),
             watch_up=self.watch_up(),
             destinations=self.destinations(),
         )

@@ -66,6 +66,9 @@ class Facts:
     missed_while_down: int | None  # kills that no process and no pinned hook saw
     external_url: str | None  # where people reach the pages
     queues: Mapping[str, tuple[int, int]]  # what waits, and the most that may
+    killers: Mapping[str, int]  # struct oomkill_killers; empty: kills by others are not recorded
+    other_kills: Mapping[str, int]  # by cause
+    container_other_kills: Mapping[tuple[str, ...], int]  # by LABELS and cause
     watch_up: bool | None  # of the cluster's API; None: it is not asked
     destinations: Mapping[str, Destination]  # by name, of those to which incidents are sent
 
@@ -391,6 +394,46 @@ RECORDER = (
     ),
 )
 
+OTHERS = (
+    Row(
+        "other_kills",
+        "counter",
+        "Ends of containers, or of processes in them, by SIGKILL that the OOM killer did not send: "
+        "from 0, for every cause.",
+        ("cause",),
+        of_itself=lambda facts: (
+            [((cause,), number) for cause, number in facts.other_kills.items()]
+            if facts.killers
+            else []
+        ),
+    ),
+    Row(
+        "container_other_kills",
+        "counter",
+        "The same by container; a series begins with its first kill.",
+        (*LABELS, "cause"),
+        of_itself=lambda facts: sorted(facts.container_other_kills.items()),
+    ),
+    Row(
+        "sigkills",
+        "counter",
+        "SIGKILL that took effect on this machine, in a container or not, whoever sent it.",
+        of_itself=lambda facts: [((), facts.killers["kills"])] if facts.killers else [],
+    ),
+    Row(
+        "other_kills_lost",
+        "counter",
+        "Kills by others without a record: above the rate limit of their cgroup, or no room in "
+        "their ring buffer.",
+        ("reason",),
+        of_itself=lambda facts: [
+            ((name.removeprefix("lost_"),), number)
+            for name, number in sorted(facts.killers.items())
+            if name.startswith("lost_")
+        ],
+    ),
+)
+
 LATENCY = Row(
     "latency_seconds",
     "histogram",
@@ -572,6 +615,15 @@ SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
         (LAST_INFO, *LAST_KILL),
     ),
     ("The exporter itself", "", (*ITSELF, LATENCY)),
+    (
+        "Kills by others",
+        (
+            "SIGKILL that the OOM killer did not send; `cause` as in [the record]"
+            "(record.md#a-kill-by-others). Absent with `--killers off`, and where "
+            '`container_oomkill_feature{name="killers"}` is 0.'
+        ),
+        OTHERS,
+    ),
     (
         "The flight recorder",
         'Absent where there is none: `container_oomkill_feature{name="flight_recorder"}` is 0.',

@@ -4,6 +4,7 @@
  *
  *	name NAME	be called so
  *	namespace	go on as PID 1 of a PID namespace, whose pid is printed for the outside
+ *	enter FILE	go into the cgroup that has this cgroup.procs
  *	children N	start N, who wait
  *	ready		print "ready"
  *	go		wait for a line
@@ -102,6 +103,14 @@ static void enter_namespace(void)
 	close(told[0]);
 }
 
+static void enter_cgroup(const char *path)
+{
+	FILE *file = fopen(path, "w");
+
+	if (!file || fputs("0", file) < 0 || fclose(file))
+		err(1, "%s", path);
+}
+
 int main(int argc, char **argv)
 {
 	next = argv + 1;
@@ -112,6 +121,8 @@ int main(int argc, char **argv)
 			prctl(PR_SET_NAME, word());
 		} else if (!strcmp(what, "namespace")) {
 			enter_namespace();
+		} else if (!strcmp(what, "enter")) {
+			enter_cgroup(word());
 		} else if (!strcmp(what, "children")) {
 			for (long left = number(); left; left--)
 				latest = start_child();

@@ -19,12 +19,16 @@ SOURCE = Path(__file__).with_name("actor.c")
 
 
 class Container:
-    """PID 1 of a PID namespace of its own, in a cgroup that Docker could have made."""
+    """PID 1 of a PID namespace of its own, in a cgroup that Docker could have made.
+
+    What waits for it is neither in the namespace nor in the cgroup, as a shim is.
+    """
 
     def __init__(self, program: Path, cgroup: Cgroup, script: str) -> None:
         """``script``: of PID 1."""
         self.cgroup = cgroup
-        self.outside = Hog(program, cgroup, f"namespace {script}")
+        script = f"namespace enter {cgroup.folder / 'cgroup.procs'} {script}"
+        self.outside = Hog(program, None, script)
         assert self.outside.process.stdout is not None
         self.init = int(self.outside.process.stdout.readline())  # pid, as seen from here
         self.outside.ready()

@@ -35,7 +35,7 @@ def compile_hog(program: Path, *options: str) -> Path:
 
 
 class Hog:
-    """hog.c, inside a cgroup from before its first page.
+    """hog.c, inside a cgroup, if one is given, from before its first page.
 
     `script`: its arguments, or a line of them.
     """
@@ -43,7 +43,7 @@ class Hog:
     def __init__(
         self,
         program: Path,
-        cgroup: Cgroup,
+        cgroup: Cgroup | None,
         script: str | Sequence[str | bytes | Path],
         *,
         wrap: Sequence[str] = (),
@@ -53,7 +53,7 @@ class Hog:
             [*wrap, str(program), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            preexec_fn=cgroup.enter,
+            preexec_fn=None if cgroup is None else cgroup.enter,
             text=True,
         )
 

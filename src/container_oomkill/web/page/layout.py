@@ -114,6 +114,8 @@ def _links(around: PageContext) -> Iterator[h.Node]:
         ", ",
         h.a(href="/api/v1/incidents")["incidents as JSON"],
         ", ",
+        h.a(href="/kills")["kills by others"],
+        ", ",
         h.a(href="/healthz")["healthz"],
         ", ",
         h.a(href="/readyz")["readyz"],
