@@ -95,6 +95,8 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from .mcp import command
     elif name == "schema":
         from .schema import command
+    elif name == "why":
+        from .why import command
     elif name == "demo":
         from .demo import command
     else:

@@ -69,6 +69,12 @@ examples:
   container-oomkill mcp               of the exporter that runs here
   container-oomkill mcp --from kills  of a recording or a history file
 """
+WHY_EXAMPLES = """\
+examples:
+  container-oomkill why cart                   of the exporter that runs here
+  container-oomkill why shop/cart-7d9f4/app    namespace, pod and container
+  container-oomkill why cart --from kills      of a recording or a history file
+"""
 DEMO_EXAMPLES = """\
 examples:
   container-oomkill demo                   list them
@@ -161,6 +167,24 @@ def _mcp(parser: ArgumentParser) -> None:
     parser.set_defaults(id=None, limit=None, output="json", color="never")
 
 
+def _why(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "container",
+        metavar="CONTAINER",
+        help="its name, POD/NAME, NAMESPACE/POD/NAME, or the first digits of its id",
+    )
+    parser.add_argument(
+        "--from",
+        dest="recording",
+        metavar="FILE",
+        help="read a recording or a history file, with the FILE.kills beside it; - for standard "
+        "input",
+    )
+    _add_colour(parser)
+    add_filters(parser, ("namespace", "pod", "node", "since", "until"))
+    _add_exporter(parser)
+
+
 def _add_recording_file(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--from",
@@ -236,6 +260,12 @@ COMMANDS: Mapping[str, Command] = {
         add_options=_show,
         examples=SHOW_EXAMPLES,
         arguments="[ID]",
+    ),
+    "why": Command(
+        summary="say how a container last ended by SIGKILL, whoever sent it",
+        add_options=_why,
+        examples=WHY_EXAMPLES,
+        arguments="CONTAINER",
     ),
     "explain": Command(
         summary="say what a part of a verdict means, and what to do about it",

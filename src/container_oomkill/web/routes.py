@@ -85,6 +85,7 @@ class Routes:
             API: self._incidents,
             KILLS_API: self._other_kills,
             "/kills": lambda request: self._views.kills(request),
+            "/why": lambda request: self._views.why(request),
             telemetry_path: self._scrape,
         }
         self._below: dict[str, Handler] = {

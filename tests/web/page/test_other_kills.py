@@ -71,9 +71,24 @@ def test_the_api(exporter: Exporter) -> None:
     assert json.loads(body(exporter, "/api/v1/incidents"))["incidents"] == []
 
 
-@pytest.mark.parametrize("path", ["/", "/kills", "/api/v1/kills"])
+def test_why_a_container_ended(exporter: Exporter) -> None:
+    exporter.sink(now(container=recent().container))
+    exporter.kill_sink(recent(age=5))
+    exporter.kill_sink(recent(2, name="db"))
+    page = body(exporter, "/why?container=cart")
+    assert "Ended 5 s ago by SIGKILL (exit code 137)" in page or "Ended 6 s ago" in page
+    assert "had been sent SIGTERM" in page
+    assert "by the kernel&#39;s OOM killer" in page
+    assert "db-1" not in page
+    assert "has been recorded" not in body(exporter, "/why")
+    assert "No SIGKILL of a container <bdi>x</bdi> has been" in body(exporter, "/why?container=x")
+
+
+@pytest.mark.parametrize("path", ["/", "/kills", "/api/v1/kills", "/why?container=x"])
 def test_names_do_no_harm(exporter: Exporter, path: str) -> None:
-    exporter.kill_sink(recent(name=HOSTILE, killer=by(HOSTILE, unit=HOSTILE), command=HOSTILE))
+    exporter.kill_sink(
+        recent(name=f"x{HOSTILE}", killer=by(HOSTILE, unit=HOSTILE), command=HOSTILE)
+    )
     page = body(exporter, path)
     assert ("<script>alert" in page) is path.startswith("/api")  # as JSON, a text like any other
     assert "\x1b" not in page

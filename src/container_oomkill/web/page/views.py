@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...metrics.exposition import gzip, gzip_accepted
 from ...sinks.names import container_key
+from ...sinks.query import TEXT_MAX
 from ..http.request import Request
 from ..http.response import EVENTS, HTML, JSON, Response, text
 from .assets import Assets
@@ -91,6 +92,14 @@ class Views:
             return self._page(request, 400, problem(400, str(error), self._around()))
         kills = self._kills.newest_first()
         return self._page(request, 200, kills_page(kills, wanted, number, self._around()))
+
+    def why(self, request: Request) -> Response:
+        """/why?container=NAME: how it last ended."""
+        from .why import why
+
+        wanted = request.query.get("container", "")[:TEXT_MAX]
+        incidents, kills = self._history.newest_first(), self._kills.newest_first()
+        return self._page(request, 200, why(incidents, kills, wanted, self._around()))
 
     def incident(self, request: Request) -> Response:
         """/incidents/ID, and /incidents/ID.json: its record."""
