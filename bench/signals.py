@@ -4,9 +4,9 @@
     python -m bench.signals [--signals 300000] [--rounds 5]
 
 The goal: 100 ns for a signal that is no SIGKILL. A process sends itself signals that it ignores,
-one kind a row: the sending's CPU time with nothing attached, with a program that returns at once, and
-with ours; in turn, so that what else the machine does meets all three. A row more, for SIGKILL: a
-child for each, whose making and end are in the time, by the clock.
+one kind a row: the sending's CPU time with nothing attached, with a program that returns at once,
+and with ours; in turn, so that what else the machine does meets all three. A row more, for SIGKILL:
+a child for each, whose making and end are in the time, by the clock.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,6 +88,26 @@ def test_every_cause_has_words() -> None:
         assert changes in str(told.verdict)
     for how in ("namespace_end", "shared_memory", "parent_end", "cgroup_kill"):
         assert explain(kill(killer=by("x", how=how))).verdict
+
+
+@pytest.mark.parametrize(
+    ("pod_end", "stop", "cause", "words"),
+    [
+        ("evicted", TERM, "eviction", "its pod was evicted"),
+        ("evicted", None, "eviction", "the kernel's OOM killer did not run"),
+        ("deleted", TERM, "runtime_stop", "its pod was being deleted"),
+        ("stays", TERM, "runtime_stop", "a liveness or startup probe failed"),
+        ("stays", None, "runtime_kill", "its pod was not being deleted"),
+    ],
+)
+def test_the_cluster_tells_what_a_runtime_did_it_for(
+    pod_end: str, stop: Stop | None, cause: str, words: str
+) -> None:
+    told = explain(replace(kill(stop=stop), pod_end=pod_end))
+    assert told.killer.cause == cause
+    assert words in str(told.verdict)
+    by_hand = explain(replace(kill(killer=by("bash", **HOSTS)), pod_end=pod_end))
+    assert by_hand.killer.cause == "user"
 
 
 def test_what_was_killed_is_said() -> None:

@@ -138,6 +138,13 @@ class Resolver:
         asked = self._asked and not owner
         return told, NOT_FOUND if asked and read == NO_STATE else read
 
+    def pod_end(self, container: Container) -> str | None:
+        """Return what becomes of a container's pod, one of `POD_ENDS`; None: nobody knows."""
+        if container.pod_uid is None or container.id is None:
+            return None
+        told = self._ask(container.id, container.pod_uid)
+        return None if told is None else told.pod_end
+
     def _ask(self, container_id: str, pod_uid: str | None) -> ContainerMetadata | None:
         told: ContainerMetadata | None = None
         for each in self._asked:

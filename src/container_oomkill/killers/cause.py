@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..identity.metadata import DELETED, EVICTED, STAYS
 from ..incident.model import Container
 from ..units import duration
 from .model import CGROUP_KILL, NAMESPACE_END, PARENT_END, SHARED_MEMORY, Kill, Killer, Target
 
 RUNTIME_STOP = "runtime_stop"
 RUNTIME_KILL = "runtime_kill"
+EVICTION = "eviction"
 SYSTEMD = "systemd"
 SYSTEMD_OOMD = "systemd_oomd"
 EARLYOOM = "earlyoom"
@@ -29,7 +31,17 @@ HOST = "host_process"
 UNKNOWN = "unknown"
 # Every value of `Killer.cause`.
 CAUSES = (
-    *(RUNTIME_STOP, RUNTIME_KILL, SYSTEMD, SYSTEMD_OOMD, EARLYOOM, BY_CGROUP, ENDED, PARENT),
+    *(
+        RUNTIME_STOP,
+        RUNTIME_KILL,
+        EVICTION,
+        SYSTEMD,
+        SYSTEMD_OOMD,
+        EARLYOOM,
+        BY_CGROUP,
+        ENDED,
+        PARENT,
+    ),
     *(SHARED, INSIDE, OTHER_CONTAINER, USER, HOST, UNKNOWN),
 )
 # As the kernel has commands: 15 characters at most.
@@ -62,6 +74,8 @@ def cause_of(kill: Kill) -> str:
     if killer.container is None and (service := _memory_killer(killer)):
         return service
     if command in RUNTIMES or command.startswith("runc:["):
+        if kill.pod_end == EVICTED:
+            return EVICTION
         return RUNTIME_KILL if kill.stop is None else RUNTIME_STOP
     if killer.container is None and command == "systemd" and killer.pid == 1:
         return SYSTEMD
@@ -130,14 +144,32 @@ def _runtime_stop(kill: Kill) -> str:
     when = "" if stop is None or stop.seconds_before is None else _ago(stop.seconds_before)
     return (
         f"was killed by its runtime ({_who(kill.killer)}): it had been sent {signal}{when} and had"
-        " not ended when its time to stop was over"
+        f" not ended when its time to stop was over{_of_its_pod(kill)}"
+    )
+
+
+def _of_its_pod(kill: Kill) -> str:
+    if kill.pod_end == DELETED:
+        return "; its pod was being deleted"
+    if kill.pod_end == STAYS:
+        return (
+            "; its pod was not being deleted: a liveness or startup probe failed, or somebody"
+            " stopped this container alone"
+        )
+    return ""
+
+
+def _eviction(kill: Kill) -> str:
+    return (
+        f"was killed by its runtime ({_who(kill.killer)}): its pod was evicted; the kernel's OOM"
+        " killer did not run"
     )
 
 
 def _runtime_kill(kill: Kill) -> str:
     return (
         f"was killed by its runtime ({_who(kill.killer)}) without being asked to stop: a kill or a"
-        " removal by force, or a stop without grace"
+        f" removal by force, or a stop without grace{_of_its_pod(kill)}"
     )
 
 
@@ -214,6 +246,7 @@ def _unknown(_: Kill) -> str:
 _WORDS = {
     RUNTIME_STOP: _runtime_stop,
     RUNTIME_KILL: _runtime_kill,
+    EVICTION: _eviction,
     SYSTEMD: _systemd,
     SYSTEMD_OOMD: _systemd_oomd,
     EARLYOOM: _earlyoom,

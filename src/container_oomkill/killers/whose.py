@@ -19,7 +19,8 @@ def resolve_kill(kill: Kill, resolver: Resolver) -> Kill:
         is_sandbox = target.oom_score_adj in (None, SANDBOX_ADJ)
         container = resolver.container(target.cgroup, target.uid, is_sandbox=is_sandbox)
     killer = _placed(kill.killer, resolver)
-    return explain(replace(kill, container=container, killer=killer))
+    pod_end = resolver.pod_end(container)
+    return explain(replace(kill, container=container, killer=killer, pod_end=pod_end))
 
 
 def _placed(killer: Killer, resolver: Resolver) -> Killer:

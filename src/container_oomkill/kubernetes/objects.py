@@ -39,6 +39,7 @@ class Metadata(msgspec.Struct, rename="camel"):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
+    deletion_timestamp: str | None = None
     continue_: str = msgspec.field(name="continue", default="")
     annotations: Annotations | None = None
     owner_references: list[Owner] | None = None
@@ -71,10 +72,25 @@ class ContainerStatus(msgspec.Struct, rename="camel"):
         return [each for each in both if each]
 
 
+class Condition(msgspec.Struct):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+
+
 class PodStatus(msgspec.Struct, rename="camel"):
+    reason: str = ""
+    conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None
     ephemeral_container_statuses: list[ContainerStatus] | None = None
+
+    def is_evicted(self) -> bool:
+        """By the kubelet for want of a resource, or by whoever drains the node."""
+        disrupted = (each for each in self.conditions or () if each.type == "DisruptionTarget")
+        return self.reason == "Evicted" or any(
+            each.status == "True" and each.reason == "EvictionByEvictionAPI" for each in disrupted
+        )
 
     def all(self) -> list[ContainerStatus]:
         return [

@@ -12,7 +12,16 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ..identity.cgroup.readers import is_uid
-from ..identity.metadata import SANDBOX, ContainerMetadata, Key, is_id, text
+from ..identity.metadata import (
+    DELETED,
+    EVICTED,
+    SANDBOX,
+    STAYS,
+    ContainerMetadata,
+    Key,
+    is_id,
+    text,
+)
 from ..identity.store import Store
 from .errors import ApiError
 from .objects import Pod
@@ -100,7 +109,14 @@ def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> Con
         pod_uid=text(cgroup_uid(pod)),
         workload=text(workload),
         types=_shared(pod.spec.types()) if pod.spec else (),
+        pod_end=_end_of(pod),
     )
+
+
+def _end_of(pod: Pod) -> str:
+    if pod.status is not None and pod.status.is_evicted():
+        return EVICTED
+    return DELETED if pod.metadata.deletion_timestamp else STAYS
 
 
 @lru_cache(maxsize=1024)

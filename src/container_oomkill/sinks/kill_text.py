@@ -11,6 +11,7 @@ from ..killers.cause import (
     BY_CGROUP,
     EARLYOOM,
     ENDED,
+    EVICTION,
     HOST,
     INSIDE,
     OTHER_CONTAINER,
@@ -43,6 +44,7 @@ NAME_COLUMNS = 40
 SHORT = {
     RUNTIME_STOP: "its time to stop ran out",
     RUNTIME_KILL: "by its runtime, at once",
+    EVICTION: "its pod was evicted",
     SYSTEMD: "by systemd",
     SYSTEMD_OOMD: "by systemd-oomd",
     EARLYOOM: "by earlyoom",
