@@ -23,7 +23,6 @@ from ..identity.metadata import (
     text,
 )
 from ..identity.store import Store
-from .errors import ApiError
 from .objects import Pod
 
 PODS_MAX = 4096  # of one node; the store has room for as many containers
@@ -46,11 +45,11 @@ class Pods:
             known = pod and replace(pod, id=container_id, name=None)
         return known
 
-    def put(self, pod: Pod, workload: str) -> None:
-        """Take a pod that is new or has changed. Raises `ApiError` for one too many."""
+    def put(self, pod: Pod, workload: str) -> bool:
+        """Take a pod that is new or has changed; False: there is no room for a new one."""
         uid = cgroup_uid(pod)
         if uid not in self._of_pod and len(self._of_pod) >= PODS_MAX:
-            raise ApiError(f"more than {PODS_MAX} pods on one node")
+            return False
         found = {known.key(): known for known in _containers(pod, workload)}
         for key in self._of_pod.get(uid, set()) - found.keys():
             self.containers.gone(key)
@@ -58,6 +57,7 @@ class Pods:
         for known in found.values():
             self.containers.put(known)
         self._pods.put(_known(pod, workload, uid, SANDBOX))
+        return True
 
     def gone(self, uid: str) -> None:
         """Take the `cgroup_uid` of a pod that was deleted."""

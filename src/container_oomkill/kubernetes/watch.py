@@ -113,7 +113,7 @@ class PodWatch(Closeable):
             page = self._api.get(PODS, PodList, fields=fields)
             for pod in page.items or ():
                 seen.add(cgroup_uid(pod))
-                self.pods.put(pod, self._owners.workload(pod.metadata))
+                self._put(pod)
             if not page.metadata.continue_:
                 self.pods.keep_only(seen)
                 return page.metadata.resource_version
@@ -155,8 +155,13 @@ class PodWatch(Closeable):
         if change.type == "DELETED":
             self.pods.gone(cgroup_uid(pod))
         elif change.type in ("ADDED", "MODIFIED"):
-            self.pods.put(pod, self._owners.workload(pod.metadata))
+            self._put(pod)
         self._version = pod.metadata.resource_version or self._version
+
+    def _put(self, pod: Pod) -> None:
+        """Go on with those that have a place: what becomes of them is still told."""
+        if not self.pods.put(pod, self._owners.workload(pod.metadata)):
+            self._log.warn(f"more than {len(self.pods)} pods on one node: the API names no others")
 
 
 def remedy_of(error: ApiError) -> str | None:
