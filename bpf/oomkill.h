@@ -76,6 +76,7 @@ enum oomkill_kind {
 	OOMKILL_BEFORE = 3, /* struct oomkill_before: memory before the kill; precedes the victim */
 	OOMKILL_SHORTAGE = 4, /* struct oomkill_shortage: the same of what it was short of */
 	OOMKILL_STACK = 10, /* struct oomkill_stack: what the trigger did; precedes the victim */
+	OOMKILL_STUCK = 12, /* struct oomkill_stuck: in a ring of its own */
 };
 
 enum oomkill_hook {
@@ -351,6 +352,44 @@ struct oomkill_counters {
 	__u64 scans; /* oom_evaluate_task() seen going through the processes */
 	__u64 lost_ring_full;
 	__u64 lost_no_context; /* a kill outside of any incident this program saw begin */
+};
+
+/* Longest path kept of a cgroup that is stuck, in bytes. */
+#define OOMKILL_STUCK_PATH_LEN 2048
+#define OOMKILL_STUCK_CAUSES 4 /* more than there are */
+
+enum oomkill_stuck_cause {
+	OOMKILL_STUCK_NO_KILL = 1, /* it ran out again and again, and nothing was killed */
+	OOMKILL_STUCK_DISABLED = 2, /* cgroup v1: memory.oom_control has its tasks wait */
+	OOMKILL_STUCK_THROTTLED = 3, /* above memory.high */
+};
+
+enum oomkill_stuck_state {
+	OOMKILL_STUCK_BEGAN = 1, /* it has gone on for long enough */
+	OOMKILL_STUCK_ENDED = 2,
+};
+
+/*
+ * Out of memory without a kill, one episode of a cgroup: sent when it is known to be
+ * one, each minute from then on, and when it is over, into a ring of its own.
+ */
+struct oomkill_stuck {
+	__u64 boot_ns; /* CLOCK_BOOTTIME, as all here */
+	__u64 began_ns;
+	__u64 last_ns; /* of the latest event so far */
+	__u64 events; /* so far */
+	__u64 id; /* kernfs id of the cgroup */
+	__u64 usage_pages; /* unknown, as the two below: the cgroup is gone */
+	__u64 limit_pages;
+	__u64 high_pages; /* memory.high */
+	__u32 size; /* of the whole record, bytes */
+	__u16 layout; /* OOMKILL_LAYOUT */
+	__u8 kind; /* OOMKILL_STUCK */
+	__u8 state; /* enum oomkill_stuck_state */
+	__u32 cause; /* enum oomkill_stuck_cause */
+	__u16 path_size; /* bytes, the NULs included; 0: the cgroup is gone */
+	__u16 flags; /* enum oomkill_memcg_flags */
+	char path[OOMKILL_STUCK_PATH_LEN]; /* as in struct oomkill_memcg */
 };
 
 /* Where the kernel's functions are: the map "functions", filled in by the loader; 0: unknown. */

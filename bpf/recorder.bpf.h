@@ -22,6 +22,7 @@
 #include "maps.bpf.h"
 #include "memcg.bpf.h"
 #include "children.bpf.h"
+#include "stuck.bpf.h"
 
 #define CLOCK_BOOTTIME 7
 #define GO_NS 500000ULL /* half of the millisecond that a go may take */
@@ -57,6 +58,7 @@ struct walk {
 	u32 recorded;
 	u32 knows_all; /* there was room for every cgroup: one that is not known is new */
 	u32 pad;
+	u64 began_ns;
 	u64 child; /* list node of the first child of the cgroup visited last; 0: none */
 	u64 sibling; /* of its next sibling, or the list's head; 0: to be looked for */
 	struct step path[WALK_DEPTH];
@@ -372,11 +374,26 @@ static long drop_unseen(void *map, u64 *serial, struct oomkill_recording *rec, v
 	return 0;
 }
 
+/* What was stuck in a cgroup that is gone is so no longer. */
+static long end_unseen(void *map, u64 *key, struct struggle *of, void *unused)
+{
+	struct walk *w = get_walk();
+	u64 of_key = *key;
+
+	if (!w || of->seen_ns >= w->began_ns)
+		return 0;
+	if (of->told)
+		tell_stuck(0, of_key, OOMKILL_STUCK_ENDED);
+	bpf_map_delete_elem(&struggles, &of_key);
+	return 0;
+}
+
 static __always_inline void begin_walk(struct walk *w, struct oomkill_recorder *r, u32 tick)
 {
 	if (r->walks && tick > w->tick + 1)
 		r->missed_ticks += tick - w->tick - 1;
 	w->tick = tick;
+	w->began_ns = bpf_ktime_get_boot_ns();
 	stand_on(0, w->path[0].css);
 	w->visited = 0;
 	w->seen = 0;
@@ -420,6 +437,7 @@ __noinline int visit(void)
 		w->seen++;
 		/* A memcg's css is its first member. */
 		record_usage(css & ~CSS_ALIVE, step_at(w, w->depth)->serial);
+		look_for_stuck(css & ~CSS_ALIVE, step_at(w, w->depth)->serial);
 	}
 	return 0;
 }
@@ -463,8 +481,10 @@ static int on_timer(void *map, u32 *key, struct walk *w)
 			find_again();
 		else
 			begin_walk(w, r, now / config.tick_ns);
-		if (visit_in_time(began_ns))
+		if (visit_in_time(began_ns)) {
 			end_walk(w, r);
+			bpf_for_each_map_elem(&struggles, end_unseen, NULL, 0);
+		}
 	}
 	r->goes++;
 	took_ns = bpf_ktime_get_ns() - began_ns;

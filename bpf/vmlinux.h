@@ -111,6 +111,7 @@ struct page_counter {
 	atomic_long_t usage;
 	unsigned long watermark;
 	unsigned long low;
+	unsigned long high;
 	unsigned long max;
 	struct page_counter *parent;
 };
@@ -146,6 +147,7 @@ enum cgroup_subsys_id {
 };
 
 enum memcg_memory_event {
+	MEMCG_HIGH = 1,
 	MEMCG_OOM = 3,
 	MEMCG_OOM_KILL = 4,
 };
@@ -159,6 +161,7 @@ struct mem_cgroup {
 	struct cgroup_subsys_state css;
 	struct page_counter memory;
 	struct page_counter swap;
+	atomic_long_t memory_events[9];
 	atomic_long_t memory_events_local[9];
 	bool oom_group;
 };

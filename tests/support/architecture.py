@@ -27,12 +27,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "recorder": ("libbpf", "incident"),
     "identity": ("incident",),
     "killers": ("libbpf", "incident", "identity"),
+    "stuck": ("incident",),
     # The wire format is the kernel's side of an incident.
     "probe": ("libbpf", "incident", "recorder", "killers"),
     "diagnosis": ("incident", "identity"),
-    "sinks": ("incident", "killers", "diagnosis"),
-    "pipeline": ("libbpf", "incident", "killers", "probe", "identity", "diagnosis"),
-    "metrics": ("incident", "killers", "probe", "sinks"),
+    "sinks": ("incident", "killers", "stuck", "diagnosis"),
+    "pipeline": ("libbpf", "incident", "killers", "stuck", "probe", "identity", "diagnosis"),
+    "metrics": ("incident", "killers", "stuck", "probe", "sinks"),
     "history": ("incident", "killers", "probe", "sinks"),
     "web": ("incident", "killers", "identity", "diagnosis", "sinks", "metrics", "history"),
     "doctor": ("libbpf", "recorder", "probe", "identity"),
@@ -43,9 +44,9 @@ STAGES: dict[str, tuple[str, ...]] = {
     "webhook": ("incident", "sinks", "sending", "otlp"),
     "exporter": ("incident", "killers", "probe", "identity", "sinks", "metrics", "history", "web"),
     "cli": (
-        *("libbpf", "incident", "recorder", "killers", "probe", "identity", "diagnosis", "sinks"),
-        *("pipeline", "doctor", "kubernetes", "fleet", "sending", "otlp", "webhook", "exporter"),
-        "web",
+        *("libbpf", "incident", "recorder", "killers", "stuck", "probe", "identity", "diagnosis"),
+        *("sinks", "pipeline", "doctor", "kubernetes", "fleet", "sending", "otlp", "webhook"),
+        *("exporter", "web"),
     ),
 }
 # What knows nothing of a kill, for every stage to use; each of these uses only those before it.

@@ -20,6 +20,7 @@ from container_oomkill.sending.counts import Sent
 from .befores import before
 from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, victim
 from .kills import kill
+from .stuck import stuck
 
 
 class NoProcess(Collector):
@@ -75,6 +76,8 @@ def full() -> Metrics:
     metrics.earlier(("shop", "cart-7d9f4", "app"), 7)
     metrics.watch_up = lambda: True
     metrics.destinations = lambda: {"otlp": Sent(5, 1, {"queue_full": 2})}
+    metrics.stuck.begin(stuck())
+    metrics.stuck.begin(stuck(cgroup_id=8, cause=None))
     metrics.register(("shop", "idle-1", "never-killed"))
     metrics(incident(1))
     cart = container("app", workload="Deployment/cart")

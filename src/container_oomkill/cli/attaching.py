@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..incident.model import Incident
     from ..probe.pins import Pins
     from ..probe.probe import Probe
+    from ..stuck.model import Stuck
 
 
 class AttachSettings(Settings):
@@ -90,6 +91,22 @@ def _pins(settings: AttachSettings) -> Pins | None:
     from ..probe.pins import Pins
 
     return Pins(settings.pin or None)
+
+
+def killable(host_root: str) -> Callable[[str | None, int | None], bool | None]:
+    """Return what tells whether a cgroup has a process that may be killed."""
+    from ..stuck.killable import is_anything_killable
+
+    return lambda path, cgroup_id: is_anything_killable(path, cgroup_id, host_root)
+
+
+def warn_stuck(stuck: Stuck) -> None:
+    """Say that something is out of memory and nothing is killed: its record comes at the end."""
+    from ..sinks.printable import printable
+    from ..sinks.stuck_names import stuck_name
+    from ..system import log
+
+    log.warn(printable(f"{stuck_name(stuck)} is stuck: {stuck.verdict}"))
 
 
 def completion(settings: AttachSettings, host_root: str) -> Callable[[Incident], Incident]:

@@ -14,6 +14,7 @@ from ..exporter.exporter import Exporter
 from ..identity.resolver import Resolver
 from ..pipeline.kills import KillDelivery
 from ..pipeline.pipeline import Pipeline
+from ..pipeline.stuck import StuckDelivery
 from ..probe.kernel_counts import counts_by_cgroup
 from ..sinks import json_lines
 from ..sinks.buffered import BufferedSink
@@ -22,7 +23,7 @@ from ..sinks.kill_formats import open_kill_sink
 from ..system import log, privileges, standard_streams
 from ..system.closeable import Closeable
 from ..system.worker import Worker
-from .attaching import completion
+from .attaching import completion, killable, warn_stuck
 from .destinations import Destinations
 from .metadata_providers import MetadataProviders
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..incident.model import Incident
     from ..killers.model import Kill
     from ..probe.probe import Probe
+    from ..stuck.model import Stuck
     from ..system.shutdown import ShutdownRequest
     from .exporter_settings import ExporterCommandSettings
 
@@ -211,6 +213,7 @@ class ExporterParts(Closeable):
             on_lost=self.exporter.lost,
             symbols=self._functions.symbols,
             kills=self._deliver_kills(resolver),
+            stuck=self._make_stuck(resolver),
         )
 
     def _deliver_kills(self, resolver: Resolver) -> KillDelivery | None:
@@ -222,4 +225,24 @@ class ExporterParts(Closeable):
             resolver,
             node=self._settings.node,
             on_lost=self.exporter.lost,
+        )
+
+    def _make_stuck(self, resolver: Resolver) -> StuckDelivery | None:
+        """Return what delivers what is out of memory without a kill; None: nothing looks for it."""
+        if (recorder := self._probe.recorder) is None:
+            return None
+        episodes, settings = self.exporter.metrics.stuck, self._settings
+
+        def begin(stuck: Stuck) -> None:
+            episodes.begin(stuck)
+            warn_stuck(stuck)
+
+        return StuckDelivery(
+            recorder.stuck,
+            [episodes.end],
+            resolver,
+            node=settings.node,
+            on_begin=begin,
+            on_lost=self.exporter.lost,
+            killable=killable(settings.state.host_root),
         )

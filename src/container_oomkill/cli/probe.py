@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..identity.resolver import Resolver
     from ..pipeline.kills import KillDelivery
+    from ..pipeline.stuck import StuckDelivery
     from ..probe.kernel_functions import KernelFunctions
     from ..probe.probe import Probe
     from ..sinks.query import Query
@@ -111,6 +112,7 @@ def deliver(
             wanted=settings.query.matches if settings.query is not None else None,
             kills=_kills(settings, probe, resolver, stdout),
             symbols=functions.symbols,
+            stuck=_stuck(settings, probe, resolver, stdout),
         )
         pipeline.run(stop, count=settings.count)
 
@@ -132,6 +134,31 @@ def _kills(
         resolver,
         node=settings.node,
         wanted=None if query is None else lambda kill: kill_matches(query, kill),
+    )
+
+
+def _stuck(
+    settings: ProbeSettings, probe: Probe, resolver: Resolver, stdout: TextIO
+) -> StuckDelivery | None:
+    """Return what delivers what is out of memory without a kill; None: nothing looks for it."""
+    if probe.recorder is None:
+        return None
+    from ..pipeline.stuck import StuckDelivery
+    from ..sinks.stuck_formats import open_stuck_sink
+    from ..sinks.stuck_names import stuck_matches
+    from ..sinks.text import wants_colour
+    from .attaching import killable, warn_stuck
+
+    query = settings.query
+    colour = wants_colour(stdout, settings.colour)
+    return StuckDelivery(
+        probe.recorder.stuck,
+        [open_stuck_sink(settings.output, stdout, colour=colour)],
+        resolver,
+        node=settings.node,
+        on_begin=warn_stuck,
+        wanted=lambda stuck: query is None or stuck_matches(query, stuck),
+        killable=killable(settings.state.host_root),
     )
 
 

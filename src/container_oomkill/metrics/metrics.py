@@ -24,6 +24,7 @@ from ..sinks.names import counted_as, owner_of, victims_cgroup, workload_of
 from .exposition import Family, Labels, Point, clean
 from .others import OtherKills
 from .series import Key, Series
+from .stuck import StuckEpisodes
 from .table import (
     INCIDENTS,
     ITSELF,
@@ -37,6 +38,7 @@ from .table import (
     NAMESPACE_KILLS,
     OTHERS,
     RECORDER,
+    STUCK,
     Destination,
     Facts,
     Row,
@@ -135,6 +137,7 @@ class Metrics:
         )
         self._totals = Totals(monotonic=monotonic, wall=wall)
         self._others = OtherKills(max_containers=max_containers, monotonic=monotonic)
+        self.stuck = StuckEpisodes()
         self._wall = wall
         self._external_url = None if external_url is None else external_url.rstrip("/")
         self._restored: frozenset[str] = frozenset()  # ids of what an earlier process counted
@@ -277,7 +280,7 @@ class Metrics:
     def _itself(self, facts: Facts, latency: list[Point]) -> Iterator[Family]:
         from .prometheus import Metric, ProcessCollector
 
-        for row in (*ITSELF, *OTHERS, *RECORDER):
+        for row in (*STUCK, *ITSELF, *OTHERS, *RECORDER):
             of_itself = row.of_itself(facts) if row.of_itself else ()
             yield Family(
                 _head(row),
@@ -310,13 +313,14 @@ class Metrics:
         now, before = self._kernel_kills(), self._kernel_kills_before
         kills = None if now is None or before is None else max(0, now - before)
         self._told = seen_so_far(self._told, kills)
+        recorder = status.recorder_status() or {}
         return Facts(
             version=self._version,
             hook=status.hook,
             kernel=status.kernel,
             attached=status.attached,
             features=status.features(),
-            recorder=status.recorder_status() or {},
+            recorder=recorder,
             lost=lost,
             unresolved=dict(self._unresolved),
             evicted=self._series.evicted
@@ -332,6 +336,8 @@ class Metrics:
             container_other_kills=self._others.by_container(),
             watch_up=self.watch_up(),
             destinations=self.destinations(),
+            stuck_totals=self.stuck.totals() if recorder else {},
+            stuck=self.stuck.ongoing(),
         )
 
     def _latency(self) -> list[Point]:

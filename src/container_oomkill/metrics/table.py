@@ -71,6 +71,8 @@ class Facts:
     container_other_kills: Mapping[tuple[str, ...], int]  # by LABELS and cause
     watch_up: bool | None  # of the cluster's API; None: it is not asked
     destinations: Mapping[str, Destination]  # by name, of those to which incidents are sent
+    stuck_totals: Mapping[str, int]  # by cause; empty: nothing looks for it
+    stuck: Mapping[tuple[str, str, str, str], int]  # that goes on, by LABELS and cause
 
 
 # Label values and the number.
@@ -580,6 +582,23 @@ ITSELF = (
     ),
 )
 
+STUCK = (
+    Row(
+        "stuck",
+        "counter",
+        "Times that a cgroup was out of memory, or over memory.high, and nothing was killed.",
+        ("cause",),
+        of_itself=_by_key(lambda facts: facts.stuck_totals),
+    ),
+    Row(
+        "stuck_now",
+        "gauge",
+        "Containers that are so at this moment; absent if they are not.",
+        (*LABELS, "cause"),
+        of_itself=lambda facts: sorted(facts.stuck.items()),
+    ),
+)
+
 # In the order they are served and documented.
 SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
     (
@@ -613,6 +632,14 @@ SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
             "after the kill (`--metrics.expiry`)."
         ),
         (LAST_INFO, *LAST_KILL),
+    ),
+    (
+        "Out of memory without a kill",
+        (
+            "`cause`: `nothing_killable`, `oom_disabled`, `charge_refused`, `throttled` "
+            "(docs/record.md), `unknown`. It takes the flight recorder, which looks for them."
+        ),
+        STUCK,
     ),
     ("The exporter itself", "", (*ITSELF, LATENCY)),
     (

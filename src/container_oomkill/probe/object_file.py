@@ -37,6 +37,7 @@ STRUCTS = (
     "oomkill_before",
     "oomkill_stack",
     "oomkill_recorder",
+    "oomkill_stuck",
     "oomkill_party",
     "oomkill_kill",
     "oomkill_killers",

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 PROGRAM = "recorder_start"
 RECORDINGS = "recordings"
+STUCK_RING = "stuck_ring"
 SHARED_MAPS = (RECORDINGS, "recorder")  # the hooks' as well
-OWN_MAPS = ("walk",)  # while it exists, so does the timer
+# While the first exists, so does the timer.
+OWN_MAPS = ("walk", "struggles", "stuck_scratch", STUCK_RING)
 MAPS = (*SHARED_MAPS, *OWN_MAPS)
 
 
@@ -40,6 +42,7 @@ class FlightRecorder(Closeable):
         self.settings = settings
         self._loaded = maps if isinstance(maps, libbpf.LoadedObject) else None
         self._status = libbpf.Shared(maps.map_fd("recorder"), wire.RECORDER.size)
+        self.stuck = libbpf.Ring(maps.map_fd(STUCK_RING))  # what is out of memory without a kill
         memory = [libbpf.map_memory(maps.map_fd(name)) for name in MAPS]
         self._memory = None if None in memory else sum(filter(None, memory))
 
@@ -52,6 +55,7 @@ class FlightRecorder(Closeable):
         return status if self._memory is None else status | {"memory_bytes": self._memory}
 
     def close(self) -> None:
+        self.stuck.close()
         self._status.close()
         if self._loaded is not None:
             self._loaded.close()

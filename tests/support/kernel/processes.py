@@ -112,6 +112,7 @@ class Recorder:
         self._kills = 0  # told, as the kernel counts them
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._others: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()  # kills by others
+        self._stuck: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         assert self.process.stderr is not None
         attached = self.process.stderr.readline()
@@ -130,6 +131,8 @@ class Recorder:
             record = json.loads(line)
             if record["kind"] == "kill":
                 self._others.put(record)
+            elif record["kind"] == "stuck":
+                self._stuck.put(record)
             else:
                 self._lines.put(line.decode())
         self._lines.put(None)
@@ -145,6 +148,23 @@ class Recorder:
         while (record := self._kill_by_another())["target"]["cgroup"] != cgroup:
             pass
         return record
+
+    def were_stuck(self) -> set[str]:
+        """Take all records of what was out of memory without a kill; return the cgroups."""
+        found = set()
+        while not self._stuck.empty():
+            found.add(self._stuck.get()["cgroup"])
+        return found
+
+    def stuck(self, cgroup: str) -> dict[str, Any]:
+        """Return the next record of what was out of memory without a kill in a cgroup."""
+        while True:
+            try:
+                record = self._stuck.get(timeout=DEADLINE)
+            except queue.Empty:
+                raise AssertionError("no record came of what was stuck") from None
+            if record["cgroup"] == cgroup:
+                return record
 
     def _kill_by_another(self) -> dict[str, Any]:
         try:
