@@ -15,6 +15,9 @@
 #include "send.bpf.h"
 #include "before.bpf.h"
 #include "stack.bpf.h"
+#include "shares.bpf.h"
+
+#define SYSRQ_ORDER -1 /* as moom_callback() has it in its oom_control */
 
 static __always_inline void begin_incident(struct scratch *s, struct oomkill_counters *c)
 {
@@ -87,6 +90,8 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 		s->stack_taken = true;
 	}
 	s->stack_of = NULL;
+	if (!memcg && BPF_CORE_READ(oc, order) != SYSRQ_ORDER)
+		send_node(oc, BPF_CORE_READ(oc, order), BPF_CORE_READ(oc, gfp_mask));
 	record->total_pages = BPF_CORE_READ(oc, totalpages);
 	record->points = BPF_CORE_READ(oc, chosen_points);
 	record->order = BPF_CORE_READ(oc, order);

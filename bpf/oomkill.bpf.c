@@ -33,6 +33,8 @@
 #include "memcg.bpf.h"
 #include "process.bpf.h"
 #include "send.bpf.h"
+#include "node.bpf.h"
+#include "shares.bpf.h"
 #include "candidates.bpf.h"
 #include "incident.bpf.h"
 #include "tracepoint_only.bpf.h"
@@ -93,6 +95,14 @@ SEC("raw_tp/mm_vmscan_memcg_reclaim_end")
 int reclaim_end(struct bpf_raw_tracepoint_args *ctx)
 {
 	return on_reclaim_end();
+}
+
+/* Run by hand: what a node-wide kill would have of the node's memory, in the map node_memory. */
+SEC("syscall")
+int node_read(void *ctx)
+{
+	read_node(NULL, 0, GFP_HIGHMEM | GFP_MOVABLE, false);
+	return 0;
 }
 
 SEC("fentry/out_of_memory")

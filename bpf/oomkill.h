@@ -67,6 +67,15 @@
 /* Without a pass of reclaim for so long, one episode of it is over. */
 #define OOMKILL_LULL_NS 10000000000
 
+/*
+ * Where the node ran out: memory nodes, zones of each, how many cgroups are kept, the
+ * largest, and the bytes of their paths.
+ */
+#define OOMKILL_NODES 8
+#define OOMKILL_ZONES 6
+#define OOMKILL_SHARES 32
+#define OOMKILL_ZONE_NAME_LEN 16
+
 /* In the map "kills_seen": a count from before the program's time, as the loader read it. */
 #define OOMKILL_ENTERED 0x8000000000000000
 
@@ -77,6 +86,7 @@ enum oomkill_kind {
 	OOMKILL_SHORTAGE = 4, /* struct oomkill_shortage: the same of what it was short of */
 	OOMKILL_STACK = 10, /* struct oomkill_stack: what the trigger did; precedes the victim */
 	OOMKILL_STUCK = 12, /* struct oomkill_stuck: in a ring of its own */
+	OOMKILL_NODE = 5, /* struct oomkill_node: the node's memory; precedes the victim */
 };
 
 enum oomkill_hook {
@@ -329,6 +339,91 @@ struct oomkill_stack {
 	__u32 used; /* of frames */
 	__u32 pad;
 	__u64 frames[OOMKILL_STACK_DEPTH]; /* addresses to return to, innermost first */
+};
+
+/* A zone of a memory node; struct zone. */
+struct oomkill_zone {
+	__u64 managed_pages;
+	__u64 free_pages;
+	__u64 free_pcp_pages; /* on the lists of the CPUs, not in free_pages */
+	__u64 free_fitting_pages; /* in pieces as large as the one asked for */
+	__u64 free_cma_pages; /* of the free ones, for movable memory only */
+	__u64 highatomic_pages; /* reserved for allocations that cannot wait */
+	__u64 min_pages; /* watermarks, boost included */
+	__u64 low_pages;
+	__u64 high_pages;
+	__u64 zsmalloc_pages;
+	__u64 pagetables_pages; /* counted for zones until 5.11 */
+	__u64 reserve_pages; /* lowmem_reserve: what such an allocation must leave there */
+	__u32 number; /* enum zone_type */
+	__u32 allowed; /* 1: such an allocation may take memory there */
+	char name[OOMKILL_ZONE_NAME_LEN];
+};
+
+/* A memory node; pglist_data. In the units that the kernel counts each in. */
+struct oomkill_numa_node {
+	__u64 anon_pages; /* mapped */
+	__u64 file_pages; /* page cache; shmem and the swap cache are in it */
+	__u64 shmem_pages;
+	__u64 swapcached_pages;
+	__u64 lru_pages; /* on the kernel's lists, of whatever kind, isolated ones included */
+	__u64 slab_reclaimable_pages;
+	__u64 slab_unreclaimable_pages;
+	__u64 misc_reclaimable_pages; /* of drivers that can give it back */
+	__u64 kernel_stack_kib;
+	__u64 pagetables_pages;
+	__u64 secondary_pagetables_pages; /* KVM, IOMMU */
+	__u64 vmalloc_pages; /* v7.3 */
+	__u64 balloon_pages; /* v7.3: taken back by the hypervisor */
+	__u64 gpu_pages; /* v7.3 */
+	__u32 id;
+	__u32 zones_used;
+	struct oomkill_zone zones[OOMKILL_ZONES];
+};
+
+/* A memory cgroup's share of the node. */
+struct oomkill_share {
+	__u64 id;
+	__u64 usage_pages; /* the cgroups below it included */
+	__u64 own_pages; /* what none of those is charged with */
+	__u64 limit_pages;
+	__u64 low_pages;
+	__u64 min_pages;
+	__u64 minute_ago_pages; /* usage then; 0: it was not there yet; unknown: not recorded */
+	__u64 hour_ago_pages;
+	__u16 path_offset; /* into strings, as in struct oomkill_memcg */
+	__u16 path_size;
+	__u32 flags; /* enum oomkill_memcg_flags */
+};
+
+enum oomkill_node_flags {
+	OOMKILL_NODE_WALK_CUT = 1, /* more cgroups than were looked at */
+	OOMKILL_NODE_CPUS_UNREAD = 2, /* what the CPUs keep to themselves is not in the numbers */
+	OOMKILL_NODE_NODES_CUT = 4, /* more memory nodes than were looked at */
+};
+
+/*
+ * Where no cgroup's limit was the cause: whose the node's memory was. Each page that is
+ * charged is in the own_pages of one cgroup: those of the shares, others and gone are
+ * what is charged at all.
+ */
+struct oomkill_node {
+	struct oomkill_header header;
+	__u64 allowed_nodes; /* a bit for each node that who asks may take memory from */
+	__u64 charged_pages; /* to all cgroups, as the root counts it */
+	__u64 charged_kernel_pages; /* of that, the kernel's; as last added up */
+	__u64 others_pages; /* own_pages of the cgroups that are not kept */
+	__u64 gone_pages; /* of removed cgroups that memory is still charged to */
+	__u64 took_ns; /* to read all of this */
+	__u32 others; /* how many cgroups are not kept, those without memory included */
+	__u32 gone;
+	__u32 nodes_used;
+	__u32 shares_used;
+	__u32 flags; /* enum oomkill_node_flags */
+	__u32 pad;
+	struct oomkill_numa_node nodes[OOMKILL_NODES];
+	struct oomkill_share shares[OOMKILL_SHARES]; /* in no order */
+	char strings[OOMKILL_STRINGS_LEN]; /* only the used part is sent */
 };
 
 /* What the flight recorder counts by itself; one element of the map "recorder". */

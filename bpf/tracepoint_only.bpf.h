@@ -15,7 +15,6 @@
 
 #define NS_PER_MS 1000000ULL
 #define PF_WQ_WORKER 0x00000020
-#define SYSRQ_ORDER -1 /* as moom_callback() has it in its oom_control */
 #define SYSRQ_DEPTH 16 /* nearer than this to the kill is moom_callback() on a stack */
 
 /* Further victims of a group come within this time. */
@@ -170,6 +169,8 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 		} else {
 			infer(s, &domain, !(fullest & TOO_DEEP) && sysrq == NO_SYSRQ);
 		}
+		if (s->record.flags & OOMKILL_NODE_WIDE) /* asked for a user's page, most likely */
+			send_node(NULL, 0, GFP_HIGHMEM | GFP_MOVABLE);
 		fill_incident(s, domain, task);
 	}
 	s->record.flags &= ~OOMKILL_KILL_UNSURE;

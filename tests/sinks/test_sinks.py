@@ -46,6 +46,7 @@ def test_the_record_has_the_promised_groups_in_order() -> None:
         *("inferred", "message", "verdict", "container", "domain", "oom", "trigger", "victims"),
         "candidates",
         "before",
+        "node_memory",
     ]
     assert record["schema"] == 1
     assert record["kind"] == "oom"

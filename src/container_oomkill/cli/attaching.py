@@ -110,13 +110,17 @@ def warn_stuck(stuck: Stuck) -> None:
 
 
 def completion(settings: AttachSettings, host_root: str) -> Callable[[Incident], Incident]:
-    """Return what adds to a record just read what will be gone soon: command lines, pressure."""
-    from ..incident.pressure import PressureReader
+    """Return what adds to a record just read what will be gone soon.
 
-    pressure = PressureReader(host_root)
+    Command lines, the node's memory where that ran out, pressure.
+    """
+    from ..incident.pressure import PressureReader
+    from ..incident.proc_memory import ProcMemory
+
+    memory, pressure = ProcMemory(), PressureReader(host_root)
     if not settings.cmdline:
-        return pressure
+        return lambda incident: pressure(memory(incident))
     from ..incident.cmdline import CommandLines
 
     command_lines = CommandLines()  # first: a process that is killed may end at any moment
-    return lambda incident: pressure(command_lines(incident))
+    return lambda incident: pressure(memory(command_lines(incident)))

@@ -44,6 +44,8 @@ class ContainerMetadata:
     # Name and type of each of its pod's containers; known by a cluster's API only
     types: tuple[tuple[str, str], ...] = ()
     pod_end: str | None = None  # one of `POD_ENDS`; known by a cluster's API only
+    # Name and memory request, bytes, of those that have one; known by a cluster's API only
+    requests: tuple[tuple[str, int], ...] = ()
 
     def key(self) -> Key:
         """Return what it is looked up by."""
@@ -66,11 +68,16 @@ class ContainerMetadata:
             workload=self.workload or other.workload,
             types=self.types or other.types,
             pod_end=self.pod_end or other.pod_end,
+            requests=self.requests or other.requests,
         )
 
     def type(self) -> str | None:
         """Return ``app``, ``init``, ``sidecar`` (an init container that stays) or ``ephemeral``."""
         return None if self.name is None else dict(self.types).get(self.name)
+
+    def memory_request(self) -> int | None:
+        """Return what is reserved for the container, bytes; None: nothing, or it is not known."""
+        return None if self.name is None else dict(self.requests).get(self.name)
 
     def sole(self) -> ContainerMetadata:
         """Return it named as its pod's container, if it has no name and there is only one."""

@@ -26,13 +26,15 @@ from .model import (
     Victim,
     Vm,
 )
+from .node_decoder import decode_node
+from .node_memory import NodeMemory
+from .path import path_text
 from .shortage_decoder import decode_shortage
 from .stack import Stack
 from .stack_decoder import Symbols, decode_stack
 from .wire import HOOKS, lib
 
 SYSRQ_ORDER = -1
-CUT = "…"  # in a path, for names that are missing
 
 
 class Decoder:
@@ -96,6 +98,10 @@ class Decoder:
     def stack(self, raw: dict[str, Any]) -> Stack | None:
         """``raw``: from `wire.stack`."""
         return decode_stack(raw, self._symbols)
+
+    def node(self, raw: dict[str, Any]) -> NodeMemory:
+        """``raw``: from `wire.node`. Raises `RecordError` for text that is not in the record."""
+        return decode_node(raw, self.host.page_size)
 
     def _bytes(self, pages: int | None) -> int | None:
         return None if pages is None else _possible(pages * self.host.page_size)
@@ -315,19 +321,14 @@ def _path(raw: dict[str, Any], memcg: str) -> str | None:
 def cgroup_path(
     raw: dict[str, Any], cgroup_id: int | None, offset: str, size: str, *, cut: bool
 ) -> str | None:
-    """Return a path of a record, which has its names from the leaf up, each ended by a NUL.
+    """Return a path of a record; None where there is no cgroup.
 
-    ``offset``, ``size``: names of the fields that say where in ``strings`` it is. ``cut``: the
-    root's end is missing unless an empty name stands for what is. None where there is no cgroup.
+    ``offset``, ``size``: names of the fields that say where in ``strings`` it is; ``cut``: as
+    `path_text` has it.
     """
     if cgroup_id is None:
         return None
-    *names, rest = _within(raw, offset, size).split(b"\0")
-    if rest:
-        raise RecordError(f"record: path of {offset.partition('.')[0]} is not terminated")
-    shown = [name.decode("utf-8", "backslashreplace") or CUT for name in reversed(names)]
-    at_root = "" if not cut or b"" in names else CUT
-    return "/".join([at_root, *shown]) if shown else f"{at_root}/"
+    return path_text(_within(raw, offset, size), cut=cut, of=offset.partition(".")[0])
 
 
 def _below(domain: str, raw: dict[str, Any], child: dict[str, Any]) -> str | None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .before import Before
+from .container import UNNAMED
+from .container import Container as Container  # all of an incident is to be had from here
+from .node_memory import NodeMemory
 from .stack import Stack
 
 SCHEMA = 1
@@ -37,25 +40,6 @@ class Host:
     page_size: int  # bytes
     clock_offset_ns: int  # CLOCK_REALTIME less CLOCK_BOOTTIME
     swappiness: int | None = None  # the node's, which is every cgroup v2's
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """Whose memory it was, as far as it is known."""
-
-    id: str | None = None  # as the runtime gave it, full
-    name: str | None = None
-    runtime: str | None = None
-    image: str | None = None
-    pod: str | None = None
-    namespace: str | None = None
-    pod_uid: str | None = None
-    workload: str | None = None
-    type: str | None = None  # app, init, sidecar, ephemeral: Kubernetes', by its API
-    # What it is counted as where its own name is new at every start: Swarm's or Compose's service,
-    # Slurm's user, the runtime of a build step, a transient unit's pattern.
-    service: str | None = None
-    unresolved: str | None = None  # why there is no name, or only its cgroup's
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +85,7 @@ class Child:
     cgroup_id: int | None = None
     usage_bytes: int | None = None
     limit_bytes: int | None = None
-    container: Container = Container()
+    container: Container = UNNAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +232,7 @@ class Incident:
     victims: tuple[Victim, ...]
     candidates: tuple[Candidate, ...] | None = None  # the largest others, largest first
     before: Before | None = None  # what memory did before; None: the flight recorder has not run
+    node_memory: NodeMemory | None = None  # where no cgroup's limit was the cause
 
     @property
     def id(self) -> str:

@@ -10,6 +10,7 @@ from . import wire
 from .before import Before
 from .decoder import Decoder
 from .model import Incident
+from .node_memory import NodeMemory
 from .stack import Stack
 from .wire import lib
 
@@ -22,14 +23,17 @@ class Parts:
         self._incident: int | None = None
         self._before: Before | None = None
         self._stack: Stack | None = None
+        self._node: NodeMemory | None = None
 
     def take(self, header: dict[str, Any], data: bytes) -> None:
         """``header``: from `wire.header`, of a kind in `wire.PARTS`. Raises `RecordError`."""
         if header["incident"] != self._incident:
             self._incident = header["incident"]
-            self._before = self._stack = None
+            self._before = self._stack = self._node = None
         if header["kind"] == lib.OOMKILL_STACK:
             self._stack = self._decoder.stack(wire.stack(data))
+        elif header["kind"] == lib.OOMKILL_NODE:
+            self._node = self._decoder.node(wire.node(data))
         else:
             known = self._before or Before()
             self._before = self._decoder.ahead(header["kind"], data, known)
@@ -41,4 +45,4 @@ class Parts:
         trigger = incident.trigger
         if self._stack is not None:
             trigger = replace(trigger, stack=self._stack)
-        return incident.changed(before=self._before, trigger=trigger)
+        return incident.changed(before=self._before, node_memory=self._node, trigger=trigger)

@@ -85,13 +85,17 @@ CHILD = Layout("oomkill_child")
 BEFORE = Layout("oomkill_before")
 SHORTAGE = Layout("oomkill_shortage")
 STACK = Layout("oomkill_stack")
+NODE = Layout("oomkill_node", before="strings")
+NUMA_NODE = Layout("oomkill_numa_node")
+ZONE = Layout("oomkill_zone")
+SHARE = Layout("oomkill_share")
 FUNCTIONS = Layout("oomkill_functions")
 COUNTERS = Layout("oomkill_counters")
 RECORDER = Layout("oomkill_recorder")
 
 # What is sent ahead of an incident's first victim, and belongs to its record.
 AHEAD = (lib.OOMKILL_BEFORE, lib.OOMKILL_SHORTAGE)  # what led to the kill
-PARTS = (*AHEAD, lib.OOMKILL_STACK)
+PARTS = (*AHEAD, lib.OOMKILL_STACK, lib.OOMKILL_NODE)
 KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, *PARTS)
 HOOKS = {
     lib.OOMKILL_HOOK_FENTRY: "fentry",
@@ -194,6 +198,26 @@ def stack(data: bytes) -> dict[str, Any]:
     if len(data) != STACK.size:
         raise RecordError(f"record of {len(data)} bytes of a stack: expected {STACK.size}")
     return STACK.unpack(data)
+
+
+def node(data: bytes) -> dict[str, Any]:
+    """Return the fields of a record of kind OOMKILL_NODE.
+
+    ``nodes``: each with its ``zones``; ``shares``: the cgroups; ``strings``: their paths' bytes.
+    """
+    if len(data) < NODE.size:
+        raise RecordError(f"record of {len(data)} bytes of a node: expected at least {NODE.size}")
+    fields = NODE.unpack(data)
+    fields["strings"] = data[NODE.size :]
+    fields["flags"] = fields["flags"] or 0
+    nodes = _first(NUMA_NODE, fields["nodes"], min(fields["nodes_used"] or 0, lib.OOMKILL_NODES))
+    for each in nodes:
+        count = min(each["zones_used"] or 0, lib.OOMKILL_ZONES)
+        each["zones"] = _first(ZONE, each["zones"], count)
+    fields["nodes"] = nodes
+    count = min(fields["shares_used"] or 0, lib.OOMKILL_SHARES)
+    fields["shares"] = _first(SHARE, fields["shares"], count)
+    return fields
 
 
 def candidates(data: bytes, count: int) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from .errors import ApiError
+from .quantity import bytes_of
 
 T = TypeVar("T")
 
@@ -100,9 +101,22 @@ class PodStatus(msgspec.Struct, rename="camel"):
         ]
 
 
+class Amounts(msgspec.Struct):
+    """Of a core/v1 ResourceList; the API also takes a plain number."""
+
+    memory: str | int | float | None = None
+
+
+class Resources(msgspec.Struct):
+    """core/v1 ResourceRequirements."""
+
+    requests: Amounts | None = None
+
+
 class ContainerSpec(msgspec.Struct, rename="camel"):
     name: str = ""
     restart_policy: str = ""
+    resources: Resources | None = None
 
     def init_type(self) -> str:
         return "sidecar" if self.restart_policy == "Always" else "init"
@@ -120,6 +134,13 @@ class PodSpec(msgspec.Struct, rename="camel"):
             *((each.name, each.init_type()) for each in self.init_containers or ()),
             *((each.name, "ephemeral") for each in self.ephemeral_containers or ()),
         )
+
+    def memory_requests(self) -> tuple[tuple[str, int], ...]:
+        """Return name and memory request, bytes, of each that has one."""
+        every = (*(self.containers or ()), *(self.init_containers or ()))
+        asked = ((each.name, each.resources and each.resources.requests) for each in every)
+        found = ((name, bytes_of(one.memory) if one else None) for name, one in asked)
+        return tuple((name, size) for name, size in found if size)
 
 
 class Pod(msgspec.Struct):

@@ -110,6 +110,7 @@ def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> Con
         workload=text(workload),
         types=_shared(pod.spec.types()) if pod.spec else (),
         pod_end=_end_of(pod),
+        requests=_shared_requests(pod.spec.memory_requests()) if pod.spec else (),
     )
 
 
@@ -123,3 +124,9 @@ def _end_of(pod: Pod) -> str:
 def _shared(types: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Return one object for all pods of a workload, without what cannot be a name."""
     return tuple((name, type_) for name, type_ in types if text(name))
+
+
+@lru_cache(maxsize=1024)
+def _shared_requests(requests: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """Return one object for all pods of a workload."""
+    return tuple((name, size) for name, size in requests if text(name))

@@ -42,6 +42,11 @@ def lacking(what: str, hook: str | None) -> str | None:
             if is_v1() or not has_enumerator("cgroup_kill_write")
             else None
         ),
+        "programs run by hand": (
+            None
+            if has_enumerator("BPF_PROG_TYPE_SYSCALL")
+            else "this kernel runs no BPF program by hand: it is older than 5.14"
+        ),
         "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
         "cgroup_disable=memory": (
             None if memory_controller_disabled() else "this kernel's memory controller is on"
