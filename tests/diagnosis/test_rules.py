@@ -33,6 +33,7 @@ from container_oomkill.incident.model import (
     Stat,
     Trigger,
 )
+from container_oomkill.incident.node_memory import NodeMemory, NumaNode, Share, Zone
 from container_oomkill.incident.stack import Stack
 
 from ..support.befores import before
@@ -89,8 +90,10 @@ def explained(container_type: str | None = None, **changes: Any) -> Incident:
         "candidates": (),
         "inferred": False,
     }
+    node_memory = changes.pop("node_memory", None)  # its rows are named already
     found = resolve(incident(**(values | changes)))
-    return explain(found.changed(container=replace(found.container, type=container_type)))
+    container = replace(found.container, type=container_type)
+    return explain(found.changed(container=container, node_memory=node_memory))
 
 
 def one(**changes: Any) -> Any:
@@ -149,6 +152,36 @@ def cache(mib: int) -> Child:
 
 LEFT_IN_POD = pod_of(app(2), PAUSE, shmem_bytes=60 * MIB, file_bytes=60 * MIB, gone_bytes=60 * MIB)
 SWAP = replace(held(anon_bytes=MIB), swap_limit_bytes=64 * MIB)
+
+
+def row(name: str, mib: int, *, request: int | None = None, **more: Any) -> Share:
+    """A container of the node."""
+    asked = None if request is None else request * MIB
+    container = Container(id=name * 64, name=name, memory_request_bytes=asked)
+    return Share(usage_bytes=mib * MIB, container=container, **more)
+
+
+def of_node(*cgroups: Share, **memory: Any) -> dict[str, Any]:
+    """Of 1,000 MiB, none of it free."""
+    values = {"total_bytes": 1000 * MIB, "free_bytes": 10 * MIB, "cgroups": cgroups} | memory
+    return NODE | {"node_memory": NodeMemory(**values)}
+
+
+OWN_ROW = Share(usage_bytes=20 * MIB, container=Container(id=ID))
+THREE = (row("a", 400), row("b", 200), row("c", 100))
+
+
+def free_in(*zones: Zone, node: bool | None = True, **oom: Any) -> dict[str, Any]:
+    """200 MiB free in all."""
+    nodes = (NumaNode(number=0, allowed=node, zones=zones),)
+    asked = {"oom": Oom(**({"constraint": "none", "order": 0} | oom))}
+    return of_node(free_bytes=200 * MIB, nodes=nodes) | asked
+
+
+def zone(mib: int, **more: Any) -> Zone:
+    values = {"name": "Normal", "allowed": True, "free_bytes": mib * MIB, "min_bytes": MIB}
+    return Zone(**(values | more))
+
 
 # A rule's name: changes that make it speak, and its words.
 SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
@@ -295,6 +328,44 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
             "60.0 MiB is charged to the pod by no living container: files in tmpfs left by an "
             "earlier one; raising the limit only postpones it"
         ),
+    ),
+    "free-elsewhere": (
+        free_in(zone(200), node=False),
+        "200.0 MiB was free, but on memory nodes that it may not use",
+    ),
+    "node-holders": (
+        of_node(*THREE, OWN_ROW),
+        "was held by a 400.0 MiB, b 200.0 MiB, c 100.0 MiB, 20 times as much as this one's",
+    ),
+    "over-request": (
+        of_node(row("a", 400, request=390), row("b", 200, request=64)),
+        "b used 136.0 MiB more than its request of 64.0 MiB",
+    ),
+    "node-grew": (
+        of_node(
+            row("a", 400, grew_hour_bytes=300 * MIB), row("b", 200, grew_minute_bytes=50 * MIB)
+        ),
+        "b grew by 50.0 MiB in the last minute",
+    ),
+    "host-share": (
+        of_node(Share("/system.slice/k.service", 1, 300 * MIB), host_bytes=310 * MIB),
+        "31 % (310.0 MiB) was the host's own, in no container, k.service 300.0 MiB of it",
+    ),
+    "removed-cgroups": (
+        of_node(gone_bytes=100 * MIB),
+        "100.0 MiB is still charged to cgroups that were removed",
+    ),
+    "node-kernel": (
+        of_node(slab_unreclaimable_bytes=250 * MIB, pagetables_bytes=MIB),
+        "25 % of the node (250.0 MiB) was slab that cannot be reclaimed",
+    ),
+    "node-huge-pages": (
+        of_node(hugetlb_bytes=512 * MIB),
+        "51 % of the node (512.0 MiB) was set aside for huge pages",
+    ),
+    "unaccounted": (
+        of_node(unaccounted_bytes=100 * MIB),
+        "100.0 MiB is in no counter of the kernel, and charged to nobody",
     ),
     "uncharged": (
         NODE | {"victims": (one(rss=Rss(MIB, 736 * MIB, 0), usage_bytes=2 * MIB),)},
@@ -533,6 +604,20 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
         "many-processes",
         {"victims": (one(rss=rss(1)),), "candidates": (*tasks(9, 1), Candidate(1, "unknown"))},
     ),
+    ("free-elsewhere", free_in(zone(200))),
+    ("free-elsewhere", free_in(zone(100), zone(100, allowed=False))),  # no one reason
+    ("free-elsewhere", of_node(nodes=(NumaNode(allowed=False, zones=(zone(10),)),))),
+    ("free-elsewhere", NODE),
+    ("node-holders", NODE),
+    ("node-holders", of_node(*THREE) | {"oom": Oom("cpuset", 0)}),
+    ("over-request", of_node(row("a", 400, request=351), row("b", 200))),
+    ("node-grew", of_node(row("a", 400, grew_minute_bytes=49 * MIB, grew_hour_bytes=49 * MIB))),
+    ("node-grew", of_node(row("a", 400))),
+    ("host-share", of_node(host_bytes=249 * MIB)),
+    ("removed-cgroups", of_node(gone_bytes=99 * MIB)),
+    ("node-kernel", of_node(slab_reclaimable_bytes=249 * MIB)),
+    ("node-huge-pages", of_node(hugetlb_bytes=99 * MIB)),
+    ("unaccounted", of_node(unaccounted_bytes=99 * MIB)),
     ("swap-full", {"domain": replace(SWAP, swap_usage_bytes=60 * MIB)}),
     ("swap-full", {"domain": replace(SWAP, swap_limit_bytes=0, swap_usage_bytes=0)}),
     ("swap-full", {"domain": replace(SWAP, swap_usage_bytes=None)}),
@@ -583,6 +668,28 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("child", {"victims": (one(pid_in_container=None),)}),
     ("other-container", {"trigger": Trigger(1, 1, "asker", f"{POD}/{ID}", None)}),
 ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (free_in(zone(200, allowed=False)), "in zones that such memory is not taken from"),
+        (
+            free_in(zone(200, free_fitting_bytes=0), order=3),
+            "in smaller pieces than were asked for",
+        ),
+        (free_in(zone(200, reserve_bytes=190 * MIB)), "191.0 MiB was free, but held back"),
+        (free_in(zone(200, highatomic_bytes=180 * MIB)), "181.0 MiB was free, but held back"),
+    ],
+)
+def test_why_what_was_free_was_of_no_use(changes: dict[str, Any], words: str) -> None:
+    assert words in str(explained(**changes).verdict)
+
+
+def test_the_advice_has_the_requests_to_set() -> None:
+    found = explained(**of_node(row("a", 400, request=100), row("b", 200, request=64)))
+    (step,) = [step for step in next_steps(found) if step.name == "over-request"]
+    assert "a from 100.0 MiB to 400.0 MiB, b from 64.0 MiB to 200.0 MiB." in step.text
 
 
 def test_every_rule_is_tested() -> None:

@@ -48,8 +48,10 @@ def assert_adds_up(memory: dict[str, Any], log: KernelLog) -> None:
     charged = sum(held) + memory["other_cgroups_bytes"] + memory["gone_bytes"]
     assert abs(charged - memory["charged_bytes"]) <= total // OVERSHARE
     assert held == sorted(held, reverse=True)
-    kinds = ("free", "anon", "file", "unmapped", "slab_reclaimable", "slab_unreclaimable")
-    kinds += ("pagetables", "percpu", "hugetlb", "zswap", "misc_reclaimable", "unaccounted")
+    kinds = (
+        *("free", "anon", "file", "unmapped", "slab_reclaimable", "slab_unreclaimable"),
+        *("pagetables", "percpu", "hugetlb", "zswap", "misc_reclaimable", "unaccounted"),
+    )
     sums = sum(memory[f"{kind}_bytes"] or 0 for kind in kinds)
     sums += max(memory["kernel_stack_bytes"], memory["vmalloc_bytes"])
     sums += memory["free_pcp_bytes"] or 0

@@ -21,6 +21,7 @@ from .below import (
 from .enough import ENOUGH
 from .limit import FULL_PERCENT, both_bytes, is_lowered
 from .node_memory import uncharged_bytes
+from .node_rules import NODE_RULES
 from .rule import Rule
 from .scope import CGROUP_SCOPES
 from .shape_rules import SHAPE_RULES
@@ -198,6 +199,7 @@ OBSERVATIONS = (
         "the container frees none of it. Have the program clean up at its start.",
         instead=True,
     ),
+    *NODE_RULES,
     Rule(
         "uncharged",
         _uncharged,

@@ -82,7 +82,7 @@ def next_steps(incident: Incident) -> tuple[Step, ...]:
     first = [rule for rule, _ in remarks if rule.instead]
     rest = [rule for rule, _ in (*places, *remarks) if not rule.instead]
     last = [] if first else [cause[0]]
-    return tuple(rule.step() for rule in (*first, *rest, *last) if rule.advice)
+    return tuple(rule.step(incident) for rule in (*first, *rest, *last) if rule.advice)
 
 
 Said = tuple[Rule, str]
