@@ -9,8 +9,7 @@ from __future__ import annotations
 from ..incident.model import Incident
 from ..units import size
 from . import node_shares
-from .below import percent
-from .node_shares import HOST_PERCENT, REST_PERCENT, called, whole_bytes
+from .node_shares import HOST_PERCENT, REST_PERCENT, called, share_percent, whole_bytes
 from .rule import Rule
 
 SHOWN = 3
@@ -65,8 +64,8 @@ def _grew(incident: Incident) -> str | None:
 
 
 def _host(incident: Incident) -> str | None:
-    held, total = node_shares.host_bytes(incident), whole_bytes(incident)
-    share = percent(held, total)
+    held = node_shares.host_bytes(incident)
+    share = share_percent(held, incident)
     if held is None or share is None or share < HOST_PERCENT:
         return None
     largest = node_shares.largest_of_host(incident)
@@ -81,7 +80,7 @@ def _reserve(incident: Incident) -> str | None:
 
 def _removed(incident: Incident) -> str | None:
     memory = incident.node_memory
-    share = None if memory is None else percent(memory.gone_bytes, whole_bytes(incident))
+    share = None if memory is None else share_percent(memory.gone_bytes, incident)
     if memory is None or memory.gone_bytes is None or share is None or share < REST_PERCENT:
         return None
     return f"{size(memory.gone_bytes)} is still charged to cgroups that were removed"
@@ -98,7 +97,7 @@ def _kernel(incident: Incident) -> str | None:
 def _huge_pages(incident: Incident) -> str | None:
     memory = incident.node_memory
     held = None if memory is None else memory.hugetlb_bytes
-    share = percent(held, whole_bytes(incident))
+    share = share_percent(held, incident)
     if held is None or share is None or share < REST_PERCENT:
         return None
     return f"{share} % of the node ({size(held)}) was set aside for huge pages, used or not"
@@ -107,7 +106,7 @@ def _huge_pages(incident: Incident) -> str | None:
 def _unaccounted(incident: Incident) -> str | None:
     memory = incident.node_memory
     held = None if memory is None else memory.unaccounted_bytes
-    share = percent(held, whole_bytes(incident))
+    share = share_percent(held, incident)
     if held is None or share is None or share < REST_PERCENT:
         return None
     return f"{size(held)} is in no counter of the kernel, and charged to nobody: drivers have it"

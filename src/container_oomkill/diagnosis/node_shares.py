@@ -23,6 +23,12 @@ def whole_bytes(incident: Incident) -> int | None:
     return None if incident.node_memory is None else incident.node_memory.total_bytes
 
 
+def share_percent(bytes_: int | None, incident: Incident) -> int | None:
+    """What part of the node that is; None where it is unknown, or cannot be."""
+    share = percent(bytes_, whole_bytes(incident))
+    return share if share is not None and share <= 100 else None
+
+
 def rows(incident: Incident) -> list[tuple[Share, int]]:
     """Who was charged with how much, largest first; a pod's sandbox is nobody."""
     memory = incident.node_memory
@@ -63,7 +69,7 @@ def over_request(incident: Incident) -> list[tuple[Share, int]]:
     found = []
     for row, held in rows(incident):
         request = row.container.memory_request_bytes
-        share = None if request is None else percent(held - request, whole_bytes(incident))
+        share = None if request is None else share_percent(held - request, incident)
         if request is not None and share is not None and share >= OVER_PERCENT:
             found.append((row, held - request))
     return sorted(found, key=lambda each: each[1], reverse=True)
@@ -75,7 +81,7 @@ def grown_most(incident: Incident) -> tuple[Share, int, str] | None:
         grown = [(row, _grew(row, when)) for row, _ in rows(incident)]
         known = [(row, grew) for row, grew in grown if grew is not None]
         row, grew = max(known, key=lambda each: each[1], default=(None, 0))
-        share = percent(grew, whole_bytes(incident))
+        share = share_percent(grew, incident)
         if row is not None and share is not None and share >= GREW_PERCENT:
             return row, grew, when
     return None
@@ -111,7 +117,7 @@ def kernel_kind(incident: Incident) -> tuple[str, int, int] | None:
     )
     known = [(words, held) for words, held in kinds if held is not None]
     words, held = max(known, key=lambda each: each[1], default=("", 0))
-    share = percent(held, memory.total_bytes)
+    share = share_percent(held, incident)
     return (words, held, share) if share is not None and share >= KERNEL_PERCENT else None
 
 
@@ -120,7 +126,7 @@ def free_elsewhere(incident: Incident) -> tuple[str, int] | None:
     memory = incident.node_memory
     if memory is None or memory.free_bytes is None or not memory.nodes:
         return None
-    share = percent(memory.free_bytes, memory.total_bytes)
+    share = share_percent(memory.free_bytes, incident)
     if share is None or share < FREE_PERCENT:
         return None
     reasons: dict[str, int] = {}
