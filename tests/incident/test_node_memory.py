@@ -221,6 +221,18 @@ def test_nothing_is_read_for_a_cgroups_limit_or_late(tmp_path: Path) -> None:
     assert late(the_nodes(None)).node_memory is None
 
 
+def test_what_changes_little_is_read_later_too(tmp_path: Path) -> None:
+    """On a node without memory it may take seconds until we run."""
+    file = tmp_path / "meminfo"
+    file.write_text(MEMINFO)
+    memory = NodeMemory(source="kernel", free_bytes=7)
+    found = ProcMemory(str(file), boot_ns=lambda: 9_000_000_010)(the_nodes(memory)).node_memory
+    assert found is not None
+    assert (found.swap_total_bytes, found.read_after_seconds) == (2048 * KIB, 9.0)
+    gone = ProcMemory(str(file), boot_ns=lambda: 31_000_000_010)(the_nodes(memory))
+    assert gone.node_memory == memory
+
+
 def test_a_file_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
     reader = ProcMemory(str(tmp_path / "none"), boot_ns=lambda: 11)
     assert reader(the_nodes(None)).node_memory is None

@@ -146,7 +146,8 @@ class NodeMemory:
 def with_rest(found: NodeMemory) -> NodeMemory:
     """Return it with what none of its counters has, as far as that can be said."""
     used, users, kernel = found.used_bytes(), found.users_bytes(), found.kernel_bytes()
-    if used is None or users is None or kernel is None:
+    pools = found.hugetlb_bytes
+    if used is None or users is None or kernel is None or pools is None:
         return found
-    rest = used - users - kernel - (found.hugetlb_bytes or 0)
+    rest = used - users - kernel - pools
     return replace(found, unaccounted_bytes=max(0, rest))

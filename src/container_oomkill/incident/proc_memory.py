@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adds to a node's memory what only /proc/meminfo has, or all of it where the kernel side had none.
 
-Read as soon as the record is here, milliseconds after the kill: what the victim had may be free by
-then. Swap, the pools of huge pages, vmalloc and per-CPU memory change little in that time, and no
-hook finds them without the kernel's symbols.
+Read as soon as the record is here, usually milliseconds after the kill; on a node without memory
+it may take seconds until we run. Swap, the pools of huge pages, vmalloc and per-CPU memory change
+little in that time, and no hook finds them without the kernel's symbols. The rest is read only
+while it still says something of the kill: what the victim had may be free by then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .model import NS, Incident
 from .node_memory import PROC, NodeMemory, with_rest
 
 LATEST_SECONDS = 2.0
+SLOW_LATEST_SECONDS = 30.0  # of what changes little
 MEMINFO = "/proc/meminfo"
 NO_CGROUP = ("none", "cpuset", "memory_policy")  # constraints
 SYSRQ_ORDER = -1
@@ -44,9 +46,10 @@ class ProcMemory:
         self._last = this
         found = incident.node_memory
         since = (self._boot_ns() - incident.boot_ns) / NS
-        read = read_meminfo(self._path) if 0 <= since <= LATEST_SECONDS else {}
+        latest = LATEST_SECONDS if found is None else SLOW_LATEST_SECONDS
+        read = read_meminfo(self._path) if 0 <= since <= latest else {}
         if not read:
-            return incident.changed(node_memory=None if found is None else with_rest(found))
+            return incident
         more = _more(read)
         if found is None:
             found = replace(_all(read), source=PROC)
@@ -89,7 +92,7 @@ def _more(read: Mapping[str, int]) -> dict[str, int | None]:
     return {
         "percpu_bytes": read.get("Percpu"),
         "vmalloc_bytes": read.get("VmallocUsed"),
-        "hugetlb_bytes": read.get("Hugetlb"),
+        "hugetlb_bytes": read.get("Hugetlb", 0),  # a kernel without them has no such line
         "zswap_bytes": read.get("Zswap"),
         "swap_total_bytes": read.get("SwapTotal"),
         "swap_free_bytes": read.get("SwapFree"),
