@@ -75,7 +75,10 @@ static __always_inline struct cgroup *naming_cgroup(struct task_struct *task,
  * the verifier looks through such a one once, and not once more for every way
  * that leads to its call. What is done each time around is one again: the verifier
  * goes around as often as the loop may. That is most of the time it takes to attach.
+ * So a long loop is two, one around the other: eight times eight costs sixteen.
  */
+#define LEVELS_AT_A_TIME 8
+#define PATH_LAPS (OOMKILL_PATH_DEPTH / LEVELS_AT_A_TIME)
 
 /* Keeps a cgroup if it is a group, and returns its parent; 0: that is not in the domain. */
 __noinline u64 note_group(u64 memcg_address, u64 domain)
@@ -88,6 +91,15 @@ __noinline u64 note_group(u64 memcg_address, u64 domain)
 	return memcg_address == domain ? 0 : (u64)parent_memcg(memcg);
 }
 
+__noinline u64 note_groups(u64 memcg, u64 domain)
+{
+	int level;
+
+	for (level = 0; level < LEVELS_AT_A_TIME && memcg; level++)
+		memcg = note_group(memcg, domain);
+	return memcg;
+}
+
 /*
  * memory.oom.group, as mem_cgroup_get_oom_group() finds it: the highest cgroup
  * from the victim's up to the domain that has it set. 0: none.
@@ -96,13 +108,13 @@ __noinline u64 oom_group_id(u64 victim_memcg, u64 domain)
 {
 	struct scratch *s = get_scratch();
 	u64 memcg = victim_memcg;
-	int level;
+	int lap;
 
 	if (!s)
 		return 0;
 	s->group_memcg = 0;
-	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++)
-		memcg = note_group(memcg, domain);
+	for (lap = 0; lap < PATH_LAPS && memcg; lap++)
+		memcg = note_groups(memcg, domain);
 	return s->group_memcg ? memcg_id((struct mem_cgroup *)s->group_memcg) : 0;
 }
 
@@ -141,18 +153,27 @@ __noinline u64 compare_memcg(u64 memcg_address)
 	return (u64)parent_memcg(memcg);
 }
 
+__noinline u64 compare_memcgs(u64 memcg)
+{
+	int level;
+
+	for (level = 0; level < LEVELS_AT_A_TIME && memcg; level++)
+		memcg = compare_memcg(memcg);
+	return memcg;
+}
+
 __noinline u64 fullest_memcg(u64 victim_memcg)
 {
 	struct scratch *s = get_scratch();
 	u64 memcg = victim_memcg;
-	int level;
+	int lap;
 
 	if (!s)
 		return 0;
 	s->least_room = 1LL << 62;
 	s->fullest = 0;
-	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++)
-		memcg = compare_memcg(memcg);
+	for (lap = 0; lap < PATH_LAPS && memcg; lap++)
+		memcg = compare_memcgs(memcg);
 	/* Aligned, a memcg's address has room for one more fact: some were not looked at. */
 	return s->fullest | !!memcg;
 }
@@ -186,25 +207,27 @@ __noinline u64 write_name(u64 kernfs_node)
 #define PATH_CLIMB 256
 #define CLIMB_AT_A_TIME 16
 
-/* Some levels of a path upward, from the one given: the next node, 0 at the root. */
+/* One level of a path upward, from the one given: the next node, 0 at the root. */
+__noinline u64 climb_level(u64 kernfs_node)
+{
+	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node, *parent = kernfs_parent(kn);
+	struct scratch *s = get_scratch();
+
+	if (!s || !parent)
+		return 0;
+	s->climbed[s->climbs % PATH_ENDS] = kn;
+	s->climbs++;
+	return (u64)parent;
+}
+
 __noinline u64 climb_some(u64 kernfs_node)
 {
-	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node;
-	struct scratch *s = get_scratch();
-	u32 i;
+	u64 kn = kernfs_node;
+	int i;
 
-	if (!s)
-		return 0;
-	for (i = 0; i < CLIMB_AT_A_TIME; i++) {
-		struct kernfs_node *parent = kernfs_parent(kn);
-
-		if (!parent)
-			return 0;
-		s->climbed[i % PATH_ENDS] = kn;
-		s->climbs++;
-		kn = parent;
-	}
-	return (u64)kn;
+	for (i = 0; i < CLIMB_AT_A_TIME && kn; i++)
+		kn = climb_level(kn);
+	return kn;
 }
 
 /*
@@ -230,14 +253,15 @@ __noinline u32 climb(u64 kernfs_node)
 /*
  * The ends of a path that is too long: up to LEAF_BYTES nearest the cgroup, and
  * PATH_ENDS names nearest the root, which say whose it is. Between them one
- * empty name. Returns PATH_WHOLE if no name is missing after all.
+ * empty name. levels: as climb() returned them, which keeps those names. Returns
+ * PATH_WHOLE if no name is missing after all.
  */
 #define LEAF_BYTES (OOMKILL_PATH_LEN - PATH_ENDS * NAME_SIZE - NAME_SIZE)
 
-__noinline u64 write_ends(u64 kernfs_node, u64 leaf_end)
+__noinline u64 write_ends(u64 levels, u64 leaf_end)
 {
 	struct scratch *s = get_scratch();
-	u32 level = climb(kernfs_node);
+	u32 level = levels;
 	u64 at = leaf_end;
 	u32 i;
 
@@ -279,6 +303,16 @@ __noinline u64 write_level(u64 kernfs_node, u64 start)
 	return parent;
 }
 
+__noinline u64 write_levels(u64 kernfs_node, u64 start)
+{
+	u64 kn = kernfs_node;
+	int depth;
+
+	for (depth = 0; depth < LEVELS_AT_A_TIME && kn; depth++)
+		kn = write_level(kn, start);
+	return kn;
+}
+
 /*
  * Writes a path behind the strings there are, and returns its size in bytes,
  * PATH_WHOLE added if no name is missing.
@@ -287,17 +321,17 @@ __noinline u64 write_path(u64 kernfs_node)
 {
 	struct scratch *s = get_scratch();
 	u64 start, kn = kernfs_node;
-	int depth;
+	int lap;
 
 	if (!s)
 		return 0;
 	start = s->leaf_end = s->used;
 	s->leaf_parent = kernfs_node;
 	s->path_whole = 0;
-	for (depth = 0; depth < OOMKILL_PATH_DEPTH && kn; depth++)
-		kn = write_level(kn, start);
+	for (lap = 0; lap < PATH_LAPS && kn; lap++)
+		kn = write_levels(kn, start);
 	if (!s->path_whole)
-		s->path_whole = write_ends(s->leaf_parent, s->leaf_end);
+		s->path_whole = write_ends(climb(s->leaf_parent), s->leaf_end);
 	return (s->used - start) | s->path_whole;
 }
 
@@ -311,6 +345,7 @@ static __always_inline void no_memcg(struct oomkill_memcg *to)
 	to->pad = 0;
 }
 
+/* In the order of the record, which has them side by side. */
 enum which_memcg {
 	DOMAIN,
 	TRIGGER,
@@ -326,13 +361,9 @@ __noinline int fill_memcg(u64 cgroup_address, u64 memcg_address, u64 which)
 	struct oomkill_memcg *to;
 	u64 written;
 
-	if (!s)
+	if (!s || which > VICTIM)
 		return 0;
-	to = &s->record.domain;
-	if (which == TRIGGER)
-		to = &s->record.trigger_memcg;
-	else if (which == VICTIM)
-		to = &s->record.victim_memcg;
+	to = &s->record.domain + which;
 	no_memcg(to);
 	if (!cgroup)
 		return 0;
@@ -413,11 +444,11 @@ __noinline int fill_stat(u64 memcg, u64 which)
 	u64 *values;
 	int i;
 
-	if (!s || !sums)
+	if (!s || !sums || which > 1)
 		return 0;
-	to = which ? &s->record.victim_stat : &s->record.domain_stat;
+	to = &s->record.domain_stat + which; /* the victim's is behind it */
 	no_stat(to);
-	refaults = &s->refaults[!!which];
+	refaults = &s->refaults[which];
 	refaults->anon_pages = refaults->file_pages = OOMKILL_UNKNOWN;
 	if (!memcg || !sum_stat(memcg))
 		return 0;
