@@ -82,15 +82,20 @@ static __noinline int fill_shortage(struct oomkill_shortage *to, u64 domain, u64
 	return 0;
 }
 
-static __always_inline void send_shortage(struct oomkill_counters *c, u64 domain, u64 victim)
+__noinline int send_shortage(u64 domain, u64 victim)
 {
-	struct oomkill_shortage *to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
+	struct oomkill_counters *c = get_counters();
+	struct oomkill_shortage *to;
 
+	if (!c)
+		return 0;
+	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
 	if (!to)
-		return;
+		return 0;
 	fill_header(&to->header, c, OOMKILL_SHORTAGE, sizeof(*to));
 	fill_shortage(to, domain, victim);
 	bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
+	return 0;
 }
 
 /*
@@ -98,18 +103,12 @@ static __always_inline void send_shortage(struct oomkill_counters *c, u64 domain
  * nobody, as the victim's record follows; where there is no room for it, the victim's
  * goes without.
  */
-__noinline int send_before(u64 domain, u64 victim)
+__noinline int send_recordings(u64 domain, u64 victim)
 {
 	struct oomkill_counters *c = get_counters();
-	struct oomkill_recorder *r = get_recorder();
-	struct scratch *s = get_scratch();
 	struct oomkill_before *to;
 
-	if (!s || !c || !config.tick_ns || s->before_sent)
-		return 0;
-	s->before_sent = true;
-	send_shortage(c, domain, victim);
-	if (!r || !r->goes) /* the kernel has refused the recorder */
+	if (!c)
 		return 0;
 	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
 	if (!to)
@@ -119,6 +118,18 @@ __noinline int send_before(u64 domain, u64 victim)
 	fill_header(&to->header, c, OOMKILL_BEFORE, sizeof(*to));
 	bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
 	return 0;
+}
+
+static __always_inline void send_before(struct scratch *s, u64 victim)
+{
+	struct oomkill_recorder *r = get_recorder();
+
+	if (!config.tick_ns || s->before_sent)
+		return;
+	s->before_sent = true;
+	send_shortage(s->domain_memcg, victim);
+	if (r && r->goes) /* the kernel has not refused the recorder */
+		send_recordings(s->domain_memcg, victim);
 }
 
 #endif /* BEFORE_BPF_H */

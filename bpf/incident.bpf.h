@@ -52,23 +52,29 @@ static __always_inline u64 task_group_id(struct task_struct *task, struct mem_cg
 	return oom_group_id((u64)memcg, (u64)domain);
 }
 
-static __always_inline void fill_incident(struct scratch *s, struct mem_cgroup *domain,
-					  struct task_struct *victim)
+/* victim: 0 where there is none to know. */
+__noinline int fill_incident(u64 domain_address, u64 victim)
 {
-	struct oomkill_victim *record = &s->record;
+	struct mem_cgroup *domain = (struct mem_cgroup *)domain_address;
+	struct scratch *s = get_scratch();
+	struct oomkill_victim *record;
 
+	if (!s)
+		return 0;
+	record = &s->record;
 	s->domain = domain;
-	s->domain_memcg = (u64)domain;
+	s->domain_memcg = domain_address;
 	fill_domain(domain);
 	fill_children(domain);
 	fill_task_cgroup((void *)bpf_get_current_task(), TRIGGER);
 	s->used_by_incident = s->used;
-	s->group_id = victim ? task_group_id(victim, domain) : 0;
+	s->group_id = victim ? task_group_id((struct task_struct *)victim, domain) : 0;
 	if (s->group_id)
 		record->flags |= OOMKILL_GROUP;
 	record->trigger.pid = bpf_get_current_pid_tgid() >> 32;
 	record->trigger.tid = current_tid();
 	bpf_get_current_comm(&record->trigger.comm, sizeof(record->trigger.comm));
+	return 0;
 }
 
 /* 1: what ran out, and who asked. */
@@ -103,7 +109,7 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 	if (s->scan == oc && s->kept) /* none: it killed who asked, without a scan */
 		record->candidates_used = s->kept;
 	s->scan = NULL;
-	fill_incident(s, memcg, BPF_CORE_READ(oc, chosen));
+	fill_incident((u64)memcg, (u64)BPF_CORE_READ(oc, chosen));
 	return 0;
 }
 
@@ -122,7 +128,7 @@ static __always_inline int on_kill(struct task_struct *victim)
 	}
 	s->killed = victim;
 	s->threads = BPF_CORE_READ(victim, signal, nr_threads);
-	fill_stats(s, victim);
+	fill_stats(address_of(victim));
 	return 0;
 }
 
@@ -141,9 +147,14 @@ static __always_inline struct task_struct *killed_task(struct scratch *s, u64 ar
 	return (struct task_struct *)arg;
 }
 
-static __always_inline void send_kill(struct scratch *s, struct oomkill_counters *c,
-				      struct task_struct *task, u32 tid)
+__noinline int send_kill(u64 task_address, u64 tid)
 {
+	struct task_struct *task = (struct task_struct *)task_address;
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+
+	if (!s || !c)
+		return 0;
 	s->used = s->used_by_incident;
 	no_process(&s->record.process);
 	fill_task_cgroup(task, VICTIM);
@@ -156,9 +167,10 @@ static __always_inline void send_kill(struct scratch *s, struct oomkill_counters
 		s->record.flags |= OOMKILL_FROM_OUTSIDE;
 	if (config.cmdline && s->record.process.pid == s->record.trigger.pid)
 		write_cmdline((u64)BPF_CORE_READ(task, mm));
-	send_before(s->domain_memcg, own_memcg(task));
+	send_before(s, own_memcg(task));
 	send_stack();
 	send_victim(s, c);
+	return 0;
 }
 
 static __always_inline u32 marked_tid(u64 arg)
@@ -180,7 +192,7 @@ static __always_inline void on_mark_in_incident(struct bpf_raw_tracepoint_args *
 		return;
 	}
 	take_stack(ctx, s);
-	send_kill(s, c, task, marked_tid(arg));
+	send_kill((u64)task, marked_tid(arg));
 }
 
 /* 4: no more victims. */

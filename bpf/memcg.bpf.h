@@ -25,6 +25,15 @@ static __always_inline struct mem_cgroup *task_memcg(struct task_struct *task)
 	return memcg;
 }
 
+/* A pointer the verifier knows the type of, as a function with numbers for arguments takes it. */
+static __always_inline u64 address_of(const void *pointer)
+{
+	u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
 static __always_inline struct mem_cgroup *parent_memcg(struct mem_cgroup *memcg)
 {
 	return (struct mem_cgroup *)BPF_CORE_READ(memcg, css.parent);
@@ -467,16 +476,20 @@ __noinline int fill_stat(u64 memcg, u64 which)
 }
 
 /* At the moment of the kill, the domain's once per incident. */
-static __always_inline void fill_stats(struct scratch *s, struct task_struct *victim)
+__noinline int fill_stats(u64 victim)
 {
-	u64 memcg = own_memcg(victim);
+	u64 memcg = own_memcg((struct task_struct *)victim);
+	struct scratch *s = get_scratch();
 
+	if (!s)
+		return 0;
 	if (s->domain)
 		fill_stat((u64)s->domain, 0);
 	s->domain = NULL;
 	if (memcg && memcg_id((void *)memcg) == s->record.domain.id)
 		memcg = 0;
 	fill_stat(memcg, 1);
+	return 0;
 }
 
 #endif /* MEMCG_BPF_H */

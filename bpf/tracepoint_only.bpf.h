@@ -27,7 +27,7 @@ static __always_inline void send_pid_only(struct bpf_raw_tracepoint_args *ctx, s
 	begin_incident(s, c);
 	take_stack(ctx, s);
 	s->record.flags |= OOMKILL_INFERRED | OOMKILL_KILL_UNSURE;
-	fill_incident(s, NULL, NULL);
+	fill_incident(0, 0);
 	no_process(&s->record.process);
 	no_memcg(&s->record.victim_memcg);
 	no_stat(&s->record.victim_stat);
@@ -95,6 +95,33 @@ static __always_inline void infer(struct scratch *s, struct mem_cgroup **domain,
 	*domain = NULL;
 }
 
+static __always_inline struct oomkill_functions *get_functions(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&functions, &key);
+}
+
+__noinline int is_moom_callback(u64 i)
+{
+	struct oomkill_functions *at = get_functions();
+	struct scratch *s = get_scratch();
+
+	if (!s || !at || i >= SYSRQ_DEPTH || i >= s->stack_used)
+		return 0;
+	return s->stack[i] >= at->moom_callback && s->stack[i] < at->moom_callback_end;
+}
+
+__noinline int moom_callback_runs(void)
+{
+	u32 i;
+
+	for (i = 0; i < SYSRQ_DEPTH; i++)
+		if (is_moom_callback(i))
+			return 1;
+	return 0;
+}
+
 /*
  * sysrq-f: a worker runs moom_callback(), which looks for a victim on the spot. Any
  * worker may have been refused memory as well, so without the function's address
@@ -103,21 +130,13 @@ static __always_inline void infer(struct scratch *s, struct mem_cgroup **domain,
 static __always_inline enum by_sysrq asked_by_sysrq(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct scratch *s = get_scratch();
-	struct oomkill_functions *at;
-	u32 key = 0;
-	u32 i;
+	struct oomkill_functions *at = get_functions();
 
-	at = bpf_map_lookup_elem(&functions, &key);
-	if (!s || !at || !(BPF_CORE_READ(task, flags) & PF_WQ_WORKER))
+	if (!at || !(BPF_CORE_READ(task, flags) & PF_WQ_WORKER))
 		return NO_SYSRQ;
 	if (!at->moom_callback)
 		return MAYBE_SYSRQ;
-	for (i = 0; i < SYSRQ_DEPTH; i++)
-		if (i < s->stack_used && s->stack[i] >= at->moom_callback &&
-		    s->stack[i] < at->moom_callback_end)
-			return SYSRQ;
-	return NO_SYSRQ;
+	return moom_callback_runs() ? SYSRQ : NO_SYSRQ;
 }
 
 static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, struct scratch *s,
@@ -171,14 +190,14 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 		}
 		if (s->record.flags & OOMKILL_NODE_WIDE) /* asked for a user's page, most likely */
 			send_node(NULL, 0, GFP_HIGHMEM | GFP_MOVABLE);
-		fill_incident(s, domain, task);
+		fill_incident((u64)domain, (u64)task);
 	}
 	s->record.flags &= ~OOMKILL_KILL_UNSURE;
 	if (unsure)
 		s->record.flags |= OOMKILL_KILL_UNSURE;
 	s->last_ns = now;
-	fill_stats(s, task);
-	send_kill(s, c, task, marked_tid(arg));
+	fill_stats((u64)task);
+	send_kill((u64)task, marked_tid(arg));
 }
 
 #endif /* TRACEPOINT_ONLY_BPF_H */
