@@ -97,7 +97,7 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 	}
 	s->stack_of = NULL;
 	if (!memcg && BPF_CORE_READ(oc, order) != SYSRQ_ORDER)
-		send_node(oc, BPF_CORE_READ(oc, order), BPF_CORE_READ(oc, gfp_mask));
+		send_node(address_of(oc), BPF_CORE_READ(oc, order), BPF_CORE_READ(oc, gfp_mask));
 	record->total_pages = BPF_CORE_READ(oc, totalpages);
 	record->points = BPF_CORE_READ(oc, chosen_points);
 	record->order = BPF_CORE_READ(oc, order);

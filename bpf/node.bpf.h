@@ -20,7 +20,6 @@
 #include "send.bpf.h"
 
 #define NODE_WORDS 128 /* a power of two, longer than any kernel's array */
-#define ZONES_SEEN (OOMKILL_NODES * OOMKILL_ZONES)
 #define SHARE_DEPTH 64 /* a power of two */
 #define NODE_CPU_READS_MAX 1024 /* CPUs times zones */
 
@@ -145,7 +144,7 @@ __noinline int add_cpus_diffs(u64 first, u64 cpu, u64 size)
 	barrier_var(size);
 	if (size == 0 || size > NODE_WORDS)
 		return 0;
-	__builtin_memset(n->diffs, 0, sizeof(n->diffs));
+	bpf_probe_read_kernel(n->diffs, sizeof(n->diffs), NULL); /* zeroes it */
 	if (bpf_probe_read_kernel(n->diffs, size, (void *)(offset + first)))
 		return 0;
 	for (i = 0; i < NODE_WORDS; i += DIFFS_AT_A_TIME)
@@ -172,9 +171,15 @@ static __always_inline bool read_the_cpus(struct node_scratch *n)
 	return false;
 }
 
-static __always_inline bool read_words(struct node_scratch *n, u64 address, u32 size)
+/* Reads an array of the kernel's, with 0 behind its end. */
+__noinline int read_words(u64 address, u64 size)
 {
-	__builtin_memset(n->words, 0, sizeof(n->words));
+	struct node_scratch *n = get_node();
+
+	if (!n)
+		return 0;
+	bpf_probe_read_kernel(n->words, sizeof(n->words), NULL); /* zeroes it */
+	barrier_var(size); /* for the verifier: this very register is checked */
 	return size <= sizeof(n->words) && !bpf_probe_read_kernel(n->words, size, (void *)address);
 }
 
@@ -192,7 +197,7 @@ __noinline int fill_numa_node(u64 address, u64 at)
 	__builtin_memset(to, 0xff, __builtin_offsetof(struct oomkill_numa_node, id));
 	to->id = BPF_CORE_READ(pgdat, node_id);
 	to->zones_used = 0;
-	if (!read_words(n, address + bpf_core_field_offset(pgdat->vm_stat),
+	if (!read_words(address + bpf_core_field_offset(pgdat->vm_stat),
 			bpf_core_field_size(pgdat->vm_stat)))
 		return 0;
 	if (read_the_cpus(n)) {
@@ -228,7 +233,9 @@ __noinline int fill_numa_node(u64 address, u64 at)
 	return 0;
 }
 
-/* The place of a memory node in the record, a new one for one not seen before. */
+#define NEW_NODE 0x100ULL
+
+/* The place of a memory node in the record; with NEW_NODE, it has not been filled in. */
 __noinline u64 numa_node_at(u64 pgdat)
 {
 	struct node_scratch *n = get_node();
@@ -246,9 +253,7 @@ __noinline u64 numa_node_at(u64 pgdat)
 		n->record.flags |= OOMKILL_NODE_NODES_CUT;
 		return OOMKILL_NODES;
 	}
-	i = n->record.nodes_used++;
-	fill_numa_node(pgdat, i);
-	return i;
+	return n->record.nodes_used++ | NEW_NODE;
 }
 
 /* One CPU's list of free pages of a zone. */
@@ -328,7 +333,7 @@ __noinline int fill_zone(u64 address, u64 number, u64 node, u64 at)
 	to->number = number;
 	to->allowed = number <= n->highest;
 	to->free_fitting_pages = free_fitting(address, n->order);
-	if (!read_words(n, address + bpf_core_field_offset(zone->vm_stat),
+	if (!read_words(address + bpf_core_field_offset(zone->vm_stat),
 			bpf_core_field_size(zone->vm_stat)))
 		return 0;
 	if (read_the_cpus(n)) {
@@ -349,12 +354,17 @@ __noinline u64 see_zone(u64 entry)
 {
 	struct zone *zone = BPF_CORE_READ((struct zoneref *)entry, zone);
 	struct node_scratch *n = get_node();
-	u64 node, at, next = entry + bpf_core_type_size(struct zoneref);
+	u64 pgdat, node, at, next = entry + bpf_core_type_size(struct zoneref);
 
 	if (!n || !zone)
 		return 0;
 	n->zones++;
-	node = numa_node_at((u64)BPF_CORE_READ(zone, zone_pgdat));
+	pgdat = (u64)BPF_CORE_READ(zone, zone_pgdat);
+	node = numa_node_at(pgdat);
+	if (node & NEW_NODE) {
+		node &= ~NEW_NODE;
+		fill_numa_node(pgdat, node);
+	}
 	barrier_var(node);
 	if (node >= OOMKILL_NODES)
 		return next;
@@ -366,14 +376,15 @@ __noinline u64 see_zone(u64 entry)
 	return next;
 }
 
-__noinline int see_zones(u64 zonelist)
+/* As many as a memory node may have; gives the next. */
+__noinline u64 see_some_zones(u64 entry)
 {
-	u64 entry = zonelist + bpf_core_field_offset(struct zonelist, _zonerefs);
+	u64 next = entry;
 	u32 i;
 
-	for (i = 0; i < ZONES_SEEN && entry; i++)
-		entry = see_zone(entry);
-	return 0;
+	for (i = 0; i < OOMKILL_ZONES && next; i++)
+		next = see_zone(next);
+	return next;
 }
 
 /* Of the root's memory on some node, where that node is; 0: it has had none there. */

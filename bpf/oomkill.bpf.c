@@ -101,7 +101,7 @@ int reclaim_end(struct bpf_raw_tracepoint_args *ctx)
 SEC("syscall")
 int node_read(void *ctx)
 {
-	read_node(NULL, 0, GFP_HIGHMEM | GFP_MOVABLE, false);
+	read_node(0, 0, GFP_HIGHMEM | GFP_MOVABLE, false);
 	return 0;
 }
 

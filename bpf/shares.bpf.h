@@ -285,21 +285,6 @@ __noinline u64 charged_kernel(u64 root)
 	return not_negative(pages);
 }
 
-/* From the root, which was entered, until it is left. */
-__noinline int walk_shares(void)
-{
-	struct node_scratch *n = get_node();
-	u32 i;
-
-	if (!n)
-		return 0;
-	for (i = 0; i < WALK_LAPS; i++)
-		if (share_laps())
-			return 0;
-	n->record.flags |= OOMKILL_NODE_WALK_CUT;
-	return 0;
-}
-
 __noinline int describe_shares(void)
 {
 	u32 i;
@@ -348,19 +333,42 @@ __noinline int finish_node(u64 began_ns, u64 send)
 	return 0;
 }
 
+/* All zones of all nodes; the loops are here and no deeper: one calls eight functions at most. */
+static __always_inline void see_zones(u64 pgdat)
+{
+	u64 zones = pgdat + bpf_core_field_offset(struct pglist_data, node_zonelists);
+	u32 i;
+
+	zones += bpf_core_field_offset(struct zonelist, _zonerefs);
+	for (i = 0; i < OOMKILL_NODES && zones; i++)
+		zones = see_some_zones(zones);
+}
+
+/* From the root until it is left. */
+static __always_inline void walk_shares(struct node_scratch *n, u64 root)
+{
+	u32 i;
+
+	enter_cgroup(root, 0);
+	for (i = 0; i < WALK_LAPS; i++)
+		if (share_laps())
+			return;
+	n->record.flags |= OOMKILL_NODE_WALK_CUT;
+}
+
 /*
  * Reads all of it; with send, it goes ahead of the incident's victim. The paths are written
- * where those of the incident will be, which come after. Inlined, as one calls no deeper
- * than eight functions.
+ * where those of the incident will be, which come after. oom_control: 0 for none.
  */
-static __always_inline void read_node(struct oom_control *oc, u64 order, u32 gfp, bool send)
+__noinline int read_node(u64 oom_control, u64 order, u64 gfp, u64 send)
 {
+	struct oom_control *oc = (struct oom_control *)oom_control;
 	u64 began_ns = bpf_ktime_get_ns(), root = 0, pgdat;
 	struct node_scratch *n = get_node();
 	struct scratch *s = get_scratch();
 
 	if (!n || !s)
-		return;
+		return 0;
 	begin_node(n, order, gfp);
 	s->used = 0;
 	n->record.allowed_nodes = allowed_nodes(oc);
@@ -368,23 +376,23 @@ static __always_inline void read_node(struct oom_control *oc, u64 order, u32 gfp
 		root = root_of(task_memcg((void *)bpf_get_current_task()));
 	pgdat = any_pgdat(oc ? (u64)BPF_CORE_READ(oc, zonelist) : 0, root);
 	if (pgdat)
-		see_zones(pgdat + bpf_core_field_offset(struct pglist_data, node_zonelists));
+		see_zones(pgdat);
 	if (root) {
 		n->record.charged_pages =
 			BPF_CORE_READ((struct mem_cgroup *)root, memory.usage.counter);
 		n->record.charged_kernel_pages = charged_kernel(root);
-		enter_cgroup(root, 0);
-		walk_shares();
+		walk_shares(n, root);
 		describe_shares();
 	}
 	finish_node(began_ns, send);
 	s->used = 0;
+	return 0;
 }
 
-static __always_inline void send_node(struct oom_control *oc, u64 order, u32 gfp)
+static __always_inline void send_node(u64 oom_control, u64 order, u64 gfp)
 {
 	if (!is_nearly_full())
-		read_node(oc, order, gfp, true);
+		read_node(oom_control, order, gfp, true);
 }
 
 #endif /* SHARES_BPF_H */

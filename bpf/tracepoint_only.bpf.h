@@ -189,7 +189,7 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 			infer(s, &domain, !(fullest & TOO_DEEP) && sysrq == NO_SYSRQ);
 		}
 		if (s->record.flags & OOMKILL_NODE_WIDE) /* asked for a user's page, most likely */
-			send_node(NULL, 0, GFP_HIGHMEM | GFP_MOVABLE);
+			send_node(0, 0, GFP_HIGHMEM | GFP_MOVABLE);
 		fill_incident((u64)domain, (u64)task);
 	}
 	s->record.flags &= ~OOMKILL_KILL_UNSURE;
