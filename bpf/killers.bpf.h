@@ -198,6 +198,19 @@ __noinline u64 write_kill_level(u64 kernfs_node, u64 start)
 	return parent;
 }
 
+#define PARTY_LAPS 3 /* of as many levels: OOMKILL_KILL_PATH_DEPTH, and the root */
+#define PARTY_LEVELS 11
+
+__noinline u64 write_kill_levels(u64 kernfs_node, u64 start)
+{
+	u64 kn = kernfs_node;
+	int i;
+
+	for (i = 0; i < PARTY_LEVELS && kn; i++)
+		kn = write_kill_level(kn, start);
+	return kn;
+}
+
 enum party {
 	TARGET,
 	SENDER,
@@ -213,9 +226,9 @@ __noinline int fill_party(u64 leader_address, u64 tid, u64 which)
 	u64 kn;
 	int i;
 
-	if (!s)
+	if (!s || which > SENDER)
 		return 0;
-	to = which == TARGET ? &s->record.target : &s->record.sender;
+	to = &s->record.target + which; /* the sender is behind it */
 	to->cgroup_id = BPF_CORE_READ(cgroup, kn, id);
 	to->start_boottime_ns = BPF_CORE_READ(leader, start_boottime);
 	to->pid = BPF_CORE_READ(leader, tgid);
@@ -230,8 +243,8 @@ __noinline int fill_party(u64 leader_address, u64 tid, u64 which)
 	to->path_offset = s->used;
 	s->whole = false;
 	kn = (u64)BPF_CORE_READ(cgroup, kn);
-	for (i = 0; i <= OOMKILL_KILL_PATH_DEPTH && kn; i++)
-		kn = write_kill_level(kn, to->path_offset);
+	for (i = 0; i < PARTY_LAPS && kn; i++)
+		kn = write_kill_levels(kn, to->path_offset);
 	to->path_size = s->used - to->path_offset;
 	if (!s->whole)
 		to->cgroup_flags |= OOMKILL_MEMCG_PATH_CUT;
