@@ -47,12 +47,16 @@
 /* All that dies of one cause does so within this time. */
 #define TOGETHER_NS 1000000000ULL
 
+#define STOPS 4096 /* a power of two */
+
 struct stop {
 	u64 ns;
-	u64 start_boottime; /* of the process: its pid may be another's by now */
+	u32 tgid; /* who was asked */
 	u32 signal;
 	u32 pid;
+	u32 pad;
 	char comm[16];
+	u64 ns_again; /* else two CPUs wrote it at a time */
 };
 
 struct allowance_key {
@@ -104,10 +108,13 @@ struct {
 	__type(value, struct oomkill_killers);
 } killers SEC(".maps");
 
-/* Who was asked to stop, by process. */
+/*
+ * Who was asked to stop, by the lower bits of its process id: a hash map's update alone
+ * takes longer than all that is done for such a signal.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 2048);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STOPS);
 	__type(key, u32);
 	__type(value, struct stop);
 } stops SEC(".maps");
@@ -285,34 +292,45 @@ static __always_inline u64 ended_at(u64 of, u64 whose)
 
 static __always_inline void note_stop(struct task_struct *task, u32 signal)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	u32 tgid = BPF_CORE_READ(task, tgid);
-	struct stop stop = {
-		.ns = bpf_ktime_get_boot_ns(),
-		.start_boottime = BPF_CORE_READ(leader, start_boottime),
-		.signal = signal,
-		.pid = bpf_get_current_pid_tgid() >> 32,
-	};
+	u32 tgid = BPF_CORE_READ(task, tgid), key = tgid % STOPS;
+	struct stop *to = bpf_map_lookup_elem(&stops, &key);
+	u64 now = bpf_ktime_get_boot_ns();
 
-	bpf_get_current_comm(&stop.comm, sizeof(stop.comm));
-	bpf_map_update_elem(&stops, &tgid, &stop, BPF_ANY);
+	if (!to)
+		return;
+	*(volatile u64 *)&to->ns = now;
+	to->tgid = tgid;
+	to->signal = signal;
+	to->pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(&to->comm, sizeof(to->comm));
+	*(volatile u64 *)&to->ns_again = now;
 }
 
-static __always_inline void fill_stop(struct oomkill_kill *to)
+static __always_inline void no_stop(struct oomkill_kill *to)
 {
-	u32 tgid = to->target.pid;
-	struct stop *stop = bpf_map_lookup_elem(&stops, &tgid);
-
 	to->stop_ns = OOMKILL_UNKNOWN;
 	to->stop_signal = OOMKILL_UNKNOWN_U32;
 	to->stop_pid = OOMKILL_UNKNOWN_U32;
 	to->stop_comm[0] = 0;
-	if (!stop || stop->start_boottime != to->target.start_boottime_ns)
+}
+
+static __always_inline void fill_stop(struct oomkill_kill *to)
+{
+	u32 tgid = to->target.pid, key = tgid % STOPS;
+	struct stop *stop = bpf_map_lookup_elem(&stops, &key);
+
+	no_stop(to);
+	/* Since it was started, none but it has had its process id. */
+	if (!stop || stop->tgid != tgid || stop->ns < to->target.start_boottime_ns)
 		return;
 	to->stop_ns = stop->ns;
 	to->stop_signal = stop->signal;
 	to->stop_pid = stop->pid;
 	__builtin_memcpy(to->stop_comm, stop->comm, sizeof(to->stop_comm));
+	barrier();
+	if (*(volatile u64 *)&stop->ns != to->stop_ns ||
+	    *(volatile u64 *)&stop->ns_again != to->stop_ns)
+		no_stop(to);
 }
 
 /*
