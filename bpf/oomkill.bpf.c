@@ -60,12 +60,23 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	struct oomkill_counters *c = get_counters();
 	struct scratch *s = get_scratch();
 
-	if (!s || !c)
-		return 0;
-	if (config.hook == OOMKILL_HOOK_RAW_TRACEPOINT)
-		on_mark_alone(ctx, s, c);
-	else
+	if (s && c)
 		on_mark_in_incident(ctx, s, c);
+	return 0;
+}
+
+/*
+ * Where it is the only hook. A program of its own, as up to v6.7 the verifier looks
+ * through the functions of both ways, whichever is taken.
+ */
+SEC("raw_tp/mark_victim")
+int mark_victim_alone(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+
+	if (s && c)
+		on_mark_alone(ctx, s, c);
 	return 0;
 }
 

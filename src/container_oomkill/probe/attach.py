@@ -47,7 +47,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
         "kprobe___oom_kill_process",
         "kprobe_oom_kill_process",
     ),
-    "raw_tracepoint": ("mark_victim",),
+    "raw_tracepoint": ("mark_victim_alone",),
 }
 # The candidate scan; a kernel without oom_evaluate_task() gives everything else.
 CANDIDATE_SCAN: Mapping[str, tuple[str, ...]] = {
