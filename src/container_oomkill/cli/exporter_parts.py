@@ -161,7 +161,12 @@ class ExporterParts(Closeable):
 
     def _ask_providers(self) -> MetadataProviders:
         settings = self._settings
-        return MetadataProviders(settings.providers, self.exporter.event_lost, node=settings.node)
+        return MetadataProviders(
+            settings.providers,
+            self.exporter.event_lost,
+            node=settings.node,
+            on_mismatch=self.exporter.metrics.mismatch,
+        )
 
     def _show(self, names: ContainerDiscovery, providers: MetadataProviders) -> None:
         self.exporter.follow(names.store, *providers.stores)

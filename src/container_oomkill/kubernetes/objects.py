@@ -7,6 +7,7 @@ k8s.io/apimachinery meta/v1; a list that the API omits or sends as null is empty
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -51,7 +52,11 @@ class Metadata(msgspec.Struct, rename="camel"):
 
 
 class Ended(msgspec.Struct):
+    """core/v1.ContainerStateTerminated."""
+
     container_id: str | None = msgspec.field(name="containerID", default=None)
+    reason: str = ""
+    finished_at: str | None = msgspec.field(name="finishedAt", default=None)
 
 
 class LastState(msgspec.Struct):
@@ -64,7 +69,13 @@ class ContainerStatus(msgspec.Struct, rename="camel"):
     name: str = ""
     image: str = ""
     container_id: str | None = msgspec.field(name="containerID", default=None)
+    state: LastState | None = None
     last_state: LastState | None = None
+
+    def ended(self) -> list[Ended]:
+        """Return how it ended, if it has, and how the one before it did."""
+        states = (self.state, self.last_state)
+        return [each.terminated for each in states if each is not None and each.terminated]
 
     def ids(self) -> list[str]:
         """Return their ids as the API has them, ``containerd://<id>``."""
@@ -186,6 +197,14 @@ class Status(msgspec.Struct):
     def causes(self) -> set[str]:
         causes = (self.details.causes if self.details else None) or ()
         return {cause.reason for cause in causes}
+
+
+def seconds_of(time: str | None) -> float | None:
+    """Return metav1.Time as seconds since the epoch; None for none, and for what is no time."""
+    try:
+        return None if time is None else datetime.fromisoformat(time).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:

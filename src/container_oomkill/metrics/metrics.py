@@ -35,6 +35,7 @@ from .table import (
     LATENCY,
     LATENCY_BUCKETS,
     LOST,
+    MISMATCHES,
     NAMESPACE_KILLS,
     OTHERS,
     RECORDER,
@@ -149,6 +150,7 @@ class Metrics:
         self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
         self.destinations: Callable[[], Mapping[str, Destination]] = dict
         self._lost = dict.fromkeys(LOST, 0)
+        self._mismatches = dict.fromkeys(MISMATCHES, 0)
         self._unresolved = dict.fromkeys(UNRESOLVED, 0)
         self._latency_counts = [0] * (len(LATENCY_BUCKETS) + 1)
         self._latency_sum = 0.0
@@ -227,6 +229,11 @@ class Metrics:
         """Records were lost on this side of the ring; what the kernel lost is in its counters."""
         with self._lock:
             self._lost[reason] = self._lost.get(reason, 0) + records
+
+    def mismatch(self, direction: str) -> None:
+        """Count a container whose status in Kubernetes and the kernel disagree."""
+        with self._lock:
+            self._mismatches[direction] = self._mismatches.get(direction, 0) + 1
 
     def collect(self) -> Iterable[Metric]:
         for family in self.families(created=True):
@@ -334,6 +341,7 @@ class Metrics:
             killers=status.killers_status() or {},
             other_kills=self._others.by_cause(),
             container_other_kills=self._others.by_container(),
+            mismatches=dict(self._mismatches),
             watch_up=self.watch_up(),
             destinations=self.destinations(),
             stuck_totals=self.stuck.totals() if recorder else {},

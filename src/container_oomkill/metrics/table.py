@@ -21,6 +21,8 @@ INFO_LABELS = (
 )
 # What ran out: docs/record.md. The last is for an incident that does not say.
 SCOPES = (*("container", "pod", "cgroup", "node", "cpuset", "mempolicy", "manual"), "unknown")
+# Kubernetes' status against the kernel: see kubernetes/status.py.
+MISMATCHES = ("kill_without_status", "status_without_kill")
 # Why records may be lost on this side of the ring; the kernel's side has its own. They show from 0:
 # one that began with a loss would have no increase().
 LOST = (*("broken_record", "foreign_layout", "gap", "history", "kubernetes_event", "log"),)
@@ -69,6 +71,7 @@ class Facts:
     killers: Mapping[str, int]  # struct oomkill_killers; empty: kills by others are not recorded
     other_kills: Mapping[str, int]  # by cause
     container_other_kills: Mapping[tuple[str, ...], int]  # by LABELS and cause
+    mismatches: Mapping[str, int]  # by direction
     watch_up: bool | None  # of the cluster's API; None: it is not asked
     destinations: Mapping[str, Destination]  # by name, of those to which incidents are sent
     stuck_totals: Mapping[str, int]  # by cause; empty: nothing looks for it
@@ -572,6 +575,16 @@ ITSELF = (
         "gauge",
         "1 while the watch of this node's pods works; absent without `--kubernetes`.",
         of_itself=_single(lambda facts: facts.watch_up),
+    ),
+    Row(
+        "status_mismatch",
+        "counter",
+        "Containers whose status in Kubernetes says OOMKilled without a kill by the kernel, or "
+        "something else where the OOM killer killed their PID 1; absent without `--kubernetes`.",
+        ("direction",),
+        of_itself=lambda facts: (
+            [] if facts.watch_up is None else _by_key(lambda f: f.mismatches)(facts)
+        ),
     ),
     Row(
         "page_size_bytes",
