@@ -26,10 +26,10 @@
 #include "maps.bpf.h"
 #include "memcg.bpf.h"
 #include "process.bpf.h"
+#include "tracepoint_only.bpf.h"
 
 #define SIGINT 2
 #define SIGQUIT 3
-#define SIGKILL 9
 #define SIGTERM 15
 #define SIGWINCH 28
 #define SIGRTMIN_3 37
@@ -41,7 +41,6 @@
 /* include/trace/events/signal.h, include/linux/sched/signal.h, include/linux/sched.h */
 #define TRACE_SIGNAL_DELIVERED 0
 #define SEND_SIG_NOINFO 0
-#define SEND_SIG_PRIV 1
 #define PF_EXITING 0x00000004
 
 /* All that dies of one cause does so within this time. */

@@ -20,6 +20,9 @@ struct scratch {
 	struct task_struct *killed; /* from its SIGKILL to its mark_victim, else NULL */
 	u64 group_id; /* raw tracepoint alone: the group this incident kills */
 	u64 last_ns; /* raw tracepoint alone: when the last victim was marked */
+	struct task_struct *signalled; /* likewise: whom the OOM killer sent SIGKILL last */
+	u32 signalled_by; /* the thread that did */
+	u32 pad;
 	u32 owner; /* thread in the middle of an incident, 0 for none */
 	u32 used; /* of record.strings */
 	u32 used_by_incident; /* of it, what all victims share */

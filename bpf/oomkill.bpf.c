@@ -80,6 +80,13 @@ int mark_victim_alone(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* Where mark_victim has only a pid, and is the only hook: whose it is. */
+SEC("raw_tp/signal_generate")
+int victim_of_signal(struct bpf_raw_tracepoint_args *ctx)
+{
+	return on_oom_signal(ctx);
+}
+
 /* Beside whichever hook: who else kills. */
 SEC("raw_tp/signal_generate")
 int signal_generate(struct bpf_raw_tracepoint_args *ctx)

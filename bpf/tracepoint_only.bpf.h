@@ -16,6 +16,8 @@
 #define NS_PER_MS 1000000ULL
 #define PF_WQ_WORKER 0x00000020
 #define SYSRQ_DEPTH 16 /* nearer than this to the kill is moom_callback() on a stack */
+#define SIGKILL 9
+#define SEND_SIG_PRIV 1 /* include/linux/sched/signal.h */
 
 /* Further victims of a group come within this time. */
 #define GROUP_GAP_NS (500 * NS_PER_MS)
@@ -139,6 +141,41 @@ static __always_inline enum by_sysrq asked_by_sysrq(void)
 	return moom_callback_runs() ? SYSRQ : NO_SYSRQ;
 }
 
+/*
+ * Where mark_victim has only a pid, signal_generate has the victim: the OOM killer sends
+ * SIGKILL right before the mark, on the same thread. Nothing of the task is read here,
+ * whoever else sent such a signal: the mark's pid tells whether it is the one.
+ * args: sig, info, task, group, result
+ */
+static __always_inline int on_oom_signal(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s;
+
+	if ((u32)ctx->args[0] != SIGKILL || ctx->args[1] != SEND_SIG_PRIV)
+		return 0;
+	s = get_scratch();
+	if (!s)
+		return 0;
+	s->signalled = (struct task_struct *)ctx->args[2];
+	s->signalled_by = current_tid();
+	return 0;
+}
+
+/* The victim of a mark that has its pid; NULL: it is another process, and nobody knows. */
+static __always_inline struct task_struct *marked_task(struct scratch *s, u32 pid)
+{
+	struct task_struct *signalled = s->signalled;
+	bool ours = s->signalled_by == current_tid();
+
+	s->signalled = NULL;
+	s->signalled_by = 0;
+	if (pid == current_tid())
+		return (struct task_struct *)bpf_get_current_task();
+	if (ours && signalled && BPF_CORE_READ(signalled, pid) == pid)
+		return signalled;
+	return NULL;
+}
+
 static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, struct scratch *s,
 					  struct oomkill_counters *c)
 {
@@ -150,11 +187,11 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 	bool unsure = true;
 
 	if (!mark_victim_has_task()) {
-		if ((u32)arg != current_tid()) {
+		task = marked_task(s, (u32)arg);
+		if (!task) {
 			send_pid_only(ctx, s, c, (u32)arg);
 			return;
 		}
-		task = (struct task_struct *)bpf_get_current_task();
 	}
 	memcg = task_memcg(task);
 	if (memcg && !config.memcg_disabled) { /* else there is no count to go by */

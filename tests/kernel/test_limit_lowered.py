@@ -19,7 +19,7 @@ StartHog = Callable[..., Hog]
 Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
 # On v1 such a write is refused: EBUSY.
-pytestmark = [pytest.mark.needs("cgroup v2"), pytest.mark.needs("the task")]
+pytestmark = pytest.mark.needs("cgroup v2")
 
 
 def own_cgroup() -> str:

@@ -54,6 +54,8 @@ CANDIDATE_SCAN: Mapping[str, tuple[str, ...]] = {
     "fentry": ("fentry_oom_evaluate_task", "fentry_out_of_memory"),
     "kprobe": ("kprobe_oom_evaluate_task", "kprobe_out_of_memory"),
 }
+# Where the tracepoint mark_victim has the victim's pid and not its task: who got the signal.
+VICTIM_SIGNAL = "victim_of_signal"
 # libbpf's words where that function is in no type information, or nowhere to put a breakpoint.
 NO_CANDIDATE_SCAN = (
     "find kernel BTF type ID of 'oom_evaluate_task'",
@@ -164,7 +166,10 @@ def _attach_hook(
         except BpfError as error:
             if not any(words in error.log for words in NO_CANDIDATE_SCAN):
                 raise
-    return _attach_programs(hook, PROGRAMS[hook], *given)
+    programs = PROGRAMS[hook]
+    if hook == "raw_tracepoint" and not marks_have_tasks(types):
+        programs = (*programs, VICTIM_SIGNAL)
+    return _attach_programs(hook, programs, *given)
 
 
 def _constants(hook: str, *, cmdline: bool = False, tick_ns: int = 0) -> bytes:
@@ -190,11 +195,13 @@ def _attach_programs(
     pins: Pins | None,
     recorder: RecorderSettings | None,
 ) -> Probe:
-    scans = programs != PROGRAMS[hook]
+    scans = hook in CANDIDATE_SCAN and programs != PROGRAMS[hook]
+    signals = VICTIM_SIGNAL in programs
     cgroups = 1 if recorder is None else recorder.max_cgroups  # a map has one entry at least
     checksum = wire.checksum(data, settings, wire.u64(ring_bytes), wire.u64(cgroups))
     if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
-        probe = Probe(hook, found, scans=scans, marks_have_tasks=marks_have_tasks(types))
+        tasks = marks_have_tasks(types)
+        probe = Probe(hook, found, scans=scans, signals=signals, marks_have_tasks=tasks)
         probe._attached_at = found.attached_at()
         probe.number = found.number
         probe.resumed = True
@@ -220,7 +227,9 @@ def _attach_programs(
         if pins is not None:
             number = pins.keep(hook, checksum, loaded, dict(zip(programs, links, strict=True)))
         tasks = marks_have_tasks(types)
-        probe = Probe(hook, loaded, links=links, scans=scans, marks_have_tasks=tasks)
+        probe = Probe(
+            hook, loaded, links=links, scans=scans, signals=signals, marks_have_tasks=tasks
+        )
     except BaseException:
         for link in reversed(links):
             link.close()

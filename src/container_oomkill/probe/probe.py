@@ -33,13 +33,16 @@ class Probe(Closeable):
         links: Sequence[libbpf.Link] = (),
         scans: bool,
         marks_have_tasks: bool,
+        signals: bool = False,
     ) -> None:
-        """``maps`` and ``links`` are closed with this; ``scans``: `CANDIDATE_SCAN` is among them.
+        """``maps`` and ``links`` are closed with this; ``scans``: `CANDIDATE_SCAN` is among them,
+        ``signals``: `VICTIM_SIGNAL` is.
 
         ``marks_have_tasks``: the tracepoint gives the victim itself, not its pid alone.
         """
         self.hook = hook
         self._scans = scans
+        self._signals = signals
         self.kernel = os.uname().release
         self.checkpoint = Checkpoint()
         self.number = 0  # among the pinned generations; 0: not pinned
@@ -90,7 +93,7 @@ class Probe(Closeable):
             "domain_exact": exact,
             "threads": exact,
             "candidates": self._scans,
-            "every_victim": exact or self._marks_have_tasks,
+            "every_victim": exact or self._signals or self._marks_have_tasks,
         }
         if self.recorder is not None or self.recorder_refused is not None:
             found["flight_recorder"] = self.recorder is not None

@@ -103,20 +103,8 @@ def lacking(what: str, hook: str | None) -> str | None:
             else "only cgroup v1 limits memory and swap together, where swap is accounted for"
         ),
         "oom_control": "the tracepoint does not have the kernel's oom_control" if raw else None,
-        "the task": (
-            "this kernel's tracepoint gives the raw_tracepoint hook a pid, not the task"
-            if raw and gives_pid_only()
-            else None
-        ),
     }
     return reasons[what]
-
-
-@functools.cache
-def gives_pid_only() -> bool:
-    """Whether the kernel's mark_victim tracepoint has the old signature."""
-    _, fields = struct_layout(KERNEL_TYPES.read_bytes(), "trace_event_raw_mark_victim")
-    return "uid" not in fields
 
 
 @functools.cache
