@@ -23,6 +23,7 @@ class Hooks(FakeProbe):
     size = 1 << 20
     kills_before: int | None = None
     killers: Signals | None = None  # who else kills is not recorded
+    recorder = None  # nor is what memory did, and what is stuck
 
     def __init__(
         self, number: int, *recorded: bytes, on_wait: Callable[[], None] | None = None
