@@ -11,7 +11,6 @@ from typing import cast
 import pytest
 
 from container_oomkill.identity.resolver import Resolver
-from container_oomkill.identity.store import Store
 from container_oomkill.incident.wire import lib
 from container_oomkill.libbpf.ring import Ring
 from container_oomkill.metrics.stuck import StuckEpisodes
@@ -57,7 +56,7 @@ class Delivered:
         self.delivery = StuckDelivery(
             cast("Ring", self.ring),
             [self.told.append],
-            Resolver(Store()),
+            Resolver(),
             on_begin=self.began.append,
             on_lost=lambda reason, _: self.lost.append(reason),
             killable=lambda *_: killable,
