@@ -30,6 +30,7 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	s->used = 0;
 	s->before_sent = false;
 	s->stack_used = 0;
+	s->user_stack_used = 0;
 	s->stack_taken = false;
 	record->total_pages = OOMKILL_UNKNOWN;
 	record->points = OOMKILL_UNKNOWN_S64;
@@ -84,15 +85,17 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 	struct oomkill_counters *c = get_counters();
 	struct scratch *s = get_scratch();
 	struct oomkill_victim *record;
-	u32 stack_used;
+	u32 stack_used, user_stack_used;
 
 	if (!s || !c)
 		return 0;
 	record = &s->record;
 	stack_used = s->stack_used;
+	user_stack_used = s->user_stack_used;
 	begin_incident(s, c);
 	if (s->stack_of == oc) {
 		s->stack_used = stack_used;
+		s->user_stack_used = user_stack_used;
 		s->stack_taken = true;
 	}
 	s->stack_of = NULL;

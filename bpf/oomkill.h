@@ -44,6 +44,10 @@
 /* Of the calls that led to the kill, how many are kept, the innermost; at least 16. */
 #define OOMKILL_STACK_DEPTH 48
 
+/* Of the trigger's own functions; and bytes of a build id, as the kernel has them. */
+#define OOMKILL_USER_STACK_DEPTH 32
+#define OOMKILL_BUILD_ID_LEN 20
+
 /*
  * Flight recorder: samples in each series of a cgroup, a power of two, and how many
  * ticks go into one sample of the coarser two: of a tick a second, a minute and half
@@ -85,6 +89,7 @@ enum oomkill_kind {
 	OOMKILL_BEFORE = 3, /* struct oomkill_before: memory before the kill; precedes the victim */
 	OOMKILL_SHORTAGE = 4, /* struct oomkill_shortage: the same of what it was short of */
 	OOMKILL_STACK = 10, /* struct oomkill_stack: what the trigger did; precedes the victim */
+	OOMKILL_USER_STACK = 11, /* struct oomkill_user_stack: the same of its own program */
 	OOMKILL_STUCK = 12, /* struct oomkill_stuck: in a ring of its own */
 	OOMKILL_NODE = 5, /* struct oomkill_node: the node's memory; precedes the victim */
 };
@@ -341,6 +346,25 @@ struct oomkill_stack {
 	__u64 frames[OOMKILL_STACK_DEPTH]; /* addresses to return to, innermost first */
 };
 
+enum oomkill_user_frame_status {
+	OOMKILL_FRAME_BUILD_ID = 1, /* else there is an address where the offset would be */
+};
+
+/* The kernel's struct bpf_stack_build_id. */
+struct oomkill_user_frame {
+	__s32 status; /* enum oomkill_user_frame_status */
+	char build_id[OOMKILL_BUILD_ID_LEN];
+	__u64 offset; /* into the file, bytes */
+};
+
+/* What the trigger was doing in its own program, with config.stacks: likewise. */
+struct oomkill_user_stack {
+	struct oomkill_header header;
+	__u32 used; /* of frames */
+	__u32 pad;
+	struct oomkill_user_frame frames[OOMKILL_USER_STACK_DEPTH]; /* innermost first */
+};
+
 /* A zone of a memory node; struct zone. */
 struct oomkill_zone {
 	__u64 managed_pages;
@@ -502,6 +526,8 @@ struct oomkill_config {
 	__u32 page_size; /* bytes */
 	__u32 cmdline; /* whether to read it: it may hold secrets */
 	__u32 memcg_disabled; /* cgroup_disable=memory: no cgroup has memory of its own */
+	__u32 stacks; /* whether to take the trigger's own stack as well */
+	__u32 pad;
 };
 
 #define OOMKILL_CPUS_MAX 1024

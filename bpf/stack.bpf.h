@@ -10,6 +10,10 @@
 #include "maps.bpf.h"
 #include "send.bpf.h"
 
+/* include/uapi/linux/bpf.h */
+#define BPF_F_USER_STACK (1ULL << 8)
+#define BPF_F_USER_BUILD_ID (1ULL << 11)
+
 /*
  * mark_victim fires in the trigger's context, below oom_kill_process(), whatever else
  * is hooked. Once for each incident: it takes some 15 us.
@@ -23,6 +27,11 @@ static __always_inline void take_stack(void *ctx, struct scratch *s)
 	s->stack_taken = true;
 	size = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
 	s->stack_used = size > 0 ? size / sizeof(u64) : 0;
+	if (!config.stacks)
+		return;
+	size = bpf_get_stack(ctx, s->user_stack, sizeof(s->user_stack),
+			     BPF_F_USER_STACK | BPF_F_USER_BUILD_ID);
+	s->user_stack_used = size > 0 ? size / sizeof(s->user_stack[0]) : 0;
 }
 
 /*
@@ -49,6 +58,32 @@ static __noinline int fill_stack(struct oomkill_stack *to, struct scratch *s)
 	return 0;
 }
 
+static __noinline int fill_user_stack(struct oomkill_user_stack *to, struct scratch *s)
+{
+	to->used = s->user_stack_used;
+	to->pad = 0;
+	bpf_probe_read_kernel(to->frames, sizeof(to->frames), s->user_stack);
+	return 0;
+}
+
+__noinline int send_user_stack(void)
+{
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+	struct oomkill_user_stack *to;
+
+	if (!s || !c || !s->user_stack_used)
+		return 0;
+	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
+	if (to) {
+		fill_header(&to->header, c, OOMKILL_USER_STACK, sizeof(*to));
+		fill_user_stack(to, s);
+		bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
+	}
+	s->user_stack_used = 0;
+	return 0;
+}
+
 /*
  * Sent ahead of an incident's first victim, and wakes nobody; where there is no room
  * for it, the victim's record goes without.
@@ -68,6 +103,8 @@ __noinline int send_stack(void)
 		bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
 	}
 	s->stack_used = 0;
+	if (config.stacks)
+		send_user_stack();
 	return 0;
 }
 

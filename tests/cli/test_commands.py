@@ -50,6 +50,7 @@ OF_ONE_COMMAND = {
     "container_oomkill.cli.mcp": "mcp",
     "container_oomkill.cli.schema": "schema",
     "container_oomkill.sinks.schema": "schema",
+    "container_oomkill.symbols": "symbolize",
     "container_oomkill.kubernetes.kubeconfig": None,
     "container_oomkill.kubernetes.exec_plugin": None,
     "mcp": "mcp",

@@ -15,7 +15,7 @@ from container_oomkill.incident import wire
 from container_oomkill.incident.assembler import Assembler
 from container_oomkill.incident.decoder import Decoder
 from container_oomkill.incident.model import Host
-from container_oomkill.incident.stack import Stack
+from container_oomkill.incident.stack import Frame, Stack
 from container_oomkill.incident.wire import ffi, lib
 
 from ..support import records
@@ -47,6 +47,36 @@ def test_as_many_as_are_used() -> None:
 
 def test_without_addresses_it_is_unknown() -> None:
     assert Decoder(HOST).stack(wire.stack(record(7))) is None
+
+
+def user_record(*frames: tuple[int, bytes, int], **head: Any) -> bytes:
+    made = ffi.new("struct oomkill_user_stack *")
+    made.used = len(frames)
+    for at, (status, build_id, offset) in enumerate(frames):
+        made.frames[at].status, made.frames[at].offset = status, offset
+        ffi.memmove(made.frames[at].build_id, build_id, len(build_id))
+    values = {"kind": lib.OOMKILL_USER_STACK, "size": ffi.sizeof(made[0])}
+    made.header = records.header(**values | head)[0]
+    return bytes(ffi.buffer(made))
+
+
+def test_its_own_program() -> None:
+    """A build id that the kernel did not have at hand comes as an address, which is left out."""
+    sent = user_record((1, b"\xab" * 20, 0x1139), (2, b"", 0x7FFF_0000), (1, b"\xcd" * 8, 7))
+    found = Decoder(HOST).user_stack(wire.user_stack(sent))
+    assert found == Stack(user=(Frame("ab" * 20, 0x1139), Frame(), Frame("cd" * 8 + "00" * 12, 7)))
+    assert Decoder(HOST).user_stack(wire.user_stack(user_record())) is None
+
+
+def test_both_stacks_in_either_order() -> None:
+    both = [record(7), user_record((1, b"\xab" * 20, 1))]
+    whole = Stack(kernel=("f7",), user=(Frame("ab" * 20, 1),))
+    for sent in (both, both[::-1]):
+        taken = Assembler(Decoder(HOST, numbered), lambda: 0.0, lambda: None, None)
+        for number, each in enumerate(sent):
+            assert list(taken.take(each, number)) == []
+        ((incident, _),) = taken.take(records.victim(head={"sequence": 3}), 3)
+        assert incident.trigger.stack == whole
 
 
 def test_it_belongs_to_its_incident_alone() -> None:

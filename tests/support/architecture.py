@@ -36,6 +36,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "metrics": ("incident", "killers", "stuck", "probe", "sinks"),
     "history": ("incident", "killers", "probe", "sinks"),
     "web": ("incident", "killers", "identity", "diagnosis", "sinks", "metrics", "history"),
+    "symbols": (),
     "doctor": ("libbpf", "recorder", "probe", "identity"),
     "kubernetes": ("incident", "identity", "sinks", "doctor"),
     "fleet": ("incident", "sinks", "kubernetes"),
@@ -45,8 +46,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "exporter": ("incident", "killers", "probe", "identity", "sinks", "metrics", "history", "web"),
     "cli": (
         *("libbpf", "incident", "recorder", "killers", "stuck", "probe", "identity", "diagnosis"),
-        *("sinks", "pipeline", "doctor", "kubernetes", "fleet", "sending", "otlp", "webhook"),
-        *("exporter", "web"),
+        *("sinks", "symbols", "pipeline", "doctor", "kubernetes", "fleet", "sending", "otlp"),
+        *("webhook", "exporter", "web"),
     ),
 }
 # What knows nothing of a kill, for every stage to use; each of these uses only those before it.

@@ -32,6 +32,7 @@ class AttachSettings(Settings):
     pin: str | None  # None: no pins; empty: the usual folder
     oom_score_adj: int
     recorder: RecorderSettings | None = None  # None: no flight recorder
+    stacks: bool = False  # the trigger's own stack
     killers: bool = False  # record who else kills
 
     @classmethod
@@ -42,6 +43,7 @@ class AttachSettings(Settings):
             hook=args.hook,
             ring_bytes=args.ring_bytes,
             cmdline=args.cmdline,
+            stacks=args.stacks,
             debug=args.verbose,
             pin=args.pin,
             oom_score_adj=args.oom_score_adj,
@@ -74,6 +76,7 @@ def attached(settings: AttachSettings) -> Probe:
             btf=settings.btf,
             ring_bytes=settings.ring_bytes,
             cmdline=settings.cmdline,
+            stacks=settings.stacks,
             debug=settings.debug,
             pins=pins,
             recorder=settings.recorder,

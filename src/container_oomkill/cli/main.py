@@ -89,6 +89,8 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from .unpin import command
     elif name == "replay":
         from .replay import command
+    elif name == "symbolize":
+        from .symbolize import command
     elif name == "explain":
         from .explain import command
     elif name == "mcp":

@@ -75,6 +75,11 @@ examples:
   container-oomkill why shop/cart-7d9f4/app    namespace, pod and container
   container-oomkill why cart --from kills      of a recording or a history file
 """
+SYMBOLIZE_EXAMPLES = """\
+examples:
+  container-oomkill symbolize kills                 of a recording made with `--stacks`
+  container-oomkill symbolize kills --debug ./app   with a program, a debug file or a folder of them
+"""
 DEMO_EXAMPLES = """\
 examples:
   container-oomkill demo                   list them
@@ -139,6 +144,18 @@ def _replay(parser: ArgumentParser) -> None:
     _add_output(parser)
     _add_as_recorded(parser)
     parser.add_argument("file", metavar="FILE", help="a recording; - for standard input")
+
+
+def _symbolize(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a recording; - for standard input")
+    parser.add_argument(
+        "--debug",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a program, library or debug file, or a folder of them by build id, to look in first; "
+        "may be repeated (then: /usr/lib/debug/.build-id and debuginfod's cache)",
+    )
 
 
 def _show(parser: ArgumentParser) -> None:
@@ -255,6 +272,12 @@ COMMANDS: Mapping[str, Command] = {
         add_options=_replay,
         arguments="FILE",
     ),
+    "symbolize": Command(
+        summary="name the functions that asked for memory, in a recording made with `--stacks`",
+        add_options=_symbolize,
+        examples=SYMBOLIZE_EXAMPLES,
+        arguments="FILE",
+    ),
     "show": Command(
         summary="list recorded incidents, or show one in full",
         add_options=_show,
@@ -344,6 +367,12 @@ def _add_recording(parser: ArgumentParser) -> None:
         "--cmdline",
         action="store_true",
         help="also record the victims' command lines, which may contain secrets",
+    )
+    parser.add_argument(
+        "--stacks",
+        action="store_true",
+        help="also record where in its own program the task was that asked for memory, as build "
+        "ids and offsets; `symbolize` names the functions",
     )
     parser.add_argument(
         "--node", metavar="NAME", help="name of this node in records (default: its host name)"

@@ -31,7 +31,7 @@ from .node_memory import NodeMemory
 from .path import path_text
 from .shortage_decoder import decode_shortage
 from .stack import Stack
-from .stack_decoder import Symbols, decode_stack
+from .stack_decoder import Symbols, decode_stack, decode_user_stack
 from .wire import HOOKS, lib
 
 SYSRQ_ORDER = -1
@@ -98,6 +98,10 @@ class Decoder:
     def stack(self, raw: dict[str, Any]) -> Stack | None:
         """``raw``: from `wire.stack`."""
         return decode_stack(raw, self._symbols)
+
+    def user_stack(self, raw: list[dict[str, Any]]) -> Stack | None:
+        """``raw``: from `wire.user_stack`."""
+        return decode_user_stack(raw)
 
     def node(self, raw: dict[str, Any]) -> NodeMemory:
         """``raw``: from `wire.node`. Raises `RecordError` for text that is not in the record."""

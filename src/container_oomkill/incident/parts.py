@@ -31,7 +31,9 @@ class Parts:
             self._incident = header["incident"]
             self._before = self._stack = self._node = None
         if header["kind"] == lib.OOMKILL_STACK:
-            self._stack = self._decoder.stack(wire.stack(data))
+            self._stack = _joined(self._stack, self._decoder.stack(wire.stack(data)))
+        elif header["kind"] == lib.OOMKILL_USER_STACK:
+            self._stack = _joined(self._stack, self._decoder.user_stack(wire.user_stack(data)))
         elif header["kind"] == lib.OOMKILL_NODE:
             self._node = self._decoder.node(wire.node(data))
         else:
@@ -46,3 +48,10 @@ class Parts:
         if self._stack is not None:
             trigger = replace(trigger, stack=self._stack)
         return incident.changed(before=self._before, node_memory=self._node, trigger=trigger)
+
+
+def _joined(one: Stack | None, other: Stack | None) -> Stack | None:
+    """The kernel's part and the program's own, whichever came first."""
+    if one is None or other is None:
+        return one or other
+    return Stack(kernel=one.kernel or other.kernel, user=one.user or other.user)

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """A place in a program or a library; both None: it is in neither, or the kernel did not say."""
+
+    build_id: str | None = None  # of the file, hexadecimal
+    offset: int | None = None  # into the file, bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """Innermost first; of the kernel's functions those of incident/kernel_symbols.py only."""
 
     kernel: tuple[str, ...] | None = None  # None: nobody told us where the functions are
+    user: tuple[Frame, ...] | None = None  # None: not asked for, or there is none

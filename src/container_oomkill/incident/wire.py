@@ -85,6 +85,8 @@ CHILD = Layout("oomkill_child")
 BEFORE = Layout("oomkill_before")
 SHORTAGE = Layout("oomkill_shortage")
 STACK = Layout("oomkill_stack")
+USER_STACK = Layout("oomkill_user_stack")
+USER_FRAME = Layout("oomkill_user_frame")
 NODE = Layout("oomkill_node", before="strings")
 NUMA_NODE = Layout("oomkill_numa_node")
 ZONE = Layout("oomkill_zone")
@@ -95,7 +97,7 @@ RECORDER = Layout("oomkill_recorder")
 
 # What is sent ahead of an incident's first victim, and belongs to its record.
 AHEAD = (lib.OOMKILL_BEFORE, lib.OOMKILL_SHORTAGE)  # what led to the kill
-PARTS = (*AHEAD, lib.OOMKILL_STACK, lib.OOMKILL_NODE)
+PARTS = (*AHEAD, lib.OOMKILL_STACK, lib.OOMKILL_USER_STACK, lib.OOMKILL_NODE)
 KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, *PARTS)
 HOOKS = {
     lib.OOMKILL_HOOK_FENTRY: "fentry",
@@ -113,13 +115,14 @@ def config(
     cmdline: bool,
     memcg_disabled: bool = False,
     tick_ns: int = 0,
+    stacks: bool = False,
 ) -> bytes:
     """Return ``struct oomkill_config`` as bytes."""
     if not 0 < cpus <= lib.OOMKILL_CPUS_MAX:
         raise RecordError(f"{cpus} possible cpus: this build supports up to {lib.OOMKILL_CPUS_MAX}")
     settings = {"hook": hook, "cpus": cpus, "pages_slack": pages_slack}
     settings |= {"page_size": page_size, "cmdline": cmdline, "memcg_disabled": memcg_disabled}
-    settings["tick_ns"] = tick_ns
+    settings |= {"tick_ns": tick_ns, "stacks": stacks}
     return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
 
 
@@ -198,6 +201,15 @@ def stack(data: bytes) -> dict[str, Any]:
     if len(data) != STACK.size:
         raise RecordError(f"record of {len(data)} bytes of a stack: expected {STACK.size}")
     return STACK.unpack(data)
+
+
+def user_stack(data: bytes) -> list[dict[str, Any]]:
+    """Return the frames of a record of kind OOMKILL_USER_STACK."""
+    if len(data) != USER_STACK.size:
+        raise RecordError(f"record of {len(data)} bytes of a stack: expected {USER_STACK.size}")
+    fields = USER_STACK.unpack(data)
+    used = min(fields["used"] or 0, lib.OOMKILL_USER_STACK_DEPTH)
+    return _first(USER_FRAME, fields["frames"], used)
 
 
 def node(data: bytes) -> dict[str, Any]:

@@ -80,13 +80,15 @@ def attach(
     pins: Pins | None = None,
     recorder: RecorderSettings | None = None,
     killers: bool = False,
+    stacks: bool = False,
 ) -> Probe:
     """Try each hook in order of preference until one attaches; ``hook`` forces one.
 
     ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it
     stays attached, and what is already pinned is resumed; they are closed with the probe.
     ``recorder``: start a flight recorder too, if the kernel lets us (`Probe.recorder`).
-    ``killers``: record who else kills, if it does (`Probe.killers`).
+    ``killers``: record who else kills, if it does (`Probe.killers`). ``stacks``: record where in
+    its own program the trigger was.
 
     Raises `UnsupportedError` with each hook's reason when none attaches.
     """
@@ -97,7 +99,8 @@ def attach(
     with libbpf.CoreTypes(btf) as types:
         for chosen in in_order(PROGRAMS, types) if hook is None else (hook,):
             try:
-                probe = _attach_hook(chosen, data, types, ring_bytes, cmdline, pins, recorder)
+                constants = _constants(chosen, cmdline=cmdline, stacks=stacks, recorder=recorder)
+                probe = _attach_hook(chosen, data, constants, types, ring_bytes, pins, recorder)
             except BpfError as error:
                 refused[chosen] = error
             else:
@@ -149,15 +152,13 @@ def _check_types(path: str) -> None:
 def _attach_hook(
     hook: str,
     data: bytes,
+    settings: bytes,
     types: libbpf.CoreTypes,
     ring_bytes: int,
-    cmdline: bool,
     pins: Pins | None,
     recorder: RecorderSettings | None,
 ) -> Probe:
     """Attach one hook, without the candidate scan where the kernel lacks nothing but that."""
-    tick_ns = 0 if recorder is None else recorder.tick_ns()
-    settings = _constants(hook, cmdline=cmdline, tick_ns=tick_ns)
     given = (data, settings, types, ring_bytes, pins, recorder)
     if hook in CANDIDATE_SCAN:
         programs = (*PROGRAMS[hook], *CANDIDATE_SCAN[hook])
@@ -172,7 +173,13 @@ def _attach_hook(
     return _attach_programs(hook, programs, *given)
 
 
-def _constants(hook: str, *, cmdline: bool = False, tick_ns: int = 0) -> bytes:
+def _constants(
+    hook: str,
+    *,
+    cmdline: bool = False,
+    stacks: bool = False,
+    recorder: RecorderSettings | None = None,
+) -> bytes:
     cpus = libbpf.possible_cpus()
     return wire.config(
         hook=HOOK_NUMBERS[hook],
@@ -181,7 +188,8 @@ def _constants(hook: str, *, cmdline: bool = False, tick_ns: int = 0) -> bytes:
         page_size=os.sysconf("SC_PAGE_SIZE"),
         cmdline=cmdline,
         memcg_disabled=memory_controller_disabled(),
-        tick_ns=tick_ns,
+        tick_ns=0 if recorder is None else recorder.tick_ns(),
+        stacks=stacks,
     )
 
 

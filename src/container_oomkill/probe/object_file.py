@@ -36,6 +36,8 @@ STRUCTS = (
     "oomkill_recording",
     "oomkill_before",
     "oomkill_stack",
+    "oomkill_user_frame",
+    "oomkill_user_stack",
     "oomkill_recorder",
     "oomkill_stuck",
     "oomkill_party",
