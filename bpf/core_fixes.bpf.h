@@ -79,6 +79,16 @@ static __always_inline s32 memcg_v1_swappiness(struct mem_cgroup *memcg)
 	return OOMKILL_UNKNOWN_S32;
 }
 
+/* The helper came with 7b15523a989b ("bpf: Add a bpf_snprintf helper"), v5.13. */
+enum bpf_func_id___snprintf {
+	BPF_FUNC_snprintf___v513 = 165,
+};
+
+static __always_inline bool kernel_has_snprintf(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id___snprintf, BPF_FUNC_snprintf___v513);
+}
+
 /* memory.oom_control: whether its tasks wait where they would be killed, and whether some do. */
 static __always_inline bool memcg_oom_disabled(struct mem_cgroup *memcg)
 {

@@ -46,6 +46,7 @@ struct scratch {
 	u32 stack_used; /* of it; 0: there is none, or it was sent */
 	u32 stack_taken; /* of this incident */
 	u32 user_stack_used; /* of user_stack, likewise */
+	struct oomkill_stack_names names;
 	struct oomkill_user_frame user_stack[OOMKILL_USER_STACK_DEPTH];
 	struct oom_control *stack_of; /* kprobe: whose, until the incident begins */
 	struct kernfs_node *climbed[PATH_ENDS]; /* of a long path, the names nearest the root */

@@ -44,6 +44,10 @@
 /* Of the calls that led to the kill, how many are kept, the innermost; at least 16. */
 #define OOMKILL_STACK_DEPTH 48
 
+/* Room for the name of one of the kernel's functions, and for those of a stack. */
+#define OOMKILL_SYMBOL_LEN 40
+#define OOMKILL_SYMBOLS_LEN 1920
+
 /* Of the trigger's own functions; and bytes of a build id, as the kernel has them. */
 #define OOMKILL_USER_STACK_DEPTH 32
 #define OOMKILL_BUILD_ID_LEN 20
@@ -90,6 +94,7 @@ enum oomkill_kind {
 	OOMKILL_SHORTAGE = 4, /* struct oomkill_shortage: the same of what it was short of */
 	OOMKILL_STACK = 10, /* struct oomkill_stack: what the trigger did; precedes the victim */
 	OOMKILL_USER_STACK = 11, /* struct oomkill_user_stack: the same of its own program */
+	OOMKILL_STACK_NAMES = 13, /* struct oomkill_stack_names: in place of OOMKILL_STACK */
 	OOMKILL_STUCK = 12, /* struct oomkill_stuck: in a ring of its own */
 	OOMKILL_NODE = 5, /* struct oomkill_node: the node's memory; precedes the victim */
 };
@@ -346,6 +351,14 @@ struct oomkill_stack {
 	__u64 frames[OOMKILL_STACK_DEPTH]; /* addresses to return to, innermost first */
 };
 
+/* The same by name, where the reader may not see addresses: with config.names. */
+struct oomkill_stack_names {
+	struct oomkill_header header;
+	__u32 used; /* of names */
+	__u32 pad;
+	char names[OOMKILL_SYMBOLS_LEN]; /* each in OOMKILL_SYMBOL_LEN bytes, ended by a NUL */
+};
+
 enum oomkill_user_frame_status {
 	OOMKILL_FRAME_BUILD_ID = 1, /* else there is an address where the offset would be */
 };
@@ -527,7 +540,7 @@ struct oomkill_config {
 	__u32 cmdline; /* whether to read it: it may hold secrets */
 	__u32 memcg_disabled; /* cgroup_disable=memory: no cgroup has memory of its own */
 	__u32 stacks; /* whether to take the trigger's own stack as well */
-	__u32 pad;
+	__u32 names; /* whether to name the kernel's functions here */
 };
 
 #define OOMKILL_CPUS_MAX 1024

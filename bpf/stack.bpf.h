@@ -84,6 +84,46 @@ __noinline int send_user_stack(void)
 	return 0;
 }
 
+/* A section of its own: .rodata is the loader's to fill in. */
+static const char symbol_format[] SEC(".rodata.symbol") = "%ps";
+
+/* A call may be a function's last instruction, and what it returns to the next function's. */
+__noinline int name_frame(u64 i)
+{
+	struct scratch *s = get_scratch();
+	u64 address;
+
+	if (!s || i >= OOMKILL_STACK_DEPTH)
+		return 0;
+	address = s->stack[i] - 1;
+	if (kernel_has_snprintf())
+		bpf_snprintf(&s->names.names[i * OOMKILL_SYMBOL_LEN], OOMKILL_SYMBOL_LEN,
+			     symbol_format, &address, sizeof(address));
+	return 0;
+}
+
+/* By bpf_snprintf() since v5.13: the kernel looks up names for whoever asks from within. */
+__noinline int send_names(void)
+{
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+	u32 i;
+
+	if (!s || !c || !kernel_has_snprintf())
+		return 0;
+	for (i = 0; i < OOMKILL_STACK_DEPTH; i++) {
+		if (i >= s->stack_used)
+			break;
+		name_frame(i);
+	}
+	fill_header(&s->names.header, c, OOMKILL_STACK_NAMES, sizeof(s->names));
+	s->names.used = s->stack_used;
+	s->names.pad = 0;
+	if (bpf_ringbuf_output(&ring, &s->names, sizeof(s->names), BPF_RB_NO_WAKEUP))
+		c->lost_ring_full++;
+	return 0;
+}
+
 /*
  * Sent ahead of an incident's first victim, and wakes nobody; where there is no room
  * for it, the victim's record goes without.
@@ -96,8 +136,10 @@ __noinline int send_stack(void)
 
 	if (!s || !c || !s->stack_used)
 		return 0;
-	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
-	if (to) {
+	to = config.names ? NULL : bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
+	if (config.names) {
+		send_names();
+	} else if (to) {
 		fill_header(&to->header, c, OOMKILL_STACK, sizeof(*to));
 		fill_stack(to, s);
 		bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);

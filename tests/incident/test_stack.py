@@ -49,6 +49,40 @@ def test_without_addresses_it_is_unknown() -> None:
     assert Decoder(HOST).stack(wire.stack(record(7))) is None
 
 
+def names_record(*names: bytes, used: int | None = None, **head: Any) -> bytes:
+    made = ffi.new("struct oomkill_stack_names *")
+    made.used = len(names) if used is None else used
+    for at, name in enumerate(names):
+        ffi.memmove(made.names + at * lib.OOMKILL_SYMBOL_LEN, name + b"\0", len(name) + 1)
+    values = {"kind": lib.OOMKILL_STACK_NAMES, "size": ffi.sizeof(made[0])}
+    made.header = records.header(**values | head)[0]
+    return bytes(ffi.buffer(made))
+
+
+def test_names_as_the_kernel_prints_them() -> None:
+    """Of those that tell something; a variant, a module's, and what is no name."""
+    sent = names_record(
+        b"bpf_prog_5f160631e7e3cb75_climb",
+        b"do_anonymous_page.isra.0",
+        b"do_anonymous_page",
+        b"generic_perform_write [ext4]",
+        b"0xffffffff81000000",
+        b"",
+        b"\xff\xfe",
+    )
+    found = Decoder(HOST).stack_names(wire.stack_names(sent))
+    assert found == Stack(kernel=("do_anonymous_page", "generic_perform_write"))
+    many = Decoder(HOST).stack_names(wire.stack_names(names_record(used=1000)))
+    assert many == Stack(kernel=())
+
+
+def test_a_record_of_names_of_another_size() -> None:
+    with pytest.raises(RecordError, match="of a stack: expected"):
+        wire.stack_names(names_record()[:-1])
+    with pytest.raises(RecordError, match="of a stack: expected"):
+        wire.user_stack(b"")
+
+
 def user_record(*frames: tuple[int, bytes, int], **head: Any) -> bytes:
     made = ffi.new("struct oomkill_user_stack *")
     made.used = len(frames)

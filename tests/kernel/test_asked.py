@@ -84,3 +84,18 @@ def test_a_new_process(asked: Asked) -> None:
 
 def test_a_pipe(asked: Asked) -> None:
     exact("trigger", asked("pipes 64"), by="kernel")
+
+
+@pytest.mark.needs("names of functions")
+def test_without_the_right_to_see_addresses(
+    hook: str, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """CAP_SYSLOG, which no container has: the kernel names the functions itself."""
+    without = ["setpriv", "--bounding-set=-syslog", "--inh-caps=-syslog"]
+    with Recorder(hook, wrap=without) as recorder:
+        (cgroup,) = make_cgroups("/oomkill-asked")
+        cgroup.limit(16)
+        assert hog(cgroup, "shmem 64").was_killed()
+        trigger = recorder.record()["trigger"]
+    exact("trigger", trigger, by="tmpfs")
+    assert_on_stack(trigger, "shmem_fault")

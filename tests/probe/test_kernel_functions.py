@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from container_oomkill.incident.kernel_symbols import ROLES
-from container_oomkill.probe.kernel_functions import LONGEST, KernelFunctions
+from container_oomkill.probe.kernel_functions import (
+    LONGEST,
+    KernelFunctions,
+    are_addresses_shown,
+)
 
 TABLE = """\
 0000000000000000 A fixed_percpu_data
@@ -97,6 +101,22 @@ def test_it_is_read_once_by_whoever_asks_first(tmp_path: Path) -> None:
         assert made.symbols([0xFFFFFFFF81A00041]) == ("moom_callback",)
         made.read()
     assert told == [made]
+
+
+@pytest.mark.parametrize(
+    ("table", "shown"),
+    [
+        (TABLE, True),
+        ("", False),
+        ("0000000000000000 A fixed_percpu_data\n0000000000000000 T _stext\n", False),
+        ("0000000000000000 A fixed_percpu_data\n0000000000001000 A cpu_debug_store\nx\n", True),
+    ],
+)
+def test_whether_addresses_are_shown(tmp_path: Path, table: str, shown: bool) -> None:
+    file = tmp_path / "kallsyms"
+    assert not are_addresses_shown(str(file))
+    file.write_text(table)
+    assert are_addresses_shown(str(file)) is shown
 
 
 def test_of_this_kernel_little_is_kept() -> None:

@@ -31,7 +31,7 @@ from .node_memory import NodeMemory
 from .path import path_text
 from .shortage_decoder import decode_shortage
 from .stack import Stack
-from .stack_decoder import Symbols, decode_stack, decode_user_stack
+from .stack_decoder import Symbols, decode_stack, decode_stack_names, decode_user_stack
 from .wire import HOOKS, lib
 
 SYSRQ_ORDER = -1
@@ -98,6 +98,10 @@ class Decoder:
     def stack(self, raw: dict[str, Any]) -> Stack | None:
         """``raw``: from `wire.stack`."""
         return decode_stack(raw, self._symbols)
+
+    def stack_names(self, raw: list[bytes]) -> Stack:
+        """``raw``: from `wire.stack_names`."""
+        return decode_stack_names(raw)
 
     def user_stack(self, raw: list[dict[str, Any]]) -> Stack | None:
         """``raw``: from `wire.user_stack`."""

@@ -32,6 +32,8 @@ class Parts:
             self._before = self._stack = self._node = None
         if header["kind"] == lib.OOMKILL_STACK:
             self._stack = _joined(self._stack, self._decoder.stack(wire.stack(data)))
+        elif header["kind"] == lib.OOMKILL_STACK_NAMES:
+            self._stack = _joined(self._stack, self._decoder.stack_names(wire.stack_names(data)))
         elif header["kind"] == lib.OOMKILL_USER_STACK:
             self._stack = _joined(self._stack, self._decoder.user_stack(wire.user_stack(data)))
         elif header["kind"] == lib.OOMKILL_NODE:

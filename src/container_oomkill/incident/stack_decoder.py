@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .kernel_symbols import ROLES
 from .stack import Frame, Stack
 from .wire import lib
 
@@ -19,6 +20,17 @@ def decode_stack(raw: dict[str, Any], symbols: Symbols) -> Stack | None:
     used = min(raw["used"] or 0, DEPTH)
     names = symbols(struct.unpack_from(f"={used}Q", raw["frames"]))
     return None if names is None else Stack(kernel=names)
+
+
+def decode_stack_names(raw: list[bytes]) -> Stack:
+    """``raw``: from `wire.stack_names`. As the kernel prints them: ``name.isra.0 [module]``."""
+    found: list[str] = []
+    for data in raw:
+        name = data.split(b"\0", 1)[0].partition(b" ")[0].partition(b".")[0]
+        text = name.decode("ascii", "replace")
+        if text in ROLES and text not in found[-1:]:
+            found.append(text)
+    return Stack(kernel=tuple(found))
 
 
 def decode_user_stack(raw: list[dict[str, Any]]) -> Stack | None:

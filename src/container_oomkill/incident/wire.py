@@ -85,6 +85,7 @@ CHILD = Layout("oomkill_child")
 BEFORE = Layout("oomkill_before")
 SHORTAGE = Layout("oomkill_shortage")
 STACK = Layout("oomkill_stack")
+STACK_NAMES = Layout("oomkill_stack_names")
 USER_STACK = Layout("oomkill_user_stack")
 USER_FRAME = Layout("oomkill_user_frame")
 NODE = Layout("oomkill_node", before="strings")
@@ -97,7 +98,8 @@ RECORDER = Layout("oomkill_recorder")
 
 # What is sent ahead of an incident's first victim, and belongs to its record.
 AHEAD = (lib.OOMKILL_BEFORE, lib.OOMKILL_SHORTAGE)  # what led to the kill
-PARTS = (*AHEAD, lib.OOMKILL_STACK, lib.OOMKILL_USER_STACK, lib.OOMKILL_NODE)
+STACKS = (lib.OOMKILL_STACK, lib.OOMKILL_STACK_NAMES, lib.OOMKILL_USER_STACK)
+PARTS = (*AHEAD, *STACKS, lib.OOMKILL_NODE)
 KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, *PARTS)
 HOOKS = {
     lib.OOMKILL_HOOK_FENTRY: "fentry",
@@ -116,13 +118,14 @@ def config(
     memcg_disabled: bool = False,
     tick_ns: int = 0,
     stacks: bool = False,
+    names: bool = False,
 ) -> bytes:
     """Return ``struct oomkill_config`` as bytes."""
     if not 0 < cpus <= lib.OOMKILL_CPUS_MAX:
         raise RecordError(f"{cpus} possible cpus: this build supports up to {lib.OOMKILL_CPUS_MAX}")
     settings = {"hook": hook, "cpus": cpus, "pages_slack": pages_slack}
     settings |= {"page_size": page_size, "cmdline": cmdline, "memcg_disabled": memcg_disabled}
-    settings |= {"tick_ns": tick_ns, "stacks": stacks}
+    settings |= {"tick_ns": tick_ns, "stacks": stacks, "names": names}
     return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
 
 
@@ -201,6 +204,16 @@ def stack(data: bytes) -> dict[str, Any]:
     if len(data) != STACK.size:
         raise RecordError(f"record of {len(data)} bytes of a stack: expected {STACK.size}")
     return STACK.unpack(data)
+
+
+def stack_names(data: bytes) -> list[bytes]:
+    """Return the names of a record of kind OOMKILL_STACK_NAMES, each with what follows its NUL."""
+    if len(data) != STACK_NAMES.size:
+        raise RecordError(f"record of {len(data)} bytes of a stack: expected {STACK_NAMES.size}")
+    fields = STACK_NAMES.unpack(data)
+    used = min(fields["used"] or 0, lib.OOMKILL_STACK_DEPTH)
+    size = lib.OOMKILL_SYMBOL_LEN
+    return [fields["names"][at : at + size] for at in range(0, used * size, size)]
 
 
 def user_stack(data: bytes) -> list[dict[str, Any]]:

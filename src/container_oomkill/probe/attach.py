@@ -25,6 +25,7 @@ from ..recorder.settings import RecorderSettings
 from ..system.privileges import missing_capabilities
 from .hook_order import in_order
 from .kernel_counts import memory_controller_disabled, read_kernel_kills
+from .kernel_functions import are_addresses_shown
 from .probe import Probe
 
 TYPE_CHECKING = False
@@ -190,6 +191,7 @@ def _constants(
         memcg_disabled=memory_controller_disabled(),
         tick_ns=0 if recorder is None else recorder.tick_ns(),
         stacks=stacks,
+        names=not are_addresses_shown(),
     )
 
 

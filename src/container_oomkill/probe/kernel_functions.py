@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 KALLSYMS = "/proc/kallsyms"
+LOOKED_AT = 1 << 16  # bytes: old tables begin with the per-CPU variables, the first at 0
 LONGEST = 1 << 12  # bytes; of a function behind which the table ends
+
+
+def are_addresses_shown(path: str = KALLSYMS) -> bool:
+    """Whether this process sees the kernel's addresses; where not, all of them are 0."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(LOOKED_AT)
+    except OSError:
+        return False
+    return any(line[:16].strip(b"0") for line in start.splitlines()[:-1])
 
 
 class KernelFunctions(Closeable):

@@ -36,6 +36,7 @@ STRUCTS = (
     "oomkill_recording",
     "oomkill_before",
     "oomkill_stack",
+    "oomkill_stack_names",
     "oomkill_user_frame",
     "oomkill_user_stack",
     "oomkill_recorder",

@@ -47,6 +47,11 @@ def lacking(what: str, hook: str | None) -> str | None:
             if has_enumerator("BPF_PROG_TYPE_SYSCALL")
             else "this kernel runs no BPF program by hand: it is older than 5.14"
         ),
+        "names of functions": (
+            None
+            if has_enumerator("BPF_FUNC_snprintf")
+            else "this kernel's BPF cannot name a function (bpf_snprintf): it is older than 5.13"
+        ),
         "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
         "cgroup_disable=memory": (
             None if memory_controller_disabled() else "this kernel's memory controller is on"
