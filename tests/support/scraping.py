@@ -18,7 +18,7 @@ from container_oomkill.metrics.prometheus import Collector, Metric
 from container_oomkill.sending.counts import Sent
 
 from .befores import before
-from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, victim
+from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, node_wide, victim
 from .kills import kill
 from .stuck import stuck
 
@@ -88,7 +88,9 @@ def full() -> Metrics:
     metrics(incident(2, container=cart, scope="pod", victims=three, before=grew))
     weird = container('we"ird\\na\nme\x1b', pod=None, namespace=None, image=None)
     unknown = victim(rss=Rss(), command=None, uptime_seconds=None)
-    metrics(incident(3, container=weird, domain=None, scope="node", victims=(unknown,)))
+    memory = node_wide().node_memory
+    values = {"container": weird, "domain": None, "scope": "node", "node_memory": memory}
+    metrics(incident(3, victims=(unknown,), **values))
     metrics.by_another(explain(kill(container=cart, stop=Stop(signal="SIGTERM"))))
     metrics.by_another(explain(kill(container=weird)))
     return metrics

@@ -37,6 +37,7 @@ from .table import (
     LOST,
     MISMATCHES,
     NAMESPACE_KILLS,
+    NODE_WIDE,
     OTHERS,
     RECORDER,
     STUCK,
@@ -154,6 +155,9 @@ class Metrics:
         self._unresolved = dict.fromkeys(UNRESOLVED, 0)
         self._latency_counts = [0] * (len(LATENCY_BUCKETS) + 1)
         self._latency_sum = 0.0
+        self._monotonic = monotonic
+        self._expiry_seconds = expiry_seconds
+        self._node_wide: tuple[Incident, float] | None = None  # and when it expires, monotonic
 
     def __call__(self, incident: Incident) -> None:
         """Take an incident: from here on a scrape shows it."""
@@ -170,6 +174,7 @@ class Metrics:
             owner = owner_of(incident.container, victims_cgroup(incident))
             self._series.record(key, incident, workload, owner)
             self._totals.record(key[0], incident)
+            self._keep_node_wide(incident)
             seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
             self._latency_sum += seconds
             self._latency_counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
@@ -193,6 +198,11 @@ class Metrics:
                 owner = owner_of(incident.container, victims_cgroup(incident))
                 self._series.restore(key, incident, workload, owner, age=age)
                 self._totals.show(key[0])
+                self._keep_node_wide(incident, age)
+
+    def _keep_node_wide(self, incident: Incident, age: float = 0.0) -> None:
+        if incident.node_memory is not None:
+            self._node_wide = incident, self._monotonic() + self._expiry_seconds - age
 
     def register(self, labels: Key, workload: str = "") -> None:
         """A container exists (namespace, pod, container): its counters show, at 0 at first.
@@ -287,7 +297,7 @@ class Metrics:
     def _itself(self, facts: Facts, latency: list[Point]) -> Iterator[Family]:
         from .prometheus import Metric, ProcessCollector
 
-        for row in (*STUCK, *ITSELF, *OTHERS, *RECORDER):
+        for row in (*STUCK, *NODE_WIDE, *ITSELF, *OTHERS, *RECORDER):
             of_itself = row.of_itself(facts) if row.of_itself else ()
             yield Family(
                 _head(row),
@@ -321,6 +331,8 @@ class Metrics:
         kills = None if now is None or before is None else max(0, now - before)
         self._told = seen_so_far(self._told, kills)
         recorder = status.recorder_status() or {}
+        if self._node_wide is not None and self._node_wide[1] <= self._monotonic():
+            self._node_wide = None
         return Facts(
             version=self._version,
             hook=status.hook,
@@ -346,6 +358,7 @@ class Metrics:
             destinations=self.destinations(),
             stuck_totals=self.stuck.totals() if recorder else {},
             stuck=self.stuck.ongoing(),
+            node_wide=None if self._node_wide is None else self._node_wide[0],
         )
 
     def _latency(self) -> list[Point]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..incident.model import NS, Incident, Rss, Stat, Victim, Vm
+from . import node_wide
 
 PREFIX = "container_oomkill_"
 LABELS = ("namespace", "pod", "container")
@@ -76,6 +77,7 @@ class Facts:
     destinations: Mapping[str, Destination]  # by name, of those to which incidents are sent
     stuck_totals: Mapping[str, int]  # by cause; empty: nothing looks for it
     stuck: Mapping[tuple[str, str, str, str], int]  # that goes on, by LABELS and cause
+    node_wide: Incident | None  # the last that the node's memory ran out for
 
 
 # Label values and the number.
@@ -446,6 +448,30 @@ LATENCY = Row(
     unit="seconds",
 )
 
+NODE_WIDE = (
+    Row(
+        "node_wide_last_timestamp_seconds",
+        "gauge",
+        "When the OOM killer last killed because no cgroup's limit, but the node, a cpuset's or a "
+        "policy's memory nodes ran out.",
+        of_itself=lambda facts: node_wide.when(facts.node_wide),
+    ),
+    Row(
+        "node_wide_memory_bytes",
+        "gauge",
+        "The node's memory then, by kind: the keys of `node_memory` in the record.",
+        ("kind",),
+        of_itself=lambda facts: node_wide.kinds(facts.node_wide),
+    ),
+    Row(
+        "node_wide_held_bytes",
+        "gauge",
+        "Who held it then: the five that were charged with the most, services of the host among "
+        "them.",
+        LABELS,
+        of_itself=lambda facts: node_wide.holders(facts.node_wide),
+    ),
+)
 ITSELF = (
     Row(
         "build",
@@ -653,6 +679,11 @@ SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
             "(docs/record.md), `unknown`. It takes the flight recorder, which looks for them."
         ),
         STUCK,
+    ),
+    (
+        "The last kill that no cgroup's limit caused",
+        "Absent until there is one, and an hour after it (`--metrics.expiry`).",
+        NODE_WIDE,
     ),
     ("The exporter itself", "", (*ITSELF, LATENCY)),
     (
