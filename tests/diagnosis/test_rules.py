@@ -163,7 +163,8 @@ def row(name: str, mib: int, *, request: int | None = None, **more: Any) -> Shar
 
 def of_node(*cgroups: Share, **memory: Any) -> dict[str, Any]:
     """Of 1,000 MiB, none of it free."""
-    values = {"total_bytes": 1000 * MIB, "free_bytes": 10 * MIB, "cgroups": cgroups} | memory
+    values: dict[str, Any] = {"total_bytes": 1000 * MIB, "free_bytes": 10 * MIB, **memory}
+    values["cgroups"] = cgroups
     return NODE | {"node_memory": NodeMemory(**values)}
 
 
@@ -174,12 +175,13 @@ THREE = (row("a", 400), row("b", 200), row("c", 100))
 def free_in(*zones: Zone, node: bool | None = True, **oom: Any) -> dict[str, Any]:
     """200 MiB free in all."""
     nodes = (NumaNode(number=0, allowed=node, zones=zones),)
-    asked = {"oom": Oom(**({"constraint": "none", "order": 0} | oom))}
-    return of_node(free_bytes=200 * MIB, nodes=nodes) | asked
+    values: dict[str, Any] = {"constraint": "none", "order": 0, **oom}
+    return of_node(free_bytes=200 * MIB, nodes=nodes) | {"oom": Oom(**values)}
 
 
 def zone(mib: int, **more: Any) -> Zone:
-    values = {"name": "Normal", "allowed": True, "free_bytes": mib * MIB, "min_bytes": MIB}
+    values: dict[str, Any] = {"name": "Normal", "allowed": True, "min_bytes": MIB}
+    values["free_bytes"] = mib * MIB
     return Zone(**(values | more))
 
 

@@ -262,7 +262,7 @@ def node_wide(**changes: Any) -> Incident:
         ),
         approximate=False,
     )
-    values = {
+    values: dict[str, Any] = {
         "domain": None,
         "scope": "node",
         "oom": Oom(constraint="none", order=0, gfp_mask=0, total_bytes=1000 * MIB),

@@ -89,7 +89,12 @@ def full() -> Metrics:
     weird = container('we"ird\\na\nme\x1b', pod=None, namespace=None, image=None)
     unknown = victim(rss=Rss(), command=None, uptime_seconds=None)
     memory = node_wide().node_memory
-    values = {"container": weird, "domain": None, "scope": "node", "node_memory": memory}
+    values: dict[str, Any] = {
+        "container": weird,
+        "domain": None,
+        "scope": "node",
+        "node_memory": memory,
+    }
     metrics(incident(3, victims=(unknown,), **values))
     metrics.by_another(explain(kill(container=cart, stop=Stop(signal="SIGTERM"))))
     metrics.by_another(explain(kill(container=weird)))

@@ -25,17 +25,21 @@ def node(incident: Incident) -> h.Node:
     where = of_node(memory)
     if memory is None or where is None:
         return None
-    table = node_table(incident)
     return h.section(".card", aria_labelledby="node-memory")[
         h.h2("#node-memory")["The node"],
         explained(where, "What the node's memory was used for"),
-        table
-        and h.figure(".memory")[
-            h.figcaption["Who held it"],
-            h.ul(".children")[(_row(row, where.whole_bytes) for row in table)],
-        ],
+        _holders(node_table(incident), where.whole_bytes),
         _nodes(memory.nodes or ()),
         [h.p(".remark")[remark] for remark in _remarks(memory)],
+    ]
+
+
+def _holders(table: list[Row], whole: int) -> h.Node:
+    if not table:
+        return None
+    return h.figure(".memory")[
+        h.figcaption["Who held it"],
+        h.ul(".children")[(_row(row, whole) for row in table)],
     ]
 
 
