@@ -434,6 +434,22 @@ static long end_unseen(void *map, u64 *key, struct struggle *of, void *unused)
 	return 0;
 }
 
+/*
+ * Functions of their own: a compiler makes one call of two to the same helper, and then
+ * an older verifier does not know which map it is for.
+ */
+__noinline int drop_recordings(void)
+{
+	bpf_for_each_map_elem(&recordings, drop_unseen, NULL, 0);
+	return 0;
+}
+
+__noinline int end_struggles(void)
+{
+	bpf_for_each_map_elem(&struggles, end_unseen, NULL, 0);
+	return 0;
+}
+
 static __always_inline void begin_walk(struct walk *w, struct oomkill_recorder *r, u32 tick)
 {
 	if (r->walks && tick > w->tick + 1)
@@ -521,7 +537,7 @@ static int on_timer(void *map, u32 *key, struct walk *w)
 		return 0;
 	if (w->sweep && !w->going) {
 		w->sweep = false;
-		bpf_for_each_map_elem(&recordings, drop_unseen, NULL, 0);
+		drop_recordings();
 	} else {
 		if (w->going)
 			find_again();
@@ -529,7 +545,7 @@ static int on_timer(void *map, u32 *key, struct walk *w)
 			begin_walk(w, r, now / config.tick_ns);
 		if (visit_in_time(began_ns)) {
 			end_walk(w, r);
-			bpf_for_each_map_elem(&struggles, end_unseen, NULL, 0);
+			end_struggles();
 		}
 	}
 	r->goes++;
