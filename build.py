@@ -79,10 +79,10 @@ def build_object(target: Path = OBJECT, machine: str | None = None) -> bytes:
     return target.read_bytes()
 
 
-def declarations(header: str) -> str:
-    """Turn our C header into what cffi's parser takes; the C compiler supplies the numbers."""
-    text = (ROOT / "bpf" / header).read_text()
-    text = re.sub(r"^#(ifndef|endif).*$|^#define OOMKILL_H$", "", text, flags=re.MULTILINE)
+def declarations(*headers: str) -> str:
+    """Turn our C headers into what cffi's parser takes; the C compiler supplies the numbers."""
+    text = "".join((ROOT / "bpf" / header).read_text() for header in headers)
+    text = re.sub(r"^#(ifndef|endif).*$|^#define \w+_H$", "", text, flags=re.MULTILINE)
     text = re.sub(r"^#define (\w+) .*$", r"#define \1 ...", text, flags=re.MULTILINE)
     text = re.sub(r"\[OOMKILL_\w+\]", "[...]", text)
     types = {"__u8": "unsigned char", "__u16": "unsigned short", "__u32": "unsigned int"}
@@ -91,15 +91,16 @@ def declarations(header: str) -> str:
 
 
 def wire_ffi() -> FFI:
-    """bpf/oomkill.h, and the checksum of the object that was checked against it."""
+    """bpf/oomkill.h and killers.h, and the checksum of the object checked against them."""
     from cffi import FFI
 
     checksum = binascii.crc32(build_object())
     ffi = FFI()
-    ffi.cdef(declarations("oomkill.h") + "#define OBJECT_CHECKSUM ...\n")
+    ffi.cdef(declarations("oomkill.h", "killers.h") + "#define OBJECT_CHECKSUM ...\n")
     ffi.set_source(
         "container_oomkill.incident._wire",
-        f'#include <linux/types.h>\n#include "oomkill.h"\n#define OBJECT_CHECKSUM {checksum}u\n',
+        '#include <linux/types.h>\n#include "oomkill.h"\n#include "killers.h"\n'
+        f"#define OBJECT_CHECKSUM {checksum}u\n",
         include_dirs=[str(ROOT / "bpf")],
         # It calls nothing of libc; auditwheel takes one without it for something it does not know.
         extra_link_args=["-Wl,--no-as-needed", "-lc"],

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the flight recorder has of an incident's cgroups, sent ahead of its first victim. */
+/*
+ * What the flight recorder has of an incident's cgroups, and how short of memory they
+ * were: sent ahead of its first victim.
+ */
 #ifndef BEFORE_BPF_H
 #define BEFORE_BPF_H
 
@@ -8,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include "oomkill.h"
 #include "maps.bpf.h"
+#include "memcg.bpf.h"
 #include "send.bpf.h"
 
 /* A memory cgroup's serial number; 0: there is none. */
@@ -16,20 +20,81 @@ static __always_inline u64 memcg_serial(u64 memcg)
 	return memcg ? BPF_CORE_READ((struct mem_cgroup *)memcg, css.serial_nr) : 0;
 }
 
-/* None: all 0, as the helper leaves what it cannot read. */
-static __always_inline void copy_recording(struct oomkill_recording *to, u64 serial)
-{
-	const void *from = bpf_map_lookup_elem(&recordings, &serial);
+#define COPIES 3
 
-	bpf_probe_read_kernel(to, sizeof(*to), from);
+/*
+ * None: all 0, as the helper leaves what it cannot read. What the timer writes at the
+ * same time is copied again; what is another cgroup's by now is left out.
+ */
+static __always_inline void copy_recording(struct oomkill_recording *to, u64 memcg)
+{
+	u64 serial = memcg_serial(memcg);
+	struct oomkill_recording *from = bpf_map_lookup_elem(&recordings, &serial);
+	u32 last;
+	int i;
+
+	for (i = 0; i < COPIES; i++) {
+		bpf_probe_read_kernel(to, sizeof(*to), from);
+		if (!from)
+			return;
+		barrier();
+		last = *(volatile u32 *)&from->last;
+		if (to->last == last && !(to->flags & OOMKILL_RECORDING_TORN))
+			break;
+		to->flags |= OOMKILL_RECORDING_TORN;
+	}
+	if (to->id != memcg_id((struct mem_cgroup *)memcg))
+		to->id = 0;
 }
 
 /* A function of its own, so that the object's types have this struct. */
 static __noinline int fill_before(struct oomkill_before *to, u64 domain, u64 victim)
 {
 	to->tick_ns = config.tick_ns;
-	copy_recording(&to->domain, memcg_serial(domain));
-	copy_recording(&to->victim, victim == domain ? 0 : memcg_serial(victim));
+	copy_recording(&to->domain, domain);
+	copy_recording(&to->victim, victim == domain ? 0 : victim);
+	return 0;
+}
+
+static __always_inline void no_refaults(struct scratch *s)
+{
+	__builtin_memset(s->refaults, 0xff, sizeof(s->refaults));
+}
+
+static __always_inline void copy_reclaim(struct oomkill_reclaim *to, u64 serial)
+{
+	const void *from = bpf_map_lookup_elem(&reclaims, &serial);
+
+	bpf_probe_read_kernel(to, sizeof(*to), from);
+}
+
+/* The same for its struct. */
+static __noinline int fill_shortage(struct oomkill_shortage *to, u64 domain, u64 victim)
+{
+	struct scratch *s = get_scratch();
+
+	if (!s)
+		return 0;
+	copy_reclaim(&to->domain, memcg_serial(domain));
+	copy_reclaim(&to->victim, victim == domain ? 0 : memcg_serial(victim));
+	to->domain_refaults = s->refaults[0];
+	to->victim_refaults = s->refaults[1];
+	return 0;
+}
+
+__noinline int send_shortage(u64 domain, u64 victim)
+{
+	struct oomkill_counters *c = get_counters();
+	struct oomkill_shortage *to;
+
+	if (!c)
+		return 0;
+	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
+	if (!to)
+		return 0;
+	fill_header(&to->header, c, OOMKILL_SHORTAGE, sizeof(*to));
+	fill_shortage(to, domain, victim);
+	bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
@@ -38,15 +103,13 @@ static __noinline int fill_before(struct oomkill_before *to, u64 domain, u64 vic
  * nobody, as the victim's record follows; where there is no room for it, the victim's
  * goes without.
  */
-__noinline int send_before(u64 domain, u64 victim)
+__noinline int send_recordings(u64 domain, u64 victim)
 {
 	struct oomkill_counters *c = get_counters();
-	struct scratch *s = get_scratch();
 	struct oomkill_before *to;
 
-	if (!s || !c || !config.tick_ns || s->before_sent)
+	if (!c)
 		return 0;
-	s->before_sent = true;
 	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
 	if (!to)
 		return 0;
@@ -55,6 +118,18 @@ __noinline int send_before(u64 domain, u64 victim)
 	fill_header(&to->header, c, OOMKILL_BEFORE, sizeof(*to));
 	bpf_ringbuf_submit(to, BPF_RB_NO_WAKEUP);
 	return 0;
+}
+
+static __always_inline void send_before(struct scratch *s, u64 victim)
+{
+	struct oomkill_recorder *r = get_recorder();
+
+	if (!config.tick_ns || s->before_sent)
+		return;
+	s->before_sent = true;
+	send_shortage(s->domain_memcg, victim);
+	if (r && r->goes) /* the kernel has not refused the recorder */
+		send_recordings(s->domain_memcg, victim);
 }
 
 #endif /* BEFORE_BPF_H */

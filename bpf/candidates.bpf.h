@@ -88,15 +88,6 @@ __noinline u64 threads_mm(u64 leader)
 	return 0;
 }
 
-/* A pointer the verifier knows the type of, as a function with numbers for arguments takes it. */
-static __always_inline u64 address_of(const void *pointer)
-{
-	u64 address = 0;
-
-	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
-	return address;
-}
-
 static __always_inline void weigh(struct scratch *s, struct task_struct *task, struct mm_struct *mm,
 				  bool direct)
 {

@@ -55,6 +55,8 @@ static __always_inline bool mark_victim_has_task(void)
  * built without CONFIG_MEMCG_V1 no longer has the latter, a v7.3 neither.
  */
 struct mem_cgroup___v1 {
+	bool oom_kill_disable;
+	int under_oom;
 	int swappiness;
 	struct page_counter kmem;
 } CORE_FLAVOUR;
@@ -75,6 +77,31 @@ static __always_inline s32 memcg_v1_swappiness(struct mem_cgroup *memcg)
 	if (bpf_core_field_exists(v1->swappiness))
 		return BPF_CORE_READ(v1, swappiness);
 	return OOMKILL_UNKNOWN_S32;
+}
+
+/* The helper came with 7b15523a989b ("bpf: Add a bpf_snprintf helper"), v5.13. */
+enum bpf_func_id___snprintf {
+	BPF_FUNC_snprintf___v513 = 165,
+};
+
+static __always_inline bool kernel_has_snprintf(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id___snprintf, BPF_FUNC_snprintf___v513);
+}
+
+/* memory.oom_control: whether its tasks wait where they would be killed, and whether some do. */
+static __always_inline bool memcg_oom_disabled(struct mem_cgroup *memcg)
+{
+	struct mem_cgroup___v1 *v1 = (void *)memcg;
+
+	return bpf_core_field_exists(v1->oom_kill_disable) && BPF_CORE_READ(v1, oom_kill_disable);
+}
+
+static __always_inline bool memcg_under_oom(struct mem_cgroup *memcg)
+{
+	struct mem_cgroup___v1 *v1 = (void *)memcg;
+
+	return bpf_core_field_exists(v1->under_oom) && BPF_CORE_READ(v1, under_oom);
 }
 
 /*

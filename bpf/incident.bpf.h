@@ -14,6 +14,10 @@
 #include "process.bpf.h"
 #include "send.bpf.h"
 #include "before.bpf.h"
+#include "stack.bpf.h"
+#include "shares.bpf.h"
+
+#define SYSRQ_ORDER -1 /* as moom_callback() has it in its oom_control */
 
 static __always_inline void begin_incident(struct scratch *s, struct oomkill_counters *c)
 {
@@ -25,6 +29,9 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	s->threads = OOMKILL_UNKNOWN_U32;
 	s->used = 0;
 	s->before_sent = false;
+	s->stack_used = 0;
+	s->user_stack_used = 0;
+	s->stack_taken = false;
 	record->total_pages = OOMKILL_UNKNOWN;
 	record->points = OOMKILL_UNKNOWN_S64;
 	record->order = OOMKILL_UNKNOWN_S32;
@@ -34,6 +41,7 @@ static __always_inline void begin_incident(struct scratch *s, struct oomkill_cou
 	record->message[0] = 0;
 	record->candidates_used = OOMKILL_UNKNOWN_U32;
 	no_stat(&record->domain_stat);
+	no_refaults(s);
 }
 
 static __always_inline u64 task_group_id(struct task_struct *task, struct mem_cgroup *domain)
@@ -45,23 +53,29 @@ static __always_inline u64 task_group_id(struct task_struct *task, struct mem_cg
 	return oom_group_id((u64)memcg, (u64)domain);
 }
 
-static __always_inline void fill_incident(struct scratch *s, struct mem_cgroup *domain,
-					  struct task_struct *victim)
+/* victim: 0 where there is none to know. */
+__noinline int fill_incident(u64 domain_address, u64 victim)
 {
-	struct oomkill_victim *record = &s->record;
+	struct mem_cgroup *domain = (struct mem_cgroup *)domain_address;
+	struct scratch *s = get_scratch();
+	struct oomkill_victim *record;
 
+	if (!s)
+		return 0;
+	record = &s->record;
 	s->domain = domain;
-	s->domain_memcg = (u64)domain;
+	s->domain_memcg = domain_address;
 	fill_domain(domain);
 	fill_children(domain);
 	fill_task_cgroup((void *)bpf_get_current_task(), TRIGGER);
 	s->used_by_incident = s->used;
-	s->group_id = victim ? task_group_id(victim, domain) : 0;
+	s->group_id = victim ? task_group_id((struct task_struct *)victim, domain) : 0;
 	if (s->group_id)
 		record->flags |= OOMKILL_GROUP;
 	record->trigger.pid = bpf_get_current_pid_tgid() >> 32;
 	record->trigger.tid = current_tid();
 	bpf_get_current_comm(&record->trigger.comm, sizeof(record->trigger.comm));
+	return 0;
 }
 
 /* 1: what ran out, and who asked. */
@@ -71,11 +85,22 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 	struct oomkill_counters *c = get_counters();
 	struct scratch *s = get_scratch();
 	struct oomkill_victim *record;
+	u32 stack_used, user_stack_used;
 
 	if (!s || !c)
 		return 0;
 	record = &s->record;
+	stack_used = s->stack_used;
+	user_stack_used = s->user_stack_used;
 	begin_incident(s, c);
+	if (s->stack_of == oc) {
+		s->stack_used = stack_used;
+		s->user_stack_used = user_stack_used;
+		s->stack_taken = true;
+	}
+	s->stack_of = NULL;
+	if (!memcg && BPF_CORE_READ(oc, order) != SYSRQ_ORDER)
+		send_node(address_of(oc), BPF_CORE_READ(oc, order), BPF_CORE_READ(oc, gfp_mask));
 	record->total_pages = BPF_CORE_READ(oc, totalpages);
 	record->points = BPF_CORE_READ(oc, chosen_points);
 	record->order = BPF_CORE_READ(oc, order);
@@ -87,7 +112,7 @@ static __always_inline int on_oom_kill_process(struct oom_control *oc, const cha
 	if (s->scan == oc && s->kept) /* none: it killed who asked, without a scan */
 		record->candidates_used = s->kept;
 	s->scan = NULL;
-	fill_incident(s, memcg, BPF_CORE_READ(oc, chosen));
+	fill_incident((u64)memcg, (u64)BPF_CORE_READ(oc, chosen));
 	return 0;
 }
 
@@ -106,7 +131,7 @@ static __always_inline int on_kill(struct task_struct *victim)
 	}
 	s->killed = victim;
 	s->threads = BPF_CORE_READ(victim, signal, nr_threads);
-	fill_stats(s, victim);
+	fill_stats(address_of(victim));
 	return 0;
 }
 
@@ -125,9 +150,14 @@ static __always_inline struct task_struct *killed_task(struct scratch *s, u64 ar
 	return (struct task_struct *)arg;
 }
 
-static __always_inline void send_kill(struct scratch *s, struct oomkill_counters *c,
-				      struct task_struct *task, u32 tid)
+__noinline int send_kill(u64 task_address, u64 tid)
 {
+	struct task_struct *task = (struct task_struct *)task_address;
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+
+	if (!s || !c)
+		return 0;
 	s->used = s->used_by_incident;
 	no_process(&s->record.process);
 	fill_task_cgroup(task, VICTIM);
@@ -140,8 +170,10 @@ static __always_inline void send_kill(struct scratch *s, struct oomkill_counters
 		s->record.flags |= OOMKILL_FROM_OUTSIDE;
 	if (config.cmdline && s->record.process.pid == s->record.trigger.pid)
 		write_cmdline((u64)BPF_CORE_READ(task, mm));
-	send_before(s->domain_memcg, own_memcg(task));
+	send_before(s, own_memcg(task));
+	send_stack();
 	send_victim(s, c);
+	return 0;
 }
 
 static __always_inline u32 marked_tid(u64 arg)
@@ -152,16 +184,18 @@ static __always_inline u32 marked_tid(u64 arg)
 }
 
 /* 3: the victim. */
-static __always_inline void on_mark_in_incident(struct scratch *s, struct oomkill_counters *c,
-						u64 arg)
+static __always_inline void on_mark_in_incident(struct bpf_raw_tracepoint_args *ctx,
+						struct scratch *s, struct oomkill_counters *c)
 {
+	u64 arg = ctx->args[0];
 	struct task_struct *task = killed_task(s, arg);
 
 	if (!task) {
 		c->marks++;
 		return;
 	}
-	send_kill(s, c, task, marked_tid(arg));
+	take_stack(ctx, s);
+	send_kill((u64)task, marked_tid(arg));
 }
 
 /* 4: no more victims. */

@@ -12,7 +12,6 @@
 const volatile struct oomkill_config config = {};
 
 #define PATH_ENDS 8 /* a power of two */
-#define STACK_DEPTH 16
 
 struct scratch {
 	struct mem_cgroup *domain; /* whose memory.stat is still to be read, else NULL */
@@ -21,6 +20,9 @@ struct scratch {
 	struct task_struct *killed; /* from its SIGKILL to its mark_victim, else NULL */
 	u64 group_id; /* raw tracepoint alone: the group this incident kills */
 	u64 last_ns; /* raw tracepoint alone: when the last victim was marked */
+	struct task_struct *signalled; /* likewise: whom the OOM killer sent SIGKILL last */
+	u32 signalled_by; /* the thread that did */
+	u32 pad;
 	u32 owner; /* thread in the middle of an incident, 0 for none */
 	u32 used; /* of record.strings */
 	u32 used_by_incident; /* of it, what all victims share */
@@ -29,6 +31,7 @@ struct scratch {
 	u32 least; /* the smallest of them, once there is no room for more */
 	u32 climbs; /* levels climbed of a long path */
 	u32 before_sent; /* of this incident: what came before it */
+	struct oomkill_refaults refaults[2]; /* of the domain, of the victim's cgroup */
 	u64 least_pages; /* how large it is; 0 before */
 	u64 child[OOMKILL_CHILDREN]; /* struct mem_cgroup of record.children, 0: none yet */
 	u64 group_memcg; /* the highest so far with memory.oom.group */
@@ -39,7 +42,13 @@ struct scratch {
 	u64 fullest;
 	s64 rss[RSS_MEMBERS]; /* of the victim, and where the CPUs' shares of it are */
 	u64 rss_shares[RSS_MEMBERS];
-	u64 stack[STACK_DEPTH]; /* of who asks, kernel side */
+	u64 stack[OOMKILL_STACK_DEPTH]; /* of who asks, kernel side */
+	u32 stack_used; /* of it; 0: there is none, or it was sent */
+	u32 stack_taken; /* of this incident */
+	u32 user_stack_used; /* of user_stack, likewise */
+	struct oomkill_stack_names names;
+	struct oomkill_user_frame user_stack[OOMKILL_USER_STACK_DEPTH];
+	struct oom_control *stack_of; /* kprobe: whose, until the incident begins */
 	struct kernfs_node *climbed[PATH_ENDS]; /* of a long path, the names nearest the root */
 	struct oomkill_victim record;
 };
@@ -101,6 +110,26 @@ struct {
 	__type(value, struct oomkill_recording);
 } recordings SEC(".maps");
 
+/* What the recorder counts of its work; mapped by the reader, as the counters are. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct oomkill_recorder);
+} recorder SEC(".maps");
+
+/*
+ * How the kernel reclaimed memory of each cgroup, by the same number; those that have
+ * not for longest make room. The loader may set another number of them.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64);
+	__type(value, struct oomkill_reclaim);
+} reclaims SEC(".maps");
+
 /* Raw tracepoint alone: written by the loader when it has read them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -122,6 +151,13 @@ static __always_inline struct oomkill_counters *get_counters(void)
 	u32 key = 0;
 
 	return bpf_map_lookup_elem(&counters, &key);
+}
+
+static __always_inline struct oomkill_recorder *get_recorder(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&recorder, &key);
 }
 
 static __always_inline u32 current_tid(void)

@@ -25,6 +25,15 @@ static __always_inline struct mem_cgroup *task_memcg(struct task_struct *task)
 	return memcg;
 }
 
+/* A pointer the verifier knows the type of, as a function with numbers for arguments takes it. */
+static __always_inline u64 address_of(const void *pointer)
+{
+	u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
 static __always_inline struct mem_cgroup *parent_memcg(struct mem_cgroup *memcg)
 {
 	return (struct mem_cgroup *)BPF_CORE_READ(memcg, css.parent);
@@ -75,7 +84,10 @@ static __always_inline struct cgroup *naming_cgroup(struct task_struct *task,
  * the verifier looks through such a one once, and not once more for every way
  * that leads to its call. What is done each time around is one again: the verifier
  * goes around as often as the loop may. That is most of the time it takes to attach.
+ * So a long loop is two, one around the other: eight times eight costs sixteen.
  */
+#define LEVELS_AT_A_TIME 8
+#define PATH_LAPS (OOMKILL_PATH_DEPTH / LEVELS_AT_A_TIME)
 
 /* Keeps a cgroup if it is a group, and returns its parent; 0: that is not in the domain. */
 __noinline u64 note_group(u64 memcg_address, u64 domain)
@@ -88,6 +100,15 @@ __noinline u64 note_group(u64 memcg_address, u64 domain)
 	return memcg_address == domain ? 0 : (u64)parent_memcg(memcg);
 }
 
+__noinline u64 note_groups(u64 memcg, u64 domain)
+{
+	int level;
+
+	for (level = 0; level < LEVELS_AT_A_TIME && memcg; level++)
+		memcg = note_group(memcg, domain);
+	return memcg;
+}
+
 /*
  * memory.oom.group, as mem_cgroup_get_oom_group() finds it: the highest cgroup
  * from the victim's up to the domain that has it set. 0: none.
@@ -96,13 +117,13 @@ __noinline u64 oom_group_id(u64 victim_memcg, u64 domain)
 {
 	struct scratch *s = get_scratch();
 	u64 memcg = victim_memcg;
-	int level;
+	int lap;
 
 	if (!s)
 		return 0;
 	s->group_memcg = 0;
-	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++)
-		memcg = note_group(memcg, domain);
+	for (lap = 0; lap < PATH_LAPS && memcg; lap++)
+		memcg = note_groups(memcg, domain);
 	return s->group_memcg ? memcg_id((struct mem_cgroup *)s->group_memcg) : 0;
 }
 
@@ -113,7 +134,7 @@ __noinline s64 memcg_room(u64 memcg_address)
 	s64 room = BPF_CORE_READ(memcg, memory.max) - BPF_CORE_READ(memcg, memory.usage.counter);
 	s64 both = BPF_CORE_READ(memcg, swap.max) - BPF_CORE_READ(memcg, swap.usage.counter);
 
-	return memcg_is_v1(memcg) && both < room ? both : room;
+	return both < room && memcg_is_v1(memcg) ? both : room;
 }
 
 /*
@@ -141,18 +162,27 @@ __noinline u64 compare_memcg(u64 memcg_address)
 	return (u64)parent_memcg(memcg);
 }
 
+__noinline u64 compare_memcgs(u64 memcg)
+{
+	int level;
+
+	for (level = 0; level < LEVELS_AT_A_TIME && memcg; level++)
+		memcg = compare_memcg(memcg);
+	return memcg;
+}
+
 __noinline u64 fullest_memcg(u64 victim_memcg)
 {
 	struct scratch *s = get_scratch();
 	u64 memcg = victim_memcg;
-	int level;
+	int lap;
 
 	if (!s)
 		return 0;
 	s->least_room = 1LL << 62;
 	s->fullest = 0;
-	for (level = 0; level < OOMKILL_PATH_DEPTH && memcg; level++)
-		memcg = compare_memcg(memcg);
+	for (lap = 0; lap < PATH_LAPS && memcg; lap++)
+		memcg = compare_memcgs(memcg);
 	/* Aligned, a memcg's address has room for one more fact: some were not looked at. */
 	return s->fullest | !!memcg;
 }
@@ -186,25 +216,27 @@ __noinline u64 write_name(u64 kernfs_node)
 #define PATH_CLIMB 256
 #define CLIMB_AT_A_TIME 16
 
-/* Some levels of a path upward, from the one given: the next node, 0 at the root. */
+/* One level of a path upward, from the one given: the next node, 0 at the root. */
+__noinline u64 climb_level(u64 kernfs_node)
+{
+	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node, *parent = kernfs_parent(kn);
+	struct scratch *s = get_scratch();
+
+	if (!s || !parent)
+		return 0;
+	s->climbed[s->climbs % PATH_ENDS] = kn;
+	s->climbs++;
+	return (u64)parent;
+}
+
 __noinline u64 climb_some(u64 kernfs_node)
 {
-	struct kernfs_node *kn = (struct kernfs_node *)kernfs_node;
-	struct scratch *s = get_scratch();
-	u32 i;
+	u64 kn = kernfs_node;
+	int i;
 
-	if (!s)
-		return 0;
-	for (i = 0; i < CLIMB_AT_A_TIME; i++) {
-		struct kernfs_node *parent = kernfs_parent(kn);
-
-		if (!parent)
-			return 0;
-		s->climbed[i % PATH_ENDS] = kn;
-		s->climbs++;
-		kn = parent;
-	}
-	return (u64)kn;
+	for (i = 0; i < CLIMB_AT_A_TIME && kn; i++)
+		kn = climb_level(kn);
+	return kn;
 }
 
 /*
@@ -230,14 +262,15 @@ __noinline u32 climb(u64 kernfs_node)
 /*
  * The ends of a path that is too long: up to LEAF_BYTES nearest the cgroup, and
  * PATH_ENDS names nearest the root, which say whose it is. Between them one
- * empty name. Returns PATH_WHOLE if no name is missing after all.
+ * empty name. levels: as climb() returned them, which keeps those names. Returns
+ * PATH_WHOLE if no name is missing after all.
  */
 #define LEAF_BYTES (OOMKILL_PATH_LEN - PATH_ENDS * NAME_SIZE - NAME_SIZE)
 
-__noinline u64 write_ends(u64 kernfs_node, u64 leaf_end)
+__noinline u64 write_ends(u64 levels, u64 leaf_end)
 {
 	struct scratch *s = get_scratch();
-	u32 level = climb(kernfs_node);
+	u32 level = levels;
 	u64 at = leaf_end;
 	u32 i;
 
@@ -279,6 +312,16 @@ __noinline u64 write_level(u64 kernfs_node, u64 start)
 	return parent;
 }
 
+__noinline u64 write_levels(u64 kernfs_node, u64 start)
+{
+	u64 kn = kernfs_node;
+	int depth;
+
+	for (depth = 0; depth < LEVELS_AT_A_TIME && kn; depth++)
+		kn = write_level(kn, start);
+	return kn;
+}
+
 /*
  * Writes a path behind the strings there are, and returns its size in bytes,
  * PATH_WHOLE added if no name is missing.
@@ -287,17 +330,17 @@ __noinline u64 write_path(u64 kernfs_node)
 {
 	struct scratch *s = get_scratch();
 	u64 start, kn = kernfs_node;
-	int depth;
+	int lap;
 
 	if (!s)
 		return 0;
 	start = s->leaf_end = s->used;
 	s->leaf_parent = kernfs_node;
 	s->path_whole = 0;
-	for (depth = 0; depth < OOMKILL_PATH_DEPTH && kn; depth++)
-		kn = write_level(kn, start);
+	for (lap = 0; lap < PATH_LAPS && kn; lap++)
+		kn = write_levels(kn, start);
 	if (!s->path_whole)
-		s->path_whole = write_ends(s->leaf_parent, s->leaf_end);
+		s->path_whole = write_ends(climb(s->leaf_parent), s->leaf_end);
 	return (s->used - start) | s->path_whole;
 }
 
@@ -311,6 +354,7 @@ static __always_inline void no_memcg(struct oomkill_memcg *to)
 	to->pad = 0;
 }
 
+/* In the order of the record, which has them side by side. */
 enum which_memcg {
 	DOMAIN,
 	TRIGGER,
@@ -326,13 +370,9 @@ __noinline int fill_memcg(u64 cgroup_address, u64 memcg_address, u64 which)
 	struct oomkill_memcg *to;
 	u64 written;
 
-	if (!s)
+	if (!s || which > VICTIM)
 		return 0;
-	to = &s->record.domain;
-	if (which == TRIGGER)
-		to = &s->record.trigger_memcg;
-	else if (which == VICTIM)
-		to = &s->record.victim_memcg;
+	to = &s->record.domain + which;
 	no_memcg(to);
 	if (!cgroup)
 		return 0;
@@ -408,21 +448,26 @@ __noinline int fill_stat(u64 memcg, u64 which)
 {
 	struct stat_sums *sums = get_stat_sums();
 	struct scratch *s = get_scratch();
+	struct oomkill_refaults *refaults;
 	struct oomkill_stat *to;
 	u64 *values;
 	int i;
 
-	if (!s || !sums)
+	if (!s || !sums || which > 1)
 		return 0;
-	to = which ? &s->record.victim_stat : &s->record.domain_stat;
+	to = &s->record.domain_stat + which; /* the victim's is behind it */
 	no_stat(to);
+	refaults = &s->refaults[which];
+	refaults->anon_pages = refaults->file_pages = OOMKILL_UNKNOWN;
 	if (!memcg || !sum_stat(memcg))
 		return 0;
 	values = &to->anon_pages;
-	for (i = STAT_LRU + 1; i < STAT_ITEMS; i++)
+	for (i = STAT_LRU + 1; i <= STAT_LRU_UNEVICTABLE; i++)
 		sums->sums[STAT_LRU] += sums->sums[i];
 	for (i = 0; i <= STAT_LRU; i++)
 		values[i] = stat_value(i);
+	refaults->anon_pages = stat_value(STAT_REFAULT_ANON);
+	refaults->file_pages = stat_value(STAT_REFAULT_FILE);
 	if (sums->slots[STAT_KERNEL] == NO_SLOT && memcg_is_v1((struct mem_cgroup *)memcg))
 		to->kernel_pages = memcg_v1_kernel_pages((struct mem_cgroup *)memcg);
 	if (sums->approximate)
@@ -431,16 +476,20 @@ __noinline int fill_stat(u64 memcg, u64 which)
 }
 
 /* At the moment of the kill, the domain's once per incident. */
-static __always_inline void fill_stats(struct scratch *s, struct task_struct *victim)
+__noinline int fill_stats(u64 victim)
 {
-	u64 memcg = own_memcg(victim);
+	u64 memcg = own_memcg((struct task_struct *)victim);
+	struct scratch *s = get_scratch();
 
+	if (!s)
+		return 0;
 	if (s->domain)
 		fill_stat((u64)s->domain, 0);
 	s->domain = NULL;
 	if (memcg && memcg_id((void *)memcg) == s->record.domain.id)
 		memcg = 0;
 	fill_stat(memcg, 1);
+	return 0;
 }
 
 #endif /* MEMCG_BPF_H */

@@ -25,7 +25,8 @@
 #include "maps.bpf.h"
 
 #define STAT_WORDS 128 /* a power of two, longer than any kernel's array */
-#define STAT_CGROUPS_MAX 64
+#define STAT_AT_A_TIME 9
+#define STAT_LAPS 7 /* of cgroups below the one */
 #define STAT_READS_MAX 2048 /* cgroups times CPUs */
 #define STAT_CLIMB_MAX 16
 
@@ -51,6 +52,9 @@ enum stat_item {
 	STAT_LRU_INACTIVE_FILE,
 	STAT_LRU_ACTIVE_FILE,
 	STAT_LRU_UNEVICTABLE, /* locked, or not to be written anywhere */
+	/* In the order of struct oomkill_refaults. */
+	STAT_REFAULT_ANON,
+	STAT_REFAULT_FILE,
 	STAT_ITEMS,
 };
 
@@ -70,6 +74,8 @@ enum node_stat_item {
 	NR_UNEVICTABLE,
 	NR_SWAPCACHE,
 	NR_HUGETLB,
+	WORKINGSET_REFAULT_ANON,
+	WORKINGSET_REFAULT_FILE,
 	NR_VMALLOC, /* what was MEMCG_VMALLOC, on v7.3 */
 	/* counted for nodes only */
 	NR_ISOLATED_ANON,
@@ -169,7 +175,7 @@ static __always_inline struct stat_sums *get_stat_sums(void)
 		 ? ((u64)bpf_core_enum_value(enum node_stat_item, name) - (below)) >> 63           \
 		 : 0)
 
-static __always_inline u64 left_out(u64 below)
+__noinline u64 left_out(u64 below)
 {
 	return LEFT_OUT(NR_ISOLATED_ANON, below) + LEFT_OUT(NR_ISOLATED_FILE, below) +
 	       LEFT_OUT(WORKINGSET_NODES, below) + LEFT_OUT(NR_WRITEBACK_TEMP, below) +
@@ -239,6 +245,8 @@ static __always_inline void find_slots(u32 slots[STAT_ITEMS])
 	slots[STAT_LRU_INACTIVE_FILE] = SLOT(node_stat_item, NR_INACTIVE_FILE);
 	slots[STAT_LRU_ACTIVE_FILE] = SLOT(node_stat_item, NR_ACTIVE_FILE);
 	slots[STAT_LRU_UNEVICTABLE] = SLOT(node_stat_item, NR_UNEVICTABLE);
+	slots[STAT_REFAULT_ANON] = SLOT(node_stat_item, WORKINGSET_REFAULT_ANON);
+	slots[STAT_REFAULT_FILE] = SLOT(node_stat_item, WORKINGSET_REFAULT_FILE);
 }
 
 /*
@@ -327,25 +335,57 @@ __noinline int add_cpus(u64 memcg)
 /* css_next_descendant_pre(): the next below top, 0 at the end, LOST after too long a climb. */
 #define LOST 1ULL
 
+#define UP 1ULL
+
+/* The next sibling; with UP, the parent of the last one; 0: it is the top. */
+__noinline u64 next_beside(u64 css, u64 top)
+{
+	struct cgroup_subsys_state *at = (struct cgroup_subsys_state *)css;
+	u64 parent = (u64)BPF_CORE_READ(at, parent), next;
+
+	if (css == top || !parent)
+		return 0;
+	next = (u64)BPF_CORE_READ(at, sibling.next);
+	if (next != parent + bpf_core_field_offset(at->children))
+		return next - bpf_core_field_offset(at->sibling);
+	return parent | UP;
+}
+
 __noinline u64 next_below(u64 css, u64 top)
 {
 	struct cgroup_subsys_state *at = (struct cgroup_subsys_state *)css;
-	u64 next = (u64)BPF_CORE_READ(at, children.next);
+	u64 next = (u64)BPF_CORE_READ(at, children.next), from = css;
 	int level;
 
 	if (next != css + bpf_core_field_offset(at->children))
 		return next - bpf_core_field_offset(at->sibling);
 	for (level = 0; level < STAT_CLIMB_MAX; level++) {
-		u64 parent = (u64)BPF_CORE_READ(at, parent);
-
-		if ((u64)at == top || !parent)
-			return 0;
-		next = (u64)BPF_CORE_READ(at, sibling.next);
-		if (next != parent + bpf_core_field_offset(at->children))
-			return next - bpf_core_field_offset(at->sibling);
-		at = (struct cgroup_subsys_state *)parent;
+		next = next_beside(from, top);
+		if (!(next & UP))
+			return next;
+		from = next & ~UP;
 	}
 	return LOST;
+}
+
+/*
+ * Adds some of those below, from the one behind the one given, and returns the last;
+ * 0: there are no more, LOST: there may be, and they are left out. done: how many were
+ * added before.
+ */
+__noinline u64 add_below(u64 css, u64 top, u64 done)
+{
+	u64 at = css;
+	u32 i;
+
+	for (i = 1; i <= STAT_AT_A_TIME; i++) {
+		at = next_below(at, top);
+		if (at == 0 || at == LOST || (done + i) * config.cpus > STAT_READS_MAX)
+			return at ? LOST : 0;
+		add_pending(at, 1);
+		add_cpus(at);
+	}
+	return at;
 }
 
 static __always_inline void sum_below(u64 top, struct stat_sums *s)
@@ -359,13 +399,8 @@ static __always_inline void sum_below(u64 top, struct stat_sums *s)
 	if (!cpus_can_be_read())
 		return;
 	add_cpus(top);
-	for (i = 1; i < STAT_CGROUPS_MAX; i++) {
-		at = next_below(at, top);
-		if (at == 0 || at == LOST || i * config.cpus > STAT_READS_MAX)
-			break;
-		add_pending(at, 1);
-		add_cpus(at);
-	}
+	for (i = 0; i < STAT_LAPS && at > LOST; i++)
+		at = add_below(at, top, i * STAT_AT_A_TIME);
 	/* What was handed up while this went on was counted twice, or not at all. */
 	if (at == 0 && add_state(memcg, 0) == seen && add_pending(top, 0) == seen_pending)
 		s->approximate = 0;

@@ -33,10 +33,14 @@
 #include "memcg.bpf.h"
 #include "process.bpf.h"
 #include "send.bpf.h"
+#include "node.bpf.h"
+#include "shares.bpf.h"
 #include "candidates.bpf.h"
 #include "incident.bpf.h"
 #include "tracepoint_only.bpf.h"
 #include "recorder.bpf.h"
+#include "reclaim.bpf.h"
+#include "killers.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -56,13 +60,38 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	struct oomkill_counters *c = get_counters();
 	struct scratch *s = get_scratch();
 
-	if (!s || !c)
-		return 0;
-	if (config.hook == OOMKILL_HOOK_RAW_TRACEPOINT)
-		on_mark_alone(ctx, s, c);
-	else
-		on_mark_in_incident(s, c, ctx->args[0]);
+	if (s && c)
+		on_mark_in_incident(ctx, s, c);
 	return 0;
+}
+
+/*
+ * Where it is the only hook. A program of its own, as up to v6.7 the verifier looks
+ * through the functions of both ways, whichever is taken.
+ */
+SEC("raw_tp/mark_victim")
+int mark_victim_alone(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct oomkill_counters *c = get_counters();
+	struct scratch *s = get_scratch();
+
+	if (s && c)
+		on_mark_alone(ctx, s, c);
+	return 0;
+}
+
+/* Where mark_victim has only a pid, and is the only hook: whose it is. */
+SEC("raw_tp/signal_generate")
+int victim_of_signal(struct bpf_raw_tracepoint_args *ctx)
+{
+	return on_oom_signal(ctx);
+}
+
+/* Beside whichever hook: who else kills. */
+SEC("raw_tp/signal_generate")
+int signal_generate(struct bpf_raw_tracepoint_args *ctx)
+{
+	return on_signal(ctx);
 }
 
 /* Run once by the loader; from then on a timer of the kernel's runs the recorder. */
@@ -70,6 +99,28 @@ SEC("syscall")
 int recorder_start(void *ctx)
 {
 	return start_recorder();
+}
+
+SEC("raw_tp/mm_vmscan_memcg_reclaim_begin")
+int reclaim_begin(struct bpf_raw_tracepoint_args *ctx)
+{
+	if (reclaim_has_memcg())
+		return on_reclaim_begin(ctx->args[2]);
+	return on_reclaim_begin(reclaimed_for((u64)task_memcg((void *)bpf_get_current_task())));
+}
+
+SEC("raw_tp/mm_vmscan_memcg_reclaim_end")
+int reclaim_end(struct bpf_raw_tracepoint_args *ctx)
+{
+	return on_reclaim_end();
+}
+
+/* Run by hand: what a node-wide kill would have of the node's memory, in the map node_memory. */
+SEC("syscall")
+int node_read(void *ctx)
+{
+	read_node(0, 0, GFP_HIGHMEM | GFP_MOVABLE, false);
+	return 0;
 }
 
 SEC("fentry/out_of_memory")
@@ -105,6 +156,7 @@ int BPF_PROG(fexit_oom_kill_process)
 SEC("kprobe/out_of_memory")
 int BPF_KPROBE(kprobe_out_of_memory, struct oom_control *oc)
 {
+	take_early_stack(ctx, oc);
 	return on_out_of_memory(oc);
 }
 

@@ -10,7 +10,8 @@
 #include "core_fixes.bpf.h"
 #include "maps.bpf.h"
 
-#define THREADS_MAX 64
+#define THREADS_AT_A_TIME 8
+#define THREADS_LAPS 8
 
 /* What one thread used; returns the next. */
 __noinline u64 add_thread(u64 thread_node, u64 head)
@@ -29,6 +30,16 @@ __noinline u64 add_thread(u64 thread_node, u64 head)
 	to->stime_ns += BPF_CORE_READ(task, stime);
 	to->gtime_ns += BPF_CORE_READ(task, gtime);
 	return list_next(thread_node, head);
+}
+
+__noinline u64 add_threads(u64 thread_node, u64 head)
+{
+	u64 node = thread_node;
+	int i;
+
+	for (i = 0; i < THREADS_AT_A_TIME && node; i++)
+		node = add_thread(node, head);
+	return node;
 }
 
 /* What a process used: its dead threads' share and that of each living one. */
@@ -50,8 +61,8 @@ __noinline int fill_threads(u64 signal)
 	to->stime_ns = BPF_CORE_READ(sig, stime);
 	to->gtime_ns = BPF_CORE_READ(sig, gtime);
 	node = list_next(head, head);
-	for (i = 0; i < THREADS_MAX && node; i++)
-		node = add_thread(node, head);
+	for (i = 0; i < THREADS_LAPS && node; i++)
+		node = add_threads(node, head);
 	if (node)
 		s->record.flags |= OOMKILL_THREADS_CUT;
 	return 0;

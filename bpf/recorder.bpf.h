@@ -22,6 +22,7 @@
 #include "maps.bpf.h"
 #include "memcg.bpf.h"
 #include "children.bpf.h"
+#include "stuck.bpf.h"
 
 #define CLOCK_BOOTTIME 7
 #define GO_NS 500000ULL /* half of the millisecond that a go may take */
@@ -30,11 +31,10 @@
 #define CLOCK_EVERY 32 /* cgroups in a lap: the time is looked at no more often */
 #define WALK_CGROUPS 65536
 #define WALK_DEPTH 64
-#define SIBLINGS_LAP 256 /* of more, and more branches, the verifier has enough */
-#define SIBLINGS_LAPS 64
+#define SIBLINGS_LAP 128
+#define SIBLINGS_LAPS 128
 #define SWEEP_TICKS 60 /* how often, and after how long unseen, recordings are dropped */
 #define SHORT_OF_ROOM_TICKS 4 /* the same where there was no room for one */
-#define FULL_SHIFT 6 /* within a 64th of its limit it is at it */
 #define MOST_PAGES (OOMKILL_UNKNOWN_U32 - 1)
 
 /* include/linux/cgroup-defs.h: it is no longer among its siblings */
@@ -58,6 +58,7 @@ struct walk {
 	u32 recorded;
 	u32 knows_all; /* there was room for every cgroup: one that is not known is new */
 	u32 pad;
+	u64 began_ns;
 	u64 child; /* list node of the first child of the cgroup visited last; 0: none */
 	u64 sibling; /* of its next sibling, or the list's head; 0: to be looked for */
 	struct step path[WALK_DEPTH];
@@ -71,27 +72,11 @@ struct {
 	__type(value, struct walk);
 } walk SEC(".maps");
 
-/* Mapped by the reader, as the counters are. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct oomkill_recorder);
-} recorder SEC(".maps");
-
 static __always_inline struct walk *get_walk(void)
 {
 	u32 key = 0;
 
 	return bpf_map_lookup_elem(&walk, &key);
-}
-
-static __always_inline struct oomkill_recorder *get_recorder(void)
-{
-	u32 key = 0;
-
-	return bpf_map_lookup_elem(&recorder, &key);
 }
 
 static __always_inline struct step *step_at(struct walk *w, u32 depth)
@@ -118,18 +103,24 @@ static __always_inline u32 *samples_of(struct oomkill_recording *rec, enum serie
 	return which == FINE ? rec->fine : which == MEDIUM ? rec->medium : rec->coarse;
 }
 
-/* Forgets the samples between two: no walk came then. A function of its own for its loop. */
-__noinline int forget(u64 serial, u64 which, u64 from, u64 to)
+__noinline int forget_one(u64 serial, u64 which, u64 at)
 {
 	struct oomkill_recording *rec = bpf_map_lookup_elem(&recordings, &serial);
-	u32 i;
 
-	if (!rec)
-		return 0;
+	if (rec)
+		samples_of(rec, which)[at % OOMKILL_SAMPLES] = OOMKILL_UNKNOWN_U32;
+	return 0;
+}
+
+/* Forgets the samples between two: no walk came then. */
+__noinline int forget(u64 serial, u64 which, u64 from, u64 to)
+{
+	u64 i;
+
 	for (i = 0; i < OOMKILL_SAMPLES; i++) {
 		if (from + i >= to)
 			break;
-		samples_of(rec, which)[(from + i) % OOMKILL_SAMPLES] = OOMKILL_UNKNOWN_U32;
+		forget_one(serial, which, from + i);
 	}
 	return 0;
 }
@@ -164,6 +155,16 @@ static __always_inline void note_limit(struct oomkill_recording *rec, u32 tick, 
 	rec->limits_seen++;
 }
 
+static __always_inline u32 full_room(u32 limit)
+{
+	u32 room = limit >> OOMKILL_FULL_SHIFT, most = limit >> OOMKILL_FULL_MOST_SHIFT;
+	u32 least = config.page_size ? OOMKILL_FULL_LEAST_BYTES / config.page_size : 0;
+
+	if (room < least)
+		room = least;
+	return room < most ? room : most;
+}
+
 __noinline int record_usage(u64 address, u64 serial)
 {
 	struct mem_cgroup *memcg = (struct mem_cgroup *)address;
@@ -183,13 +184,16 @@ __noinline int record_usage(u64 address, u64 serial)
 		rec = bpf_map_lookup_elem(&recordings, &serial);
 		if (!rec)
 			return 0;
+		rec->flags = OOMKILL_RECORDING_TORN | (w->knows_all ? OOMKILL_RECORDING_WHOLE : 0);
+		barrier();
 		rec->id = memcg_id(memcg);
 		rec->first = rec->last = tick;
 		rec->full_since = OOMKILL_UNKNOWN_U32;
-		rec->since_start = w->knows_all;
 		note_limit(rec, tick, limit);
 	}
 	w->recorded++;
+	rec->flags |= OOMKILL_RECORDING_TORN; /* for who copies it meanwhile */
+	barrier();
 	if (tick > rec->last + 1)
 		forget(serial, FINE, rec->last + 1, tick);
 	rec->fine[tick % OOMKILL_SAMPLES] = pages;
@@ -197,11 +201,13 @@ __noinline int record_usage(u64 address, u64 serial)
 	put_largest(rec, serial, COARSE, OOMKILL_COARSE_TICKS, tick, pages, &rec->coarse_now);
 	if (limit != rec->limit_now)
 		note_limit(rec, tick, limit);
-	if (pages < limit - (limit >> FULL_SHIFT))
+	if (pages < limit - full_room(limit))
 		rec->full_since = OOMKILL_UNKNOWN_U32;
 	else if (rec->full_since == OOMKILL_UNKNOWN_U32)
 		rec->full_since = tick;
 	rec->last = tick;
+	barrier();
+	rec->flags &= ~OOMKILL_RECORDING_TORN;
 	return 0;
 }
 
@@ -260,32 +266,55 @@ __noinline u64 stand_on(u64 depth, u64 css)
 	return css | alive;
 }
 
-/* The next in a list that was made later, or where looking for it ended: its head, or not yet. */
-__noinline u64 later_node(u64 node, u64 head, u64 serial)
+/*
+ * The next in a list to look at; 0: the search is over, and this one, made later, or the
+ * list's head is the sibling to walk on with.
+ */
+__noinline u64 see_sibling(u64 node, u64 head, u64 serial)
 {
+	struct walk *w = get_walk();
+
+	if (!w)
+		return 0;
+	if (node != head && serial_of(css_of(node)) <= serial)
+		return next_node(node);
+	w->sibling = node;
+	return 0;
+}
+
+__noinline u64 see_siblings(u64 first, u64 head, u64 serial)
+{
+	u64 node = first;
 	u32 i;
 
-	for (i = 0; i < SIBLINGS_LAP; i++) {
-		if (!node || node == head || serial_of(css_of(node)) > serial)
-			break;
-		node = next_node(node);
-	}
+	for (i = 0; i < SIBLINGS_LAP && node; i++)
+		node = see_sibling(node, head, serial);
 	return node;
 }
 
-/* The first child made later than one that is gone, as css_next_child() finds it; 0: none. */
-__noinline u64 child_after(u64 parent, u64 serial)
+/*
+ * The next sibling of the cgroup visited last where that is gone: the first that was made
+ * later, as css_next_child() finds it, or the list's head.
+ */
+__noinline int find_sibling(void)
 {
-	u64 head = children_head(parent), node = next_node(head);
-	u32 i;
+	struct walk *w = get_walk();
+	u64 parent, head, serial, node;
+	u32 depth, i;
 
-	for (i = 0; i < SIBLINGS_LAPS; i++) {
-		node = later_node(node, head, serial);
-		if (!node || node == head)
-			return 0;
-		if (serial_of(css_of(node)) > serial)
-			return css_of(node);
-	}
+	if (!w || w->sibling)
+		return 0;
+	depth = w->depth;
+	if (!depth || depth >= WALK_DEPTH)
+		return 0;
+	parent = step_at(w, depth - 1)->css;
+	serial = step_at(w, depth)->serial;
+	head = children_head(parent);
+	node = next_node(head);
+	for (i = 0; i < SIBLINGS_LAPS && node; i++)
+		node = see_siblings(node, head, serial);
+	if (!w->sibling)
+		w->sibling = head;
 	return 0;
 }
 
@@ -299,31 +328,38 @@ static __always_inline u64 sibling_node(u64 css)
 	return (u64)BPF_CORE_READ(state, sibling.next);
 }
 
-/* Up until there is a sibling, and on to it; 0: back at the root. */
-__noinline u64 walk_up(void)
+/* On to the next sibling; without one, back to the parent, which gives WENT_UP; 0: at the root. */
+#define WENT_UP 2ULL
+
+__noinline u64 walk_beside(void)
 {
 	struct walk *w = get_walk();
-	u32 depth, i;
-	u64 node;
+	u32 depth;
 
 	if (!w)
 		return 0;
 	depth = w->depth;
-	node = w->sibling;
-	for (i = 0; i < WALK_DEPTH; i++) {
-		u64 parent, css;
+	if (!depth || depth >= WALK_DEPTH)
+		return 0;
+	if (w->sibling != children_head(step_at(w, depth - 1)->css))
+		return stand_on(depth, css_of(w->sibling));
+	w->depth = depth - 1;
+	w->sibling = sibling_node(step_at(w, depth - 1)->css);
+	return WENT_UP;
+}
 
-		if (!depth || depth >= WALK_DEPTH)
-			return 0;
-		parent = step_at(w, depth - 1)->css;
-		if (!node)
-			css = child_after(parent, step_at(w, depth)->serial);
-		else
-			css = node == children_head(parent) ? 0 : css_of(node);
-		if (css)
-			return stand_on(depth, css);
-		depth--;
-		node = sibling_node(step_at(w, depth)->css);
+/* Up until there is a sibling, and on to it; 0: back at the root. */
+__noinline u64 walk_up(void)
+{
+	u32 i;
+
+	for (i = 0; i < WALK_DEPTH; i++) {
+		u64 css;
+
+		find_sibling();
+		css = walk_beside();
+		if (css != WENT_UP)
+			return css;
 	}
 	return 0;
 }
@@ -334,6 +370,18 @@ static __always_inline u64 walk_on(struct walk *w)
 	if (w->child && w->depth + 1 < WALK_DEPTH)
 		return stand_on(w->depth + 1, css_of(w->child));
 	return walk_up();
+}
+
+/* Whether a cgroup of the way down is still there. */
+__noinline int is_there(u64 depth)
+{
+	struct walk *w = get_walk();
+	struct step *at;
+
+	if (!w)
+		return 0;
+	at = step_at(w, depth);
+	return serial_of(at->css) == at->serial && sibling_node(at->css);
 }
 
 /*
@@ -350,11 +398,9 @@ __noinline int find_again(void)
 	depth = w->depth;
 	w->child = w->sibling = 0;
 	for (i = 1; i < WALK_DEPTH; i++) {
-		u64 css = w->path[i].css;
-
 		if (i > depth)
 			break;
-		if (serial_of(css) != w->path[i].serial || !sibling_node(css)) {
+		if (!is_there(i)) {
 			w->depth = i; /* its siblings are found by its serial number */
 			return 0;
 		}
@@ -374,11 +420,42 @@ static long drop_unseen(void *map, u64 *serial, struct oomkill_recording *rec, v
 	return 0;
 }
 
+/* What was stuck in a cgroup that is gone is so no longer. */
+static long end_unseen(void *map, u64 *key, struct struggle *of, void *unused)
+{
+	struct walk *w = get_walk();
+	u64 of_key = *key;
+
+	if (!w || of->seen_ns >= w->began_ns)
+		return 0;
+	if (of->told)
+		tell_stuck(0, of_key, OOMKILL_STUCK_ENDED);
+	bpf_map_delete_elem(&struggles, &of_key);
+	return 0;
+}
+
+/*
+ * Functions of their own: a compiler makes one call of two to the same helper, and then
+ * an older verifier does not know which map it is for.
+ */
+__noinline int drop_recordings(void)
+{
+	bpf_for_each_map_elem(&recordings, drop_unseen, NULL, 0);
+	return 0;
+}
+
+__noinline int end_struggles(void)
+{
+	bpf_for_each_map_elem(&struggles, end_unseen, NULL, 0);
+	return 0;
+}
+
 static __always_inline void begin_walk(struct walk *w, struct oomkill_recorder *r, u32 tick)
 {
 	if (r->walks && tick > w->tick + 1)
 		r->missed_ticks += tick - w->tick - 1;
 	w->tick = tick;
+	w->began_ns = bpf_ktime_get_boot_ns();
 	stand_on(0, w->path[0].css);
 	w->visited = 0;
 	w->seen = 0;
@@ -422,6 +499,7 @@ __noinline int visit(void)
 		w->seen++;
 		/* A memcg's css is its first member. */
 		record_usage(css & ~CSS_ALIVE, step_at(w, w->depth)->serial);
+		look_for_stuck(css & ~CSS_ALIVE, step_at(w, w->depth)->serial);
 	}
 	return 0;
 }
@@ -459,14 +537,16 @@ static int on_timer(void *map, u32 *key, struct walk *w)
 		return 0;
 	if (w->sweep && !w->going) {
 		w->sweep = false;
-		bpf_for_each_map_elem(&recordings, drop_unseen, NULL, 0);
+		drop_recordings();
 	} else {
 		if (w->going)
 			find_again();
 		else
 			begin_walk(w, r, now / config.tick_ns);
-		if (visit_in_time(began_ns))
+		if (visit_in_time(began_ns)) {
 			end_walk(w, r);
+			end_struggles();
+		}
 	}
 	r->goes++;
 	took_ns = bpf_ktime_get_ns() - began_ns;
@@ -481,23 +561,27 @@ static int on_timer(void *map, u32 *key, struct walk *w)
 	return 0;
 }
 
+__noinline u64 parent_or_itself(u64 memcg)
+{
+	u64 parent = (u64)parent_memcg((struct mem_cgroup *)memcg);
+
+	return parent ? parent : memcg;
+}
+
 /* The root of the memory cgroups is above whoever starts the recorder. */
 static __always_inline int start_recorder(void)
 {
 	struct mem_cgroup *memcg = task_memcg((void *)bpf_get_current_task());
 	struct walk *w = get_walk();
 	int level, error;
+	u64 top;
 
 	if (!w || !memcg)
 		return -1;
-	for (level = 0; level < WALK_DEPTH; level++) {
-		struct mem_cgroup *parent = parent_memcg(memcg);
-
-		if (!parent)
-			break;
-		memcg = parent;
-	}
-	stand_on(0, (u64)memcg);
+	top = (u64)memcg;
+	for (level = 0; level < WALK_DEPTH; level++)
+		top = parent_or_itself(top);
+	stand_on(0, top);
 	error = bpf_timer_init(&w->timer, &walk, CLOCK_BOOTTIME);
 	if (!error)
 		error = bpf_timer_set_callback(&w->timer, on_timer);

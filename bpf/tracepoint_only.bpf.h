@@ -15,22 +15,27 @@
 
 #define NS_PER_MS 1000000ULL
 #define PF_WQ_WORKER 0x00000020
-#define SYSRQ_ORDER -1 /* as moom_callback() has it in its oom_control */
+#define SYSRQ_DEPTH 16 /* nearer than this to the kill is moom_callback() on a stack */
+#define SIGKILL 9
+#define SEND_SIG_PRIV 1 /* include/linux/sched/signal.h */
 
 /* Further victims of a group come within this time. */
 #define GROUP_GAP_NS (500 * NS_PER_MS)
 
 /* The kernel told only the pid of another process. */
-static __always_inline void send_pid_only(struct scratch *s, struct oomkill_counters *c, u32 pid)
+static __always_inline void send_pid_only(struct bpf_raw_tracepoint_args *ctx, struct scratch *s,
+					  struct oomkill_counters *c, u32 pid)
 {
 	begin_incident(s, c);
+	take_stack(ctx, s);
 	s->record.flags |= OOMKILL_INFERRED | OOMKILL_KILL_UNSURE;
-	fill_incident(s, NULL, NULL);
+	fill_incident(0, 0);
 	no_process(&s->record.process);
 	no_memcg(&s->record.victim_memcg);
 	no_stat(&s->record.victim_stat);
 	s->record.cmdline_size = 0;
 	s->record.process.tid = pid;
+	send_stack();
 	send_victim(s, c);
 	s->owner = 0;
 }
@@ -92,31 +97,83 @@ static __always_inline void infer(struct scratch *s, struct mem_cgroup **domain,
 	*domain = NULL;
 }
 
+static __always_inline struct oomkill_functions *get_functions(void)
+{
+	u32 key = 0;
+
+	return bpf_map_lookup_elem(&functions, &key);
+}
+
+__noinline int is_moom_callback(u64 i)
+{
+	struct oomkill_functions *at = get_functions();
+	struct scratch *s = get_scratch();
+
+	if (!s || !at || i >= SYSRQ_DEPTH || i >= s->stack_used)
+		return 0;
+	return s->stack[i] >= at->moom_callback && s->stack[i] < at->moom_callback_end;
+}
+
+__noinline int moom_callback_runs(void)
+{
+	u32 i;
+
+	for (i = 0; i < SYSRQ_DEPTH; i++)
+		if (is_moom_callback(i))
+			return 1;
+	return 0;
+}
+
 /*
  * sysrq-f: a worker runs moom_callback(), which looks for a victim on the spot. Any
  * worker may have been refused memory as well, so without the function's address
  * nobody knows which it was.
  */
-static __always_inline enum by_sysrq asked_by_sysrq(void *ctx)
+static __always_inline enum by_sysrq asked_by_sysrq(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct scratch *s = get_scratch();
-	struct oomkill_functions *at;
-	u32 key = 0;
-	long size;
-	u32 i;
+	struct oomkill_functions *at = get_functions();
 
-	at = bpf_map_lookup_elem(&functions, &key);
-	if (!s || !at || !(BPF_CORE_READ(task, flags) & PF_WQ_WORKER))
+	if (!at || !(BPF_CORE_READ(task, flags) & PF_WQ_WORKER))
 		return NO_SYSRQ;
 	if (!at->moom_callback)
 		return MAYBE_SYSRQ;
-	size = bpf_get_stack(ctx, s->stack, sizeof(s->stack), 0);
-	for (i = 0; i < STACK_DEPTH; i++)
-		if ((s64)(i * sizeof(u64)) < size && s->stack[i] >= at->moom_callback &&
-		    s->stack[i] < at->moom_callback_end)
-			return SYSRQ;
-	return NO_SYSRQ;
+	return moom_callback_runs() ? SYSRQ : NO_SYSRQ;
+}
+
+/*
+ * Where mark_victim has only a pid, signal_generate has the victim: the OOM killer sends
+ * SIGKILL right before the mark, on the same thread. Nothing of the task is read here,
+ * whoever else sent such a signal: the mark's pid tells whether it is the one.
+ * args: sig, info, task, group, result
+ */
+static __always_inline int on_oom_signal(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct scratch *s;
+
+	if ((u32)ctx->args[0] != SIGKILL || ctx->args[1] != SEND_SIG_PRIV)
+		return 0;
+	s = get_scratch();
+	if (!s)
+		return 0;
+	s->signalled = (struct task_struct *)ctx->args[2];
+	s->signalled_by = current_tid();
+	return 0;
+}
+
+/* The victim of a mark that has its pid; NULL: it is another process, and nobody knows. */
+static __always_inline struct task_struct *marked_task(struct scratch *s, u32 pid)
+{
+	struct task_struct *signalled = s->signalled;
+	bool ours = s->signalled_by == current_tid();
+
+	s->signalled = NULL;
+	s->signalled_by = 0;
+	if (pid == current_tid())
+		return (struct task_struct *)bpf_get_current_task();
+	if (ours && signalled && BPF_CORE_READ(signalled, pid) == pid)
+		return signalled;
+	return NULL;
 }
 
 static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, struct scratch *s,
@@ -130,11 +187,11 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 	bool unsure = true;
 
 	if (!mark_victim_has_task()) {
-		if ((u32)arg != current_tid()) {
-			send_pid_only(s, c, (u32)arg);
+		task = marked_task(s, (u32)arg);
+		if (!task) {
+			send_pid_only(ctx, s, c, (u32)arg);
 			return;
 		}
-		task = (struct task_struct *)bpf_get_current_task();
 	}
 	memcg = task_memcg(task);
 	if (memcg && !config.memcg_disabled) { /* else there is no count to go by */
@@ -160,21 +217,24 @@ static __always_inline void on_mark_alone(struct bpf_raw_tracepoint_args *ctx, s
 	    now - s->last_ns > GROUP_GAP_NS) {
 		begin_incident(s, c);
 		s->record.flags |= OOMKILL_INFERRED;
-		sysrq = asked_by_sysrq(ctx);
+		take_stack(ctx, s);
+		sysrq = asked_by_sysrq();
 		if (sysrq == SYSRQ) {
 			s->record.order = SYSRQ_ORDER;
 			domain = NULL;
 		} else {
 			infer(s, &domain, !(fullest & TOO_DEEP) && sysrq == NO_SYSRQ);
 		}
-		fill_incident(s, domain, task);
+		if (s->record.flags & OOMKILL_NODE_WIDE) /* asked for a user's page, most likely */
+			send_node(0, 0, GFP_HIGHMEM | GFP_MOVABLE);
+		fill_incident((u64)domain, (u64)task);
 	}
 	s->record.flags &= ~OOMKILL_KILL_UNSURE;
 	if (unsure)
 		s->record.flags |= OOMKILL_KILL_UNSURE;
 	s->last_ns = now;
-	fill_stats(s, task);
-	send_kill(s, c, task, marked_tid(arg));
+	fill_stats((u64)task);
+	send_kill((u64)task, marked_tid(arg));
 }
 
 #endif /* TRACEPOINT_ONLY_BPF_H */

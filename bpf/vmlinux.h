@@ -110,7 +110,9 @@ struct percpu_counter {
 struct page_counter {
 	atomic_long_t usage;
 	unsigned long watermark;
+	unsigned long min;
 	unsigned long low;
+	unsigned long high;
 	unsigned long max;
 	struct page_counter *parent;
 };
@@ -122,13 +124,18 @@ struct kernfs_node {
 	u64 id;
 };
 
-struct cgroup_root {
-	int hierarchy_id;
-};
+struct cgroup_root;
+struct cgroup_subsys_state;
 
 struct cgroup {
 	struct kernfs_node *kn;
+	struct cgroup_subsys_state *subsys[14];
 	struct cgroup_root *root;
+};
+
+struct cgroup_root {
+	struct cgroup cgrp;
+	int hierarchy_id;
 };
 
 struct cgroup_subsys_state {
@@ -146,6 +153,7 @@ enum cgroup_subsys_id {
 };
 
 enum memcg_memory_event {
+	MEMCG_HIGH = 1,
 	MEMCG_OOM = 3,
 	MEMCG_OOM_KILL = 4,
 };
@@ -155,12 +163,66 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct pglist_data;
+
+struct lruvec {
+	struct pglist_data *pgdat;
+};
+
+struct mem_cgroup_per_node {
+	struct lruvec lruvec;
+};
+
 struct mem_cgroup {
 	struct cgroup_subsys_state css;
 	struct page_counter memory;
 	struct page_counter swap;
+	atomic_long_t memory_events[9];
 	atomic_long_t memory_events_local[9];
 	bool oom_group;
+	struct mem_cgroup_per_node *nodeinfo[0];
+};
+
+/* Memory nodes and their zones */
+
+typedef struct {
+	unsigned long bits[1];
+} nodemask_t;
+
+struct free_area {
+	unsigned long nr_free;
+};
+
+struct zone {
+	unsigned long _watermark[3]; /* min, low, high */
+	unsigned long watermark_boost;
+	unsigned long nr_reserved_highatomic;
+	long lowmem_reserve[5];
+	struct pglist_data *zone_pgdat;
+	atomic_long_t managed_pages;
+	const char *name;
+	struct free_area free_area[11];
+	atomic_long_t vm_stat[12];
+};
+
+struct zoneref {
+	struct zone *zone;
+	int zone_idx;
+};
+
+struct zonelist {
+	struct zoneref _zonerefs[1];
+};
+
+struct per_cpu_nodestat {
+	s8 vm_node_stat_diff[1];
+};
+
+struct pglist_data {
+	struct zonelist node_zonelists[1];
+	int node_id;
+	struct per_cpu_nodestat *per_cpu_nodestats;
+	atomic_long_t vm_stat[1];
 };
 
 /* Tasks */
@@ -169,8 +231,15 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct task_struct;
+
+struct pid_namespace {
+	struct task_struct *child_reaper;
+};
+
 struct upid {
 	int nr;
+	struct pid_namespace *ns;
 };
 
 struct pid {
@@ -218,6 +287,7 @@ struct task_struct {
 	int prio;
 	int static_prio;
 	struct mm_struct *mm;
+	int exit_code;
 	int pid;
 	int tgid;
 	struct task_struct *real_parent;
@@ -233,7 +303,12 @@ struct task_struct {
 	struct cred *real_cred;
 	char comm[16];
 	struct css_set *cgroups;
+	nodemask_t mems_allowed;
 	struct signal_struct *signal;
+};
+
+struct kernel_siginfo {
+	int si_code;
 };
 
 /* The OOM killer */
@@ -246,6 +321,8 @@ enum oom_constraint {
 };
 
 struct oom_control {
+	struct zonelist *zonelist;
+	nodemask_t *nodemask;
 	struct mem_cgroup *memcg;
 	unsigned int gfp_mask;
 	int order;

@@ -13,6 +13,7 @@ pytest_plugins = (
     "tests.support.fixtures",
     "tests.support.kernel.plugin",
     "tests.support.kernel.fixtures",
+    "tests.support.kernel.actors",
     "tests.support.chaos.fixtures",
     "tests.support.runtimes.fixtures",
     "tests.support.images.fixtures",

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "container_oomkill"
-READING = ("probe", "doctor", "replay", "unpin", "show", "explain", "schema", "demo")
+READING = ("probe", "doctor", "replay", "unpin", "show", "why", "explain", "schema", "demo")
 COMMANDS = {
     "probe": ("probe", "doctor", "replay", "unpin"),
     "exporter": (*READING, "exporter"),

@@ -23,6 +23,8 @@ def size(bytes_: int) -> str:
 
 def duration(seconds: float) -> str:
     """The two largest units that matter."""
+    if 0 < seconds < 0.00095:
+        return f"{seconds * 1000:.1f} ms"
     if seconds < 0.9995:  # what would be rounded up to the next unit is shown in that
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:

@@ -38,7 +38,7 @@ def test_a_variable_that_no_option_has_is_refused_by_name(name: str, advice: str
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_refuses_it_with_one_line(command: str) -> None:
-    argument = ["/nowhere"] if command in ("replay", "unpin") else []
+    argument = ["/nowhere"] if command in ("replay", "symbolize", "unpin", "why") else []
     done = subprocess.run(
         [sys.executable, "-m", "container_oomkill", command, *argument],
         env={"PYTHONPATH": ":".join(sys.path), PREFIX + "HOKK": "fentry"},
@@ -55,7 +55,7 @@ def test_one_environment_may_serve_all_commands() -> None:
     known = set(all_variables())
     assert {PREFIX + "HISTORY", PREFIX + "FROM", PREFIX + "COUNT", PREFIX + "BTF"} <= known
     for command in COMMANDS:
-        argv = [command, "file"] if command == "replay" else [command]
+        argv = [command, "file"] if command in ("replay", "symbolize", "why") else [command]
         _, parser = build_parser(command)
         others = known - {PREFIX + "VERSION"}
         assert parser is not None

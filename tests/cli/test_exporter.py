@@ -26,6 +26,7 @@ from container_oomkill.web.http.listen import Address
 from ..support.attach_settings import ATTACH
 from ..support.hooks import Hooks, kill
 from ..support.http_client import ask, get
+from ..support.kills import Signals, kill_bytes
 from ..support.trees import C, docker_config, write
 from ..support.waiting import eventually
 
@@ -119,6 +120,24 @@ def test_a_kill_is_served_logged_and_kept(
         kept = again.exporter.history.newest()
         assert kept is not None
         assert kept.id == served["id"]
+
+
+def test_kills_by_others_are_served_logged_and_kept(setting: Setting) -> None:
+    history = setting.folder / "history"
+    ended = kill_bytes(target=CGROUP, sender=CGROUP, target__pid=41, target__comm=b"app")
+    setting.hooks.killers = Signals(ended)
+    seen: dict[str, str] = {}
+    with setting.parts(log_incidents="json", history=str(history)) as parts:
+        (address,) = parts.exporter.addresses
+        setting.run(parts, lambda: seen.update(kills=text(address, "/api/v1/kills")))
+    (served,) = json.loads(seen["kills"])["kills"]
+    assert (served["container"]["name"], served["target"]["command"]) == ("shop-cart-1", "app")
+    logged = [json.loads(line) for line in setting.out.read_text().splitlines()]
+    assert sorted(each["kind"] for each in logged) == ["kill", "oom"]
+    assert served in logged
+    with setting.parts(history=str(history)) as again:
+        assert [each.id for each in again.exporter.kills.newest_first()] == [served["id"]]
+    assert json.loads((setting.folder / "history.kills").read_text())["id"] == served["id"]
 
 
 def test_privileges_end_after_binding_and_before_any_thread(

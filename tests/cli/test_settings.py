@@ -67,11 +67,18 @@ def test_without_cgroups_there_is_no_recorder() -> None:
     assert none.attach.recorder is None
 
 
+def test_who_else_kills_is_recorded_unless_told_otherwise() -> None:
+    assert ProbeSettings.from_args(parse(["probe"], {})).attach.killers
+    off = parse(["probe"], {"CONTAINER_OOMKILL_KILLERS": "off"})
+    assert not ProbeSettings.from_args(off).attach.killers
+
+
 def test_every_option_reaches_its_setting() -> None:
     recording = "--hook kprobe --btf b --object o --ring-bytes 16384 --pin p --cmdline --verbose"
     recording += " --oom-score-adj 7 --node n --keep-privileges --host-root h --state.docker d"
     recording += " --state.containerd c --state.crio r --state.podman p --state.docker-socket s"
     recording += " --recorder.max-cgroups 9 --recorder.interval 0.5"
+    recording += " --killers off"
     recording += " --kubernetes --kubernetes.node k --kubernetes.events --kubeconfig f"
     attach = AttachSettings(
         object_file="o",

@@ -22,6 +22,7 @@ from ..support.manifests import (
     CHART,
     DEPLOY,
     NAME,
+    NEWEST,
     OLDEST,
     OVERLAYS,
     Manifest,
@@ -84,6 +85,23 @@ def test_lint(overlay: str) -> None:
     values = str(CHART / "ci" / f"{overlay}-values.yaml")
     done = run(tool("helm"), "lint", "--strict", str(CHART), "--values", values)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_read_only_all_the_way_down_where_kubernetes_knows_it() -> None:
+    (mount,) = [
+        each
+        for each in container(charted("--kube-version", NEWEST))["volumeMounts"]
+        if each["name"] == "cgroup"
+    ]
+    assert mount["recursiveReadOnly"] == "IfPossible"
+    assert "mountPropagation" not in mount
+    assert "recursiveReadOnly" not in json.dumps(charted("--kube-version", "1.30.9"))
+
+
+def test_another_address_of_the_pages() -> None:
+    mine = "https://$(NODE_NAME).oomkill.example.com"
+    given = container(charted("--set", f"options.WEB_EXTERNAL_URL={mine}"))["env"]
+    assert [each["value"] for each in given if each["name"].endswith("EXTERNAL_URL")] == [mine]
 
 
 def test_versions() -> None:

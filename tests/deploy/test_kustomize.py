@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import yaml
 from container_oomkill import __version__
 from container_oomkill.cli.environment import PREFIX, variables_of
 from container_oomkill.cli.parser import build_parser
-from container_oomkill.exporter.settings import LISTEN_ADDRESS, OWN_PATHS
+from container_oomkill.exporter.settings import EXTERNAL_URL, LISTEN_ADDRESS, OWN_PATHS
 from container_oomkill.fleet.exporters import NAMESPACE, ROLE
 from container_oomkill.identity.runtimes import docker, oci
 from container_oomkill.kubernetes.events import PATIENCE_SECONDS
@@ -54,6 +55,7 @@ API = {"everything", "kubernetes", "restricted"}  # overlays that ask Kubernetes
 RULE_OBJECT = KUBERNETES / "components" / "prometheus-operator" / "prometheusrule.yaml"
 IMAGE, FULL = "container-oomkill-exporter", "container-oomkill-exporter-full"
 PINS = "/sys/fs/bpf/container-oomkill"
+CGROUPS = "/sys/fs/cgroup"
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -132,6 +134,10 @@ def test_what_is_mounted(overlay: str, manifests: list[Manifest]) -> None:
         if name == "pins":
             assert overlay in ("everything", "pins")
             assert (volumes[name]["path"], mount["mountPath"]) == (PINS, "/sys/fs/bpf")
+        elif name == "cgroup":
+            assert volumes[name] == {"path": CGROUPS, "type": "Directory"}
+            # Cgroups are folders of one mount; none is mounted or unmounted later.
+            assert mount == {"name": "cgroup", "mountPath": CGROUPS, "readOnly": True}
         else:
             assert mount["mountPath"] == volumes[name]["path"]
             assert mount["mountPath"] in known
@@ -141,6 +147,51 @@ def test_what_is_mounted(overlay: str, manifests: list[Manifest]) -> None:
         if volumes[name]["type"] == "DirectoryOrCreate":
             assert volumes[name]["path"].startswith(("/run/", "/sys/fs/bpf/"))
     assert bool(mounts) == (overlay != "restricted")
+    assert ("cgroup" in mounts) == (overlay not in ("legacy", "restricted"))
+
+
+@pytest.mark.parametrize("component", ["recursive-read-only", "no-cgroup-files"])
+def test_components_of_no_overlay(component: str, tmp_path: Path) -> None:
+    """The first is for a Kubernetes that knows the field; older ones refuse it."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy", symlinks=True)
+    overlay = tmp_path / "deploy/kubernetes/overlays/standard"
+    list_ = overlay / "kustomization.yaml"
+    more = f"components:\n  - ../../components/{component}"
+    list_.write_text(list_.read_text().replace("components:", more))
+    done = run(tool("kustomize"), "build", str(overlay))
+    assert (done.returncode, done.stderr) == (0, "")
+    made = objects(done.stdout)
+    daemon_set = one(made, "DaemonSet")
+    mounts = {each["name"]: each for each in container(made)["volumeMounts"]}
+    kubernetes_validate.validate(daemon_set, NEWEST, strict=True)
+    if component == "no-cgroup-files":
+        assert mounts.keys() == {"containerd", "k3s", "k0s", "crio"}
+        assert mounts.keys() == {each["name"] for each in pod(made)["volumes"]}
+        return
+    assert mounts["cgroup"]["recursiveReadOnly"] == "IfPossible"
+    assert sum("recursiveReadOnly" in each for each in mounts.values()) == 1
+    # The API asks for that: pkg/apis/core/validation, validateMountRecursiveReadOnly().
+    assert "mountPropagation" not in mounts["cgroup"]
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(daemon_set, OLDEST, strict=True)
+
+
+def test_the_pages_address_is_one_that_kubectl_proxy_serves(manifests: list[Manifest]) -> None:
+    given = environment(manifests)
+    url: str = given["CONTAINER_OOMKILL_WEB_EXTERNAL_URL"]
+    expanded = url.replace("$(POD_NAMESPACE)", "ops").replace("$(POD_NAME)", "a")
+    assert re.fullmatch(EXTERNAL_URL, expanded, re.ASCII)
+    names = [each["name"] for each in container(manifests)["env"]]
+    fields = {
+        each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"]
+        for each in container(manifests)["env"]
+        if "valueFrom" in each
+    }
+    assert (fields["POD_NAMESPACE"], fields["POD_NAME"]) == ("metadata.namespace", "metadata.name")
+    # Kubernetes puts in only what is defined before.
+    assert names.index("CONTAINER_OOMKILL_WEB_EXTERNAL_URL") > max(
+        names.index(each) for each in fields
+    )
 
 
 def test_a_token_only_for_who_asks_the_api(overlay: str, manifests: list[Manifest]) -> None:
@@ -268,7 +319,7 @@ def test_everything_is_what_an_ordinary_cluster_can_use() -> None:
     listed = yaml.safe_load((KUBERNETES / "overlays/everything/kustomization.yaml").read_text())
     everything = {Path(each).name for each in listed["components"]}
     apart = {"docker", "microk8s", "no-host-folders", "openshift", "resource-quota"}
-    apart |= {"sys-admin", "sys-resource"}
+    apart |= {"sys-admin", "sys-resource", "no-cgroup-files", "recursive-read-only"}
     assert everything | apart == {path.name for path in (KUBERNETES / "components").iterdir()}
     assert not everything & apart
 

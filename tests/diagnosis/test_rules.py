@@ -12,7 +12,16 @@ import pytest
 
 from container_oomkill.diagnosis.verdict import RULES, explain, next_steps
 from container_oomkill.identity.resolver import resolve
-from container_oomkill.incident.before import Averages, Before, Pressure, Stalls
+from container_oomkill.incident.before import (
+    Averages,
+    Before,
+    Pressure,
+    Reclaim,
+    ReclaimOf,
+    Refaults,
+    RefaultsOf,
+    Stalls,
+)
 from container_oomkill.incident.model import (
     Candidate,
     Child,
@@ -24,6 +33,8 @@ from container_oomkill.incident.model import (
     Stat,
     Trigger,
 )
+from container_oomkill.incident.node_memory import NodeMemory, NumaNode, Share, Zone
+from container_oomkill.incident.stack import Stack
 
 from ..support.befores import before
 from ..support.incidents import MIB, incident, victim
@@ -49,27 +60,49 @@ def stalled(some: float, full: float | None, *, avg10: float = 100.0) -> Before:
     return Before(pressure=Pressure(domain=both))
 
 
+def thrashing(
+    span: float = 40.0,
+    *,
+    stalled_seconds: float | None = 21.0,
+    file_bytes: int | None = 0,
+    anon_bytes: int | None = 0,
+) -> Before:
+    """On cgroup v1, which has no memory.pressure."""
+    episode = ReclaimOf(span, passes=12300, stalled_seconds=stalled_seconds)
+    refaults = RefaultsOf(anon_bytes=anon_bytes, file_bytes=file_bytes)
+    return Before(reclaim=Reclaim(domain=episode), refaults=Refaults(domain=refaults))
+
+
+# What memory.pressure says, where there is one, has the last word.
+UNSTALLED = replace(stalled(0.0, 0.0, avg10=0.0), reclaim=thrashing().reclaim)
+INSIDE = Trigger(1, 1, "asker", f"{POD}/{ID}", None)
 NOTHING = Stat(0, 0, 0, 0, 0, 0, 0, 0, 0, approximate=False)
 
 
 def explained(container_type: str | None = None, **changes: Any) -> Incident:
     """One of a container's own limit, of 128 MiB, with nothing to remark."""
-    cgroup = f"{POD}/{ID}"
     values: dict[str, Any] = {
         "container": Container(),
-        "trigger": Trigger(1, 1, "asker", cgroup, None),
+        "trigger": INSIDE,
         "oom": MEMCG,
         "domain": held(anon_bytes=124 * MIB),
         "victims": (one(),),
         "candidates": (),
         "inferred": False,
     }
+    node_memory = changes.pop("node_memory", None)  # its rows are named already
     found = resolve(incident(**(values | changes)))
-    return explain(found.changed(container=replace(found.container, type=container_type)))
+    container = replace(found.container, type=container_type)
+    return explain(found.changed(container=container, node_memory=node_memory))
 
 
 def one(**changes: Any) -> Any:
     return victim(**({"cgroup": f"{POD}/{ID}"} | OLD | changes))
+
+
+def asked_by(*functions: str, of: Trigger = INSIDE) -> Trigger:
+    """Whose stack in the kernel has these."""
+    return replace(of, stack=Stack(kernel=functions))
 
 
 def rss(mib: int) -> Rss:
@@ -119,6 +152,38 @@ def cache(mib: int) -> Child:
 
 LEFT_IN_POD = pod_of(app(2), PAUSE, shmem_bytes=60 * MIB, file_bytes=60 * MIB, gone_bytes=60 * MIB)
 SWAP = replace(held(anon_bytes=MIB), swap_limit_bytes=64 * MIB)
+
+
+def row(name: str, mib: int, *, request: int | None = None, **more: Any) -> Share:
+    """A container of the node."""
+    asked = None if request is None else request * MIB
+    container = Container(id=name * 64, name=name, memory_request_bytes=asked)
+    return Share(usage_bytes=mib * MIB, container=container, **more)
+
+
+def of_node(*cgroups: Share, **memory: Any) -> dict[str, Any]:
+    """Of 1,000 MiB, none of it free."""
+    values: dict[str, Any] = {"total_bytes": 1000 * MIB, "free_bytes": 10 * MIB, **memory}
+    values["cgroups"] = cgroups
+    return NODE | {"node_memory": NodeMemory(**values)}
+
+
+OWN_ROW = Share(usage_bytes=20 * MIB, container=Container(id=ID))
+THREE = (row("a", 400), row("b", 200), row("c", 100))
+
+
+def free_in(*zones: Zone, node: bool | None = True, **oom: Any) -> dict[str, Any]:
+    """200 MiB free in all."""
+    nodes = (NumaNode(number=0, allowed=node, zones=zones),)
+    values: dict[str, Any] = {"constraint": "none", "order": 0, **oom}
+    return of_node(free_bytes=200 * MIB, nodes=nodes) | {"oom": Oom(**values)}
+
+
+def zone(mib: int, **more: Any) -> Zone:
+    values: dict[str, Any] = {"name": "Normal", "allowed": True, "min_bytes": MIB}
+    values["free_bytes"] = mib * MIB
+    return Zone(**(values | more))
+
 
 # A rule's name: changes that make it speak, and its words.
 SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
@@ -266,6 +331,44 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
             "earlier one; raising the limit only postpones it"
         ),
     ),
+    "free-elsewhere": (
+        free_in(zone(200), node=False),
+        "200.0 MiB was free, but on memory nodes that it may not use",
+    ),
+    "node-holders": (
+        of_node(*THREE, OWN_ROW),
+        "was held by a 400.0 MiB, b 200.0 MiB, c 100.0 MiB, 20 times as much as this one's",
+    ),
+    "over-request": (
+        of_node(row("a", 400, request=390), row("b", 200, request=64)),
+        "b used 136.0 MiB more than its request of 64.0 MiB",
+    ),
+    "node-grew": (
+        of_node(
+            row("a", 400, grew_hour_bytes=300 * MIB), row("b", 200, grew_minute_bytes=50 * MIB)
+        ),
+        "b grew by 50.0 MiB in the last minute",
+    ),
+    "host-share": (
+        of_node(Share("/system.slice/k.service", 1, 300 * MIB), host_bytes=310 * MIB),
+        "31 % (310.0 MiB) was the host's own, in no container, k.service 300.0 MiB of it",
+    ),
+    "removed-cgroups": (
+        of_node(gone_bytes=100 * MIB),
+        "100.0 MiB is still charged to cgroups that were removed",
+    ),
+    "node-kernel": (
+        of_node(slab_unreclaimable_bytes=250 * MIB, pagetables_bytes=MIB),
+        "25 % of the node (250.0 MiB) was slab that cannot be reclaimed",
+    ),
+    "node-huge-pages": (
+        of_node(hugetlb_bytes=512 * MIB),
+        "51 % of the node (512.0 MiB) was set aside for huge pages",
+    ),
+    "unaccounted": (
+        of_node(unaccounted_bytes=100 * MIB),
+        "100.0 MiB is in no counter of the kernel, and charged to nobody",
+    ),
     "uncharged": (
         NODE | {"victims": (one(rss=Rss(MIB, 736 * MIB, 0), usage_bytes=2 * MIB),)},
         "; python3 held 734.0 MiB that no cgroup is charged for",
@@ -313,12 +416,20 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"before": stalled(40.4, 22.0)},
         "something in it waited for memory about 40 % of the last minute, everything 22 %",
     ),
+    "read-again": (
+        {"before": thrashing(stalled_seconds=4.2, file_bytes=300 * MIB)},
+        "300.0 MiB of its page cache had been reclaimed and read again: more than fits was in use",
+    ),
     "enough-before": (
         {"before": HIGHER},
         (
             "190.0 MiB would have been enough for what it did before: with 256.0 MiB it used no "
             "more in 33 min 0 s"
         ),
+    ),
+    "forking": (
+        {"trigger": asked_by("copy_process")},
+        "it ran out as asker [1] started a process or a thread",
     ),
     "another-was-larger": (
         {"candidates": (LARGER,)},
@@ -388,6 +499,13 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("not-told-apart", {"domain": held(anon_bytes=None, file_bytes=0, kernel_bytes=None)}),
     ("little", {"victims": (one(rss=rss(2)),)}),  # memory.stat says where it was
     ("limit-lowered", {"domain": replace(held(), usage_bytes=129 * MIB)}),
+    (
+        "limit-lowered",  # the stack proves that it was none
+        {
+            "domain": replace(held(), usage_bytes=129 * MIB),
+            "trigger": asked_by("sock_sendmsg", of=WRITER),
+        },
+    ),
     ("limit-lowered", {"trigger": WRITER}),  # a worker of the kernel's may ask from outside
     (
         "limit-lowered",  # nobody knows where that is
@@ -457,6 +575,8 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("neighbours", {"domain": pod_of(app(60), cache(4), anon_bytes=60 * MIB)}),
+    ("forking", {}),
+    ("forking", {"trigger": asked_by("handle_mm_fault", "copy_process")}),
     ("another-was-larger", {"candidates": None}),
     ("another-was-larger", {"candidates": (replace(LARGER, oom_score_adj=-3),)}),
     ("another-was-larger", {"candidates": (replace(LARGER, oom_score_adj=None),)}),
@@ -486,6 +606,20 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
         "many-processes",
         {"victims": (one(rss=rss(1)),), "candidates": (*tasks(9, 1), Candidate(1, "unknown"))},
     ),
+    ("free-elsewhere", free_in(zone(200))),
+    ("free-elsewhere", free_in(zone(100), zone(100, allowed=False))),  # no one reason
+    ("free-elsewhere", of_node(nodes=(NumaNode(allowed=False, zones=(zone(10),)),))),
+    ("free-elsewhere", NODE),
+    ("node-holders", NODE),
+    ("node-holders", of_node(*THREE) | {"oom": Oom("cpuset", 0)}),
+    ("over-request", of_node(row("a", 400, request=351), row("b", 200))),
+    ("node-grew", of_node(row("a", 400, grew_minute_bytes=49 * MIB, grew_hour_bytes=49 * MIB))),
+    ("node-grew", of_node(row("a", 400))),
+    ("host-share", of_node(host_bytes=249 * MIB)),
+    ("removed-cgroups", of_node(gone_bytes=99 * MIB)),
+    ("node-kernel", of_node(slab_reclaimable_bytes=249 * MIB)),
+    ("node-huge-pages", of_node(hugetlb_bytes=99 * MIB)),
+    ("unaccounted", of_node(unaccounted_bytes=99 * MIB)),
     ("swap-full", {"domain": replace(SWAP, swap_usage_bytes=60 * MIB)}),
     ("swap-full", {"domain": replace(SWAP, swap_limit_bytes=0, swap_usage_bytes=0)}),
     ("swap-full", {"domain": replace(SWAP, swap_usage_bytes=None)}),
@@ -499,6 +633,15 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("waited-for-memory", {"before": stalled(4.9, 4.9, avg10=4.9)}),
     ("waited-for-memory", {"before": stalled(101.0, None, avg10=-1.0)}),
     ("waited-for-memory", {"before": stalled(40.0, 22.0), **NODE}),
+    ("waited-for-memory", {"before": thrashing(9.9)}),
+    ("waited-for-memory", {"before": thrashing(stalled_seconds=1.9)}),
+    ("waited-for-memory", {"before": thrashing(stalled_seconds=None)}),
+    ("waited-for-memory", {"before": thrashing(), **NODE}),
+    ("waited-for-memory", {"before": UNSTALLED}),
+    ("read-again", {"before": thrashing(file_bytes=127 * MIB)}),
+    ("read-again", {"before": thrashing(file_bytes=None, anon_bytes=None)}),
+    ("read-again", {"before": thrashing(9.9, file_bytes=300 * MIB)}),  # long ago, perhaps
+    ("read-again", {"before": thrashing(file_bytes=300 * MIB), **NODE}),
     ("spike", {"before": GROWING}),
     ("ramp", {"before": GROWING}),
     ("start-up", {"before": before(lambda at: 6.4 * at, 20, whole_life=False)}),
@@ -529,6 +672,28 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (free_in(zone(200, allowed=False)), "in zones that such memory is not taken from"),
+        (
+            free_in(zone(200, free_fitting_bytes=0), order=3),
+            "in smaller pieces than were asked for",
+        ),
+        (free_in(zone(200, reserve_bytes=190 * MIB)), "191.0 MiB was free, but held back"),
+        (free_in(zone(200, highatomic_bytes=180 * MIB)), "181.0 MiB was free, but held back"),
+    ],
+)
+def test_why_what_was_free_was_of_no_use(changes: dict[str, Any], words: str) -> None:
+    assert words in str(explained(**changes).verdict)
+
+
+def test_the_advice_has_the_requests_to_set() -> None:
+    found = explained(**of_node(row("a", 400, request=100), row("b", 200, request=64)))
+    (step,) = [step for step in next_steps(found) if step.name == "over-request"]
+    assert "a from 100.0 MiB to 400.0 MiB, b from 64.0 MiB to 200.0 MiB." in step.text
+
+
 def test_every_rule_is_tested() -> None:
     assert list(SPEAKS) == NAMES
 
@@ -554,11 +719,42 @@ def test_a_plateau_close_to_the_limit_says_between_what() -> None:
     assert "it held 120.0 to 128.0 MiB for all of the 6 min 40 s recorded" in str(verdict)
 
 
+def test_a_write_of_the_limit_is_proved_by_its_stack_from_wherever() -> None:
+    """By a process in the container itself, and where the usage has come down meanwhile."""
+    for stack in (("memory_max_write",), ("mem_cgroup_resize_max",)):
+        found = explained(trigger=asked_by(*stack))
+        assert found.trigger.by == "limit_write"
+        assert "; asker [1] lowered the limit to less than was in use (128.0 MiB)" in str(
+            found.verdict
+        )
+
+
+def test_sysrq_is_proved_by_its_stack() -> None:
+    found = explained(trigger=asked_by("moom_callback", of=WRITER), domain=None, oom=Oom())
+    assert (found.scope, found.trigger.by) == ("manual", "sysrq")
+
+
+def test_what_another_container_was_doing() -> None:
+    other = Trigger(9, 9, "fill", f"{POD}/{OTHER}", None)
+    words = explained(trigger=asked_by("shmem_write_begin", "generic_perform_write", of=other))
+    assert str(words.verdict).endswith(
+        "asked for by fill of another container of the pod, for tmpfs or shared memory"
+    )
+
+
 def test_a_short_wait_and_one_of_some_alone() -> None:
     words = explained(before=stalled(3.0, None, avg10=19.5)).verdict
     assert str(words).endswith("something in it waited for memory about 20 % of the last 10 s")
     words = explained(before=stalled(40.0, 4.0)).verdict
     assert str(words).endswith("waited for memory about 40 % of the last minute")
+
+
+def test_where_there_is_no_pressure_reclaim_tells_that_it_waited() -> None:
+    verdict = str(explained(before=thrashing(anon_bytes=200 * MIB, file_bytes=129 * MIB)).verdict)
+    assert (
+        "in the 40.0 s before, its tasks had to reclaim memory 12300 times, which took them 21.0 s"
+    ) in verdict
+    assert "200.0 MiB of its heap had been reclaimed and swapped in again" in verdict
 
 
 def test_with_nothing_to_remark_it_is_one_clause() -> None:

@@ -62,6 +62,23 @@ def test_leaks_of_a_minute_and_of_days(seconds: float) -> None:
     assert shape(lambda at: ramp(10, LIMIT - 10, seconds)(at) + teeth(at), seconds) == "leak"
 
 
+@pytest.mark.parametrize("limit", [16, 128, 16 * 1024])
+@pytest.mark.parametrize("hours", [1, 12, 31])
+def test_the_end_of_a_slow_leak_is_no_plateau(limit: float, hours: int) -> None:
+    """It is close to its limit for minutes, or an hour: that is what the last part takes it."""
+    seconds = hours * HOUR
+    made = before(ramp(limit / 10, limit, seconds), seconds, limits=((seconds, limit),))
+    found = killed(made, usage=limit, limit=limit).before
+    assert found is not None
+    assert found.usage.domain is not None
+    assert (found.usage.domain.at_limit_seconds or 0) > 15
+    assert found.shape == "leak"
+
+
+def test_a_leak_that_was_at_the_limit_for_longer_than_it_grew_there() -> None:
+    assert shape(ramp(10, LIMIT, 5 * HOUR), 7 * HOUR) == "plateau"
+
+
 def test_a_leak_after_a_start() -> None:
     assert (
         shape(lambda at: 30 + ramp(0, 98, 5 * HOUR)(at) if at > 5 else 6 * at, 5 * HOUR) == "leak"
@@ -126,6 +143,14 @@ def test_a_limit_that_came_down_to_what_was_in_use() -> None:
     words = "the limit had been lowered from 128.0 MiB to 64.0 MiB 3 min 20 s before, with 60.0 MiB"
     assert words in str(found.verdict)
     assert next_steps(found)[0].link == "verdicts.md#limit-had-been-lowered"
+
+
+def test_what_was_used_by_the_tick_that_saw_the_limit_is_no_use_before_it() -> None:
+    """A runtime limits a new cgroup and starts its program from one tick to the next."""
+    made = before(lambda at: 0 if at < 1 else 120, 90.4, limits=((90.4, None), (89.4, LIMIT)))
+    found = killed(made).before
+    assert found is not None
+    assert found.shape != "limit_lowered"
 
 
 def test_a_limit_lowered_since_the_last_sample_or_from_none() -> None:

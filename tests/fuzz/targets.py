@@ -258,6 +258,7 @@ def _site() -> tuple[Exporter, Routes]:
     routes = Routes(
         metrics=exporter.metrics,
         history=exporter.history,
+        kills=exporter.kills,
         render=render,
         not_ready=lambda: None,
         node="node-1",

@@ -38,7 +38,7 @@ def record(boot_seconds: float, tick_ns: int = SECOND, **domain: Any) -> bytes:
 
 
 def decode(*given: Any, **fields: Any) -> Before:
-    return Decoder(HOST).before(wire.before(record(*given, **fields)))
+    return Decoder(HOST).ahead(lib.OOMKILL_BEFORE, record(*given, **fields), Before())
 
 
 def ring(first: int, last: int) -> list[int]:
@@ -58,7 +58,7 @@ def recording(*given: Any, **fields: Any) -> Recording:
 def test_a_young_cgroup_has_one_series() -> None:
     fine = ring(100, 105)
     fine[103 % len(fine)] = UNKNOWN
-    found = recording(105.25, first=100, last=105, fine=fine, since_start=1)
+    found = recording(105.25, first=100, last=105, fine=fine, flags=lib.OOMKILL_RECORDING_WHOLE)
     assert (found.recorded_seconds, found.whole_life) == (5.25, True)
     assert found.at_limit_seconds == 0
     (only,) = found.series
@@ -112,7 +112,13 @@ def test_another_tick() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"id": 0}, {"first": 5, "last": 4}, {"first": 1, "last": 99_999}, {"last": UNKNOWN}],
+    [
+        {"id": 0},
+        {"flags": lib.OOMKILL_RECORDING_TORN},
+        {"first": 5, "last": 4},
+        {"first": 1, "last": 99_999},
+        {"last": UNKNOWN},
+    ],
 )
 def test_what_was_not_recorded_or_cannot_be(fields: dict[str, int]) -> None:
     assert decode(100, **({"first": 1, "last": 2} | fields)).usage.domain is None
@@ -141,4 +147,4 @@ def test_a_record_of_another_size() -> None:
 
 @given(st.binary(min_size=SIZE, max_size=SIZE))
 def test_any_bytes(data: bytes) -> None:
-    Decoder(HOST).before(wire.before(data))
+    Decoder(HOST).ahead(lib.OOMKILL_BEFORE, data, Before())

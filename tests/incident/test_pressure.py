@@ -75,6 +75,17 @@ def test_of_the_domain_and_the_victims_cgroup(tmp_path: Path) -> None:
     assert before.pressure.victim is not None
 
 
+def test_major_faults_those_below_it_included(tmp_path: Path) -> None:
+    v2 = folder(tmp_path, "/pod", memory_stat="anon 9\npgfault 40\npgmajfault 3\n")
+    before = read(tmp_path, killed(v2, v2))
+    assert before is not None
+    assert before.events == Events(EventsOf(major_faults=3))
+    v1 = folder(tmp_path, "/memory/pod", memory_stat="pgmajfault 3\ntotal_pgmajfault 8\n")
+    before = read(tmp_path, killed(v1, v1))
+    assert before is not None
+    assert before.events == Events(EventsOf(major_faults=8))
+
+
 def test_what_the_recorder_had_stays(tmp_path: Path) -> None:
     pod = folder(tmp_path, "/pod", memory_pressure=PRESSURE)
     recorded = Before(source=KERNEL, usage=Usage(domain=Recording(recorded_seconds=9)))

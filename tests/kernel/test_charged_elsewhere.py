@@ -19,7 +19,6 @@ StartHog = Callable[..., Hog]
 Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
 
-@pytest.mark.needs("the task")
 def test_a_process_that_was_moved_frees_nothing(
     recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog
 ) -> None:

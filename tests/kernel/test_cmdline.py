@@ -65,7 +65,6 @@ def test_a_victim_that_asked_itself(
     assert victim["cmdline"] is None
 
 
-@pytest.mark.needs("the task")
 def test_another_victim_than_the_one_that_asked(
     recorder: Recorder,
     curious: Recorder,

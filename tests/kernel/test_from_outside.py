@@ -47,7 +47,6 @@ def test_the_first_process(victim: Callable[..., dict[str, Any]]) -> None:
     assert killed["from_outside"] is False
 
 
-@pytest.mark.needs("the task")
 @pytest.mark.parametrize("forks", [1, 3])
 def test_its_children(victim: Callable[..., dict[str, Any]], forks: int) -> None:
     killed = victim("fork " * forks + "name child anon 64", NEW_NAMESPACE, from_outside=False)

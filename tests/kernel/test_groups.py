@@ -19,7 +19,7 @@ StartHog = Callable[..., Hog]
 
 MEMBERS = 40
 
-pytestmark = [pytest.mark.needs("cgroup v2"), pytest.mark.needs("the task")]
+pytestmark = pytest.mark.needs("cgroup v2")
 
 
 def test_the_chosen_one_may_be_gone_before_its_turn(

@@ -31,7 +31,6 @@ StartHog = Callable[..., Hog]
 
 
 @pytest.mark.needs("cgroup v2")
-@pytest.mark.needs("the task")
 def test_group_of_four(
     recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog, hook: str
 ) -> None:
@@ -61,7 +60,6 @@ def test_group_of_four(
 
 
 @pytest.mark.needs("cgroup v2")
-@pytest.mark.needs("the task")
 def test_two_groups_are_two_incidents(
     recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog
 ) -> None:
@@ -118,7 +116,6 @@ def no_time_for_others() -> Iterator[None]:
 
 @pytest.mark.needs("guest")
 @pytest.mark.needs("a count of looks")
-@pytest.mark.needs("the task")
 @pytest.mark.usefixtures("no_time_for_others")
 def test_already_exiting_is_no_kill(
     recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog

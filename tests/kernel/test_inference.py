@@ -79,7 +79,6 @@ def test_close_to_its_limit_and_not_the_cause(
 
 
 @pytest.mark.needs("guest")
-@pytest.mark.needs("the task")
 def test_sysrq_takes_one_at_its_limit(
     judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, handed_over_bytes: int
 ) -> None:

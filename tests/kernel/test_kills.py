@@ -10,8 +10,6 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.evidence import exact, near
 from ..support.kernel.judging import (
@@ -139,7 +137,6 @@ def take_second_kill(asker: Hog, recorder: Recorder, kernel_log: KernelLog) -> N
         assert victim["tid"] == kernel_log.killed(asker.pid).tid
 
 
-@pytest.mark.needs("the task")
 def test_another_task_asked(
     recorder: Recorder,
     kernel_log: KernelLog,
@@ -179,7 +176,6 @@ def test_another_task_asked_and_at_least_the_pid_is_known(
     assert record["trigger"]["cgroup"] == cgroup.path
 
 
-@pytest.mark.needs("the task")
 def test_threads_and_a_dead_leader(
     recorder: Recorder,
     kernel_log: KernelLog,

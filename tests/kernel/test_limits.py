@@ -48,7 +48,6 @@ def test_an_ancestors_limit(judged: Judged, make_cgroups: MakeCgroups, hog: Star
 
 
 @pytest.mark.needs("CAP_SYS_RESOURCE")
-@pytest.mark.needs("the task")
 def test_another_container_of_the_pod_asked(
     judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, handed_over_bytes: int
 ) -> None:
@@ -68,7 +67,6 @@ def test_another_container_of_the_pod_asked(
 
 
 @pytest.mark.needs("cgroup v2")
-@pytest.mark.needs("the task")
 def test_a_group_that_is_a_pod(
     recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
 ) -> None:

@@ -63,7 +63,6 @@ def test_kills_one_after_the_other(
         exact("trigger", record["trigger"], pid=started.pid, cgroup=cgroup.path)
 
 
-@pytest.mark.needs("the task")
 def test_sysrq(
     judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, handed_over_bytes: int
 ) -> None:

@@ -74,7 +74,6 @@ def test_swap_is_full(judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, 
 
 @pytest.mark.needs("guest")
 @pytest.mark.needs("memory and swap")
-@pytest.mark.needs("the task")
 def test_memory_and_swap_together(
     judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, swap: int
 ) -> None:

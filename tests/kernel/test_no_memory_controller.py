@@ -41,7 +41,6 @@ def test_it_is_named_by_its_own_cgroup(
     assert victim["stat"] is None  # it would be the domain's
 
 
-@pytest.mark.needs("the task")
 def test_two_of_them_are_told_apart(
     judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, handed_over_bytes: int
 ) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""memory.pressure and memory.events of a real kill, held against the files themselves."""
+"""memory.pressure, memory.events, memory.stat of a real kill, held against the files themselves."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ def test_of_a_kill(recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog)
     cgroup.limit(32)
     assert hog(cgroup, "anon 64").was_killed()
     before = recorder.record()["before"] or {"pressure": None, "events": None}
-    if is_v1():
-        assert (before["pressure"], before["events"]) == (None, None)
-        return
     events = before["events"]["domain"]
+    stat = dict(line.split() for line in cgroup.read("memory.stat").splitlines())
+    assert 0 <= events["major_faults"] <= int(stat["pgmajfault"])
+    if is_v1():
+        assert (before["pressure"], events["max"], events["high"]) == (None, None, None)
+        return
     now = dict(line.split() for line in cgroup.read("memory.events").splitlines())
     assert 0 < events["max"] <= int(now["max"])
     assert events["high"] == 0

@@ -39,7 +39,6 @@ def test_the_leaf_of_a_fork_tree(judged: Judged, make_cgroups: MakeCgroups, hog:
     assert cgroup.oom_kills() == 1
 
 
-@pytest.mark.needs("the task")
 def test_the_largest_child_of_a_small_parent(
     judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, handed_over_bytes: int
 ) -> None:
@@ -57,7 +56,6 @@ def test_the_largest_child_of_a_small_parent(
 
 
 @pytest.mark.needs("CAP_SYS_RESOURCE")
-@pytest.mark.needs("the task")
 def test_the_one_who_asked_may_not_be_killed(
     judged: Judged,
     kernel_log: KernelLog,
@@ -79,7 +77,6 @@ def test_the_one_who_asked_may_not_be_killed(
     assert cgroup.oom_kills() == 1
 
 
-@pytest.mark.needs("the task")  # either of the two may be the one who is chosen
 def test_a_sharer_of_its_memory_dies_unlogged(
     judged: Judged, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
 ) -> None:

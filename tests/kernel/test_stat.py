@@ -39,7 +39,6 @@ def counts_no_tables(cgroup: Cgroup, hog: Hog) -> bool:
     ],
     ids=["anon", "tmpfs", "pipes", "page tables"],
 )
-@pytest.mark.needs("the task")
 def test_own_memory(
     script: str,
     kind: str,
@@ -70,7 +69,6 @@ def test_own_memory(
         assert stat[f"{kind}_bytes"] >= mib * MIB - LACKING_BYTES
 
 
-@pytest.mark.needs("the task")
 def test_pod_of_two(
     recorder: Recorder, kernel_log: KernelLog, make_cgroups: MakeCgroups, hog: StartHog
 ) -> None:
@@ -91,7 +89,6 @@ def test_pod_of_two(
     assert victims["shmem_bytes"] >= 2 * MIB - LACKING_BYTES
 
 
-@pytest.mark.needs("the task")
 def test_a_storm_in_which_the_kernel_no_longer_adds_up(
     recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog
 ) -> None:

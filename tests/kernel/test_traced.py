@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ..support.kernel.cgroups import Cgroup
 from ..support.kernel.evidence import exact
 from ..support.kernel.kernel_log import KernelLog
@@ -19,7 +17,6 @@ StartHog = Callable[..., Hog]
 Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
 
-@pytest.mark.needs("the task")
 def test_it_stops_on_its_way_out(
     judged: Judged,
     kernel_log: KernelLog,

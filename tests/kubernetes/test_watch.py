@@ -107,6 +107,36 @@ def test_pods_that_there_are_and_that_come(started: Started) -> None:
     assert "PartialObjectMetadata" in asked.headers["Accept"]
 
 
+def test_what_becomes_of_a_pod(started: Started) -> None:
+    """A kill is told by it from others that come from the same runtime."""
+    running = pod(1, owner=CART)
+    started.cluster.put(running)
+    watch = started.watch()
+    eventually(known(watch))
+    resolver = Resolver(None, [watch])
+
+    def end() -> str | None:
+        return resolver.pod_end(named(watch))
+
+    assert end() == "stays"
+    running["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    started.cluster.put(running)
+    eventually(lambda: end() == "deleted")
+    drained = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+    running["status"]["conditions"] = [{"type": "Ready", "status": "False"}, drained]
+    started.cluster.put(running)
+    eventually(lambda: end() == "evicted")
+    del running["status"]["conditions"], running["metadata"]["deletionTimestamp"]
+    running["status"] |= {"phase": "Failed", "reason": "Evicted"}
+    started.cluster.put(running)
+    eventually(lambda: end() == "evicted")
+    started.cluster.delete(uid(1))
+    eventually(lambda: len(watch.pods) == 0)
+    assert end() == "evicted"  # known for a while
+    assert resolver.pod_end(Container()) is None
+    assert Resolver().pod_end(named(watch)) is None
+
+
 def test_a_packed_answer_is_not_unpacked(started: Started) -> None:
     """Nothing packed was asked for; 64 KiB of it may be 64 MiB."""
     bomb = gzip.compress(bytes(64 << 20))
@@ -142,6 +172,11 @@ def test_more_pods_than_a_node_can_have(started: Started, monkeypatch: pytest.Mo
     assert "more than 2 pods on one node" in started.log[0]
     eventually(known(watch, 2))
     assert len(watch.pods) == 2
+    # What becomes of these goes on: a list each time would be late, and each would fail again.
+    lists = len(started.cluster.requests(LIST))
+    started.cluster.put(pod(1, owner=CART))
+    eventually(lambda: named(watch).workload == "Deployment/cart")
+    assert len(started.cluster.requests(LIST)) == lists
 
 
 def test_a_gone_pod_keeps_its_name_but_not_its_series(started: Started) -> None:

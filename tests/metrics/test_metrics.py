@@ -16,13 +16,24 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_strictly
 
+from container_oomkill.incident.model import Container
+from container_oomkill.incident.node_memory import NodeMemory, Share
 from container_oomkill.metrics.document import document
 from container_oomkill.metrics.exposition import page, wants_openmetrics
 from container_oomkill.metrics.metrics import Metrics
 from container_oomkill.metrics.prometheus import Collector, Metric, choose_encoder
 from container_oomkill.metrics.table import LATENCY, ROWS
 
-from ..support.incidents import BOOT_NS, FakeProbe, container, incident, victim
+from ..support.incidents import (
+    BOOT_NS,
+    MIB,
+    Clock,
+    FakeProbe,
+    container,
+    incident,
+    node_wide,
+    victim,
+)
 from ..support.scraping import full, make, samples, scrape, value
 
 GOLDEN = Path(__file__).parents[1] / "data" / "metrics.txt"
@@ -257,3 +268,27 @@ def test_only_what_is_written_is_claimed(accept: str, claimed: str) -> None:
     headers, pieces = page(full().families(created=wants_openmetrics(accept)), accept=accept)
     assert dict(headers)["Content-Type"] == claimed
     assert b"".join(pieces).endswith(b"# EOF\n") == claimed.startswith("application/openmetrics")
+
+
+def test_the_nodes_memory_is_of_the_last_kill_and_expires() -> None:
+    clock = Clock()
+    metrics = make(monotonic=clock, expiry_seconds=3600)
+    assert value(metrics, "container_oomkill_node_wide_last_timestamp_seconds") is None
+    metrics(node_wide())
+    metrics(incident(2))  # a cgroup's limit changes nothing of it
+    memory = "container_oomkill_node_wide_memory_bytes"
+    assert value(metrics, memory, kind="unaccounted") == 70 * MIB
+    assert value(metrics, memory, kind="zswap") is None
+    held = "container_oomkill_node_wide_held_bytes"
+    assert value(metrics, held, pod="db-0", container="db") == 600 * MIB
+    clock.now += 3600
+    assert value(metrics, memory, kind="total") is None
+
+
+def test_no_more_than_five_hold_the_node() -> None:
+    ids = [f"{n}" * 64 for n in range(9)]
+    rows = tuple(Share(cgroup=f"/docker/{i}", usage_bytes=9, container=Container(i)) for i in ids)
+    metrics = make()
+    metrics(node_wide(node_memory=NodeMemory(cgroups=rows)))
+    held = [name for name, _ in samples(metrics) if name.endswith("node_wide_held_bytes")]
+    assert len(held) == 5

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from container_oomkill.errors import ObjectError, UsageError
 from container_oomkill.incident import wire
+from container_oomkill.killers import attach as killers
 from container_oomkill.probe import object_file
-from container_oomkill.probe.attach import CANDIDATE_SCAN, PROGRAMS
+from container_oomkill.probe.attach import CANDIDATE_SCAN, PROGRAMS, VICTIM_SIGNAL
+from container_oomkill.recorder import reclaim
 
 WHOLE = Path(object_file.PACKAGED).read_bytes()
 MACHINE = 18  # offset of e_machine in an ELF header
@@ -59,11 +61,18 @@ def test_programs_are_named_after_what_they_sit_on_and_told_apart_by_what_the_ke
         }
     programs = {name: section for name, section in named.items() if "/" in section}
     attached = [name for names in (*PROGRAMS.values(), *CANDIDATE_SCAN.values()) for name in names]
-    assert set(programs) == set(attached)
+    assert set(programs) == {*attached, *reclaim.PROGRAMS, killers.PROGRAM, VICTIM_SIGNAL}
     for name, section in programs.items():
         kind, function = section.split("/")
+        if name in reclaim.PROGRAMS:  # of the two functions what is not the same in both
+            assert function.endswith(name)
+            continue
+        if name == VICTIM_SIGNAL:  # the second one on its tracepoint
+            continue
+        if name in PROGRAMS["raw_tracepoint"]:  # another is on the same, beside the other hooks
+            function += "_alone"
         assert name == (function if kind == "raw_tp" else f"{kind}_{function}")
-    assert len({name[:KERNEL_NAME] for name in programs}) == len(programs) == 11
+    assert len({name[:KERNEL_NAME] for name in programs}) == len(programs) == 16
 
 
 @pytest.mark.parametrize(

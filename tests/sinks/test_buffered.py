@@ -26,7 +26,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_everything_is_written_in_order() -> None:
     written: list[int] = []
-    sink = BufferedSink(
+    sink: BufferedSink[Incident] = BufferedSink(
         lambda each: written.append(each.sequence), lambda: pytest.fail("lost"), size=50
     )
     for number in range(1, 50):

@@ -16,16 +16,20 @@ import pytest
 from hypothesis import given
 
 import container_oomkill.incident
+import container_oomkill.killers
 from container_oomkill.cli.demo import RECORDING
 from container_oomkill.errors import RecordError
 from container_oomkill.incident.model import Container, Domain, Incident, Oom, Stat, Trigger, Victim
+from container_oomkill.killers.model import Stop
 from container_oomkill.sinks import json_lines
+from container_oomkill.sinks.kill_record import kill_to_object, render_kill
 from container_oomkill.sinks.record import from_object, to_object
 from container_oomkill.sinks.schema import DRAFT, RECORDS, schema, text
 
 from ..support import unprivileged
 from ..support.any_incident import INCIDENTS
 from ..support.incidents import HOSTILE, container, incident, victim
+from ..support.kills import by, kill
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "record.schema.json"
@@ -64,16 +68,21 @@ def test_it_is_a_schema() -> None:
 
 
 def test_every_kind_of_record_is_in_it() -> None:
-    """Whatever has an id of its own, in incident/, is a record of its own."""
+    """Whatever has an id of its own is a record of its own."""
     found: set[type] = set()
-    for each in pkgutil.iter_modules(container_oomkill.incident.__path__):
-        module = importlib.import_module(f"container_oomkill.incident.{each.name}")
+    stages = (container_oomkill.incident, container_oomkill.killers)
+    for name in (
+        f"{stage.__name__}.{each.name}"
+        for stage in stages
+        for each in pkgutil.iter_modules(stage.__path__)
+    ):
+        module = importlib.import_module(name)
         found |= {
             kind
             for kind in vars(module).values()
             if isinstance(kind, type)
             and is_dataclass(kind)
-            and {"boot_ns", "sequence", "node"} <= {field.name for field in fields(kind)}
+            and {"boot_ns", "node"} <= {field.name for field in fields(kind)}
         }
     assert found == set(RECORDS)
 
@@ -82,7 +91,7 @@ def test_it_has_every_key_that_is_written() -> None:
     """Without it a record would be valid whatever the key had."""
 
     def keys(of: Any, value: Any, path: str) -> None:
-        of = next((each for each in of.get("anyOf", ()) if "$ref" in each), of)
+        of = next((each for each in of.get("anyOf", ()) if "$ref" in each), of)  # Incident first
         if "$ref" in of:
             of = SCHEMA["$defs"][of["$ref"].rpartition("/")[2]]
         if isinstance(value, dict):
@@ -125,6 +134,13 @@ def test_every_recorded_kill_is_valid(path: Path) -> None:
 )
 def test_what_is_made_by_hand_is_valid(made: Incident) -> None:
     assert wrong(json.loads(json_lines.render(made))) == []
+
+
+def test_a_kill_of_others_is_valid() -> None:
+    asked = Stop(signal="SIGTERM", seconds_before=10.0, pid=1, command="runc")
+    for made in (kill(), kill(stop=asked), kill(killer=by(None), container=Container())):
+        assert wrong(json.loads(render_kill(made))) == []
+    assert wrong(kill_to_object(kill()) | {"kind": "oom"})
 
 
 @given(INCIDENTS)

@@ -42,13 +42,15 @@ def written(output: str, shown: Incident, **options: Any) -> str:
 def test_the_record_has_the_promised_groups_in_order() -> None:
     record = to_object(incident())
     assert list(record) == [
-        *("schema", "id", "time", "boot_ns", "sequence", "node", "kernel", "hook", "scope"),
+        *("schema", "id", "kind", "time", "boot_ns", "sequence", "node", "kernel", "hook", "scope"),
         *("inferred", "message", "verdict", "container", "domain", "oom", "trigger", "victims"),
         "candidates",
         "before",
+        "node_memory",
         "unlisted",
     ]
     assert record["schema"] == 1
+    assert record["kind"] == "oom"
     assert record["id"] == "12a05f200-1"
     assert record["time"] == "2026-09-21T14:13:21.500000Z"
     assert record["victims"][0]["rss"]["anon_bytes"] == 124 << 20

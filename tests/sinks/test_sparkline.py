@@ -6,11 +6,12 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 
 from container_oomkill.incident.before import KERNEL, Before, Recording, Series, Usage
 from container_oomkill.incident.model import Domain, Incident
-from container_oomkill.sinks.sparkline import shows_levels, sparklines
+from container_oomkill.sinks.sparkline import NOTHING, shows_levels, sparklines
 from container_oomkill.sinks.terminal import TerminalView
 from container_oomkill.sinks.text import Text
 
@@ -32,6 +33,16 @@ def test_a_leak_climbs() -> None:
     assert list(drawn) == sorted(drawn)
     assert set(drawn) == set("▂▃▄▅▆▇█")
     assert set(minute.partition("  ")[0]) <= {"▇", "█"}
+
+
+@pytest.mark.parametrize("seconds", [95, 120, 150, 200, 3700, 4000, 5500])
+def test_no_hole_where_a_coarser_series_ends_and_a_finer_one_begins(seconds: int) -> None:
+    """Of a growth the largest of a minute is in its last second, which the finest samples have."""
+    made = before(lambda at: 20 + at * 107 / seconds, seconds)
+    whole = sparklines(killed(made), 90)[0]
+    drawn = whole.partition("  ")[0].lstrip(NOTHING)
+    assert NOTHING not in drawn
+    assert list(drawn) == sorted(drawn)
 
 
 def test_a_spike_stands_up() -> None:

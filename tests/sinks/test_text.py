@@ -18,9 +18,10 @@ from container_oomkill.incident.model import (
 )
 from container_oomkill.sinks.formats import open_sink
 from container_oomkill.sinks.printable import shorten, width
+from container_oomkill.sinks.terminal import TerminalView
 from container_oomkill.units import GIB, size
 
-from ..support.incidents import MIB, container, incident, victim
+from ..support.incidents import MIB, container, incident, node_wide, victim
 
 
 def shown(given: Incident) -> str:
@@ -161,3 +162,19 @@ def test_a_command_line_is_harmless_and_takes_three_lines_at_most() -> None:
     assert len(text.splitlines()) <= len(shown(incident()).splitlines()) + 4
     assert "last…" in text
     assert all(line.isprintable() and len(line) <= 100 for line in text.splitlines())
+
+
+def test_a_node_that_ran_out_has_who_held_it() -> None:
+    text = " ".join(shown(node_wide()).split())
+    assert "node anon 700.0 file 60.0 shmem 40.0" in text
+    assert "held by shop/db-0/db 600.0 MiB kubelet.service 100.0 MiB" in text
+    assert "charged to no cgroup 130.0 MiB" in text
+    assert "held by" not in shown(incident())
+
+
+def test_in_full_each_has_its_limit_its_request_and_its_growth() -> None:
+    view = TerminalView(100, blocks=False, colour=False)
+    rows = [line.split() for line in view.one(node_wide())]
+    assert ["shop/db-0/db", "600.0", "800.0", "256.0", "+200.0"] in rows
+    assert ["killed", "shop/cart-7d9f4/app", "80.0"] in rows
+    assert ["cgroups", "that", "were", "removed", "40.0"] in rows

@@ -19,6 +19,7 @@ from container_oomkill.incident.model import (
     UnlistedIn,
     Victim,
 )
+from container_oomkill.incident.node_memory import NodeMemory, NumaNode, Share, Zone
 
 from .incidents import incident
 
@@ -52,6 +53,31 @@ CONTAINERS = st.builds(Container, name=NAMES | st.just("POD"))
 CHILDREN = st.none() | st.lists(
     st.builds(Child, PATHS, NUMBERS, NUMBERS, NUMBERS, CONTAINERS), max_size=3
 ).map(tuple)
+SHARES = st.builds(
+    Share,
+    cgroup=PATHS,
+    cgroup_id=NUMBERS,
+    usage_bytes=NUMBERS,
+    limit_bytes=NUMBERS,
+    grew_minute_bytes=NUMBERS,
+    grew_hour_bytes=NUMBERS,
+    container=st.builds(Container, name=NAMES | st.just("POD"), memory_request_bytes=NUMBERS),
+)
+ZONES = st.builds(Zone, NAMES, FLAGS, *[NUMBERS] * 10)
+NUMA_NODES = st.builds(
+    NumaNode, NUMBERS, FLAGS, *[NUMBERS] * 7, st.lists(ZONES, max_size=2).map(tuple)
+)
+NODE_MEMORIES = st.none() | st.builds(
+    NodeMemory,
+    st.sampled_from([None, "kernel", "proc"]),
+    *[NUMBERS] * 24,
+    cgroups=st.none() | st.lists(SHARES, max_size=3).map(tuple),
+    other_cgroups_bytes=NUMBERS,
+    other_cgroups=NUMBERS,
+    gone_bytes=NUMBERS,
+    nodes=st.none() | st.lists(NUMA_NODES, max_size=2).map(tuple),
+    approximate=FLAGS,
+)
 VICTIMS = st.builds(
     Victim,
     pid=NUMBERS,
@@ -103,5 +129,6 @@ INCIDENTS = st.builds(
     | st.lists(st.builds(Candidate, *[NUMBERS, NAMES, *[NUMBERS] * 4], NAMES), max_size=9).map(
         tuple
     ),
+    node_memory=NODE_MEMORIES,
     unlisted=UNLISTED,
 )

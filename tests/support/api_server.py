@@ -42,7 +42,7 @@ class Fault:
 
 
 @dataclass
-class MetadataProvider:
+class AskedFor:
     """One request as it came."""
 
     method: str
@@ -64,7 +64,7 @@ class Cluster:
         self.objects: dict[str, Any] = {}  # by path: owners, Events
         self.log: list[tuple[int, str, Any]] = []
         self.faults: list[Fault] = []
-        self.asked: list[MetadataProvider] = []
+        self.asked: list[AskedFor] = []
         self.page_size = 1000
         self.token: str | None = None
         self.ending = False
@@ -97,7 +97,7 @@ class Cluster:
         self.log.append((self.version, kind, json.loads(json.dumps(pod))))
         self.changed.notify_all()
 
-    def requests(self, kind: str) -> list[MetadataProvider]:
+    def requests(self, kind: str) -> list[AskedFor]:
         with self.changed:
             return [each for each in self.asked if _kind(each.path, each.fields) == kind]
 
@@ -130,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         kind = _kind(url.path, fields)
         with cluster.changed:
             headers = dict(self.headers.items())
-            cluster.asked.append(MetadataProvider(self.command, url.path, fields, headers, body))
+            cluster.asked.append(AskedFor(self.command, url.path, fields, headers, body))
             fault = next((each for each in cluster.faults if each.kind == kind), None)
             if fault is not None:
                 cluster.faults.remove(fault)

@@ -16,4 +16,5 @@ ATTACH = AttachSettings(
     pin=None,
     oom_score_adj=-999,
     recorder=RecorderSettings(),
+    killers=True,
 )

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from container_oomkill.probe.checkpoint import Checkpoint
+from container_oomkill.probe.kernel_functions import KernelFunctions
 from container_oomkill.system.shutdown import ShutdownRequest
 
 from . import records
 from .incidents import FakeProbe
+from .kills import Signals
 
 
 class Hooks(FakeProbe):
@@ -19,6 +22,8 @@ class Hooks(FakeProbe):
     resumed = False
     size = 1 << 20
     kills_before: int | None = None
+    killers: Signals | None = None  # who else kills is not recorded
+    recorder = None  # nor is what memory did, and what is stuck
 
     def __init__(
         self, number: int, *recorded: bytes, on_wait: Callable[[], None] | None = None
@@ -53,6 +58,9 @@ class Hooks(FakeProbe):
 
     def watch(self, fd: int, *, readable: bool) -> None: ...
 
+    def killers_status(self) -> Mapping[str, int] | None:
+        return None if self.killers is None else self.killers.counters()
+
     def attached_at(self) -> float:
         return 0  # long ago: the overlap is over
 
@@ -62,8 +70,8 @@ class Hooks(FakeProbe):
     def enter_earlier_counts(self, counted: Iterable[tuple[str, int, int, int]]) -> None:
         self.entered += counted
 
-    def find_functions(self) -> Callable[[], None] | None:
-        return None
+    def kernel_functions(self) -> KernelFunctions:
+        return KernelFunctions(os.devnull)
 
     def detach(self) -> None: ...
 

@@ -20,6 +20,7 @@ from container_oomkill.incident.model import (
     Victim,
     Vm,
 )
+from container_oomkill.incident.node_memory import NodeMemory, NumaNode, Share
 
 MIB = 1 << 20
 TIME = 1_790_000_000.5
@@ -169,6 +170,17 @@ class FakeProbe:
         }
     )
 
+    signalled: dict[str, int] = field(
+        default_factory=lambda: {
+            "kills": 70,
+            "by_oom_killer": 2,
+            "with_others": 40,
+            "records": 20,
+            "lost_rate_limit": 8,
+            "lost_ring_full": 0,
+        }
+    )
+
     def counters(self) -> Mapping[str, int]:
         return self.counts
 
@@ -177,6 +189,9 @@ class FakeProbe:
 
     def recorder_status(self) -> Mapping[str, int] | None:
         return self.recorded
+
+    def killers_status(self) -> Mapping[str, int] | None:
+        return self.signalled
 
     def ring_use(self) -> tuple[int, int]:
         return 296, 1 << 20
@@ -190,3 +205,67 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def node_wide(**changes: Any) -> Incident:
+    """The node ran out: a container has most of it, far over its request."""
+    large = Container(
+        *("1" * 64, "db", "containerd"),
+        pod="db-0",
+        namespace="shop",
+        memory_request_bytes=256 * MIB,
+    )
+    own = incident().container
+    memory = NodeMemory(
+        source="kernel",
+        total_bytes=1000 * MIB,
+        free_bytes=20 * MIB,
+        anon_bytes=700 * MIB,
+        file_bytes=100 * MIB,
+        shmem_bytes=40 * MIB,
+        unmapped_bytes=0,
+        slab_reclaimable_bytes=30 * MIB,
+        slab_unreclaimable_bytes=50 * MIB,
+        kernel_stack_bytes=5 * MIB,
+        pagetables_bytes=10 * MIB,
+        vmalloc_bytes=15 * MIB,
+        percpu_bytes=5 * MIB,
+        hugetlb_bytes=0,
+        unaccounted_bytes=70 * MIB,
+        charged_bytes=850 * MIB,
+        host_bytes=100 * MIB,
+        cgroups=(
+            Share(
+                cgroup="/kubepods/pod0/" + "1" * 64,
+                usage_bytes=600 * MIB,
+                limit_bytes=800 * MIB,
+                grew_minute_bytes=200 * MIB,
+                container=large,
+            ),
+            Share(
+                cgroup="/system.slice/kubelet.service",
+                usage_bytes=100 * MIB,
+                container=Container(name="kubelet.service", runtime="systemd"),
+            ),
+            Share(
+                cgroup="/kubepods/pod1/" + "ab" * 32,
+                usage_bytes=80 * MIB,
+                container=own,
+            ),
+        ),
+        other_cgroups_bytes=30 * MIB,
+        other_cgroups=7,
+        gone_bytes=40 * MIB,
+        nodes=(
+            NumaNode(number=0, allowed=True, total_bytes=500 * MIB, free_bytes=5 * MIB),
+            NumaNode(number=1, allowed=False, total_bytes=500 * MIB, free_bytes=15 * MIB),
+        ),
+        approximate=False,
+    )
+    values: dict[str, Any] = {
+        "domain": None,
+        "scope": "node",
+        "oom": Oom(constraint="none", order=0, gfp_mask=0, total_bytes=1000 * MIB),
+        "node_memory": memory,
+    }
+    return incident(**(values | changes))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..vm import mirror
@@ -53,9 +53,12 @@ class Root:
 
 
 @contextlib.contextmanager
-def fresh_root(suite: str, folder: Path) -> Iterator[Root]:
-    """Copy a root of Debian's ``suite``, which the cache keeps, to ``folder``."""
-    subprocess.run(["cp", "-a", str(_made(suite)), str(folder)], check=True)
+def fresh_root(suite: str, folder: Path, *also: str) -> Iterator[Root]:
+    """Copy a root of Debian's ``suite``, which the cache keeps, to ``folder``.
+
+    ``also``: packages that are in it beside those that ours needs.
+    """
+    subprocess.run(["cp", "-a", str(_made(suite, also)), str(folder)], check=True)
     with contextlib.ExitStack() as stack:
         # A mount itself: rpm from 4.20 on changes how "/" propagates before it runs a script.
         _mount(stack, "--bind", "--make-private", folder, folder)
@@ -70,16 +73,17 @@ def _mount(stack: contextlib.ExitStack, how: str, change: str, what: Path, where
     subprocess.run(["mount", change, str(where)], check=True)
 
 
-def _made(suite: str) -> Path:
+def _made(suite: str, also: Sequence[str]) -> Path:
     cache = cache_dir() / "package-roots"
     cache.mkdir(parents=True, exist_ok=True)
-    root = cache / f"{suite}-{digest(INCLUDED)}"
+    kind, included = "+".join((suite, *also)), ",".join((INCLUDED, *also))
+    root = cache / f"{kind}-{digest(included)}"
     with locked(cache / "lock"):
         if not root.exists():
-            for stale in cache.glob(f"{suite}-*"):
+            for stale in cache.glob(f"{kind}-*"):
                 shutil.rmtree(stale)
-            unfinished = cache / f"{suite}-unfinished"
-            command = ["debootstrap", "--variant=minbase", f"--include={INCLUDED}", suite]
+            unfinished = cache / f"{kind}-unfinished"
+            command = ["debootstrap", "--variant=minbase", f"--include={included}", suite]
             command += [str(unfinished), mirror.find().archive]
             done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
             assert done.returncode == 0, done.stdout[-2000:] + done.stderr

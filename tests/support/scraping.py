@@ -10,13 +10,17 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from container_oomkill.incident.model import Rss
+from container_oomkill.killers.cause import explain
+from container_oomkill.killers.model import Stop
 from container_oomkill.metrics.exposition import page
 from container_oomkill.metrics.metrics import Metrics
 from container_oomkill.metrics.prometheus import Collector, Metric
 from container_oomkill.sending.counts import Sent
 
 from .befores import before
-from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, victim
+from .incidents import BOOT_NS, TIME, Clock, FakeProbe, container, incident, node_wide, victim
+from .kills import kill
+from .stuck import stuck
 
 
 class NoProcess(Collector):
@@ -72,6 +76,8 @@ def full() -> Metrics:
     metrics.earlier(("shop", "cart-7d9f4", "app"), 7)
     metrics.watch_up = lambda: True
     metrics.destinations = lambda: {"otlp": Sent(5, 1, {"queue_full": 2})}
+    metrics.stuck.begin(stuck())
+    metrics.stuck.begin(stuck(cgroup_id=8, cause=None))
     metrics.register(("shop", "idle-1", "never-killed"))
     metrics(incident(1))
     cart = container("app", workload="Deployment/cart")
@@ -82,5 +88,14 @@ def full() -> Metrics:
     metrics(incident(2, container=cart, scope="pod", victims=three, before=grew))
     weird = container('we"ird\\na\nme\x1b', pod=None, namespace=None, image=None)
     unknown = victim(rss=Rss(), command=None, uptime_seconds=None)
-    metrics(incident(3, container=weird, domain=None, scope="node", victims=(unknown,)))
+    memory = node_wide().node_memory
+    values: dict[str, Any] = {
+        "container": weird,
+        "domain": None,
+        "scope": "node",
+        "node_memory": memory,
+    }
+    metrics(incident(3, victims=(unknown,), **values))
+    metrics.by_another(explain(kill(container=cart, stop=Stop(signal="SIGTERM"))))
+    metrics.by_another(explain(kill(container=weird)))
     return metrics

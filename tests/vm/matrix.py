@@ -104,7 +104,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def prepare(share: Path, tests: str) -> str:
     """Do once, and fast, what each emulated guest would do again: compile Python, and the hog."""
-    for source in ("tests/support/kernel/hog.c", "tests/support/chaos/killer.c"):
+    for source in (
+        "tests/support/kernel/hog.c",
+        "tests/support/kernel/actor.c",
+        "tests/support/chaos/killer.c",
+    ):
         program = share / Path(source).stem
         subprocess.run(
             ["cc", "-O1", "-pthread", str(ROOT / source), "-o", str(program)], check=True
@@ -163,6 +167,7 @@ def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
             "OOMKILL_TEST_GUEST": "1",
             "OOMKILL_TEST_HOG": settings.hog,
             "OOMKILL_TEST_KILLER": str(settings.share / "killer"),
+            "OOMKILL_TEST_ACTOR": str(settings.share / "actor"),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # seconds each, and none is used
             # Of this very tree, wherever the environment's editable install points.
             **({"PYTHONPATH": str(ROOT / "src")} if settings.userland.is_ours else {}),

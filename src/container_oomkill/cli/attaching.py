@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..incident.model import Incident
     from ..probe.pins import Pins
     from ..probe.probe import Probe
+    from ..stuck.model import Stuck
 
 
 class AttachSettings(Settings):
@@ -31,6 +32,8 @@ class AttachSettings(Settings):
     pin: str | None  # None: no pins; empty: the usual folder
     oom_score_adj: int
     recorder: RecorderSettings | None = None  # None: no flight recorder
+    stacks: bool = False  # the trigger's own stack
+    killers: bool = False  # record who else kills
 
     @classmethod
     def from_args(cls, args: Namespace) -> AttachSettings:
@@ -40,10 +43,12 @@ class AttachSettings(Settings):
             hook=args.hook,
             ring_bytes=args.ring_bytes,
             cmdline=args.cmdline,
+            stacks=args.stacks,
             debug=args.verbose,
             pin=args.pin,
             oom_score_adj=args.oom_score_adj,
             recorder=_recorder(args),
+            killers=args.killers == "on",
         )
 
 
@@ -71,9 +76,11 @@ def attached(settings: AttachSettings) -> Probe:
             btf=settings.btf,
             ring_bytes=settings.ring_bytes,
             cmdline=settings.cmdline,
+            stacks=settings.stacks,
             debug=settings.debug,
             pins=pins,
             recorder=settings.recorder,
+            killers=settings.killers,
         )
     except BaseException:
         if pins is not None:
@@ -89,14 +96,34 @@ def _pins(settings: AttachSettings) -> Pins | None:
     return Pins(settings.pin or None)
 
 
-def completion(settings: AttachSettings, host_root: str) -> Callable[[Incident], Incident]:
-    """Return what adds to a record just read what will be gone soon: command lines, pressure."""
-    from ..incident.pressure import PressureReader
+def killable(host_root: str) -> Callable[[str | None, int | None], bool | None]:
+    """Return what tells whether a cgroup has a process that may be killed."""
+    from ..stuck.killable import is_anything_killable
 
-    pressure = PressureReader(host_root)
+    return lambda path, cgroup_id: is_anything_killable(path, cgroup_id, host_root)
+
+
+def warn_stuck(stuck: Stuck) -> None:
+    """Say that something is out of memory and nothing is killed: its record comes at the end."""
+    from ..sinks.printable import printable
+    from ..sinks.stuck_names import stuck_name
+    from ..system import log
+
+    log.warn(printable(f"{stuck_name(stuck)} is stuck: {stuck.verdict}"))
+
+
+def completion(settings: AttachSettings, host_root: str) -> Callable[[Incident], Incident]:
+    """Return what adds to a record just read what will be gone soon.
+
+    Command lines, the node's memory where that ran out, pressure.
+    """
+    from ..incident.pressure import PressureReader
+    from ..incident.proc_memory import ProcMemory
+
+    memory, pressure = ProcMemory(), PressureReader(host_root)
     if not settings.cmdline:
-        return pressure
+        return lambda incident: pressure(memory(incident))
     from ..incident.cmdline import CommandLines
 
     command_lines = CommandLines()  # first: a process that is killed may end at any moment
-    return lambda incident: pressure(command_lines(incident))
+    return lambda incident: pressure(memory(command_lines(incident)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client of `show`: fetches the incidents of a running exporter."""
+"""The client of `show` and `why`: fetches what a running exporter has recorded."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import json
 import socket
 import ssl
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
 from ..errors import Error, RecordError, UsageError
 from ..incident.model import Incident
+from ..killers.model import Kill
+from ..sinks.kill_record import kill_from_object
 from ..sinks.query import Query
 from ..sinks.record import from_object
 from .http_get import encode, exchange
 
+T = TypeVar("T")
 PATH = "/api/v1/incidents"
+KILLS_PATH = "/api/v1/kills"  # 404 of one that knows of none
 LIMIT_MAX = 1000  # the API gives no more
 EVERYTHING = Query(limit=LIMIT_MAX)
 PATIENCE_SECONDS = 10.0
@@ -30,6 +35,10 @@ ADVICE = {
     404: "check --url: this is not the exporter",
     503: "the exporter is busy, try again",
 }
+
+
+class NotThereError(Error):
+    """It has no such path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +58,40 @@ class Exporter:
         Raises `UsageError` for an address or a file that is of no use, `Error` where the exporter
         does not answer as it should.
         """
+        return self._all(PATH, "incidents", query, from_object)
+
+    def kills(self, query: Query = EVERYTHING) -> list[Kill]:
+        """Return the kills by others that are asked for, newest first; none of an older exporter.
+
+        Errors as `incidents`.
+        """
         try:
-            return [from_object(each) for each in self._records(self._ask(query))]
+            return self._all(KILLS_PATH, "kills", query, kill_from_object)
+        except NotThereError:
+            return []
+
+    def _all(self, path: str, what: str, query: Query, read: Callable[[Any], T]) -> list[T]:
+        try:
+            return [read(each) for each in self._records(self._ask(path, query), what)]
         except RecordError as error:
             raise RecordError(f"response from {self.url}: {error}") from error
 
-    def _records(self, body: bytes) -> list[Any]:
+    def _records(self, body: bytes, what: str) -> list[Any]:
         try:
-            records = json.loads(body)["incidents"]
+            records = json.loads(body)[what]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RecordError("expected a JSON list of incidents") from error
+            raise RecordError(f"expected a JSON list of {what}") from error
         if not isinstance(records, list):
-            raise RecordError("incidents: expected a list")
+            raise RecordError(f"{what}: expected a list")
         return records
 
-    def _ask(self, query: Query) -> bytes:
+    def _ask(self, path: str, query: Query) -> bytes:
         where = self._address()
         asked = urlencode(query.parameters() | {"limit": min(query.limit, LIMIT_MAX)})
         headers = self._who()
         tls = self._tls() if where.scheme == "https" else None
         try:
-            target = f"{_prefix(where)}{PATH}?{asked}"
+            target = f"{_prefix(where)}{path}?{asked}"
             request = encode(where.netloc or "localhost", target, headers)
             with _connected(where, tls) as connection:
                 answer = exchange(connection, request, most=ANSWER_MAX)
@@ -80,7 +102,8 @@ class Exporter:
             raise UsageError(f"--url {self.url}: {error}") from error
         if answer.status != 200:
             advice = ADVICE.get(answer.status) or _reason(answer.body) or "see the exporter's log"
-            raise Error(f"ask {self.url}: {answer.status} {answer.reason.lower()}: {advice}")
+            kind = NotThereError if answer.status == 404 else Error
+            raise kind(f"ask {self.url}: {answer.status} {answer.reason.lower()}: {advice}")
         return answer.body
 
     def _address(self) -> SplitResult:

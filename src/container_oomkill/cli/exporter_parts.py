@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, TextIO
 from .. import __version__
 from ..exporter.exporter import Exporter
 from ..identity.resolver import Resolver
+from ..pipeline.kills import KillDelivery
 from ..pipeline.pipeline import Pipeline
+from ..pipeline.stuck import StuckDelivery
 from ..probe.kernel_counts import counts_by_cgroup
 from ..sinks import json_lines
 from ..sinks.buffered import BufferedSink
 from ..sinks.formats import open_sink
+from ..sinks.kill_formats import open_kill_sink
 from ..system import log, privileges, standard_streams
 from ..system.closeable import Closeable
 from ..system.worker import Worker
-from .attaching import completion
+from .attaching import completion, killable, warn_stuck
 from .destinations import Destinations
 from .metadata_providers import MetadataProviders
 
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 
     from ..identity.discovery import ContainerDiscovery
     from ..incident.model import Incident
+    from ..killers.model import Kill
     from ..probe.probe import Probe
+    from ..stuck.model import Stuck
     from ..system.shutdown import ShutdownRequest
     from .exporter_settings import ExporterCommandSettings
 
@@ -51,7 +56,10 @@ class ExporterParts(Closeable):
         self._probe = probe
         self._stdout = stdout
         self._at_terminal = stdout.isatty()  # somebody has just started it by hand
-        self._buffered: list[BufferedSink] = []  # their queues hold the ring's records back
+        self._buffered: list[
+            BufferedSink[Incident]
+        ] = []  # their queues hold the ring's records back
+        self._buffered_kills: list[BufferedSink[Kill]] = []
         self._closing = ExitStack()
         try:
             self._make(started, cgroups)
@@ -64,13 +72,12 @@ class ExporterParts(Closeable):
         #    denied from step 3 on, and no kill that comes later may be among them.
         earlier = list(counts_by_cgroup(cgroups))
         self._probe.enter_earlier_counts(earlier)
-        find_functions = self._probe.find_functions()
+        self._functions = self._closing.enter_context(self._probe.kernel_functions())
         # 2. Metrics and pages, nothing served yet.
         self.exporter = self._make_exporter(started)
         # 3. Bind, while we may; drop privileges, while there is no other thread; start to serve.
         self._serve()
-        if find_functions is not None:
-            Worker("functions").start(find_functions)
+        Worker("functions").start(self._functions.read)
         # 4. Names: a thread for the runtimes' state, others for the other providers.
         names = self._closing.enter_context(self._settings.state.discover())
         providers = self._closing.enter_context(self._ask_providers())
@@ -79,12 +86,10 @@ class ExporterParts(Closeable):
         resolver = Resolver(names, providers.asked)
         self.exporter.earlier((each[:3] for each in earlier if each[2]), resolver)
         # 6. What takes incidents, in this order: metrics and pages never wait for a disk.
-        if (incidents := self._open_log()) is not None:
-            self._buffered.append(incidents)
+        self._open_log()
         others = self._closing.enter_context(self._open_destinations())
         self.exporter.metrics.destinations = others.sent
-        sinks = [*providers.sinks, *others.sinks]
-        self.pipeline = self._make_pipeline(sinks, resolver)
+        self.pipeline = self._make_pipeline([*providers.sinks, *others.sinks], resolver)
         # 7. Last, so that it is the first to be closed: what it serves is going.
         self._closing.callback(self.exporter.close)
 
@@ -150,10 +155,18 @@ class ExporterParts(Closeable):
         if (history := self.exporter.keep()) is not None:
             self._closing.callback(history.close)
             self._buffered.append(history)
+        if (kills := self.exporter.keep_kills()) is not None:
+            self._closing.callback(kills.close)
+            self._buffered_kills.append(kills)
 
     def _ask_providers(self) -> MetadataProviders:
         settings = self._settings
-        return MetadataProviders(settings.providers, self.exporter.event_lost, node=settings.node)
+        return MetadataProviders(
+            settings.providers,
+            self.exporter.event_lost,
+            node=settings.node,
+            on_mismatch=self.exporter.metrics.mismatch,
+        )
 
     def _show(self, names: ContainerDiscovery, providers: MetadataProviders) -> None:
         self.exporter.follow(names.store, *providers.stores)
@@ -161,10 +174,10 @@ class ExporterParts(Closeable):
         for name, (depth, size) in providers.queues.items():
             self.exporter.show_queue(name, depth, size)
 
-    def _open_log(self) -> BufferedSink | None:
+    def _open_log(self) -> None:
         exporter, settings = self.exporter, self._settings.exporter
         if settings.log_incidents == "off":
-            return None
+            return
         written = open_sink(settings.log_incidents, self._stdout)
         buffered = BufferedSink(written, lambda: exporter.lost("log"), size=settings.log_queue_size)
         # It has logged what it could not write; that is no failure of the exporter.
@@ -173,7 +186,23 @@ class ExporterParts(Closeable):
         )
         self._closing.callback(buffered.close)
         exporter.show_queue("log", buffered.depth, settings.log_queue_size)
-        return buffered
+        self._buffered.append(buffered)
+        if self._probe.killers is not None:
+            self._open_log_of_kills()
+
+    def _open_log_of_kills(self) -> None:
+        """A queue of their own, so that they take no place of an incident."""
+        exporter, settings = self.exporter, self._settings.exporter
+        kills = BufferedSink(
+            open_kill_sink(settings.log_incidents, self._stdout),
+            lambda: exporter.lost("log"),
+            name="log of kills",
+            size=settings.log_queue_size,
+            number=lambda _: 0,
+        )
+        self._closing.callback(lambda: standard_streams.abandon_stdout() if kills.broken else None)
+        self._closing.callback(kills.close)
+        self._buffered_kills.append(kills)
 
     def _make_pipeline(
         self, sinks: Sequence[Callable[[Incident], None]], resolver: Resolver
@@ -187,4 +216,38 @@ class ExporterParts(Closeable):
             complete=completion(settings.attach, settings.state.host_root),
             resolve=resolver.resolve,
             on_lost=self.exporter.lost,
+            symbols=self._functions.symbols,
+            kills=self._deliver_kills(resolver),
+            stuck=self._make_stuck(resolver),
+        )
+
+    def _deliver_kills(self, resolver: Resolver) -> KillDelivery | None:
+        if self._probe.killers is None:
+            return None
+        return KillDelivery(
+            self._probe.killers,
+            [self.exporter.kill_sink, *self._buffered_kills],
+            resolver,
+            node=self._settings.node,
+            on_lost=self.exporter.lost,
+        )
+
+    def _make_stuck(self, resolver: Resolver) -> StuckDelivery | None:
+        """Return what delivers what is out of memory without a kill; None: nothing looks for it."""
+        if (recorder := self._probe.recorder) is None:
+            return None
+        episodes, settings = self.exporter.metrics.stuck, self._settings
+
+        def begin(stuck: Stuck) -> None:
+            episodes.begin(stuck)
+            warn_stuck(stuck)
+
+        return StuckDelivery(
+            recorder.stuck,
+            [episodes.end],
+            resolver,
+            node=settings.node,
+            on_begin=begin,
+            on_lost=self.exporter.lost,
+            killable=killable(settings.state.host_root),
         )

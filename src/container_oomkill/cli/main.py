@@ -101,12 +101,16 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from .unpin import command
     elif name == "replay":
         from .replay import command
+    elif name == "symbolize":
+        from .symbolize import command
     elif name == "explain":
         from .explain import command
     elif name == "mcp":
         from .mcp import command
     elif name == "schema":
         from .schema import command
+    elif name == "why":
+        from .why import command
     elif name == "demo":
         from .demo import command
     else:

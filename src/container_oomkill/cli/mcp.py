@@ -142,7 +142,7 @@ def _read(settings: ShowSettings, filters: Mapping[str, str]) -> list[Incident]:
         raise UsageError(str(error)) from error
     query = replace(query, limit=LATEST)
     if settings.recording is None:
-        found = read_exporter(ShowSettings(**{**vars(settings), "query": query}))
+        found, _ = read_exporter(ShowSettings(**{**vars(settings), "query": query}))
     else:
         found, broken = read_latest(settings.recording, query, as_recorded=settings.as_recorded)
         if broken is not None and not found:

@@ -114,8 +114,11 @@ class MetadataProviders(Closeable):
         on_event_lost: Callable[[int], None],
         *,
         node: str | None = None,
+        on_mismatch: Callable[[str], None] = lambda _: None,
     ) -> None:
         """``on_event_lost``: so many incidents had no Event; ``node``: the name in records.
+
+        ``on_mismatch``: Kubernetes' status and the kernel disagree, see `kubernetes/status.py`.
 
         Raises `UsageError`.
         """
@@ -126,6 +129,7 @@ class MetadataProviders(Closeable):
         self.sinks: list[Callable[[Incident], None]] = []
         self.queues: dict[str, tuple[Callable[[], int], int]] = {}  # what waits, of how many
         self.watch_up: Callable[[], bool | None] = lambda: None
+        self._on_mismatch = on_mismatch
         self._closing = ExitStack()
         try:
             if settings.docker_socket:
@@ -152,9 +156,12 @@ class MetadataProviders(Closeable):
         api = open_api(settings.kubeconfig)
         self._closing.callback(api.close)
         if name is not None:
+            from ..kubernetes.status import StatusCheck
             from ..kubernetes.watch import PodWatch
 
-            watch = self._closing.enter_context(PodWatch(api, name))
+            check = StatusCheck(self._on_mismatch)
+            self.sinks.append(check)
+            watch = self._closing.enter_context(PodWatch(api, name, on_status=check.ended))
             self.asked.append(watch)
             self.stores.append(watch.store)
             self.watch_up = watch.is_up

@@ -69,6 +69,17 @@ examples:
   container-oomkill mcp               of the exporter that runs here
   container-oomkill mcp --from kills  of a recording or a history file
 """
+WHY_EXAMPLES = """\
+examples:
+  container-oomkill why cart                   of the exporter that runs here
+  container-oomkill why shop/cart-7d9f4/app    namespace, pod and container
+  container-oomkill why cart --from kills      of a recording or a history file
+"""
+SYMBOLIZE_EXAMPLES = """\
+examples:
+  container-oomkill symbolize kills                 of a recording made with `--stacks`
+  container-oomkill symbolize kills --debug ./app   with a program, a debug file or a folder of them
+"""
 DEMO_EXAMPLES = """\
 examples:
   container-oomkill demo                   list them
@@ -135,6 +146,18 @@ def _replay(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a recording; - for standard input")
 
 
+def _symbolize(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a recording; - for standard input")
+    parser.add_argument(
+        "--debug",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a program, library or debug file, or a folder of them by build id, to look in first; "
+        "may be repeated (then: /usr/lib/debug/.build-id and debuginfod's cache)",
+    )
+
+
 def _show(parser: ArgumentParser) -> None:
     parser.add_argument(
         "id",
@@ -159,6 +182,24 @@ def _mcp(parser: ArgumentParser) -> None:
     add_filters(parser, tuple(HELP))
     _add_exporter(parser)
     parser.set_defaults(id=None, limit=None, output="json", color="never")
+
+
+def _why(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "container",
+        metavar="CONTAINER",
+        help="its name, POD/NAME, NAMESPACE/POD/NAME, or the first digits of its id",
+    )
+    parser.add_argument(
+        "--from",
+        dest="recording",
+        metavar="FILE",
+        help="read a recording or a history file, with the FILE.kills beside it; - for standard "
+        "input",
+    )
+    _add_colour(parser)
+    add_filters(parser, ("namespace", "pod", "node", "since", "until"))
+    _add_exporter(parser)
 
 
 def _add_recording_file(parser: ArgumentParser) -> None:
@@ -231,11 +272,23 @@ COMMANDS: Mapping[str, Command] = {
         add_options=_replay,
         arguments="FILE",
     ),
+    "symbolize": Command(
+        summary="name the functions that asked for memory, in a recording made with `--stacks`",
+        add_options=_symbolize,
+        examples=SYMBOLIZE_EXAMPLES,
+        arguments="FILE",
+    ),
     "show": Command(
         summary="list recorded incidents, or show one in full",
         add_options=_show,
         examples=SHOW_EXAMPLES,
         arguments="[ID]",
+    ),
+    "why": Command(
+        summary="say how a container last ended by SIGKILL, whoever sent it",
+        add_options=_why,
+        examples=WHY_EXAMPLES,
+        arguments="CONTAINER",
     ),
     "explain": Command(
         summary="say what a part of a verdict means, and what to do about it",
@@ -316,10 +369,22 @@ def _add_recording(parser: ArgumentParser) -> None:
         help="also record the victims' command lines, which may contain secrets",
     )
     parser.add_argument(
+        "--stacks",
+        action="store_true",
+        help="also record where in its own program the task was that asked for memory, as build "
+        "ids and offsets; `symbolize` names the functions",
+    )
+    parser.add_argument(
         "--node", metavar="NAME", help="name of this node in records (default: its host name)"
     )
     parser.add_argument(
         "--verbose", action="store_true", help="include libbpf's debug log in errors"
+    )
+    parser.add_argument(
+        "--killers",
+        choices=("on", "off"),
+        default="on",
+        help="also record who else kills a container's processes by SIGKILL (default on)",
     )
     _add_recorder(parser)
     _add_object(parser)

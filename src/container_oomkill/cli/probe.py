@@ -13,9 +13,12 @@ from .metadata_providers import ProviderSettings, StateSettings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
     from typing import TextIO
 
+    from ..identity.resolver import Resolver
+    from ..pipeline.kills import KillDelivery
+    from ..pipeline.stuck import StuckDelivery
+    from ..probe.kernel_functions import KernelFunctions
     from ..probe.probe import Probe
     from ..sinks.query import Query
     from ..system.shutdown import ShutdownRequest
@@ -70,12 +73,12 @@ def record(settings: ProbeSettings, probe: Probe, stdout: TextIO) -> None:
     stop.on_signals()
     stop.on_hang_up(stdout.fileno())
     probe.enter_earlier_counts(counts_by_cgroup())  # by bpf(), so while privileges last
-    find_functions = probe.find_functions()
+    functions = probe.kernel_functions()
     if not settings.keep_privileges:
         # Before any thread: each starts with what its maker has.
         privileges.drop_process(clients=settings.providers.ask_others)
     log.info(f"attached with {probe.hook}")
-    deliver(settings, probe, stop, stdout, find_functions)
+    deliver(settings, probe, stop, stdout, functions)
 
 
 def deliver(
@@ -83,7 +86,7 @@ def deliver(
     probe: Probe,
     stop: ShutdownRequest,
     stdout: TextIO,
-    find_functions: Callable[[], None] | None,
+    functions: KernelFunctions,
 ) -> None:
     """Import what records need, which come meanwhile and wait in the ring, and deliver them."""
     from ..identity.resolver import Resolver
@@ -93,21 +96,70 @@ def deliver(
     from .attaching import completion
     from .metadata_providers import MetadataProviders
 
-    if find_functions is not None:
-        Worker("functions").start(find_functions)
+    Worker("functions").start(functions.read)
     with (
+        functions,
         settings.state.discover() as names,
         MetadataProviders(settings.providers, _say_not_told, node=settings.node) as providers,
     ):
+        resolver = Resolver(names, providers.asked)
         pipeline = Pipeline(
             probe,
             [open_sink(settings.output, stdout, colour=settings.colour), *providers.sinks],
             node=settings.node,
             complete=completion(settings.attach, settings.state.host_root),
-            resolve=Resolver(names, providers.asked).resolve,
+            resolve=resolver.resolve,
             wanted=settings.query.matches if settings.query is not None else None,
+            kills=_kills(settings, probe, resolver, stdout),
+            symbols=functions.symbols,
+            stuck=_stuck(settings, probe, resolver, stdout),
         )
         pipeline.run(stop, count=settings.count)
+
+
+def _kills(
+    settings: ProbeSettings, probe: Probe, resolver: Resolver, stdout: TextIO
+) -> KillDelivery | None:
+    """Return what delivers the kills of others; None: they are not recorded."""
+    if probe.killers is None:
+        return None
+    from ..pipeline.kills import KillDelivery
+    from ..sinks.kill_formats import open_kill_sink
+    from ..sinks.kill_query import kill_matches
+
+    query = settings.query
+    return KillDelivery(
+        probe.killers,
+        [open_kill_sink(settings.output, stdout, colour=settings.colour)],
+        resolver,
+        node=settings.node,
+        wanted=None if query is None else lambda kill: kill_matches(query, kill),
+    )
+
+
+def _stuck(
+    settings: ProbeSettings, probe: Probe, resolver: Resolver, stdout: TextIO
+) -> StuckDelivery | None:
+    """Return what delivers what is out of memory without a kill; None: nothing looks for it."""
+    if probe.recorder is None:
+        return None
+    from ..pipeline.stuck import StuckDelivery
+    from ..sinks.stuck_formats import open_stuck_sink
+    from ..sinks.stuck_names import stuck_matches
+    from ..sinks.text import wants_colour
+    from .attaching import killable, warn_stuck
+
+    query = settings.query
+    colour = wants_colour(stdout, settings.colour)
+    return StuckDelivery(
+        probe.recorder.stuck,
+        [open_stuck_sink(settings.output, stdout, colour=colour)],
+        resolver,
+        node=settings.node,
+        on_begin=warn_stuck,
+        wanted=lambda stuck: query is None or stuck_matches(query, stuck),
+        killable=killable(settings.state.host_root),
+    )
 
 
 def _say_not_told(incidents: int) -> None:

@@ -13,13 +13,26 @@ from typing import BinaryIO
 from ..diagnosis.recent import Recent
 from ..errors import RecordError, UsageError
 from ..incident.model import Incident
+from ..killers.cause import explain as explain_kill
+from ..killers.model import Kill
+from ..sinks.kill_query import kill_matches
+from ..sinks.kill_record import is_kill, kill_from_object
+from ..sinks.query import Query
 from ..sinks.record import from_object
 
 MAX_LINE_BYTES = 1 << 20
 
 
 def read_recording(path: str) -> Iterator[Incident]:
-    """Yield the incidents of a file, or of standard input for ``-``.
+    """Yield the incidents of a file, or of standard input for ``-``; kills by others are skipped.
+
+    Errors as `read_records`.
+    """
+    return (each for each in read_records(path) if isinstance(each, Incident))
+
+
+def read_records(path: str) -> Iterator[Incident | Kill]:
+    """Yield the records of either kind.
 
     Raises `RecordError` with file and line for the first line that is no record, `UsageError` for
     a file that cannot be read.
@@ -27,13 +40,13 @@ def read_recording(path: str) -> Iterator[Incident]:
     name = "standard input" if path == "-" else path
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
-            yield from _incidents(file, name)
+            yield from _records(file, name)
     except OSError as error:
         words = (error.strerror or str(error)).lower()
         raise UsageError(f"read the recording {name}: {words}") from error
 
 
-def _incidents(file: BinaryIO, name: str) -> Iterator[Incident]:
+def _records(file: BinaryIO, name: str) -> Iterator[Incident | Kill]:
     number = 0
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -43,7 +56,8 @@ def _incidents(file: BinaryIO, name: str) -> Iterator[Incident]:
         if not line.strip():
             continue
         try:
-            yield from_object(json.loads(line))
+            record = json.loads(line)
+            yield kill_from_object(record) if is_kill(record) else from_object(record)
         except RecordError as error:
             raise RecordError(f"{where}: {error}") from error
         except (ValueError, RecursionError) as error:
@@ -51,15 +65,45 @@ def _incidents(file: BinaryIO, name: str) -> Iterator[Incident]:
             raise RecordError(f"{where}: not JSON ({error}){cut}") from error
 
 
-def replay(path: str, sink: Callable[[Incident], None], *, as_recorded: bool = False) -> None:
-    """Give every incident of a recording to a sink; those before a broken line are out by then.
+def read_with_kills(path: str, query: Query) -> tuple[list[Incident | Kill], RecordError | None]:
+    """Return what matches of a recording and, beside a history, of its file of kills by others.
+
+    And what ended it before its end. Other errors as `read_records`.
+    """
+    found: list[Incident | Kill] = []
+    broken = None
+    beside = f"{path}.kills"
+    for each in (path, beside) if path != "-" and Path(beside).is_file() else (path,):
+        try:
+            for record in read_records(each):
+                if isinstance(record, Kill):
+                    if kill_matches(query, record):
+                        found.append(record)
+                elif query.matches(record):
+                    found.append(record)
+        except RecordError as error:
+            broken = broken or error
+    return found, broken
+
+
+def replay(
+    path: str,
+    sink: Callable[[Incident], None],
+    *,
+    kills: Callable[[Kill], None] = lambda _: None,
+    as_recorded: bool = False,
+) -> None:
+    """Give every record of a recording to its sink; those before a broken line are out by then.
 
     With the scope and verdict that this version concludes from what was recorded, or those that
     were recorded.
     """
     explain = explainer(as_recorded=as_recorded)
-    for incident in read_recording(path):
-        sink(explain(incident))
+    for record in read_records(path):
+        if isinstance(record, Kill):
+            kills(record if as_recorded else explain_kill(record))
+        else:
+            sink(explain(record))
 
 
 def explainer(*, as_recorded: bool) -> Callable[[Incident], Incident]:

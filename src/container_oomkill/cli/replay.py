@@ -31,11 +31,13 @@ class ReplaySettings(Settings):
 
 
 def command(args: Namespace) -> int:
-    """Give every incident to a sink; errors as `read_recording`."""
+    """Give every record to a sink; errors as `read_recording`."""
     from ..sinks.formats import open_sink
+    from ..sinks.kill_formats import open_kill_sink
     from .recording import replay
 
     settings = ReplaySettings.from_args(args)
     sink = open_sink(settings.output, sys.stdout, colour=settings.colour)
-    replay(settings.file, sink, as_recorded=settings.as_recorded)
+    kills = open_kill_sink(settings.output, sys.stdout, colour=settings.colour)
+    replay(settings.file, sink, kills=kills, as_recorded=settings.as_recorded)
     return 0

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from ..errors import RecordError, UsageError
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from ..diagnosis.habit import Habit
+    from ..killers.model import Kill
 
 SHOW = "container-oomkill show"
 LATEST = 1000  # the API gives no more, and a recording may have any number
+KILLS = 5  # by others, in a list
 COLUMNS = 100  # where nobody says how many
 NAMED = 3  # ids or containers in a message
 
@@ -77,12 +80,16 @@ def command(args: Namespace) -> int:
     """Show what there is, also of a recording that is cut; that is an error all the same."""
     settings = ShowSettings.from_args(args)
     broken = None
+    kills: Sequence[Kill] = ()
     if settings.recording is None:
-        incidents = read_exporter(settings)
+        incidents, kills = read_exporter(settings)
     else:
         incidents, broken = read_latest(
             settings.recording, settings.query, as_recorded=settings.as_recorded
         )
+    if settings.wanted is not None and (kill := find_kill(kills, settings.wanted)) is not None:
+        show_kill(kill, sys.stdout, settings.output, colour=settings.colour)
+        return 0
     if settings.output != "text":
         write_records(incidents, sys.stdout, settings.output, wanted=settings.wanted)
     elif broken is None or incidents:
@@ -94,6 +101,8 @@ def command(args: Namespace) -> int:
             each=EACH if settings.limit is None else None,
             filtered=bool(settings.query.parameters()),
         )
+        if settings.wanted is None:
+            list_kills(kills, sys.stdout)
     if broken is not None:
         raise broken
     return 0
@@ -120,19 +129,50 @@ def read_latest(
     return list(latest), None
 
 
-def read_exporter(settings: ShowSettings) -> list[Incident]:
-    """Return the matching incidents of a running exporter; errors as `Exporter.incidents`."""
+def read_exporter(settings: ShowSettings) -> tuple[list[Incident], list[Kill]]:
+    """Return what matches of a running exporter, of either kind; errors as `Exporter.incidents`."""
     from .exporter_client import Exporter
     from .running_exporter import find_exporter
 
-    return Exporter(
+    exporter = Exporter(
         settings.url or find_exporter(),
         user=settings.user,
         password_file=settings.password_file,
         ca_file=settings.ca_file,
         cert_file=settings.cert_file,
         key_file=settings.key_file,
-    ).incidents(settings.query)
+    )
+    return exporter.incidents(settings.query), exporter.kills(settings.query)
+
+
+def find_kill(kills: Sequence[Kill], wanted: str) -> Kill | None:
+    """Return the kill by another of that id; its first digits alone may be an incident's."""
+    return next((kill for kill in kills if kill.id == wanted), None)
+
+
+def show_kill(kill: Kill, stream: TextIO, output: str, *, colour: str) -> None:
+    """Write it as `probe` does."""
+    from ..sinks.kill_formats import open_kill_sink
+
+    open_kill_sink(output, stream, colour=colour)(kill)
+
+
+def list_kills(kills: Sequence[Kill], stream: TextIO) -> None:
+    """Write the latest few kills by others, a line each, behind the list of incidents."""
+    if not kills:
+        return
+    from ..sinks.kill_names import kill_name
+    from ..sinks.kill_text import short_cause
+
+    columns = terminal_columns(stream)
+    lines = [f"{len(kills)} by others, the latest:"]
+    for kill in kills[:KILLS]:
+        when = datetime.fromtimestamp(kill.time).strftime("%Y-%m-%d %H:%M:%S")
+        lines.append(f"  {kill.id}  {when}  {printable(kill_name(kill))}  {short_cause(kill)}")
+    lines.append("to tell how one ended: container-oomkill why CONTAINER")
+    for line in lines:
+        stream.write((line if columns is None else shorten(line, columns)) + "\n")
+    stream.flush()
 
 
 def write_records(

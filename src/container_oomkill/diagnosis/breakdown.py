@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..incident.model import Domain, Incident, Stat, Victim
+from ..incident.node_memory import NodeMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,33 @@ def of_cgroup(group: Domain | Victim) -> Breakdown | None:
         return None
     return _breakdown(
         parts, group.usage_bytes, group.limit_bytes, of_all=True, approximate=bool(stat.approximate)
+    )
+
+
+def of_node(memory: NodeMemory | None) -> Breakdown | None:
+    """By the node's counters, against all of its memory; None where nothing of that is known."""
+    if memory is None or memory.used_bytes() is None:
+        return None
+    vmalloc = memory.vmalloc_bytes
+    stat = Stat(
+        anon_bytes=memory.anon_bytes,
+        file_bytes=memory.file_bytes,
+        shmem_bytes=memory.shmem_bytes,
+        kernel_stack_bytes=memory.kernel_stack_bytes,
+        pagetables_bytes=memory.pagetables_bytes,
+        slab_reclaimable_bytes=memory.slab_reclaimable_bytes,
+        slab_unreclaimable_bytes=memory.slab_unreclaimable_bytes,
+        kernel_bytes=memory.kernel_bytes(),
+        zswap_bytes=memory.zswap_bytes,
+        hugetlb_bytes=memory.hugetlb_bytes,
+        vmalloc_bytes=None if vmalloc is None else vmalloc - (memory.kernel_stack_bytes or 0),
+        percpu_bytes=memory.percpu_bytes,
+        pinned_bytes=memory.unmapped_bytes,
+    )
+    parts = tuple(_of_stat(stat, KINDS))
+    approximate = bool(memory.approximate)
+    return _breakdown(
+        parts, memory.used_bytes(), memory.total_bytes, of_all=True, approximate=approximate
     )
 
 

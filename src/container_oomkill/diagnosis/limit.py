@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from ..incident.kernel_symbols import LIMIT_WRITE
 from ..incident.model import Domain, Incident
+from .asked import find_by
 from .below import is_within
 
 FULL_PERCENT = 95
@@ -17,10 +19,13 @@ def is_over(domain: Domain) -> bool:
 def is_lowered(incident: Incident) -> bool:
     """Whether a write of a lower limit was what asked for a victim.
 
-    Charging stops at the limit, but for what may not fail (sockets); the kernel kills in the name
-    of who wrote memory.max. So it held more than the limit, and a process outside asked.
+    The trigger's stack proves it. Without one: charging stops at the limit, but for what may not
+    fail (sockets), and the kernel kills in the name of who wrote memory.max. So it held more than
+    the limit, and a process outside asked.
     """
-    domain = incident.domain
+    domain, by = incident.domain, find_by(incident)
+    if by is not None:
+        return by == LIMIT_WRITE
     if domain is None or not is_over(domain):
         return False
     return is_within(incident.trigger.cgroup, domain.cgroup) is False

@@ -21,6 +21,7 @@ from .below import (
 from .enough import ENOUGH
 from .limit import FULL_PERCENT, both_bytes, is_lowered
 from .node_memory import uncharged_bytes
+from .node_rules import NODE_RULES
 from .rule import Rule
 from .scope import CGROUP_SCOPES
 from .shape_rules import SHAPE_RULES
@@ -37,7 +38,7 @@ def _limit_lowered(incident: Incident) -> str | None:
     domain, trigger = incident.domain, incident.trigger
     if domain is None or domain.usage_bytes is None or not is_lowered(incident):
         return None
-    who = trigger.command or "a process outside"
+    who = trigger.command or "another process"
     if trigger.command and trigger.pid is not None:
         who += f" [{trigger.pid}]"
     return f"{who} lowered the limit to less than was in use ({size(domain.usage_bytes)})"
@@ -199,6 +200,7 @@ OBSERVATIONS = (
         "the container frees none of it. Have the program clean up at its start.",
         instead=True,
     ),
+    *NODE_RULES,
     Rule(
         "uncharged",
         _uncharged,

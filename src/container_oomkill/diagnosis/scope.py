@@ -5,19 +5,20 @@ from __future__ import annotations
 
 from ..identity.cgroup.path import own_cgroup
 from ..identity.resolver import parse
+from ..incident.kernel_symbols import SYSRQ
 from ..incident.model import Domain, Incident, Victim
+from .asked import find_by
 from .below import is_the_pods, others_hold_little, own_limit_bytes
 
 # enum oom_constraint -> scope, where the limit is not a cgroup's
 NO_CGROUP = {"none": "node", "cpuset": "cpuset", "memory_policy": "mempolicy"}
 CGROUP_SCOPES = ("container", "pod", "cgroup")
-SYSRQ_ORDER = -1
 
 
 def find_scope(incident: Incident) -> str | None:
     """Return what ran out, in the words of docs/record.md."""
     oom = incident.oom
-    if oom.order == SYSRQ_ORDER:
+    if find_by(incident) == SYSRQ:
         return "manual"
     if incident.domain is not None:
         if is_its_own_by_the_pods(incident):

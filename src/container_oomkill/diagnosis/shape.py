@@ -19,8 +19,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..incident.before import Limit, Recording
+from ..incident.full import full_room
 from ..incident.model import Incident
-from .timeline import Falls, Point, falls, largest_step, median, recorded, timeline, trend
+from .timeline import (
+    SAME_SECONDS,
+    Falls,
+    Point,
+    falls,
+    largest_step,
+    median,
+    recorded,
+    timeline,
+    trend,
+)
 
 LIMIT_LOWERED, PLATEAU, LEAK, SAWTOOTH = "limit_lowered", "plateau", "leak", "sawtooth"
 START_UP, SPIKE, RAMP = "start_up", "spike", "ramp"
@@ -33,6 +44,8 @@ LONG_PERIODS = 60  # a leak shows after a minute; what lives for less is startin
 PLATEAU_LEAST, PLATEAU_MOST, PLATEAU_SHARE = 10, 300, 0.25  # periods, and of the time recorded
 CLOSE = 0.9  # of the limit
 CLOSE_SHARE = 0.9  # of the time: it dips below that when much is given back at once
+EXPLAINED = 2.0  # times what it would take, as nothing grows that evenly
+NEAR = 8.0  # times as long: in which a growth that began late is seen
 STRAIGHT = 0.85  # fit of a leak to a line
 STEP = 0.4  # of its growth: what comes in one step is no leak
 MOST = 0.8  # of the growth, by which its time is measured
@@ -114,9 +127,10 @@ def _lowered(seen: _Seen) -> Evidence | None:
     limit: int = now.limit_bytes  # type: ignore[assignment]  # looked at above
     if earlier is not None and earlier <= limit:
         return None
+    # By then it was lowered: a sample of that very tick may be of a moment later.
+    earlier_than = now.before_seconds + SAME_SECONDS
     held = next(
-        (each.bytes for each in reversed(seen.points) if each.before_seconds >= now.before_seconds),
-        None,
+        (each.bytes for each in reversed(seen.points) if each.before_seconds > earlier_than), None
     )
     if held is None or held < HELD_ALREADY * limit:
         return None
@@ -135,13 +149,25 @@ def _plateau(seen: _Seen) -> Evidence | None:
     least = min(max(PLATEAU_LEAST * seen.period, PLATEAU_SHARE * seen.life),
                 PLATEAU_MOST * seen.period)  # fmt: skip
     at_limit = seen.recording.at_limit_seconds
-    if at_limit is not None and at_limit >= least:
+    if at_limit is not None and at_limit >= least and not _grew_there(seen, at_limit):
         return Evidence(PLATEAU, seen.life, seen.usage, seconds=at_limit)
     lowest = min(point.bytes for point in seen.points)
     if seen.limit and lowest >= CLOSE * seen.limit and seen.life >= LONG_PERIODS * seen.period:
         highest = max(point.bytes for point in seen.points)
         return Evidence(PLATEAU, seen.life, seen.usage, from_bytes=lowest, most_bytes=highest)
     return None
+
+
+def _grew_there(seen: _Seen, at_limit: float) -> bool:
+    """Whether that is how long a steady growth takes for its last part: a slow leak's, hours."""
+    earlier = [point for point in seen.points if point.before_seconds >= at_limit]
+    near = [point for point in earlier if point.before_seconds <= NEAR * at_limit]
+    for line in map(trend, (earlier, near)):
+        if line is None or line.fit < STRAIGHT or line.bytes_per_second <= 0:
+            continue
+        if at_limit <= EXPLAINED * full_room(seen.limit or 0) / line.bytes_per_second:
+            return True
+    return False
 
 
 def _leak(seen: _Seen) -> Evidence | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ..incident.before import Averages
+from ..incident.before import Averages, ReclaimOf, RefaultsOf, Stalls
 from ..incident.model import Incident
 from ..units import duration, in_mib, rate, size
 from .limit import is_lowered
@@ -21,6 +21,7 @@ from .shape import (
 )
 
 WAITED_PERCENT = 5.0  # of the time; spikes and slow leaks have 0
+EPISODE_SECONDS = 10.0  # as long as the shortest average of memory.pressure
 
 
 def _of(incident: Incident, shape: str) -> Evidence | None:
@@ -107,10 +108,16 @@ def _late_growth(found: Evidence | None) -> str | None:
 def _waited(incident: Incident) -> str | None:
     """A kill that comes at once leaves no trace here: stalls of milliseconds are below this."""
     before = incident.before
-    if before is None or before.pressure is None:
+    if before is None or incident.domain is None:
         return None
-    stalls = before.pressure.domain if incident.domain is not None else None
-    if stalls is None or stalls.some is None:
+    stalls = None if before.pressure is None else before.pressure.domain
+    if stalls is not None and stalls.some is not None:
+        return _by_pressure(stalls)
+    return _by_reclaim(None if before.reclaim is None else before.reclaim.domain)
+
+
+def _by_pressure(stalls: Stalls) -> str | None:
+    if stalls.some is None:
         return None
     full = stalls.full or Averages()
     for some, all_, span in (
@@ -124,6 +131,37 @@ def _waited(incident: Incident) -> str | None:
             words += f", everything {all_:.0f} %"
         return words
     return None
+
+
+def _by_reclaim(episode: ReclaimOf | None) -> str | None:
+    """Where there is no memory.pressure: the tasks' own passes of reclaim, and what they took."""
+    if episode is None or not episode.passes or episode.stalled_seconds is None:
+        return None
+    span = episode.first_before_seconds
+    if span is None or span < EPISODE_SECONDS:
+        return None
+    if episode.stalled_seconds * 100 < WAITED_PERCENT * span:
+        return None
+    return (
+        f"in the {duration(span)} before, its tasks had to reclaim memory {episode.passes} times, "
+        f"which took them {duration(episode.stalled_seconds)}"
+    )
+
+
+def _read_again(incident: Incident) -> str | None:
+    """What fits is read once. The count is of all its life, so something else has to be recent."""
+    before, domain = incident.before, incident.domain
+    if before is None or before.refaults is None or domain is None or not domain.limit_bytes:
+        return None
+    if before.shape != PLATEAU and _waited(incident) is None:
+        return None
+    refaults = before.refaults.domain or RefaultsOf()
+    file, anon = refaults.file_bytes or 0, refaults.anon_bytes or 0
+    if max(file, anon) < domain.limit_bytes:
+        return None
+    what, how = ("page cache", "read") if file >= anon else ("heap", "swapped in")
+    again = f"{size(max(file, anon))} of its {what} had been reclaimed and {how} again"
+    return f"{again}: more than fits was in use"
 
 
 SHAPE_RULES = (
@@ -175,5 +213,11 @@ SHAPE_RULES = (
         _waited,
         "Alert on memory.pressure of this cgroup: it was slow before it was killed. Look for "
         "what it reads from disk again and again, or give it the memory to keep that.",
+    ),
+    Rule(
+        "read-again",
+        _read_again,
+        "What it works with does not fit: give it the memory to keep that, or have it read less at "
+        "a time. A higher limit helps here, as long as nothing grows.",
     ),
 )

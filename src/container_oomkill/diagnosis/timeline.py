@@ -11,6 +11,7 @@ from math import isfinite
 from ..incident.before import Recording, Series
 from ..incident.model import Incident
 
+GAP_PERIODS = 2.5  # without a sample for longer, nothing is known of it
 SAME_SECONDS = 0.005  # what is rounded to the millisecond is no further apart
 
 
@@ -87,6 +88,23 @@ def _points(series: Series, finer: Sequence[Point]) -> Iterable[Point]:
         if end > begin - period and value <= max(known, default=0):
             continue
         yield Point(end, value, begin - end)
+
+
+def unbroken(points: Iterable[Point]) -> Iterable[list[Point]]:
+    """Yield the points, oldest first, in parts where samples are missing between two.
+
+    What is between two of one part is known to be no more than they say: where a coarser series
+    ends and a finer one begins there may be as much as a coarse period.
+    """
+    part: list[Point] = []
+    for point in points:
+        gap = part[-1].before_seconds - point.before_seconds if part else 0.0
+        if gap > GAP_PERIODS * max(point.weight, part[-1].weight if part else 0.0):
+            yield part
+            part = []
+        part.append(point)
+    if part:
+        yield part
 
 
 def median(points: Sequence[Point]) -> float:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from ..incident.before import Before
 from ..incident.model import Incident
 from ..units import ordinal
+from .asked import find_by
 from .causes import CAUSES
 from .memory_kinds import MEMORY_KINDS, find_memory_kinds
 from .observations import OBSERVATIONS
@@ -31,11 +32,15 @@ RULES: tuple[Rule, ...] = (*CAUSES, *MEMORY_KINDS, *OBSERVATIONS)
 
 
 def explain(incident: Incident, same_write: int = 1) -> Incident:
-    """Return the incident with ``scope``, shape and ``verdict``, as far as they are known.
+    """Return the incident with scope, shape, ``trigger.by`` and verdict, as far as they are known.
 
     ``same_write``: which kill it is of those that one write of a limit asked for (`recent`).
     """
-    incident = incident.changed(scope=find_scope(incident), before=_shaped(incident))
+    incident = incident.changed(
+        scope=find_scope(incident),
+        before=_shaped(incident),
+        trigger=replace(incident.trigger, by=find_by(incident)),
+    )
     return incident.changed(verdict=find_verdict(incident, same_write))
 
 
@@ -77,7 +82,7 @@ def next_steps(incident: Incident) -> tuple[Step, ...]:
     first = [rule for rule, _ in remarks if rule.instead]
     rest = [rule for rule, _ in (*places, *remarks) if not rule.instead]
     last = [] if first else [cause[0]]
-    return tuple(rule.step() for rule in (*first, *rest, *last) if rule.advice)
+    return tuple(rule.step(incident) for rule in (*first, *rest, *last) if rule.advice)
 
 
 Said = tuple[Rule, str]

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from ..identity.resolver import parse
+from ..incident import kernel_symbols as kernel
 from ..incident.model import Candidate, Container, Incident, Stat, Victim
 from ..units import duration, size
+from .asked import DOING, find_by
 from .below import (
     NOTABLE_PERCENT,
     is_notable,
@@ -247,14 +249,28 @@ def _other_container(incident: Incident) -> str | None:
     words = f"the memory was asked for by {who} of "
     words += f"{name}, another container" if name else "another container"
     cgroup = incident.victims[0].cgroup
-    if trigger.cgroup is None or cgroup is None:
-        return words
-    pod = parse(cgroup).pod_cgroup
-    same = pod is not None and parse(trigger.cgroup).pod_cgroup == pod
-    return f"{words} of the pod" if same else words
+    if trigger.cgroup is not None and cgroup is not None:
+        pod = parse(cgroup).pod_cgroup
+        if pod is not None and parse(trigger.cgroup).pod_cgroup == pod:
+            words += " of the pod"
+    doing = DOING.get(find_by(incident) or "")
+    return f"{words}, {doing}" if doing else words
+
+
+def _forking(incident: Incident) -> str | None:
+    trigger = incident.trigger
+    if find_by(incident) != kernel.FORK:
+        return None
+    return f"it ran out as {_task(trigger.command, trigger.pid)} started a process or a thread"
 
 
 WHO_DIED = (
+    Rule(
+        "forking",
+        _forking,
+        "Count its processes and threads, and how fast it starts them: each needs memory of the "
+        "kernel's, a stack and page tables, that no process is seen to hold.",
+    ),
     Rule(
         "another-was-larger",
         _another_was_larger,

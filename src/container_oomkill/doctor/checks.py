@@ -31,6 +31,7 @@ HOOK_REMEDIES = {
 }
 
 
+KILLERS_REMEDY = "kills by the OOM killer are recorded all the same; SIGKILL by others is not"
 RECORDER_REMEDY = (
     "needs Linux 5.15 or newer that is not PREEMPT_RT: kills are recorded without what came before"
 )
@@ -50,11 +51,12 @@ def examine(
     data = _examine_object(report, object_path)
     if data is not None:
         for hook in PROGRAMS:
-            finding, recorder = _try_hook(hook, data, btf)
+            finding, recorder, killers = _try_hook(hook, data, btf)
             report.add("hooks", hook, finding)
             if finding.ok and report.hook is None:
                 report.hook = hook
                 report.add("flight recorder", "bpf_timer", recorder)
+                report.add("kills by others", "signal_generate", killers)
         _examine_pinning(report, data, btf, proc)
     _examine_privileges(report, proc)
     examine_runtimes(report, sources)
@@ -116,15 +118,18 @@ def _examine_object(report: Report, path: str | None) -> bytes | None:
     return data
 
 
-def _try_hook(hook: str, data: bytes, btf: str | None) -> tuple[Finding, Finding]:
-    """Attach it, with a flight recorder beside it."""
+def _try_hook(hook: str, data: bytes, btf: str | None) -> tuple[Finding, Finding, Finding]:
+    """Attach it, with a flight recorder and what records kills by others beside it."""
     try:
-        with attach(data, hook=hook, btf=btf, recorder=RecorderSettings()) as probe:
-            refused = probe.recorder_refused
+        with attach(data, hook=hook, btf=btf, recorder=RecorderSettings(), killers=True) as probe:
             recorder = Finding(True, "started and stopped")
-            if refused is not None:
+            if (refused := probe.recorder_refused) is not None:
                 recorder = Finding(None, refused, RECORDER_REMEDY)
-            return Finding(True, "attached and detached"), recorder
+            attached = Finding(True, "attached and detached")
+            killers = attached
+            if (refused := probe.killers_refused) is not None:
+                killers = Finding(None, refused, KILLERS_REMEDY)
+            return attached, recorder, killers
     except UnsupportedError as error:
         cause = error.__cause__
         words, log = str(error), ""
@@ -132,7 +137,8 @@ def _try_hook(hook: str, data: bytes, btf: str | None) -> tuple[Finding, Finding
             words, log = str(cause), cause.log
         lines = tuple(line.strip() for line in log.splitlines() if line.strip())
         tried = Finding(False, words, HOOK_REMEDIES[hook], lines[-LOG_LINES:])
-        return tried, Finding(None, "no hook to record for")
+        none = Finding(None, "no hook to record for")
+        return tried, none, none
 
 
 def _examine_pinning(report: Report, data: bytes, btf: str | None, proc: Path) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..identity.resolver import Resolver
     from ..identity.store import Store
     from ..incident.model import Container, Incident
+    from ..killers.model import Kill
     from ..metrics.metrics import ProbeStatus
     from ..sinks.buffered import BufferedSink
     from ..system.sd_notify import Notifier
@@ -71,6 +72,7 @@ class Exporter(Closeable):
         ``recorded_meanwhile``: by pinned hooks, while no process ran.
         """
         from ..history.history import History
+        from ..history.kills import KillHistory
         from ..metrics.metrics import Metrics
         from ..system.sd_notify import Notifier
 
@@ -106,6 +108,7 @@ class Exporter(Closeable):
         self._recorded: dict[int | None, int] = {}  # by cgroup: kills that the history has
         self.history = History(settings.max_incidents)
         self.history_file: HistoryFile | None = None  # of `keep`
+        self.kills = KillHistory(settings.max_incidents)
         self._names: Sequence[Store] = ()
         self._known: dict[tuple[str, str, str], str] = {}  # workloads by `label_key`
         self._close: Callable[[], None] = lambda: None
@@ -119,6 +122,12 @@ class Exporter(Closeable):
         """Take an incident: it is on /metrics and on every page when this returns."""
         self.metrics(incident)
         self.history(incident)
+        self._notify_streams()
+
+    def kill_sink(self, kill: Kill) -> None:
+        """Take a kill by another, as `sink` takes an incident."""
+        self.metrics.by_another(kill)
+        self.kills(kill)
         self._notify_streams()
 
     def lost(self, reason: str, records: int = 1) -> None:
@@ -147,7 +156,7 @@ class Exporter(Closeable):
         """Count incidents that had no Event on their pod, because the API did not take it."""
         self.metrics.lost("kubernetes_event", incidents)
 
-    def keep(self) -> BufferedSink | None:
+    def keep(self) -> BufferedSink[Incident] | None:
         """Show what ``--history`` has of earlier runs; return the sink that adds to it.
 
         Raises `UsageError` for an unusable file. On a full or broken disk there is no history.
@@ -193,6 +202,38 @@ class Exporter(Closeable):
         kept = BufferedSink(write, lost, name="history", size=size, at_end=at_end)
         self.show_queue("history", kept.depth, size)
         return kept
+
+    def keep_kills(self) -> BufferedSink[Kill] | None:
+        """The same for kills by others, in a file of their own beside it."""
+        settings = self.settings
+        if settings.history is None or self._status.killers_status() is None:
+            return None
+        from ..history.file import HistoryFile
+        from ..history.form import KILLS, KILLS_SUFFIX
+        from ..sinks.buffered import BufferedSink
+
+        def lost() -> None:
+            self.metrics.lost("history")
+
+        try:
+            file = HistoryFile(
+                os.path.realpath(settings.history) + KILLS_SUFFIX,
+                max_incidents=settings.history_max_incidents,
+                max_bytes=settings.history_max_bytes,
+                on_lost=lost,
+                form=KILLS,
+            )
+        except UsageError:
+            raise
+        except Error as error:
+            log.warn(f"{error}: continuing without history of kills by others")
+            return None
+        for kill in file.load():
+            self.kills(kill)
+        size = settings.log_queue_size
+        return BufferedSink(
+            file, lost, name="history of kills", size=size, at_end=file.close, number=_no_number
+        )
 
     def _restore(self, loaded: list[Incident], path: str) -> LastCount:
         """Show in the metrics what earlier processes recorded, and how much they missed."""
@@ -275,6 +316,7 @@ class Exporter(Closeable):
         routes = Routes(
             metrics=self.metrics,
             history=self.history,
+            kills=self.kills,
             render=self._render,
             not_ready=self.not_ready,
             node=self._node,
@@ -347,6 +389,11 @@ class Exporter(Closeable):
             self._notifier.stopping()
         self._reading = False
         self._close()
+
+
+def _no_number(_: Kill) -> int:
+    """Kills by others hold nothing back in the ring of incidents."""
+    return 0
 
 
 def _each(texts: Iterable[str]) -> list[str]:

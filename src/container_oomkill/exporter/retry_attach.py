@@ -47,6 +47,9 @@ class NotAttached:
     def recorder_status(self) -> None:
         return None
 
+    def killers_status(self) -> None:
+        return None
+
     def ring_use(self) -> tuple[int, int]:
         return 0, 0
 

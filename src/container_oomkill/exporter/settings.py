@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 LISTEN_ADDRESS = ":9262"
-OWN_PATHS = ("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events")
+OWN_PATHS = (
+    *("/healthz", "/readyz", "/api/v1/incidents", "/incidents", "/events"),
+    *("/api/v1/kills", "/kills", "/why"),
+)
 OWN_FOLDERS = ("/incidents/", "/assets/", "/docs/")
 TITLES = {  # of groups; else their first word
     "log": "incident log (standard output)",

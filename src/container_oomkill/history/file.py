@@ -16,14 +16,13 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import Error, UsageError
-from ..incident.model import Incident
-from ..sinks.json_lines import render
-from ..sinks.names import Key, container_key
+from ..sinks.names import Key
 from ..system import log
 from .fair import choose
+from .form import INCIDENTS, Form
 from .lines import Line, is_ours, read_lines, sealed
 from .locked_file import LockedFile
 
@@ -38,7 +37,7 @@ class Follower(Protocol):
     def written(self) -> None:
         """There is one more."""
 
-    def unwritten(self, incident: Incident) -> None:
+    def unwritten(self, incident: Any) -> None:
         """The disk did not take this one."""
 
     def replaced(self) -> None:
@@ -59,14 +58,18 @@ class HistoryFile:
         max_incidents: int,
         max_bytes: int,
         on_lost: Callable[[], None] = lambda: None,
+        form: Form = INCIDENTS,
     ) -> None:
         """Open or make the file; a damaged one is put aside, what can be read of it kept.
+
+        ``form``: of what it is.
 
         ``on_lost`` is called for every incident that could not be written. Raises `UsageError` for
         a file that is another program's, in use, or cannot be opened; `Error` where the disk is
         full or fails, which is no reason not to watch.
         """
         self._path = path
+        self._form = form
         self._max_incidents = max_incidents
         self._max_bytes = max_bytes
         self._on_lost = on_lost
@@ -76,7 +79,7 @@ class HistoryFile:
         self._lines: list[Line] = []  # of the file
         self._ids: dict[str, int] = {}  # of these, with their numbers
         self._next = 1
-        self._loaded: list[Incident] = []
+        self._loaded: list[Any] = []
         self.had_more = False  # than `load` gives: the oldest are gone
         try:
             if not Path(os.path.realpath(path)).parent.is_dir():
@@ -106,7 +109,9 @@ class HistoryFile:
         self._file.check_replaceable()
         with self._file.reader() as file:
             longest = max(LONGEST_LINE, self._max_bytes)
-            content = read_lines(file, max_incidents=self._max_incidents, max_line=longest)
+            content = read_lines(
+                file, max_incidents=self._max_incidents, max_line=longest, form=self._form
+            )
         self._lines = content.lines
         self._ids = {line.id: number for number, line in enumerate(content.lines, 1)}
         self._next = len(content.lines) + 1
@@ -117,7 +122,8 @@ class HistoryFile:
             aside = self._file.copy_aside()
             self._replace(content.lines, dropped=content.dropped)
             log.warn(
-                f"the history {self._path} was damaged: recovered {len(content.lines)} incidents, "
+                f"the history {self._path} was damaged: recovered {len(content.lines)} "
+                f"{self._form.what}, "
                 f"the damaged file is now {aside}"
             )
         elif content.torn:
@@ -127,11 +133,11 @@ class HistoryFile:
             self._file.append(b"\n")
         if content.later:
             log.warn(
-                f"the history {self._path} has {content.later} incidents of a later version: kept, "
-                "but not shown"
+                f"the history {self._path} has {content.later} {self._form.what} of a later "
+                "version: kept, but not shown"
             )
 
-    def load(self) -> list[Incident]:
+    def load(self) -> list[Any]:
         """Return what the file had when it was opened, oldest first, no more than are kept.
 
         Once: they are not held here any longer.
@@ -139,14 +145,14 @@ class HistoryFile:
         loaded, self._loaded = self._loaded, []
         return loaded
 
-    def __call__(self, incident: Incident) -> None:
+    def __call__(self, incident: Any) -> None:
         """Write it, and let the oldest go where there are too many."""
         if incident.id in self._ids:
             return
         try:
-            line = sealed(render(incident).encode())
+            line = sealed(self._form.render(incident).encode())
             with self._lock:
-                replaced = self._write(incident.id, line, container_key(incident))
+                replaced = self._write(incident.id, line, self._form.key(incident))
         except OSError as error:
             self._on_lost()
             self._trouble.warn((error.strerror or str(error)).lower())

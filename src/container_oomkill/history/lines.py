@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from ..errors import RecordError
-from ..incident.model import SCHEMA, Incident
-from ..sinks.names import Key, container_key
-from ..sinks.record import from_object
+from ..incident.model import SCHEMA
+from ..sinks.names import Key
 from .fair import choose
+from .form import INCIDENTS, Form
 
 START = b'{"schema":'  # of every record; in a text within one its quotes would be escaped
 CHECKSUM = re.compile(rb',"crc32":"([0-9a-f]{8})"}\Z')
@@ -39,7 +39,7 @@ class Line:
 class Content:
     """What a file has, oldest first."""
 
-    incidents: list[Incident] = field(default_factory=list)  # the latest, as many as are kept
+    incidents: list[Any] = field(default_factory=list)  # the latest, as many as are kept
     lines: list[Line] = field(default_factory=list)
     later: int = 0  # lines of a later version, which are among `lines`
     broken: int = 0  # lines that are no records
@@ -53,12 +53,12 @@ def sealed(record: bytes) -> bytes:
     return b'%b,"crc32":"%08x"}' % (record.removesuffix(b"}"), zlib.crc32(record))
 
 
-def read_line(text: bytes) -> Incident:
-    """Return the incident of a line. Raises `RecordError` for one that was damaged since."""
+def read_line(text: bytes, form: Form = INCIDENTS) -> Any:
+    """Return the record of a line. Raises `RecordError` for one that was damaged since."""
     if not _is_whole(text):
         raise RecordError("damaged")
     try:
-        return from_object(json.loads(text.decode()))
+        return form.read(json.loads(text.decode()))
     except (ValueError, RecursionError):
         raise RecordError("not JSON") from None
 
@@ -75,19 +75,21 @@ def is_ours(head: bytes) -> bool:
     return START.startswith(written[: len(START)]) or any(word in head for word in WORDS)
 
 
-def read_lines(file: BinaryIO, *, max_incidents: int, max_line: int) -> Content:
+def read_lines(
+    file: BinaryIO, *, max_incidents: int, max_line: int, form: Form = INCIDENTS
+) -> Content:
     """Read all of it and give the latest ``max_incidents``; a line over ``max_line`` is broken."""
     content = Content()
-    known: list[tuple[Line, Incident]] = []
+    known: list[tuple[Line, Any]] = []
     size = file.seek(0, os.SEEK_END)
     at = file.seek(0)
     while raw := file.readline(max_line):
         line = raw.removesuffix(b"\n")
         if at == 0 and not line:
             content.dropped = True
-        elif line and not _take(content, known, line, at):
+        elif line and not _take(content, known, line, at, form):
             pieces = _pieces(line)
-            found = sum(_take(content, known, piece, at + start) for start, piece in pieces)
+            found = sum(_take(content, known, piece, at + start, form) for start, piece in pieces)
             if not found and raw == line and at + len(raw) == size:
                 content.torn = True
                 break
@@ -100,25 +102,27 @@ def read_lines(file: BinaryIO, *, max_incidents: int, max_line: int) -> Content:
     return content
 
 
-def _latest(known: list[tuple[Line, Incident]], max_incidents: int) -> list[tuple[Line, Incident]]:
+def _latest(known: list[tuple[Line, Any]], max_incidents: int) -> list[tuple[Line, Any]]:
     return choose(known, lambda each: each[0].container, room=max_incidents)
 
 
-def _take(content: Content, known: list[tuple[Line, Incident]], text: bytes, start: int) -> bool:
+def _take(
+    content: Content, known: list[tuple[Line, Any]], text: bytes, start: int, form: Form
+) -> bool:
     """Add the record that ``text`` is; False where it is none."""
     if not _is_whole(text):
         return False
     try:
         record = json.loads(text.decode())
         name, later = _name(record)
-        incident = None if later else from_object(record)
+        incident = None if later else form.read(record)
     except (RecordError, ValueError, RecursionError):
         return False
     if incident is None:
         content.later += 1
         content.lines.append(Line(name, start, len(text), _later_key(record)))
     elif incident.id == name:
-        line = Line(name, start, len(text), container_key(incident))
+        line = Line(name, start, len(text), form.key(incident))
         content.lines.append(line)
         known.append((line, incident))
     else:  # the one is made from the other: a digit of either is damaged

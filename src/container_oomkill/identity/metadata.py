@@ -20,6 +20,10 @@ NAME_MAX = 512  # characters; an image's reference is the longest thing taken
 SANDBOX = "POD"  # what the kubelet calls a pod's own container
 
 
+# What becomes of a pod, by the cluster's API: it has been evicted, it is being deleted, it stays.
+EVICTED, DELETED, STAYS = POD_ENDS = ("evicted", "deleted", "stays")
+
+
 Key = tuple[int, str]  # (uid the state belongs to, 0 for the system's; container id)
 
 
@@ -39,6 +43,9 @@ class ContainerMetadata:
     workload: str | None = None  # kind/name; known by a cluster's API only
     # Name and type of each of its pod's containers; known by a cluster's API only
     types: tuple[tuple[str, str], ...] = ()
+    pod_end: str | None = None  # one of `POD_ENDS`; known by a cluster's API only
+    # Name and memory request, bytes, of those that have one; known by a cluster's API only
+    requests: tuple[tuple[str, int], ...] = ()
 
     def key(self) -> Key:
         """Return what it is looked up by."""
@@ -60,11 +67,17 @@ class ContainerMetadata:
             service=self.service or other.service,
             workload=self.workload or other.workload,
             types=self.types or other.types,
+            pod_end=self.pod_end or other.pod_end,
+            requests=self.requests or other.requests,
         )
 
     def type(self) -> str | None:
         """Return ``app``, ``init``, ``sidecar`` (an init container that stays) or ``ephemeral``."""
         return None if self.name is None else dict(self.types).get(self.name)
+
+    def memory_request(self) -> int | None:
+        """Return what is reserved for the container, bytes; None: nothing, or it is not known."""
+        return None if self.name is None else dict(self.requests).get(self.name)
 
     def sole(self) -> ContainerMetadata:
         """Return it named as its pod's container, if it has no name and there is only one."""

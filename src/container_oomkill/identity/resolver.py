@@ -22,6 +22,7 @@ from ..incident.model import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, UNKNOWN_FOR
 from .cgroup.path import CUT, CgroupIdentity, below_own, is_cut, parse
 from .cgroup.readers import hex64
 from .cgroup.systemd import lasting_name, unit_name
+from .shares import name_shares
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Resolver:
             service=known.service or service,
             workload=known.workload if same_pod else None,
             type=known.type() if same_pod else None,
+            memory_request_bytes=known.memory_request() if same_pod else None,
             unresolved=None if known.name else reason,
         )
 
@@ -138,6 +140,13 @@ class Resolver:
         asked = self._asked and not owner
         return told, NOT_FOUND if asked and read == NO_STATE else read
 
+    def pod_end(self, container: Container) -> str | None:
+        """Return what becomes of a container's pod, one of `POD_ENDS`; None: nobody knows."""
+        if container.pod_uid is None or container.id is None:
+            return None
+        told = self._ask(container.id, container.pod_uid)
+        return None if told is None else told.pod_end
+
     def _ask(self, container_id: str, pod_uid: str | None) -> ContainerMetadata | None:
         told: ContainerMetadata | None = None
         for each in self._asked:
@@ -158,6 +167,8 @@ class Resolver:
         changed = incident.changed(
             container=container, trigger=self._trigger(incident.trigger, victim, container)
         )
+        if incident.node_memory is not None:
+            changed = changed.changed(node_memory=name_shares(incident.node_memory, self.container))
         if incident.domain is None or not incident.domain.children:
             return changed
         children = tuple(map(self._child, incident.domain.children))

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from ..errors import RecordError
 from . import wire
-from .before import Before
 from .decoder import Decoder
 from .group import Group
 from .model import Incident
+from .parts import Parts
 from .wire import lib
 
 # Longer than the kernel side's own limit between two victims of a group, GROUP_GAP_NS.
@@ -64,7 +64,7 @@ class Assembler:
         self.missing = 0  # records that the numbers skip
         self.lacking: dict[int, int] = {}  # of them, victims of an incident, by its sequence
         self._open: _Open | None = None
-        self._before: tuple[int, Before] | None = None  # what came before an incident, by number
+        self._parts = Parts(decoder)
         self._overdue: int | None = None  # the last incident that was not waited for any longer
 
     def take(self, data: bytes, position: int) -> Iterator[tuple[Incident, int]]:
@@ -93,8 +93,8 @@ class Assembler:
             return
         if header["incident"] == self._overdue:
             raise RecordError(f"victim of incident {self._overdue}: it was already delivered")
-        if header["kind"] == lib.OOMKILL_BEFORE:
-            self._before = (header["incident"], self.decoder.before(wire.before(data)))
+        if header["kind"] in wire.PARTS:
+            self._parts.take(header, data)
             return
         raw = wire.victim(data)
         if raw["flags"] & lib.OOMKILL_KILL_UNSURE and not self._is_kill():
@@ -109,9 +109,7 @@ class Assembler:
             self._open.group.add(one.victims[0])
             self._open.release, self._open.deadline = position, deadline
             return
-        incident = self.decoder.decode(raw)
-        if self._before is not None and self._before[0] == header["incident"]:
-            incident = incident.changed(before=self._before[1])
+        incident = self._parts.added(self.decoder.decode(raw), header["incident"])
         incident = self._complete(incident)
         if incident.oom.group:
             self._open = _Open(Group(incident), header["incident"], position, deadline)

@@ -82,22 +82,57 @@ class EventsOf:
 
     max: int | None = None  # usage was about to go over memory.max
     high: int | None = None  # it was throttled, over memory.high
+    major_faults: int | None = None  # something had to be read, of its files or its swap
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """memory.events, of the same two."""
+    """memory.events, and pgmajfault of memory.stat, of the same two."""
 
     domain: EventsOf | None = None
     victim: EventsOf | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class ReclaimOf:
+    """The latest episode of reclaim: passes with no pause of 10 s between them, up to the kill."""
+
+    first_before_seconds: float | None = None  # when its first pass began
+    passes: int | None = None  # of tasks that wanted memory and had to free some
+    stalled_seconds: float | None = None  # spent in them, by all the tasks together
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaim:
+    """Of the domain, and of the victim's cgroup where that is another one."""
+
+    domain: ReclaimOf | None = None
+    victim: ReclaimOf | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefaultsOf:
+    """What was needed again soon after it had been reclaimed, since the cgroup was made."""
+
+    anon_bytes: int | None = None  # swapped in again
+    file_bytes: int | None = None  # read again
+
+
+@dataclass(frozen=True, slots=True)
+class Refaults:
+    """Of the same two, those below them included."""
+
+    domain: RefaultsOf | None = None
+    victim: RefaultsOf | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Before:
     """What led to the kill.
 
-    ``shape`` and the two below it are filled in by `diagnosis`; ``pressure`` and the two below that
-    are not the recorder's: they are read right after the kill (incident/pressure.py).
+    ``shape`` and the two below it are filled in by `diagnosis`; ``reclaim`` and ``refaults`` are of
+    the kill itself; ``pressure`` and the two below that are read right after it
+    (incident/pressure.py).
     """
 
     source: str | None = None  # who recorded it: `KERNEL`
@@ -105,6 +140,8 @@ class Before:
     shape: str | None = None  # a name of diagnosis/shape.py
     growth_bytes_per_second: float | None = None
     at_limit_seconds: float | None = None
+    reclaim: Reclaim | None = None
+    refaults: Refaults | None = None
     pressure: Pressure | None = None
     events: Events | None = None
     read_after_seconds: float | None = None  # after the kill, both

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 from .before import KERNEL, Before, Limit, Recording, Series, Usage
@@ -21,9 +22,10 @@ SERIES = (
 )
 
 
-def decode_before(raw: dict[str, Any], page_size: int) -> Before:
+def decode_before(raw: dict[str, Any], page_size: int, known: Before) -> Before:
     """``raw``: from `wire.before`. A recording that contradicts itself is left out."""
-    return Before(
+    return replace(
+        known,
         source=KERNEL,
         usage=Usage(
             domain=_recording(raw, "domain.", page_size),
@@ -34,12 +36,12 @@ def decode_before(raw: dict[str, Any], page_size: int) -> Before:
 
 def _recording(raw: dict[str, Any], of: str, page_size: int) -> Recording | None:
     tick_ns, boot_ns = raw["tick_ns"], raw["header.boot_ns"]
-    first, last = raw[of + "first"], raw[of + "last"]
+    first, last, flags = raw[of + "first"], raw[of + "last"], raw[of + "flags"] or 0
     if not raw[of + "id"] or not tick_ns or first is None or last is None:
         return None
     tick = tick_ns / NS
     now = boot_ns / NS
-    if first > last or last * tick > now:
+    if first > last or last * tick > now or flags & lib.OOMKILL_RECORDING_TORN:
         return None
     full_since = raw[of + "full_since"]
     series = [_series(_samples(raw[of + "fine"]), first, last, 1, tick, now, page_size)]
@@ -52,7 +54,7 @@ def _recording(raw: dict[str, Any], of: str, page_size: int) -> Recording | None
         series.append(_series(samples, first, last, ticks, tick, now, page_size))
     return Recording(
         recorded_seconds=_ms(now - first * tick),
-        whole_life=bool(raw[of + "since_start"]),
+        whole_life=bool(flags & lib.OOMKILL_RECORDING_WHOLE),
         at_limit_seconds=0.0 if full_since is None else _ms(max(0.0, now - full_since * tick)),
         series=tuple(series),
         limits=_limits(raw, of, tick, now, page_size),

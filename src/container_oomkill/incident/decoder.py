@@ -26,17 +26,24 @@ from .model import (
     Victim,
     Vm,
 )
+from .node_decoder import decode_node
+from .node_memory import NodeMemory
+from .path import path_text
+from .shortage_decoder import decode_shortage
+from .stack import Stack
+from .stack_decoder import Symbols, decode_stack, decode_stack_names, decode_user_stack
 from .wire import HOOKS, lib
 
 SYSRQ_ORDER = -1
-CUT = "…"  # in a path, for names that are missing
 
 
 class Decoder:
     """Turns victim records of one host into incidents with one victim each."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, symbols: Symbols = lambda _: None) -> None:
+        """``symbols``: names the kernel's functions at these addresses; None: they are unknown."""
         self.host = host
+        self._symbols = symbols
         self._unlimited = ((1 << 63) - 1) // host.page_size  # PAGE_COUNTER_MAX
 
     def decode(self, raw: dict[str, Any]) -> Incident:
@@ -57,7 +64,7 @@ class Decoder:
             inferred=bool(flags & lib.OOMKILL_INFERRED)
             and not flags & lib.OOMKILL_UNTOLD
             and raw["order"] != SYSRQ_ORDER,
-            message=_text(raw["message"]) or None,
+            message=text(raw["message"]) or None,
             verdict=None,
             container=Container(),
             domain=self._domain(raw),
@@ -72,16 +79,37 @@ class Decoder:
             trigger=Trigger(
                 pid=raw["trigger.pid"],
                 tid=raw["trigger.tid"],
-                command=_text(raw["trigger.comm"]) or None,
+                command=text(raw["trigger.comm"]) or None,
                 cgroup=_path(raw, "trigger_memcg"),
             ),
             victims=(self.victim(raw),),
             candidates=self._candidates(raw),
         )
 
-    def before(self, raw: dict[str, Any]) -> Before:
-        """``raw``: from `wire.before`."""
-        return decode_before(raw, self.host.page_size)
+    def ahead(self, kind: int, data: bytes, known: Before) -> Before:
+        """Return what came before a kill, with one more record of a kind in `wire.AHEAD`.
+
+        Raises `RecordError` for one of another size.
+        """
+        if kind == lib.OOMKILL_SHORTAGE:
+            return decode_shortage(wire.shortage(data), self.host.page_size, known)
+        return decode_before(wire.before(data), self.host.page_size, known)
+
+    def stack(self, raw: dict[str, Any]) -> Stack | None:
+        """``raw``: from `wire.stack`."""
+        return decode_stack(raw, self._symbols)
+
+    def stack_names(self, raw: list[bytes]) -> Stack:
+        """``raw``: from `wire.stack_names`."""
+        return decode_stack_names(raw)
+
+    def user_stack(self, raw: list[dict[str, Any]]) -> Stack | None:
+        """``raw``: from `wire.user_stack`."""
+        return decode_user_stack(raw)
+
+    def node(self, raw: dict[str, Any]) -> NodeMemory:
+        """``raw``: from `wire.node`. Raises `RecordError` for text that is not in the record."""
+        return decode_node(raw, self.host.page_size)
 
     def _bytes(self, pages: int | None) -> int | None:
         return None if pages is None else _possible(pages * self.host.page_size)
@@ -179,7 +207,7 @@ class Decoder:
         return tuple(
             Candidate(
                 pid=candidate["pid"],
-                command=_text(candidate["comm"]) or None,
+                command=text(candidate["comm"]) or None,
                 rss_bytes=self._bytes(candidate["rss_pages"]),
                 oom_score_adj=candidate["oom_score_adj"],
                 points=candidate["points"],
@@ -206,8 +234,8 @@ class Decoder:
             pid_in_container=raw["process.pid_in_ns"],
             from_outside=(None if known is None else bool(raw["flags"] & lib.OOMKILL_FROM_OUTSIDE)),
             ppid=raw["process.ppid"],
-            command=_text(raw["process.comm"]) or None,
-            parent_command=_text(raw["process.parent_comm"]) or None,
+            command=text(raw["process.comm"]) or None,
+            parent_command=text(raw["process.parent_comm"]) or None,
             cmdline=_cmdline(raw),
             uid=raw["process.uid"],
             cgroup=_path(raw, "victim_memcg"),
@@ -273,7 +301,8 @@ def _larger(hiwater: int | None, now: int | None) -> int | None:
     return None if hiwater is None or now is None else max(hiwater, now)
 
 
-def _text(data: bytes) -> str:
+def text(data: bytes) -> str:
+    """Return what a fixed-width field of characters has up to its NUL."""
     return data.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
 
 
@@ -292,17 +321,22 @@ def _within(raw: dict[str, Any], offset: str, size: str) -> bytes:
 
 
 def _path(raw: dict[str, Any], memcg: str) -> str | None:
-    """The record has a path's names from the leaf up, each ended by a NUL."""
-    if raw[memcg + ".id"] is None:
+    cut = bool((raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT)
+    where = memcg + ".path_offset", memcg + ".path_size"
+    return cgroup_path(raw, raw[memcg + ".id"], *where, cut=cut)
+
+
+def cgroup_path(
+    raw: dict[str, Any], cgroup_id: int | None, offset: str, size: str, *, cut: bool
+) -> str | None:
+    """Return a path of a record; None where there is no cgroup.
+
+    ``offset``, ``size``: names of the fields that say where in ``strings`` it is; ``cut``: as
+    `path_text` has it.
+    """
+    if cgroup_id is None:
         return None
-    *names, rest = _within(raw, memcg + ".path_offset", memcg + ".path_size").split(b"\0")
-    if rest:
-        raise RecordError(f"victim record: path of {memcg} is not terminated")
-    shown = [name.decode("utf-8", "backslashreplace") or CUT for name in reversed(names)]
-    at_root = "" if b"" in names else CUT
-    if not (raw[memcg + ".flags"] or 0) & lib.OOMKILL_MEMCG_PATH_CUT:
-        at_root = ""
-    return "/".join([at_root, *shown]) if shown else f"{at_root}/"
+    return path_text(_within(raw, offset, size), cut=cut, of=offset.partition(".")[0])
 
 
 def _below(domain: str, raw: dict[str, Any], child: dict[str, Any]) -> str | None:

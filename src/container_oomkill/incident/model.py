@@ -12,6 +12,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .before import Before
+from .container import UNNAMED
+from .container import Container as Container  # all of an incident is to be had from here
+from .node_memory import NodeMemory
+from .stack import Stack
 
 SCHEMA = 1
 NS = 1_000_000_000
@@ -35,25 +39,6 @@ class Host:
     page_size: int  # bytes
     clock_offset_ns: int  # CLOCK_REALTIME less CLOCK_BOOTTIME
     swappiness: int | None = None  # the node's, which is every cgroup v2's
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """Whose memory it was, as far as it is known."""
-
-    id: str | None = None  # as the runtime gave it, full
-    name: str | None = None
-    runtime: str | None = None
-    image: str | None = None
-    pod: str | None = None
-    namespace: str | None = None
-    pod_uid: str | None = None
-    workload: str | None = None
-    type: str | None = None  # app, init, sidecar, ephemeral: Kubernetes', by its API
-    # What it is counted as where its own name is new at every start: Swarm's or Compose's service,
-    # Slurm's user, the runtime of a build step, a transient unit's pattern.
-    service: str | None = None
-    unresolved: str | None = None  # why there is no name, or only its cgroup's
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +84,7 @@ class Child:
     cgroup_id: int | None = None
     usage_bytes: int | None = None
     limit_bytes: int | None = None
-    container: Container = Container()
+    container: Container = UNNAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +118,7 @@ class Oom:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """The task whose allocation failed."""
+    """The task whose allocation failed, or that wrote a lower limit."""
 
     pid: int | None = None
     tid: int | None = None
@@ -141,6 +126,8 @@ class Trigger:
     cgroup: str | None = None
     container_id: str | None = None
     container: Container | None = None  # where it is another one's
+    by: str | None = None  # what it was doing, of kernel_symbols.BY: filled in by `diagnosis`
+    stack: Stack | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +250,7 @@ class Incident:
     victims: tuple[Victim, ...]
     candidates: tuple[Candidate, ...] | None = None  # the largest others, largest first
     before: Before | None = None  # what memory did before; None: the flight recorder has not run
+    node_memory: NodeMemory | None = None  # where no cgroup's limit was the cause
     unlisted: Unlisted | None = None  # of a group, the victims that the list leaves out; None: none
 
     @property

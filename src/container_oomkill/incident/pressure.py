@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Adds how long a cgroup had been short of memory: its memory.pressure and memory.events.
+"""Adds how long a cgroup had been short of memory: its memory.pressure, memory.events, memory.stat.
 
-Read from the cgroup file system of v2 as soon as the record is here, milliseconds after the kill.
+Read from the cgroup file system as soon as the record is here, milliseconds after the kill.
 The kernel works out the averages of memory.pressure every two seconds (PSI_FREQ,
 kernel/sched/psi.c), so within that time they are those of the kill; what is read later is left out.
 So is a folder that is another cgroup's by now, or of another cgroup namespace: its inode number is
-the cgroup's id. cgroup v1 has neither file.
+the cgroup's id. cgroup v1 has the last of the three files only.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .before import Averages, Before, Events, EventsOf, Pressure, Stalls
 from .model import NS, Incident
 
 LATEST_SECONDS = 2.0
-ROOT = "/sys/fs/cgroup"
-MOST = 4096  # bytes; both files have a tenth of that
+ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/memory")  # v2, v1
+MOST = 16384  # bytes; the longest of the files has a fifth of that
 
 Found = tuple[Stalls | None, EventsOf | None]
 NOTHING: Found = (None, None)
@@ -35,7 +35,7 @@ class PressureReader:
 
     def __init__(self, root: str = "", *, boot_ns: Callable[[], int] = _boot_ns) -> None:
         """``root``: where the host's file system is mounted, as for the runtimes' state."""
-        self._roots = tuple(dict.fromkeys((f"{root}{ROOT}", ROOT)))
+        self._roots = tuple(dict.fromkeys([f"{at}{each}" for at in (root, "") for each in ROOTS]))
         self._boot_ns = boot_ns
         self._last: tuple[int, int] | None = None
 
@@ -98,13 +98,17 @@ def _averages(fields: list[str]) -> Averages | None:
 
 
 def _events(folder: int) -> EventsOf | None:
-    lines = _lines(folder, "memory.events")
-    try:
-        found = {word: int(number) for word, number in map(str.split, lines)}
-    except ValueError:
-        return None
-    events = EventsOf(found.get("max"), found.get("high"))
+    found, stat = _numbers(folder, "memory.events"), _numbers(folder, "memory.stat")
+    faults = stat.get("total_pgmajfault", stat.get("pgmajfault"))  # v1 has both
+    events = EventsOf(found.get("max"), found.get("high"), faults)
     return None if events == EventsOf() else events
+
+
+def _numbers(folder: int, name: str) -> dict[str, int]:
+    try:
+        return {word: int(number) for word, number in map(str.split, _lines(folder, name))}
+    except ValueError:
+        return {}
 
 
 def _lines(folder: int, name: str) -> list[str]:

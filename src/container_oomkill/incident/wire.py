@@ -83,11 +83,24 @@ VICTIM = Layout("oomkill_victim", before="strings")
 CANDIDATE = Layout("oomkill_candidate")
 CHILD = Layout("oomkill_child")
 BEFORE = Layout("oomkill_before")
+SHORTAGE = Layout("oomkill_shortage")
+STACK = Layout("oomkill_stack")
+STACK_NAMES = Layout("oomkill_stack_names")
+USER_STACK = Layout("oomkill_user_stack")
+USER_FRAME = Layout("oomkill_user_frame")
+NODE = Layout("oomkill_node", before="strings")
+NUMA_NODE = Layout("oomkill_numa_node")
+ZONE = Layout("oomkill_zone")
+SHARE = Layout("oomkill_share")
 FUNCTIONS = Layout("oomkill_functions")
 COUNTERS = Layout("oomkill_counters")
 RECORDER = Layout("oomkill_recorder")
 
-KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, lib.OOMKILL_BEFORE)
+# What is sent ahead of an incident's first victim, and belongs to its record.
+AHEAD = (lib.OOMKILL_BEFORE, lib.OOMKILL_SHORTAGE)  # what led to the kill
+STACKS = (lib.OOMKILL_STACK, lib.OOMKILL_STACK_NAMES, lib.OOMKILL_USER_STACK)
+PARTS = (*AHEAD, *STACKS, lib.OOMKILL_NODE)
+KINDS = (lib.OOMKILL_VICTIM, lib.OOMKILL_END, *PARTS)
 HOOKS = {
     lib.OOMKILL_HOOK_FENTRY: "fentry",
     lib.OOMKILL_HOOK_KPROBE: "kprobe",
@@ -104,13 +117,15 @@ def config(
     cmdline: bool,
     memcg_disabled: bool = False,
     tick_ns: int = 0,
+    stacks: bool = False,
+    names: bool = False,
 ) -> bytes:
     """Return ``struct oomkill_config`` as bytes."""
     if not 0 < cpus <= lib.OOMKILL_CPUS_MAX:
         raise RecordError(f"{cpus} possible cpus: this build supports up to {lib.OOMKILL_CPUS_MAX}")
     settings = {"hook": hook, "cpus": cpus, "pages_slack": pages_slack}
     settings |= {"page_size": page_size, "cmdline": cmdline, "memcg_disabled": memcg_disabled}
-    settings["tick_ns"] = tick_ns
+    settings |= {"tick_ns": tick_ns, "stacks": stacks, "names": names}
     return bytes(ffi.buffer(ffi.new("struct oomkill_config *", settings)))
 
 
@@ -151,10 +166,10 @@ def header(data: bytes) -> dict[str, Any]:
     return fields
 
 
-def is_before(data: bytes) -> bool:
-    """Tell whether a record, of whatever layout, is what came before a kill."""
+def is_part(data: bytes) -> bool:
+    """Tell whether a record, of whatever layout, is a part of a kill's that follows."""
     kind = HEADER.offsets["kind"]
-    return len(data) > kind and data[kind] == lib.OOMKILL_BEFORE
+    return len(data) > kind and data[kind] in PARTS
 
 
 def victim(data: bytes) -> dict[str, Any]:
@@ -175,6 +190,59 @@ def before(data: bytes) -> dict[str, Any]:
     if len(data) != BEFORE.size:
         raise RecordError(f"record of {len(data)} bytes before a kill: expected {BEFORE.size}")
     return BEFORE.unpack(data)
+
+
+def shortage(data: bytes) -> dict[str, Any]:
+    """Return the fields of a record of kind OOMKILL_SHORTAGE."""
+    if len(data) != SHORTAGE.size:
+        raise RecordError(f"record of {len(data)} bytes of a shortage: expected {SHORTAGE.size}")
+    return SHORTAGE.unpack(data)
+
+
+def stack(data: bytes) -> dict[str, Any]:
+    """Return the fields of a record of kind OOMKILL_STACK; its frames are bytes."""
+    if len(data) != STACK.size:
+        raise RecordError(f"record of {len(data)} bytes of a stack: expected {STACK.size}")
+    return STACK.unpack(data)
+
+
+def stack_names(data: bytes) -> list[bytes]:
+    """Return the names of a record of kind OOMKILL_STACK_NAMES, each with what follows its NUL."""
+    if len(data) != STACK_NAMES.size:
+        raise RecordError(f"record of {len(data)} bytes of a stack: expected {STACK_NAMES.size}")
+    fields = STACK_NAMES.unpack(data)
+    used = min(fields["used"] or 0, lib.OOMKILL_STACK_DEPTH)
+    size = lib.OOMKILL_SYMBOL_LEN
+    return [fields["names"][at : at + size] for at in range(0, used * size, size)]
+
+
+def user_stack(data: bytes) -> list[dict[str, Any]]:
+    """Return the frames of a record of kind OOMKILL_USER_STACK."""
+    if len(data) != USER_STACK.size:
+        raise RecordError(f"record of {len(data)} bytes of a stack: expected {USER_STACK.size}")
+    fields = USER_STACK.unpack(data)
+    used = min(fields["used"] or 0, lib.OOMKILL_USER_STACK_DEPTH)
+    return _first(USER_FRAME, fields["frames"], used)
+
+
+def node(data: bytes) -> dict[str, Any]:
+    """Return the fields of a record of kind OOMKILL_NODE.
+
+    ``nodes``: each with its ``zones``; ``shares``: the cgroups; ``strings``: their paths' bytes.
+    """
+    if len(data) < NODE.size:
+        raise RecordError(f"record of {len(data)} bytes of a node: expected at least {NODE.size}")
+    fields = NODE.unpack(data)
+    fields["strings"] = data[NODE.size :]
+    fields["flags"] = fields["flags"] or 0
+    nodes = _first(NUMA_NODE, fields["nodes"], min(fields["nodes_used"] or 0, lib.OOMKILL_NODES))
+    for each in nodes:
+        count = min(each["zones_used"] or 0, lib.OOMKILL_ZONES)
+        each["zones"] = _first(ZONE, each["zones"], count)
+    fields["nodes"] = nodes
+    count = min(fields["shares_used"] or 0, lib.OOMKILL_SHARES)
+    fields["shares"] = _first(SHARE, fields["shares"], count)
+    return fields
 
 
 def candidates(data: bytes, count: int) -> list[dict[str, Any]]:

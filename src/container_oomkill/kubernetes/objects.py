@@ -7,11 +7,13 @@ k8s.io/apimachinery meta/v1; a list that the API omits or sends as null is empty
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
 from .errors import ApiError
+from .quantity import bytes_of
 
 T = TypeVar("T")
 
@@ -39,6 +41,7 @@ class Metadata(msgspec.Struct, rename="camel"):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
+    deletion_timestamp: str | None = None
     continue_: str = msgspec.field(name="continue", default="")
     annotations: Annotations | None = None
     owner_references: list[Owner] | None = None
@@ -49,7 +52,11 @@ class Metadata(msgspec.Struct, rename="camel"):
 
 
 class Ended(msgspec.Struct):
+    """core/v1.ContainerStateTerminated."""
+
     container_id: str | None = msgspec.field(name="containerID", default=None)
+    reason: str = ""
+    finished_at: str | None = msgspec.field(name="finishedAt", default=None)
 
 
 class LastState(msgspec.Struct):
@@ -62,7 +69,13 @@ class ContainerStatus(msgspec.Struct, rename="camel"):
     name: str = ""
     image: str = ""
     container_id: str | None = msgspec.field(name="containerID", default=None)
+    state: LastState | None = None
     last_state: LastState | None = None
+
+    def ended(self) -> list[Ended]:
+        """Return how it ended, if it has, and how the one before it did."""
+        states = (self.state, self.last_state)
+        return [each.terminated for each in states if each is not None and each.terminated]
 
     def ids(self) -> list[str]:
         """Return their ids as the API has them, ``containerd://<id>``."""
@@ -71,10 +84,25 @@ class ContainerStatus(msgspec.Struct, rename="camel"):
         return [each for each in both if each]
 
 
+class Condition(msgspec.Struct):
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+
+
 class PodStatus(msgspec.Struct, rename="camel"):
+    reason: str = ""
+    conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None
     ephemeral_container_statuses: list[ContainerStatus] | None = None
+
+    def is_evicted(self) -> bool:
+        """By the kubelet for want of a resource, or by whoever drains the node."""
+        disrupted = (each for each in self.conditions or () if each.type == "DisruptionTarget")
+        return self.reason == "Evicted" or any(
+            each.status == "True" and each.reason == "EvictionByEvictionAPI" for each in disrupted
+        )
 
     def all(self) -> list[ContainerStatus]:
         return [
@@ -84,9 +112,22 @@ class PodStatus(msgspec.Struct, rename="camel"):
         ]
 
 
+class Amounts(msgspec.Struct):
+    """Of a core/v1 ResourceList; the API also takes a plain number."""
+
+    memory: str | int | float | None = None
+
+
+class Resources(msgspec.Struct):
+    """core/v1 ResourceRequirements."""
+
+    requests: Amounts | None = None
+
+
 class ContainerSpec(msgspec.Struct, rename="camel"):
     name: str = ""
     restart_policy: str = ""
+    resources: Resources | None = None
 
     def init_type(self) -> str:
         return "sidecar" if self.restart_policy == "Always" else "init"
@@ -104,6 +145,13 @@ class PodSpec(msgspec.Struct, rename="camel"):
             *((each.name, each.init_type()) for each in self.init_containers or ()),
             *((each.name, "ephemeral") for each in self.ephemeral_containers or ()),
         )
+
+    def memory_requests(self) -> tuple[tuple[str, int], ...]:
+        """Return name and memory request, bytes, of each that has one."""
+        every = (*(self.containers or ()), *(self.init_containers or ()))
+        asked = ((each.name, each.resources and each.resources.requests) for each in every)
+        found = ((name, bytes_of(one.memory) if one else None) for name, one in asked)
+        return tuple((name, size) for name, size in found if size)
 
 
 class Pod(msgspec.Struct):
@@ -149,6 +197,14 @@ class Status(msgspec.Struct):
     def causes(self) -> set[str]:
         causes = (self.details.causes if self.details else None) or ()
         return {cause.reason for cause in causes}
+
+
+def seconds_of(time: str | None) -> float | None:
+    """Return metav1.Time as seconds since the epoch; None for none, and for what is no time."""
+    try:
+        return None if time is None else datetime.fromisoformat(time).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:

@@ -12,9 +12,17 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ..identity.cgroup.readers import is_uid
-from ..identity.metadata import SANDBOX, ContainerMetadata, Key, is_id, text
+from ..identity.metadata import (
+    DELETED,
+    EVICTED,
+    SANDBOX,
+    STAYS,
+    ContainerMetadata,
+    Key,
+    is_id,
+    text,
+)
 from ..identity.store import Store
-from .errors import ApiError
 from .objects import Pod
 
 PODS_MAX = 4096  # of one node; the store has room for as many containers
@@ -37,11 +45,11 @@ class Pods:
             known = pod and replace(pod, id=container_id, name=None)
         return known
 
-    def put(self, pod: Pod, workload: str) -> None:
-        """Take a pod that is new or has changed. Raises `ApiError` for one too many."""
+    def put(self, pod: Pod, workload: str) -> bool:
+        """Take a pod that is new or has changed; False: there is no room for a new one."""
         uid = cgroup_uid(pod)
         if uid not in self._of_pod and len(self._of_pod) >= PODS_MAX:
-            raise ApiError(f"more than {PODS_MAX} pods on one node")
+            return False
         found = {known.key(): known for known in _containers(pod, workload)}
         for key in self._of_pod.get(uid, set()) - found.keys():
             self.containers.gone(key)
@@ -49,6 +57,7 @@ class Pods:
         for known in found.values():
             self.containers.put(known)
         self._pods.put(_known(pod, workload, uid, SANDBOX))
+        return True
 
     def gone(self, uid: str) -> None:
         """Take the `cgroup_uid` of a pod that was deleted."""
@@ -100,10 +109,24 @@ def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> Con
         pod_uid=text(cgroup_uid(pod)),
         workload=text(workload),
         types=_shared(pod.spec.types()) if pod.spec else (),
+        pod_end=_end_of(pod),
+        requests=_shared_requests(pod.spec.memory_requests()) if pod.spec else (),
     )
+
+
+def _end_of(pod: Pod) -> str:
+    if pod.status is not None and pod.status.is_evicted():
+        return EVICTED
+    return DELETED if pod.metadata.deletion_timestamp else STAYS
 
 
 @lru_cache(maxsize=1024)
 def _shared(types: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """Return one object for all pods of a workload, without what cannot be a name."""
     return tuple((name, type_) for name, type_ in types if text(name))
+
+
+@lru_cache(maxsize=1024)
+def _shared_requests(requests: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """Return one object for all pods of a workload."""
+    return tuple((name, size) for name, size in requests if text(name))

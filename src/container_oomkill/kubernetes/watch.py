@@ -20,7 +20,7 @@ from ..system.closeable import Closeable
 from ..system.worker import Worker
 from .api import Api
 from .errors import ApiError
-from .objects import Change, Pod, PodList, Status, decode
+from .objects import Change, ContainerStatus, Pod, PodList, Status, decode
 from .owners import Owners
 from .pods import Pods, cgroup_uid
 
@@ -46,9 +46,12 @@ class PodWatch(Closeable):
         node: str,
         *,
         backoff: Backoff | None = None,
+        on_status: Callable[[str, ContainerStatus], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``on_status``: takes each container's, with its pod's namespace and name."""
         self.pods = Pods()
+        self._on_status = on_status
         self.store = self.pods.containers
         self._up = False  # what is known is what the API has
         self._api = api
@@ -113,7 +116,7 @@ class PodWatch(Closeable):
             page = self._api.get(PODS, PodList, fields=fields)
             for pod in page.items or ():
                 seen.add(cgroup_uid(pod))
-                self.pods.put(pod, self._owners.workload(pod.metadata))
+                self._put(pod)
             if not page.metadata.continue_:
                 self.pods.keep_only(seen)
                 return page.metadata.resource_version
@@ -155,8 +158,16 @@ class PodWatch(Closeable):
         if change.type == "DELETED":
             self.pods.gone(cgroup_uid(pod))
         elif change.type in ("ADDED", "MODIFIED"):
-            self.pods.put(pod, self._owners.workload(pod.metadata))
+            self._put(pod)
         self._version = pod.metadata.resource_version or self._version
+
+    def _put(self, pod: Pod) -> None:
+        """Go on with those that have a place: what becomes of them is still told."""
+        if not self.pods.put(pod, self._owners.workload(pod.metadata)):
+            self._log.warn(f"more than {len(self.pods)} pods on one node: the API names no others")
+        name = f"{pod.metadata.namespace}/{pod.metadata.name}"
+        for status in pod.status.all() if pod.status else ():
+            self._on_status(name, status)
 
 
 def remedy_of(error: ApiError) -> str | None:

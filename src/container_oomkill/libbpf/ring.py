@@ -37,6 +37,10 @@ class Ring(Closeable):
         """Sleep until the kernel has written a record since the last call, at most that long."""
         self._epoll.poll(seconds)
 
+    def fileno(self) -> int:
+        """Return what is readable while a record has come since the last `wait`."""
+        return self._epoll.fileno()
+
     def watch(self, fd: int, *, readable: bool) -> None:
         """End `wait` as well when another descriptor is hung up or, if asked for, readable."""
         self._epoll.register(fd, select.EPOLLIN if readable else 0)

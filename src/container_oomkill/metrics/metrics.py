@@ -18,10 +18,13 @@ from math import isnan
 from typing import TYPE_CHECKING, Protocol
 
 from ..incident.model import NS, UNRESOLVED, Incident
+from ..killers.model import Kill
 from ..probe.kernel_counts import kernel_count, seen_so_far
 from ..sinks.names import counted_as, owner_of, victims_cgroup, workload_of
 from .exposition import Family, Labels, Point, clean
+from .others import OtherKills
 from .series import Key, Series
+from .stuck import StuckEpisodes
 from .table import (
     INCIDENTS,
     ITSELF,
@@ -32,8 +35,12 @@ from .table import (
     LATENCY,
     LATENCY_BUCKETS,
     LOST,
+    MISMATCHES,
     NAMESPACE_KILLS,
+    NODE_WIDE,
+    OTHERS,
     RECORDER,
+    STUCK,
     Destination,
     Facts,
     Row,
@@ -66,6 +73,9 @@ class ProbeStatus(Protocol):
 
     def recorder_status(self) -> Mapping[str, int] | None:
         """What the flight recorder counted of its own work; None: there is none."""
+
+    def killers_status(self) -> Mapping[str, int] | None:
+        """What was counted of kills by others; None: they are not recorded."""
 
     def features(self) -> Mapping[str, bool]:
         """Whether this kernel gives it, by name."""
@@ -128,6 +138,8 @@ class Metrics:
             wall=wall,
         )
         self._totals = Totals(monotonic=monotonic, wall=wall)
+        self._others = OtherKills(max_containers=max_containers, monotonic=monotonic)
+        self.stuck = StuckEpisodes()
         self._wall = wall
         self._external_url = None if external_url is None else external_url.rstrip("/")
         self._restored: frozenset[str] = frozenset()  # ids of what an earlier process counted
@@ -139,9 +151,13 @@ class Metrics:
         self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
         self.destinations: Callable[[], Mapping[str, Destination]] = dict
         self._lost = dict.fromkeys(LOST, 0)
+        self._mismatches = dict.fromkeys(MISMATCHES, 0)
         self._unresolved = dict.fromkeys(UNRESOLVED, 0)
         self._latency_counts = [0] * (len(LATENCY_BUCKETS) + 1)
         self._latency_sum = 0.0
+        self._monotonic = monotonic
+        self._expiry_seconds = expiry_seconds
+        self._node_wide: tuple[Incident, float] | None = None  # and when it expires, monotonic
 
     def __call__(self, incident: Incident) -> None:
         """Take an incident: from here on a scrape shows it."""
@@ -158,9 +174,17 @@ class Metrics:
             owner = owner_of(incident.container, victims_cgroup(incident))
             self._series.record(key, incident, workload, owner)
             self._totals.record(key[0], incident)
+            self._keep_node_wide(incident)
             seconds = max(0.0, (self._boot_ns() - incident.boot_ns) / NS)
             self._latency_sum += seconds
             self._latency_counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+
+    def by_another(self, kill: Kill) -> None:
+        """Take a kill that was not the OOM killer's."""
+        container, cgroup = kill.container, kill.target.cgroup
+        key = _clean_key(counted_as(container, cgroup))
+        with self._lock:
+            self._others.record(key, kill.killer.cause, owner_of(container, cgroup))
 
     def restore(self, incidents: Sequence[Incident]) -> None:
         """Show the last kills of earlier processes, oldest first; they are not counted again."""
@@ -174,6 +198,11 @@ class Metrics:
                 owner = owner_of(incident.container, victims_cgroup(incident))
                 self._series.restore(key, incident, workload, owner, age=age)
                 self._totals.show(key[0])
+                self._keep_node_wide(incident, age)
+
+    def _keep_node_wide(self, incident: Incident, age: float = 0.0) -> None:
+        if incident.node_memory is not None:
+            self._node_wide = incident, self._monotonic() + self._expiry_seconds - age
 
     def register(self, labels: Key, workload: str = "") -> None:
         """A container exists (namespace, pod, container): its counters show, at 0 at first.
@@ -210,6 +239,11 @@ class Metrics:
         """Records were lost on this side of the ring; what the kernel lost is in its counters."""
         with self._lock:
             self._lost[reason] = self._lost.get(reason, 0) + records
+
+    def mismatch(self, direction: str) -> None:
+        """Count a container whose status in Kubernetes and the kernel disagree."""
+        with self._lock:
+            self._mismatches[direction] = self._mismatches.get(direction, 0) + 1
 
     def collect(self) -> Iterable[Metric]:
         for family in self.families(created=True):
@@ -263,7 +297,7 @@ class Metrics:
     def _itself(self, facts: Facts, latency: list[Point]) -> Iterator[Family]:
         from .prometheus import Metric, ProcessCollector
 
-        for row in (*ITSELF, *RECORDER):
+        for row in (*STUCK, *NODE_WIDE, *ITSELF, *OTHERS, *RECORDER):
             of_itself = row.of_itself(facts) if row.of_itself else ()
             yield Family(
                 _head(row),
@@ -296,24 +330,35 @@ class Metrics:
         now, before = self._kernel_kills(), self._kernel_kills_before
         kills = None if now is None or before is None else max(0, now - before)
         self._told = seen_so_far(self._told, kills)
+        recorder = status.recorder_status() or {}
+        if self._node_wide is not None and self._node_wide[1] <= self._monotonic():
+            self._node_wide = None
         return Facts(
             version=self._version,
             hook=status.hook,
             kernel=status.kernel,
             attached=status.attached,
             features=status.features(),
-            recorder=status.recorder_status() or {},
+            recorder=recorder,
             lost=lost,
             unresolved=dict(self._unresolved),
-            evicted=self._series.evicted | {"namespaces": self._totals.evicted},
+            evicted=self._series.evicted
+            | {"namespaces": self._totals.evicted, "other_kills": self._others.evicted},
             earlier={key: kills for key, kills in self._earlier.items() if kills > 0},
             missed_while_down=self.missed_while_down,
             external_url=self._external_url,
             kernel_kills=kills,
             unaccounted=None if kills is None else kills - self._told,
             queues=self._queues(),
+            killers=status.killers_status() or {},
+            other_kills=self._others.by_cause(),
+            container_other_kills=self._others.by_container(),
+            mismatches=dict(self._mismatches),
             watch_up=self.watch_up(),
             destinations=self.destinations(),
+            stuck_totals=self.stuck.totals() if recorder else {},
+            stuck=self.stuck.ongoing(),
+            node_wide=None if self._node_wide is None else self._node_wide[0],
         )
 
     def _latency(self) -> list[Point]:

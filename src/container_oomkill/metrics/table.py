@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..incident.model import NS, Incident, Rss, Stat, Victim, Vm
+from . import node_wide
 
 PREFIX = "container_oomkill_"
 LABELS = ("namespace", "pod", "container")
@@ -21,6 +22,8 @@ INFO_LABELS = (
 )
 # What ran out: docs/record.md. The last is for an incident that does not say.
 SCOPES = (*("container", "pod", "cgroup", "node", "cpuset", "mempolicy", "manual"), "unknown")
+# Kubernetes' status against the kernel: see kubernetes/status.py.
+MISMATCHES = ("kill_without_status", "status_without_kill")
 # Why records may be lost on this side of the ring; the kernel's side has its own. They show from 0:
 # one that began with a loss would have no increase().
 LOST = (*("broken_record", "foreign_layout", "gap", "history", "kubernetes_event", "log"),)
@@ -66,8 +69,15 @@ class Facts:
     missed_while_down: int | None  # kills that no process and no pinned hook saw
     external_url: str | None  # where people reach the pages
     queues: Mapping[str, tuple[int, int]]  # what waits, and the most that may
+    killers: Mapping[str, int]  # struct oomkill_killers; empty: kills by others are not recorded
+    other_kills: Mapping[str, int]  # by cause
+    container_other_kills: Mapping[tuple[str, ...], int]  # by LABELS and cause
+    mismatches: Mapping[str, int]  # by direction
     watch_up: bool | None  # of the cluster's API; None: it is not asked
     destinations: Mapping[str, Destination]  # by name, of those to which incidents are sent
+    stuck_totals: Mapping[str, int]  # by cause; empty: nothing looks for it
+    stuck: Mapping[tuple[str, str, str, str], int]  # that goes on, by LABELS and cause
+    node_wide: Incident | None  # the last that the node's memory ran out for
 
 
 # Label values and the number.
@@ -391,6 +401,46 @@ RECORDER = (
     ),
 )
 
+OTHERS = (
+    Row(
+        "other_kills",
+        "counter",
+        "Ends of containers, or of processes in them, by SIGKILL that the OOM killer did not send: "
+        "from 0, for every cause.",
+        ("cause",),
+        of_itself=lambda facts: (
+            [((cause,), number) for cause, number in facts.other_kills.items()]
+            if facts.killers
+            else []
+        ),
+    ),
+    Row(
+        "container_other_kills",
+        "counter",
+        "The same by container; a series begins with its first kill.",
+        (*LABELS, "cause"),
+        of_itself=lambda facts: sorted(facts.container_other_kills.items()),
+    ),
+    Row(
+        "sigkills",
+        "counter",
+        "SIGKILL that took effect on this machine, in a container or not, whoever sent it.",
+        of_itself=lambda facts: [((), facts.killers["kills"])] if facts.killers else [],
+    ),
+    Row(
+        "other_kills_lost",
+        "counter",
+        "Kills by others without a record: above the rate limit of their cgroup, or no room in "
+        "their ring buffer.",
+        ("reason",),
+        of_itself=lambda facts: [
+            ((name.removeprefix("lost_"),), number)
+            for name, number in sorted(facts.killers.items())
+            if name.startswith("lost_")
+        ],
+    ),
+)
+
 LATENCY = Row(
     "latency_seconds",
     "histogram",
@@ -398,6 +448,30 @@ LATENCY = Row(
     unit="seconds",
 )
 
+NODE_WIDE = (
+    Row(
+        "node_wide_last_timestamp_seconds",
+        "gauge",
+        "When the OOM killer last killed because no cgroup's limit, but the node, a cpuset's or a "
+        "policy's memory nodes ran out.",
+        of_itself=lambda facts: node_wide.when(facts.node_wide),
+    ),
+    Row(
+        "node_wide_memory_bytes",
+        "gauge",
+        "The node's memory then, by kind: the keys of `node_memory` in the record.",
+        ("kind",),
+        of_itself=lambda facts: node_wide.kinds(facts.node_wide),
+    ),
+    Row(
+        "node_wide_held_bytes",
+        "gauge",
+        "Who held it then: the five that were charged with the most, services of the host among "
+        "them.",
+        LABELS,
+        of_itself=lambda facts: node_wide.holders(facts.node_wide),
+    ),
+)
 ITSELF = (
     Row(
         "build",
@@ -529,11 +603,38 @@ ITSELF = (
         of_itself=_single(lambda facts: facts.watch_up),
     ),
     Row(
+        "status_mismatch",
+        "counter",
+        "Containers whose status in Kubernetes says OOMKilled without a kill by the kernel, or "
+        "something else where the OOM killer killed their PID 1; absent without `--kubernetes`.",
+        ("direction",),
+        of_itself=lambda facts: (
+            [] if facts.watch_up is None else _by_key(lambda f: f.mismatches)(facts)
+        ),
+    ),
+    Row(
         "page_size_bytes",
         "gauge",
         "Size of a memory page on this node.",
         unit="bytes",
         of_itself=lambda _: [((), os.sysconf("SC_PAGE_SIZE"))],
+    ),
+)
+
+STUCK = (
+    Row(
+        "stuck",
+        "counter",
+        "Times that a cgroup was out of memory, or over memory.high, and nothing was killed.",
+        ("cause",),
+        of_itself=_by_key(lambda facts: facts.stuck_totals),
+    ),
+    Row(
+        "stuck_now",
+        "gauge",
+        "Containers that are so at this moment; absent if they are not.",
+        (*LABELS, "cause"),
+        of_itself=lambda facts: sorted(facts.stuck.items()),
     ),
 )
 
@@ -571,7 +672,29 @@ SECTIONS: tuple[tuple[str, str, tuple[Row, ...]], ...] = (
         ),
         (LAST_INFO, *LAST_KILL),
     ),
+    (
+        "Out of memory without a kill",
+        (
+            "`cause`: `nothing_killable`, `oom_disabled`, `charge_refused`, `throttled` "
+            "(docs/record.md), `unknown`. It takes the flight recorder, which looks for them."
+        ),
+        STUCK,
+    ),
+    (
+        "The last kill that no cgroup's limit caused",
+        "Absent until there is one, and an hour after it (`--metrics.expiry`).",
+        NODE_WIDE,
+    ),
     ("The exporter itself", "", (*ITSELF, LATENCY)),
+    (
+        "Kills by others",
+        (
+            "SIGKILL that the OOM killer did not send; `cause` as in [the record]"
+            "(record.md#a-kill-by-others). Absent with `--killers off`, and where "
+            '`container_oomkill_feature{name="killers"}` is 0.'
+        ),
+        OTHERS,
+    ),
     (
         "The flight recorder",
         'Absent where there is none: `container_oomkill_feature{name="flight_recorder"}` is 0.',

@@ -18,6 +18,7 @@ from ..incident.assembler import Assembler
 from ..incident.decoder import Decoder
 from ..incident.host import read_host
 from ..incident.model import Incident
+from ..incident.stack_decoder import Symbols
 from ..libbpf.ring import Ring
 from ..probe.checkpoint import Checkpoint
 from ..probe.kernel_counts import kernel_count, read_kernel_kills, seen_so_far
@@ -66,6 +67,7 @@ class Delivery:
         resolve: Callable[[Incident], Incident],
         on_lost: Lost,
         wanted: Callable[[Incident], bool] | None,
+        symbols: Symbols,
     ) -> None:
         self.heartbeat: Callable[[], None] = lambda: None  # called for each record read
         self.checkpoint = checkpoint
@@ -77,6 +79,7 @@ class Delivery:
         self._resolve = resolve
         self._on_lost = on_lost
         self._wanted = wanted
+        self._symbols = symbols
         self._recent = Recent()
         # number, kills, position: not in the checkpoint yet
         self._given: deque[tuple[int, int, int]] = deque()
@@ -89,7 +92,7 @@ class Delivery:
         self.keep = keep
         self._counted = counted
         self._assembler = Assembler(
-            Decoder(read_host(self._node)),
+            Decoder(read_host(self._node), self._symbols),
             time.monotonic,
             read_kernel_kills,
             self.checkpoint.kills,

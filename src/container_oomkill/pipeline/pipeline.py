@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..identity.resolver import resolve as resolve_by_path
 from ..incident.model import NS, Incident
+from ..incident.stack_decoder import Symbols
 from ..probe.pins import Generation
 from ..probe.probe import Probe
 from ..system.shutdown import ShutdownRequest
 from .delivery import Buffered, Delivery, Lost, Sink, Source
+from .kills import KillDelivery
+from .stuck import StuckDelivery
 
 # Older hooks go on beside the ones that replace them for longer than any kill takes.
 OVERLAP_SECONDS = 3.0
@@ -34,15 +37,23 @@ class Pipeline:
         resolve: Callable[[Incident], Incident] = resolve_by_path,
         on_lost: Lost = lambda *_: None,
         wanted: Callable[[Incident], bool] | None = None,
+        kills: KillDelivery | None = None,
+        symbols: Symbols = lambda _: None,
+        stuck: StuckDelivery | None = None,
     ) -> None:
         """``wanted``: what the sinks get, and what counts as delivered; None: everything.
 
         ``buffered``: those of the sinks that have a queue; ``resolve``: names the container.
 
+        ``kills``: those of others, delivered behind every incident there is; ``stuck``: what is out
+        of memory without a kill, likewise.
+
         ``complete``: adds to a record just read what will be gone soon; ``on_lost``: counts
-        records lost on this side of the ring, by reason.
+        records lost on this side of the ring, by reason; ``symbols``: names the kernel's functions.
         """
         self._probe = probe
+        self._kills = kills
+        self._stuck = stuck
         self._checkpoint = probe.checkpoint
         self._delivery = Delivery(
             probe.checkpoint,
@@ -53,6 +64,7 @@ class Pipeline:
             resolve=resolve,
             on_lost=on_lost,
             wanted=wanted,
+            symbols=symbols,
         )
         self._seen: dict[tuple[int | None, int | None], Incident] = {}  # by victim
         self._delivery.read_from(probe, counted=True)
@@ -93,15 +105,22 @@ class Pipeline:
         ring.watch(stop.event, readable=True)
         if stop.output is not None:
             ring.watch(stop.output, readable=False)
+        if self._kills is not None:
+            ring.watch(self._kills.fileno(), readable=True)
+        if self._stuck is not None:
+            ring.watch(self._stuck.fileno(), readable=True)
         while not stop.is_set():
             self._beat()
             self._delivery.report_lost()
             if not self._deliver(self._delivery.completed()):
                 break
+            more = self._kills is not None and self._kills.deliver()
+            if self._stuck is not None:
+                self._stuck.deliver()
             left = None if until is None else until - time.monotonic()
             if left is not None and left <= 0:
                 return True
-            self._delivery.wait(left, self._heartbeat_seconds)
+            self._delivery.wait(left, self._heartbeat_seconds, 0.0 if more else None)
         self._delivery.settle()
         return False
 

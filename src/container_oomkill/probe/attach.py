@@ -17,19 +17,22 @@ import sys
 from .. import libbpf
 from ..errors import BpfError, UnsupportedError, UsageError
 from ..incident import wire
+from ..killers import attach as killers_program
 from ..libbpf.core_types import KERNEL_TYPES
+from ..recorder import reclaim
 from ..recorder import recorder as flight
 from ..recorder.settings import RecorderSettings
 from ..system.privileges import missing_capabilities
 from .hook_order import in_order
 from .kernel_counts import memory_controller_disabled, read_kernel_kills
+from .kernel_functions import are_addresses_shown
 from .probe import Probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .pins import Pins
+    from .pins import Generation, Pins
 
 # In the order they are attached: the one that ends an incident before the one that begins it.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
@@ -45,13 +48,15 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
         "kprobe___oom_kill_process",
         "kprobe_oom_kill_process",
     ),
-    "raw_tracepoint": ("mark_victim",),
+    "raw_tracepoint": ("mark_victim_alone",),
 }
 # The candidate scan; a kernel without oom_evaluate_task() gives everything else.
 CANDIDATE_SCAN: Mapping[str, tuple[str, ...]] = {
     "fentry": ("fentry_oom_evaluate_task", "fentry_out_of_memory"),
     "kprobe": ("kprobe_oom_evaluate_task", "kprobe_out_of_memory"),
 }
+# Where the tracepoint mark_victim has the victim's pid and not its task: who got the signal.
+VICTIM_SIGNAL = "victim_of_signal"
 # libbpf's words where that function is in no type information, or nowhere to put a breakpoint.
 NO_CANDIDATE_SCAN = (
     "find kernel BTF type ID of 'oom_evaluate_task'",
@@ -75,12 +80,16 @@ def attach(
     debug: bool = False,
     pins: Pins | None = None,
     recorder: RecorderSettings | None = None,
+    killers: bool = False,
+    stacks: bool = False,
 ) -> Probe:
     """Try each hook in order of preference until one attaches; ``hook`` forces one.
 
     ``cmdline``: read the victim's command line as well, which may hold secrets. With ``pins`` it
     stays attached, and what is already pinned is resumed; they are closed with the probe.
     ``recorder``: start a flight recorder too, if the kernel lets us (`Probe.recorder`).
+    ``killers``: record who else kills, if it does (`Probe.killers`). ``stacks``: record where in
+    its own program the trigger was.
 
     Raises `UnsupportedError` with each hook's reason when none attaches.
     """
@@ -91,13 +100,16 @@ def attach(
     with libbpf.CoreTypes(btf) as types:
         for chosen in in_order(PROGRAMS, types) if hook is None else (hook,):
             try:
-                probe = _attach_hook(chosen, data, types, ring_bytes, cmdline, pins, recorder)
+                constants = _constants(chosen, cmdline=cmdline, stacks=stacks, recorder=recorder)
+                probe = _attach_hook(chosen, data, constants, types, ring_bytes, pins, recorder)
             except BpfError as error:
                 refused[chosen] = error
             else:
                 break
         else:
             raise _no_hook(refused, btf) from refused[chosen]
+        if killers:
+            _attach_killers(probe, data, types)
     probe.refused = refused
     if pins is not None:
         try:
@@ -141,23 +153,13 @@ def _check_types(path: str) -> None:
 def _attach_hook(
     hook: str,
     data: bytes,
+    settings: bytes,
     types: libbpf.CoreTypes,
     ring_bytes: int,
-    cmdline: bool,
     pins: Pins | None,
     recorder: RecorderSettings | None,
 ) -> Probe:
     """Attach one hook, without the candidate scan where the kernel lacks nothing but that."""
-    cpus = libbpf.possible_cpus()
-    settings = wire.config(
-        hook=HOOK_NUMBERS[hook],
-        cpus=cpus,
-        pages_slack=SLACK_PAGES_PER_CPU * cpus,
-        page_size=os.sysconf("SC_PAGE_SIZE"),
-        cmdline=cmdline,
-        memcg_disabled=memory_controller_disabled(),
-        tick_ns=0 if recorder is None else recorder.tick_ns(),
-    )
     given = (data, settings, types, ring_bytes, pins, recorder)
     if hook in CANDIDATE_SCAN:
         programs = (*PROGRAMS[hook], *CANDIDATE_SCAN[hook])
@@ -166,7 +168,31 @@ def _attach_hook(
         except BpfError as error:
             if not any(words in error.log for words in NO_CANDIDATE_SCAN):
                 raise
-    return _attach_programs(hook, PROGRAMS[hook], *given)
+    programs = PROGRAMS[hook]
+    if hook == "raw_tracepoint" and not marks_have_tasks(types):
+        programs = (*programs, VICTIM_SIGNAL)
+    return _attach_programs(hook, programs, *given)
+
+
+def _constants(
+    hook: str,
+    *,
+    cmdline: bool = False,
+    stacks: bool = False,
+    recorder: RecorderSettings | None = None,
+) -> bytes:
+    cpus = libbpf.possible_cpus()
+    return wire.config(
+        hook=HOOK_NUMBERS[hook],
+        cpus=cpus,
+        pages_slack=SLACK_PAGES_PER_CPU * cpus,
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+        cmdline=cmdline,
+        memcg_disabled=memory_controller_disabled(),
+        tick_ns=0 if recorder is None else recorder.tick_ns(),
+        stacks=stacks,
+        names=not are_addresses_shown(),
+    )
 
 
 def _attach_programs(
@@ -179,11 +205,13 @@ def _attach_programs(
     pins: Pins | None,
     recorder: RecorderSettings | None,
 ) -> Probe:
-    scans = programs != PROGRAMS[hook]
+    scans = hook in CANDIDATE_SCAN and programs != PROGRAMS[hook]
+    signals = VICTIM_SIGNAL in programs
     cgroups = 1 if recorder is None else recorder.max_cgroups  # a map has one entry at least
     checksum = wire.checksum(data, settings, wire.u64(ring_bytes), wire.u64(cgroups))
     if pins is not None and (found := pins.resumable(hook, checksum, programs)) is not None:
-        probe = Probe(hook, found, scans=scans, marks_have_tasks=marks_have_tasks(types))
+        tasks = marks_have_tasks(types)
+        probe = Probe(hook, found, scans=scans, signals=signals, marks_have_tasks=tasks)
         probe._attached_at = found.attached_at()
         probe.number = found.number
         probe.resumed = True
@@ -192,9 +220,10 @@ def _attach_programs(
         return probe
     with libbpf.open_object(data, "oomkill", types) as opened:
         opened.choose(programs)
-        opened.leave_out_maps(flight.OWN_MAPS)
+        opened.leave_out_maps((*flight.OWN_MAPS, *reclaim.OWN_MAPS, *killers_program.MAPS))
         opened.resize("ring", ring_bytes)
-        opened.resize(flight.SHARED_MAP, cgroups)
+        opened.resize(flight.RECORDINGS, cgroups)
+        opened.resize(reclaim.SHARED_MAP, min(cgroups, reclaim.MAX_CGROUPS))
         if hook != "raw_tracepoint":
             opened.resize("kills_seen", 1)
         opened.configure(settings)
@@ -208,7 +237,9 @@ def _attach_programs(
         if pins is not None:
             number = pins.keep(hook, checksum, loaded, dict(zip(programs, links, strict=True)))
         tasks = marks_have_tasks(types)
-        probe = Probe(hook, loaded, links=links, scans=scans, marks_have_tasks=tasks)
+        probe = Probe(
+            hook, loaded, links=links, scans=scans, signals=signals, marks_have_tasks=tasks
+        )
     except BaseException:
         for link in reversed(links):
             link.close()
@@ -225,6 +256,14 @@ def marks_have_tasks(types: libbpf.CoreTypes) -> bool:
     return types.has_member("trace_event_raw_mark_victim", "uid")
 
 
+def _attach_killers(probe: Probe, data: bytes, types: libbpf.CoreTypes) -> None:
+    """The probe keeps why it is refused."""
+    try:
+        probe.killers = killers_program.attach(data, types, _constants(probe.hook))
+    except BpfError as error:
+        probe.killers_refused = str(error)
+
+
 def _start_recorder(
     probe: Probe,
     recorder: RecorderSettings | None,
@@ -238,9 +277,14 @@ def _start_recorder(
         return
     if memory_controller_disabled():
         probe.recorder_refused = "the memory controller is disabled (cgroup_disable=memory)"
+        probe.reclaim_refused = probe.recorder_refused
         return
+    pinned = None if pins is None else pins.generation(probe.number)
     try:
-        pinned = None if pins is None else pins.generation(probe.number)
+        _count_reclaim(probe, data, constants, types, pinned)
+    except BpfError as error:
+        probe.reclaim_refused = str(error)
+    try:
         if pinned is not None and pinned.has(flight.MAPS):
             probe.recorder = flight.FlightRecorder(pinned, recorder)
             return
@@ -249,3 +293,22 @@ def _start_recorder(
             pinned.keep(loaded, flight.MAPS)
     except BpfError as error:
         probe.recorder_refused = str(error)
+
+
+def _count_reclaim(
+    probe: Probe,
+    data: bytes,
+    constants: bytes,
+    types: libbpf.CoreTypes,
+    pinned: Generation | None,
+) -> None:
+    """Attach what counts the kernel's passes of reclaim, unless what is pinned does so already."""
+    if pinned is not None and pinned.has(reclaim.PROGRAMS):
+        return
+    links = reclaim.attach(data, types, constants, probe.maps)
+    probe.keep(links.values())
+    if pinned is not None:
+        if not pinned.has((reclaim.SHARED_MAP,)):
+            pinned.keep(probe.maps, (reclaim.SHARED_MAP,))
+        for program, link in links.items():
+            link.pin(f"{pinned.folder}/{program}")

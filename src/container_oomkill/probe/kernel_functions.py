@@ -1,55 +1,130 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where some of the kernel's functions are, read from /proc/kallsyms for the BPF side.
+"""Where the kernel's functions are that we know of, read from /proc/kallsyms.
 
 The kernel shows addresses to whoever opened the file with CAP_SYSLOG, so it is opened while
-privileges last. Reading it costs some 50 ms of CPU, most of it in the kernel, so it is read later,
-by a thread, and in pieces: all of it at once is 10 MiB, half of which a thread's heap would keep.
-Without addresses, what they would prove stays unknown.
+privileges last. Reading it costs some 100 ms of CPU, so it is read later, by a thread, or as soon
+as somebody asks; and line by line: all of it at once is 10 MiB, half of which a thread's heap would
+keep. Only the ranges of those functions are kept. Without addresses, what they would prove stays
+unknown.
 """
 
 from __future__ import annotations
 
+from ..incident.kernel_symbols import ROLES
 from ..system.closeable import Closeable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
     from io import BufferedReader
 
 KALLSYMS = "/proc/kallsyms"
-LONGEST = 1 << 12  # bytes; nothing that is looked for is longer
-PIECE_BYTES = 1 << 16
-LINE_BYTES = 1 << 10  # no line is longer
-FOLLOWING_BYTES = 1 << 12  # of the table: the function's end is where the next one starts
+LOOKED_AT = 1 << 16  # bytes: old tables begin with the per-CPU variables, the first at 0
+LONGEST = 1 << 12  # bytes; of a function behind which the table ends
+
+
+def are_addresses_shown(path: str = KALLSYMS) -> bool:
+    """Whether this process sees the kernel's addresses; where not, all of them are 0."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(LOOKED_AT)
+    except OSError:
+        return False
+    return any(line[:16].strip(b"0") for line in start.splitlines()[:-1])
 
 
 class KernelFunctions(Closeable):
-    """Open now, `find` later."""
+    """Open now, `read` later."""
 
-    def __init__(self, path: str = KALLSYMS) -> None:
+    def __init__(
+        self,
+        path: str = KALLSYMS,
+        *,
+        wanted: Iterable[str] = ROLES,
+        on_read: Callable[[KernelFunctions], None] = lambda _: None,
+    ) -> None:
+        """``on_read``: called once, with all known."""
+        from threading import Lock  # not before attaching
+
+        self._wanted = {name.encode(): name for name in wanted}
+        self._on_read = on_read
+        self._lock = Lock()
+        self._starts: list[int] = []  # sorted; the others by them
+        self._ends: list[int] = []
+        self._names: list[str] = []
         try:
             self._file: BufferedReader | None = open(path, "rb")  # noqa: SIM115 - kept open
         except OSError:  # a kernel without it, or hidden
             self._file = None
 
+    def read(self) -> None:
+        """Read the table, unless that was done."""
+        with self._lock:
+            if self._file is None:
+                return
+            with self._file:
+                found = sorted(_ranges(self._file, self._wanted))
+            self._file = None
+            self._starts = [start for start, _, _ in found]
+            self._ends = [end for _, end, _ in found]
+            self._names = [name for _, _, name in found]
+            self._on_read(self)
+
     def find(self, name: str) -> tuple[int, int] | None:
-        """Return the addresses from a function's start to its end; None where nobody says."""
-        if self._file is None:
+        """Return the addresses from a function's start to its end; None where nobody says.
+
+        Of one in parts the longest: the others (``.cold``) are what is hardly ever run.
+        """
+        ranges = zip(self._starts, self._ends, self._names, strict=True)
+        parts = [(start, end) for start, end, of in ranges if of == name]
+        return max(parts, key=lambda part: part[1] - part[0], default=None)
+
+    def symbols(self, addresses: Sequence[int]) -> tuple[str, ...] | None:
+        """Return the known ones of the functions that ``addresses`` return to; None: none is known.
+
+        A call may be a function's last instruction, and what it returns to the next function's.
+        """
+        from bisect import bisect_right
+
+        self.read()
+        if not self._starts:
             return None
-        wanted = f" t {name}\n".encode()
-        symbols, at = b"", -1
-        while at < 0 and (piece := self._file.read(PIECE_BYTES)):
-            symbols = symbols[-LINE_BYTES:] + piece
-            at = symbols.find(wanted)
-        start = int(symbols[symbols.rfind(b"\n", 0, at) + 1 : at], 16) if at >= 0 else 0
-        if not start:
-            return None
-        symbols += self._file.read(FOLLOWING_BYTES)
-        # Sorted by address within the kernel itself, but for symbols of the same one.
-        following = symbols[at : at + FOLLOWING_BYTES].split(b"\n")[1:-1]
-        ends = [int(line.split(b" ", 1)[0], 16) for line in following]
-        return start, min((end for end in ends if end > start), default=start + LONGEST)
+        found: list[str] = []
+        for address in addresses:
+            at = bisect_right(self._starts, address - 1) - 1
+            # Parts of one function, or its own recursion, are one.
+            if at >= 0 and address <= self._ends[at] and self._names[at] not in found[-1:]:
+                found.append(self._names[at])
+        return tuple(found)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+
+def _ranges(lines: Iterable[bytes], wanted: dict[bytes, str]) -> Iterable[tuple[int, int, str]]:
+    """Start, end and name. A function ends where the next symbol of another address begins.
+
+    The table is sorted by address within the kernel itself, but for symbols of the same one. The
+    compiler names a function's variants with a suffix (``.isra.0``).
+    """
+    open_: list[tuple[int, str]] = []
+    for line in lines:
+        if open_:
+            address = int(line[:16], 16)
+            if address > open_[0][0]:
+                yield from ((start, address, name) for start, name in open_)
+                open_ = []
+        name = line[19:-1]
+        if name not in wanted:
+            if b"." not in name:
+                continue
+            name = name.split(b".", 1)[0]
+            if name not in wanted:
+                continue
+        start = int(line[:16], 16)
+        if start and line[17:18] in b"tTwW":
+            open_.append((start, wanted[name]))
+    yield from ((start, start + LONGEST, name) for start, name in open_)

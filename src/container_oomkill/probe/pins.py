@@ -80,7 +80,7 @@ class Generation(Closeable):
             self._counters = libbpf.Shared(fd, wire.COUNTERS.size)
         return wire.COUNTERS.unpack(self._counters.read())
 
-    def keep(self, loaded: libbpf.LoadedObject, names: Sequence[str]) -> None:
+    def keep(self, loaded: libbpf.LoadedObject | Generation, names: Sequence[str]) -> None:
         """Pin further maps beside the ones it has."""
         for name in names:
             libbpf.pin(loaded.map_fd(name), f"{self.folder}/{name}")
@@ -279,8 +279,8 @@ class Pins(Closeable):
 
 
 def _records(ring: libbpf.Ring) -> int:
-    """Those of kills: what came before one is a part of its record."""
-    return sum(1 for data, _ in ring.read() if not wire.is_before(data))
+    """Those of kills: what is sent ahead of one is a part of its record."""
+    return sum(1 for data, _ in ring.read() if not wire.is_part(data))
 
 
 def _discard(foreign: Generation, ring: libbpf.Ring) -> int:

@@ -15,8 +15,9 @@ from .kernel_functions import KernelFunctions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from ..killers.attach import Killers
     from ..recorder.recorder import FlightRecorder
     from .pins import Generation, Pins
 
@@ -32,13 +33,16 @@ class Probe(Closeable):
         links: Sequence[libbpf.Link] = (),
         scans: bool,
         marks_have_tasks: bool,
+        signals: bool = False,
     ) -> None:
-        """``maps`` and ``links`` are closed with this; ``scans``: `CANDIDATE_SCAN` is among them.
+        """``maps`` and ``links`` are closed with this; ``scans``: `CANDIDATE_SCAN` is among them,
+        ``signals``: `VICTIM_SIGNAL` is.
 
         ``marks_have_tasks``: the tracepoint gives the victim itself, not its pid alone.
         """
         self.hook = hook
         self._scans = scans
+        self._signals = signals
         self.kernel = os.uname().release
         self.checkpoint = Checkpoint()
         self.number = 0  # among the pinned generations; 0: not pinned
@@ -53,7 +57,10 @@ class Probe(Closeable):
         self.refused: dict[str, BpfError] = {}
         self.recorder: FlightRecorder | None = None
         self.recorder_refused: str | None = None  # why it was asked for and is not there
+        self.reclaim_refused: str | None = None  # the same of the passes of reclaim
         self._marks_have_tasks = marks_have_tasks
+        self.killers: Killers | None = None
+        self.killers_refused: str | None = None  # likewise
         self._maps = maps
         self._links = list(links)
         self._attached = True
@@ -86,10 +93,13 @@ class Probe(Closeable):
             "domain_exact": exact,
             "threads": exact,
             "candidates": self._scans,
-            "every_victim": exact or self._marks_have_tasks,
+            "every_victim": exact or self._signals or self._marks_have_tasks,
         }
         if self.recorder is not None or self.recorder_refused is not None:
             found["flight_recorder"] = self.recorder is not None
+            found["reclaim"] = self.reclaim_refused is None
+        if self.killers is not None or self.killers_refused is not None:
+            found["killers"] = self.killers is not None
         return found
 
     def enter_earlier_counts(self, counted: Iterable[tuple[str, int, int, int]]) -> None:
@@ -108,23 +118,22 @@ class Probe(Closeable):
                 if ooms:
                     self._maps.write_new("ooms_seen", key, wire.u64(ooms))
 
-    def find_functions(self) -> Callable[[], None] | None:
-        """Return what finds the kernel's functions for the raw tracepoint: for a thread to call.
+    def kernel_functions(self) -> KernelFunctions:
+        """Return what names the functions of a stack; to be read by a thread.
 
-        To be asked while privileges last: see `KernelFunctions`. None for the other hooks, which
-        are told what these functions would prove.
+        To be asked while privileges last: see `KernelFunctions`. The raw tracepoint's program gets
+        from it where sysrq-f is served; the others are told of that.
         """
         if self.hook != "raw_tracepoint":
-            return None
-        functions = KernelFunctions()
+            return KernelFunctions()
         shared = libbpf.Shared(self._maps.map_fd("functions"), wire.FUNCTIONS.size)
 
-        def find() -> None:
-            with functions, shared:
+        def tell(functions: KernelFunctions) -> None:
+            with shared:
                 if (found := functions.find("moom_callback")) is not None:
                     shared.memory[: wire.FUNCTIONS.size] = wire.functions(*found)
 
-        return find
+        return KernelFunctions(on_read=tell)
 
     def counters(self) -> dict[str, int]:
         """Return what the kernel side counted since it was loaded (struct oomkill_counters)."""
@@ -134,9 +143,17 @@ class Probe(Closeable):
         """Return what the flight recorder counted of its work; None: there is none."""
         return None if self.recorder is None else self.recorder.status()
 
+    def killers_status(self) -> dict[str, int] | None:
+        """Return what was counted of SIGKILL by others; None: it is not recorded."""
+        return None if self.killers is None else self.killers.counters()
+
     def ring_use(self) -> tuple[int, int]:
         """Return the bytes that wait in the ring, and its size."""
         return self._ring.unread(), self._ring.size
+
+    def keep(self, links: Iterable[libbpf.Link]) -> None:
+        """Close these too, with the others."""
+        self._links.extend(links)
 
     def resume_from(self, pins: Pins, kills: int | None) -> None:
         """Go on from what is pinned beside this; ``pins`` are closed with it."""
@@ -151,8 +168,9 @@ class Probe(Closeable):
         self._attached = False
         while self._links:
             self._links.pop().close()
-        if self.recorder is not None:
-            self.recorder.close()
+        for beside in (self.killers, self.recorder):
+            if beside is not None:
+                beside.close()
         for each in (self._ring, self._counters, *self.older, self._maps):
             each.close()
         if self._pins is not None:

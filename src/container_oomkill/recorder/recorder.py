@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the flight recorder in the kernel, and reads what it counts of its own work.
 
-Takes the BPF object and the map that the hooks read at a kill. A program that is run once starts a
-timer of the kernel's, which from then on writes every memory cgroup's usage into that map
+Takes the BPF object and the maps that the hooks read at a kill. A program that is run once starts a
+timer of the kernel's, which from then on writes every memory cgroup's usage into one of them
 (bpf/recorder.bpf.h). It is loaded by itself, after the hooks: where a kernel refuses it, nothing
 else is missing. Kernels before 5.15 and PREEMPT_RT kernels do, as they have no bpf_timer.
 """
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 
 PROGRAM = "recorder_start"
-SHARED_MAP = "recordings"  # the hooks' as well
-OWN_MAPS = ("recorder", "walk")  # while the second exists, so does the timer
-MAPS = (SHARED_MAP, *OWN_MAPS)
+RECORDINGS = "recordings"
+STUCK_RING = "stuck_ring"
+SHARED_MAPS = (RECORDINGS, "recorder")  # the hooks' as well
+# While the first exists, so does the timer.
+OWN_MAPS = ("walk", "struggles", "stuck_scratch", STUCK_RING)
+MAPS = (*SHARED_MAPS, *OWN_MAPS)
 
 
 class FlightRecorder(Closeable):
@@ -39,6 +42,7 @@ class FlightRecorder(Closeable):
         self.settings = settings
         self._loaded = maps if isinstance(maps, libbpf.LoadedObject) else None
         self._status = libbpf.Shared(maps.map_fd("recorder"), wire.RECORDER.size)
+        self.stuck = libbpf.Ring(maps.map_fd(STUCK_RING))  # what is out of memory without a kill
         memory = [libbpf.map_memory(maps.map_fd(name)) for name in MAPS]
         self._memory = None if None in memory else sum(filter(None, memory))
 
@@ -51,6 +55,7 @@ class FlightRecorder(Closeable):
         return status if self._memory is None else status | {"memory_bytes": self._memory}
 
     def close(self) -> None:
+        self.stuck.close()
         self._status.close()
         if self._loaded is not None:
             self._loaded.close()
@@ -65,13 +70,14 @@ def start(
 ) -> tuple[FlightRecorder, libbpf.LoadedObject]:
     """Load it and start its timer; return it, and the object whose maps may be pinned.
 
-    ``constants``: those of the ``hooks``, whose map of recordings it fills. Raises `BpfError` where
+    ``constants``: those of the ``hooks``, whose maps it fills. Raises `BpfError` where
     the kernel refuses it.
     """
     with libbpf.open_object(data, "oomkill", types) as opened:
         opened.choose((PROGRAM,))
         opened.keep_maps(MAPS)
-        opened.share_map(SHARED_MAP, hooks.map_fd(SHARED_MAP))
+        for name in SHARED_MAPS:
+            opened.share_map(name, hooks.map_fd(name))
         opened.configure(constants)
         loaded = opened.load()
     try:

@@ -11,15 +11,22 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
-from ..incident.model import Incident
 from ..system import log
 from ..system.worker import Worker
 
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 
+T = TypeVar("T")
 
-class BufferedSink:
+
+def _sequence(incident: Any) -> int:
+    number: int = incident.sequence
+    return number
+
+
+class BufferedSink(Generic[T]):
     """A sink with a thread of its own; ``on_lost`` is called for every incident dropped.
 
     ``at_end`` is called by that thread, when all is written.
@@ -27,32 +34,35 @@ class BufferedSink:
 
     def __init__(
         self,
-        sink: Callable[[Incident], None],
+        sink: Callable[[T], None],
         on_lost: Callable[[], None],
         *,
         name: str = "log",
         size: int,
         at_end: Callable[[], None] = lambda: None,
+        number: Callable[[T], int] = _sequence,
     ) -> None:
+        """``number``: what `oldest` says of a record."""
         self._sink = sink
         self._on_lost = on_lost
         self._name = name
         self._doing = "logging" if name == "log" else f"writing the {name}'s"
         self._at_end = at_end
-        self._waiting: queue.Queue[Incident | None] = queue.Queue(size)
+        self._number = number
+        self._waiting: queue.Queue[T | None] = queue.Queue(size)
         self._numbers: deque[int] = deque()  # of those waiting and the one being written
         self._broken = False
         self._lock = threading.Lock()  # what is above changes together
         self._worker = Worker(name)
         self._worker.start(self._run, failed=self._break)
 
-    def __call__(self, incident: Incident) -> None:
+    def __call__(self, incident: T) -> None:
         """Take an incident, or count it as lost. Raises what a bug ended the thread with."""
         self._worker.check()
         if not self._taken(incident):
             self._on_lost()
 
-    def _taken(self, incident: Incident) -> bool:
+    def _taken(self, incident: T) -> bool:
         with self._lock:
             if self._broken:
                 return False
@@ -60,7 +70,7 @@ class BufferedSink:
                 self._waiting.put_nowait(incident)
             except queue.Full:
                 return False
-            self._numbers.append(incident.sequence)
+            self._numbers.append(self._number(incident))
             return True
 
     def oldest(self) -> int | None:

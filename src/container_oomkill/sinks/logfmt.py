@@ -30,6 +30,11 @@ def render(incident: Incident) -> str:
             pids = (task["pid"] for task in tasks)
             record[f"{one}_pids"] = ",".join(str(pid) for pid in pids if pid is not None)
             record[one] = tasks[0] if tasks else None
+    return line(record)
+
+
+def line(record: dict[str, Any]) -> str:
+    """Return a record without lists as one line."""
     return " ".join(f"{key}={_value(value)}" for key, value in _flat(record, ""))
 
 

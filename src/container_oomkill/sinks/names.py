@@ -37,6 +37,17 @@ NO_LIMIT = {
     "mempolicy": "the memory its policy allows ran out",
     "manual": "requested by sysrq",
 }
+BY = {  # trigger.by
+    "page_fault": "page fault",
+    "file_read": "file read",
+    "file_write": "file write",
+    "tmpfs": "tmpfs or shared memory",
+    "socket": "socket",
+    "fork": "fork",
+    "kernel": "kernel object",
+    "limit_write": "write of a lower limit",
+    "sysrq": "sysrq-f",
+}
 UNRESOLVED = {
     NOT_FOUND: "no runtime has a container with this id",
     NO_STATE: "its runtime's state is not mounted here (see container-oomkill doctor)",

@@ -16,6 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from ..errors import RecordError
 from ..incident.model import SCHEMA, Incident
 
+OOM = "oom"  # the record's kind; those of before there were others have none
 TIMES = {"time", "started_at"}
 # What the kernel can say at all: signed and unsigned 64 bits. Beyond, arithmetic fails.
 LEAST, MOST = -(1 << 63), (1 << 64) - 1
@@ -25,18 +26,19 @@ NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or f
 
 def to_object(incident: Incident) -> dict[str, Any]:
     """Return the record; json.dumps takes it as it is."""
-    return {"schema": SCHEMA, "id": incident.id, **_plain(incident)}
+    return {"schema": SCHEMA, "id": incident.id, "kind": OOM, **plain(incident)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a part of a record as plain objects."""
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if not is_dataclass(value):
         return value
     made = {}
     for name in _names(value.__class__):
         item = getattr(value, name)
-        made[name] = rfc3339(item) if name in TIMES and item is not None else _plain(item)
+        made[name] = rfc3339(item) if name in TIMES and item is not None else plain(item)
     return made
 
 
@@ -61,15 +63,23 @@ def from_object(record: Any) -> Incident:
     """
     if not isinstance(record, dict):
         raise RecordError("expected an object")
-    if record.get("schema") != SCHEMA:
-        raise RecordError(f"schema: expected {SCHEMA}, found {_shown(record.get('schema'))}")
-    incident: Incident = _made(Incident, record, "")
+    check_kind(record, OOM)
+    incident: Incident = made(Incident, record, "")
     if not incident.victims:
         raise RecordError("victims: expected at least one")
     return incident
 
 
-def _made(kind: Any, found: Any, path: str) -> Any:
+def check_kind(record: dict[str, Any], wanted: str) -> None:
+    """Raise `RecordError` for a record of another version or kind."""
+    if record.get("schema") != SCHEMA:
+        raise RecordError(f"schema: expected {SCHEMA}, found {_shown(record.get('schema'))}")
+    if (kind := record.get("kind", OOM)) != wanted:
+        raise RecordError(f"kind: expected {wanted}, found {_shown(kind)}")
+
+
+def made(kind: Any, found: Any, path: str) -> Any:
+    """Return the part of that ``kind``; ``path``: where in the record it is."""
     if not isinstance(found, dict):
         raise RecordError(f"{path}: expected an object, found {_shown(found)}")
     hints = _hints(kind)
@@ -92,7 +102,7 @@ def _value(kind: Any, found: Any, path: str, name: str) -> Any:
             return None
         kind = next(option for option in get_args(kind) if option is not type(None))
     if is_dataclass(kind):
-        return _made(kind, found if found is not None else {}, path)
+        return made(kind, found if found is not None else {}, path)
     if get_origin(kind) is tuple:
         if not isinstance(found, list):
             raise RecordError(f"{path}: expected a list, found {_shown(found)}")
@@ -111,7 +121,7 @@ def _value(kind: Any, found: Any, path: str, name: str) -> Any:
 
 
 def _item(kind: Any, found: Any, path: str, name: str) -> Any:
-    return _made(kind, found, path) if is_dataclass(kind) else _value(kind, found, path, name)
+    return made(kind, found, path) if is_dataclass(kind) else _value(kind, found, path, name)
 
 
 def _time(found: Any, path: str) -> float:

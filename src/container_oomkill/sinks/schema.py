@@ -15,14 +15,16 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..incident.model import SCHEMA, Incident
-from .record import LEAST, MOST, TIMES
+from ..killers.model import Kill
+from .kill_record import KILL
+from .record import LEAST, MOST, OOM, TIMES
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # What is a record of its own; tests/sinks/test_schema.py finds one that is missing here.
-RECORDS: tuple[type, ...] = (Incident,)
+RECORDS: dict[type, str] = {Incident: OOM, Kill: KILL}  # their `kind`
 ADDED_BY_THE_SINK = {
     "schema": {"const": SCHEMA},
-    "id": {"type": "string", "pattern": "^[0-9a-f]+-[0-9]+$"},
+    "id": {"type": "string", "pattern": "^[0-9a-f]+-k?[0-9]+$"},
 }
 BASIC: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -39,11 +41,12 @@ def schema() -> dict[str, Any]:
     versions did not write all of it. Keys that are not in here are of a later version.
     """
     definitions: dict[str, Any] = {}
-    for record in RECORDS:
+    for record, kind in RECORDS.items():
         _define(record, definitions)
         made = definitions[record.__name__]
-        made["properties"] = {**ADDED_BY_THE_SINK, **made["properties"]}
-        made["required"] = ["schema", *made["required"]]
+        made["properties"] = {**ADDED_BY_THE_SINK, "kind": {"const": kind}, **made["properties"]}
+        # Earlier versions knew one kind and did not say it.
+        made["required"] = ["schema", *(["kind"] if kind != OOM else []), *made["required"]]
     names = [record.__name__ for record in RECORDS]
     return {
         "$schema": DRAFT,

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TextIO
 
-from ..diagnosis.timeline import Point, recorded, timeline
+from ..diagnosis.timeline import Point, recorded, timeline, unbroken
 from ..incident.before import Recording
 from ..incident.model import Incident
 from ..units import duration, size
@@ -61,11 +62,24 @@ def _line(points: list[Point], seconds: float, top: int, columns: int, *, blocks
             continue
         for cell in range(max(first + (first < last), 0), last + 1):
             most[cell] = max(most[cell] or 0, point.bytes)
+    for part in unbroken(points):
+        _join(part, most, seconds)
     drawn = (
         nothing if used is None else glyphs[min(used * len(glyphs) // top, len(glyphs) - 1)]
         for used in most
     )
     return "".join(drawn) + words
+
+
+def _join(part: list[Point], most: list[int | None], seconds: float) -> None:
+    """Between two points of one part the line is straight, as the page draws it."""
+    for older, newer in pairwise(part):
+        first = _cell(older.before_seconds, seconds, len(most))
+        last = _cell(newer.before_seconds, seconds, len(most))
+        for cell in range(first + 1, last):
+            if most[cell] is None:
+                share = (cell - first) / (last - first)
+                most[cell] = round(older.bytes + share * (newer.bytes - older.bytes))
 
 
 def _cell(before_seconds: float, seconds: float, cells: int) -> int:

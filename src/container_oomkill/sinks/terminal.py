@@ -16,12 +16,14 @@ from ..diagnosis.breakdown import (
     Kind,
     find_breakdown,
     of_cgroup,
+    of_node,
     of_processes,
     of_victims_cgroup,
 )
+from ..diagnosis.node_table import Row, node_table
 from ..diagnosis.verdict import next_steps
 from ..incident.model import Candidate, Domain, Incident, Victim
-from ..units import duration, in_mib, size
+from ..units import MIB, duration, in_mib, size
 from .bar import BLOCKS, FREE, PLAIN, cells, sizes
 from .names import full_name, what_ran_out
 from .printable import cut_end, pad, printable, shorten, table_row, width, wrap
@@ -46,6 +48,7 @@ COLOURS = {
 }
 TASKS_SHOWN = 20
 NARROW_COMMAND = 24
+HOLDER_NAME = 40
 
 
 class TerminalView:
@@ -77,6 +80,8 @@ class TerminalView:
         for block in (
             self._bar("memory", find_breakdown(incident)),
             self._bar("cgroup", of_victims_cgroup(incident)),
+            self._bar("node", of_node(incident.node_memory)),
+            self._holders(incident),
             self._before(incident),
             self._side_by_side(incident),
             self._tasks(incident),
@@ -154,16 +159,27 @@ class TerminalView:
                 room = self._columns - HEAD - 2
                 yield self._in(DIM, f"{head:{HEAD + 2}}") + shorten(printable(path), room)
 
+    def _holders(self, incident: Incident) -> Iterator[str]:
+        """Whose the node's memory was."""
+        rows = [*map(_holder, node_table(incident))]
+        if rows:
+            yield from self._table(HOLDER_HEAD, rows, HOLDER_LEFT)
+
     def _tasks(self, incident: Incident) -> Iterator[str]:
         rows = [*map(_killed, incident.victims), *map(_spared, incident.candidates or ())]
-        table = [TASK_HEAD, *rows[:TASKS_SHOWN]]
-        widths = [max(map(width, column)) for column in zip(*table, strict=True)]
-        for number, row in enumerate(table):
-            line = cut_end(table_row(row, widths, TASK_LEFT), self._columns)
-            yield self._in(DIM, line) if number == 0 else line
+        yield from self._table(TASK_HEAD, rows[:TASKS_SHOWN], TASK_LEFT)
         if len(rows) > TASKS_SHOWN:
             unlisted = incident.kills - len(incident.victims)
             yield f"and {len(rows) - TASKS_SHOWN + unlisted} more"
+
+    def _table(
+        self, head: tuple[str, ...], rows: list[tuple[str, ...]], left: tuple[bool, ...]
+    ) -> Iterator[str]:
+        table = [head, *rows]
+        widths = [max(map(width, column)) for column in zip(*table, strict=True)]
+        for number, row in enumerate(table):
+            line = cut_end(table_row(row, widths, left), self._columns)
+            yield self._in(DIM, line) if number == 0 else line
 
     def _command_line(self, victim: Victim) -> Iterator[str]:
         return self._lines("cmdline", printable(victim.cmdline or ""), " ")
@@ -177,6 +193,8 @@ class TerminalView:
 
 TASK_HEAD = ("", "pid", "command", "resident MiB", "swap MiB", "score", "adj", "up")
 TASK_LEFT = (True, False, True, False, False, False, False, True)
+HOLDER_HEAD = ("", "held by", "MiB", "limit", "request", "last minute", "last hour")
+HOLDER_LEFT = (True, True, False, False, False, False, False)
 ROW_HEAD = 18
 TOTALS = ("limit", "usage", "peak", "swap")
 Column = dict[str, int]  # bytes by kind, as far as they are known
@@ -256,6 +274,22 @@ def _spared(candidate: Candidate) -> tuple[str, ...]:
         _number(candidate.oom_score_adj),
         "",
     )
+
+
+def _holder(row: Row) -> tuple[str, ...]:
+    return (
+        "killed" if row.killed else "",
+        shorten(printable(row.name), HOLDER_NAME),
+        in_mib(row.held),
+        _mib(row.limit),
+        _mib(row.request),
+        _grown(row.grew_minute),
+        _grown(row.grew_hour),
+    )
+
+
+def _grown(bytes_: int | None) -> str:
+    return "" if bytes_ is None else f"{bytes_ / MIB:+.1f}"
 
 
 def _when(incident: Incident) -> str:

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TextIO
 
-from ..diagnosis.breakdown import Part, find_breakdown
+from ..diagnosis.breakdown import Breakdown, Part, find_breakdown, of_node
+from ..diagnosis.node_table import CONTAINER, HOST, node_table
 from ..incident.model import Candidate, Container, Incident, Victim
 from ..units import duration, in_mib, size
 from .gfp import gfp_names
-from .names import UNRESOLVED, full_name, short_id, what_ran_out
+from .names import BY, UNRESOLVED, full_name, short_id, what_ran_out
 from .printable import printable, shorten, width, wrap
 from .repeats import Repeats, repeat_words
 from .sparkline import shows_levels, sparklines
@@ -28,6 +29,7 @@ ROOM = COLUMNS - BESIDE
 VICTIMS_SHOWN = 10
 CMDLINE_LINES = 3
 CANDIDATES_SHOWN = 5
+HOLDERS_SHOWN = 5
 NAME_MIN = 12  # columns
 SENTENCES = ("cmdline", "why")  # whose words may stand on any line
 BOLD_RED, BOLD, DIM, PLAIN = "\033[1;31m", "\033[1m", "\033[2m", "\033[0m"
@@ -104,8 +106,12 @@ def _body(incident: Incident, room: int, *, blocks: bool) -> Iterator[tuple[str,
     shown = (incident.candidates or ())[:CANDIDATES_SHOWN]
     if also := "  ".join(_candidate(each, incident.container) for each in shown):
         yield "also", also
-    if memory := _memory(incident):
+    if memory := _memory(find_breakdown(incident)):
         yield "memory", memory
+    if memory := _memory(of_node(incident.node_memory)):
+        yield "node", memory
+    if held := _held(incident):
+        yield "held by", held
     if nameless := _nameless(incident.container):
         yield "name", printable(nameless)
     yield from _places(incident, room)
@@ -147,12 +153,19 @@ def _candidate(candidate: Candidate, own: Container) -> str:
     return words
 
 
-def _memory(incident: Incident) -> str:
-    """Where the memory was, by the cgroup's memory.stat; the killed have lines of their own.
+def _held(incident: Incident) -> str:
+    """Whose the node's memory was: the largest by name, and what is nobody's."""
+    table = node_table(incident)
+    named = [row for row in table if row.kind in (CONTAINER, HOST)][:HOLDERS_SHOWN]
+    rest = [row for row in table if row.kind not in (CONTAINER, HOST)]
+    return "  ".join(f"{shorten(printable(row.name), 40)} {size(row.held)}" for row in named + rest)
+
+
+def _memory(breakdown: Breakdown | None) -> str:
+    """Where the memory was, by the cgroup's memory.stat or the node's counters.
 
     The kinds add up, but for what one is made of: of that a tenth or more is shown.
     """
-    breakdown = find_breakdown(incident)
     if breakdown is None or not breakdown.of_all:
         return ""
     shown: list[Part] = []
@@ -186,6 +199,8 @@ def who_asked(incident: Incident, room: int = ROOM) -> str:
     if trigger.pid is None and trigger.command is None:
         return ""
     parts = [task(trigger.command, trigger.pid)]
+    if trigger.by is not None:
+        parts.append(printable(BY.get(trigger.by, trigger.by)))
     if oom.order is not None:
         parts.append(f"order {oom.order}")
     if oom.gfp_mask is not None:

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..history.history import History
+from ..history.kills import KillHistory
 from ..metrics.exposition import gzip_accepted, page
 from ..metrics.kept_pages import KeptPages
+from ..sinks.kill_query import matching_kills
+from ..sinks.kill_record import render_kill
 from ..sinks.query import parse_query
 from .http.request import Request
 from .http.response import JSON, Response, Shared, text
 
 if TYPE_CHECKING:
     from ..incident.model import Incident
+    from ..killers.model import Kill
     from ..metrics.metrics import Metrics
+    from ..sinks.query import Query
     from .http.auth import BasicAuth
     from .http.server import Answer, Job
     from .page.views import Views
 
+T = TypeVar("T")
 Handler = Callable[[Request], "Answer"]
 
 API = "/api/v1/incidents"
+KILLS_API = "/api/v1/kills"
 OVERVIEW = "/"
 OVERVIEW_TOO = "/incidents"  # and where to find it when the metrics are at /
 MISDIRECTED = "this exporter is not known by that name: see --web.allowed-host"
@@ -43,6 +50,7 @@ class Routes:
         *,
         metrics: Metrics,
         history: History,
+        kills: KillHistory,
         render: Callable[[Incident], str],
         not_ready: Callable[[], str | None],
         node: str,
@@ -61,6 +69,7 @@ class Routes:
         self._metrics = metrics
         self._pages = KeptPages(metrics)
         self._history = history
+        self._kills = kills
         self._render = render
         self._not_ready = not_ready
         self._node = node
@@ -74,6 +83,9 @@ class Routes:
             OVERVIEW_TOO: lambda request: self._views.overview(request),
             "/events": lambda request: self._views.events(request),
             API: self._incidents,
+            KILLS_API: self._other_kills,
+            "/kills": lambda request: self._views.kills(request),
+            "/why": lambda request: self._views.why(request),
             telemetry_path: self._scrape,
         }
         self._below: dict[str, Handler] = {
@@ -118,6 +130,7 @@ class Routes:
         telemetry_path = self._telemetry_path
         return Views(
             history=self._history,
+            kills=self._kills,
             facts=self._metrics.facts,
             render=self._render,
             not_ready=self._not_ready,
@@ -143,6 +156,25 @@ class Routes:
         return Shared(content_type, lambda: self._pages.packed(accept), headers, packed=packed)
 
     def _incidents(self, request: Request) -> Response:
+        def matching(query: Query) -> list[Incident]:
+            return list(query.matching(self._history.newest_first()))
+
+        return self._list(request, API, "incidents", matching, self._render)
+
+    def _other_kills(self, request: Request) -> Response:
+        def matching(query: Query) -> list[Kill]:
+            return list(matching_kills(query, self._kills.newest_first()))
+
+        return self._list(request, KILLS_API, "kills", matching, render_kill)
+
+    def _list(
+        self,
+        request: Request,
+        path: str,
+        what: str,
+        matching: Callable[[Query], list[T]],
+        render: Callable[[T], str],
+    ) -> Response:
         import json
 
         headers = [("Content-Type", JSON)]
@@ -150,22 +182,23 @@ class Routes:
             query = parse_query(request.query, limit_max=INCIDENTS_MAX, now=self._wall())
         except ValueError as error:
             return Response(400, json.dumps({"error": str(error)}).encode() + b"\n", headers)
-        found = list(query.matching(self._history.newest_first()))
+        found = matching(query)
         first = (query.page - 1) * query.limit
         shown = found[first : first + query.limit]
         more = len(found) > first + query.limit
-        about = {"total": len(found), "next": query.link(API, query.page + 1) if more else None}
+        about = {"total": len(found), "next": query.link(path, query.page + 1) if more else None}
         return Response(
             200,
-            self._listing(shown, json.dumps(about)[1:]),
+            _listing(what, shown, render, json.dumps(about)[1:]),
             headers,
             heavy=request.method == "GET",
         )
 
-    def _listing(self, incidents: list[Incident], end: str) -> Iterator[bytes]:
-        yield b'{"incidents": ['
-        for start in range(0, len(incidents), INCIDENTS_A_PIECE):
-            some = incidents[start : start + INCIDENTS_A_PIECE]
-            lines = ",\n".join(self._render(incident).rstrip("\n") for incident in some)
-            yield ((",\n" if start else "\n") + lines).encode()
-        yield f"\n], {end}\n".encode()
+
+def _listing(what: str, records: list[T], render: Callable[[T], str], end: str) -> Iterator[bytes]:
+    yield f'{{"{what}": ['.encode()
+    for start in range(0, len(records), INCIDENTS_A_PIECE):
+        some = records[start : start + INCIDENTS_A_PIECE]
+        lines = ",\n".join(render(record).rstrip("\n") for record in some)
+        yield ((",\n" if start else "\n") + lines).encode()
+    yield f"\n], {end}\n".encode()

@@ -12,6 +12,7 @@
  *	sleep MS		wait that long
  *	reread PATH MIB MS	read that much of a file again and again, for that long
  *	file PATH MIB		map a file of that size and touch it
+ *	locked PATH MIB		map that much of a file and lock it, page by page
  *	write PATH MIB		write a file of that size, and map nothing of it
  *	pipes MIB		fill pipes with that much
  *	tables MIB		page tables of that size, with nothing behind them
@@ -28,6 +29,7 @@
  *	fork			a child goes on; the parent waits for it
  *	child MIB		a child touches that much and waits
  *	sharer			a process with this very memory (CLONE_VM) waits
+ *	sharers N		as many of those, which touch no memory of their own
  *	traced			a child goes on; when it dies, it waits in a tracing stop for a line
  *	times N			N children go on, one after the other; the parent waits for each
  *	lock			keep what there is of memory now, even from the OOM reaper
@@ -188,6 +190,20 @@ static void map_file(void)
 	if (ftruncate(fd, mib << 20))
 		err(2, "ftruncate");
 	touch(MAP_SHARED, fd, mib);
+}
+
+static void lock_file(void)
+{
+	int fd = open(word(), O_RDONLY);
+	long mib = number();
+	void *memory;
+
+	count(mib);
+	if (fd < 0)
+		err(2, "open");
+	memory = mmap(NULL, mib << 20, PROT_READ, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED || mlock(memory, mib << 20))
+		err(2, "mlock");
 }
 
 static void write_file(void)
@@ -447,6 +463,7 @@ static void start_sharer(void)
 {
 	static char stack[1 << 16] __attribute__((aligned(16)));
 
+	/* All do the same on it, and none returns. */
 	if (clone(wait_for_end, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) < 0)
 		err(2, "clone");
 }
@@ -534,6 +551,8 @@ static void *run(void *unused)
 			reread();
 		else if (!strcmp(what, "file"))
 			map_file();
+		else if (!strcmp(what, "locked"))
+			lock_file();
 		else if (!strcmp(what, "write"))
 			write_file();
 		else if (!strcmp(what, "pipes"))
@@ -560,6 +579,9 @@ static void *run(void *unused)
 			start_child(number());
 		else if (!strcmp(what, "sharer"))
 			start_sharer();
+		else if (!strcmp(what, "sharers"))
+			for (long left = number(); left > 0; left--)
+				start_sharer();
 		else if (!strcmp(what, "times"))
 			go_on_in_children(number());
 		else if (!strcmp(what, "threads"))

@@ -19,6 +19,7 @@ KILLED = re.compile(
 )
 STATS = re.compile(r"Memory cgroup stats for (?P<path>/.*?):?$")
 STAT = re.compile(r"(?P<name>[a-z_]+) (?P<value>\d+)$")
+MEMORY = re.compile(r"(?P<name>[a-z_]+):(?P<pages>\d+)(?=\s|$)")  # of Mem-Info, show_mem()
 TASK = re.compile(
     r"\[ *(?P<pid>\d+)\] +\d+ +(?P<tgid>\d+) +\d+ +(?P<rss>\d+) +(?:\d+ +\d+ +\d+ +)?"  # 6.8
     r"(?P<pgtables>\d+) +(?P<swap>\d+) +(?P<adj>-?\d+) (?P<comm>.*)"
@@ -126,6 +127,7 @@ class Before:
     fields: dict[str, str] = field(default_factory=dict)
     stats: dict[str, dict[str, int]] = field(default_factory=dict)
     tasks: dict[int, Task] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
 
     def report(self) -> Report | None:
         """None if there is none, or its beginning was overwritten."""
@@ -146,6 +148,7 @@ class KernelLog:
         self.report: Report | None = None
         self.stats: dict[str, dict[str, int]] = {}  # "Memory cgroup stats", by path
         self.tasks: dict[int, Task] = {}  # by process
+        self.memory: dict[str, int] = {}  # of the whole node, bytes by the kernel's names
 
     def killed(self, tid: int, seconds: float = 60) -> Killed:
         """Return the kill of this task; fails if the kernel logs none in time.
@@ -158,7 +161,7 @@ class KernelLog:
                 killed, before = self._waiting.pop(0)
                 if killed.tid == tid:
                     self.report, self.stats = before.report(), before.stats
-                    self.tasks = before.tasks
+                    self.tasks, self.memory = before.tasks, before.memory
                     return killed
             left = deadline - time.monotonic()
             assert left > 0, f"the kernel logged no kill of {tid}"
@@ -197,6 +200,10 @@ class KernelLog:
                 if "trigger" in fields:
                     self._before = Before()
                 self._before.fields |= fields
+        if line.startswith("active_anon:"):
+            page = os.sysconf("SC_PAGE_SIZE")
+            found_pages = ((each["name"], each["pages"]) for each in MEMORY.finditer(line))
+            self._before.memory = {name: int(pages) * page for name, pages in found_pages}
         for stat in line.split("\n"):  # all of them in one record
             self._take_stat(stat)
 

@@ -37,6 +37,21 @@ def lacking(what: str, hook: str | None) -> str | None:
             if has_enumerator("BPF_FUNC_timer_init") and not Path("/sys/kernel/realtime").exists()
             else "this kernel has no bpf_timer: it is older than 5.15, or PREEMPT_RT"
         ),
+        "cgroup.kill": (
+            "on cgroup v2 alone, from Linux 5.14 on"
+            if is_v1() or not has_enumerator("cgroup_kill_write")
+            else None
+        ),
+        "programs run by hand": (
+            None
+            if has_enumerator("BPF_PROG_TYPE_SYSCALL")
+            else "this kernel runs no BPF program by hand: it is older than 5.14"
+        ),
+        "names of functions": (
+            None
+            if has_enumerator("BPF_FUNC_snprintf")
+            else "this kernel's BPF cannot name a function (bpf_snprintf): it is older than 5.13"
+        ),
         "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
         "cgroup_disable=memory": (
             None if memory_controller_disabled() else "this kernel's memory controller is on"
@@ -93,20 +108,8 @@ def lacking(what: str, hook: str | None) -> str | None:
             else "only cgroup v1 limits memory and swap together, where swap is accounted for"
         ),
         "oom_control": "the tracepoint does not have the kernel's oom_control" if raw else None,
-        "the task": (
-            "this kernel's tracepoint gives the raw_tracepoint hook a pid, not the task"
-            if raw and gives_pid_only()
-            else None
-        ),
     }
     return reasons[what]
-
-
-@functools.cache
-def gives_pid_only() -> bool:
-    """Whether the kernel's mark_victim tracepoint has the old signature."""
-    _, fields = struct_layout(KERNEL_TYPES.read_bytes(), "trace_event_raw_mark_victim")
-    return "uid" not in fields
 
 
 @functools.cache

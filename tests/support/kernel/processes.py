@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ def compile_hog(program: Path, *options: str) -> Path:
 
 
 class Hog:
-    """hog.c, inside a cgroup from before its first page.
+    """hog.c, inside a cgroup, if one is given, from before its first page.
 
     `script`: its arguments, or a line of them.
     """
@@ -42,7 +43,7 @@ class Hog:
     def __init__(
         self,
         program: Path,
-        cgroup: Cgroup,
+        cgroup: Cgroup | None,
         script: str | Sequence[str | bytes | Path],
         *,
         wrap: Sequence[str] = (),
@@ -52,7 +53,7 @@ class Hog:
             [*wrap, str(program), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            preexec_fn=cgroup.enter,
+            preexec_fn=None if cgroup is None else cgroup.enter,
             text=True,
         )
 
@@ -110,6 +111,8 @@ class Recorder:
         self.since_ns = 0  # CLOCK_BOOTTIME; a kill before was another test's
         self._kills = 0  # told, as the kernel counts them
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._others: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()  # kills by others
+        self._stuck: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         assert self.process.stderr is not None
         attached = self.process.stderr.readline()
@@ -123,7 +126,14 @@ class Recorder:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if line.endswith(b"\n"):  # or it was killed in the middle of one
+            if not line.endswith(b"\n"):  # it was killed in the middle of one
+                continue
+            record = json.loads(line)
+            if record["kind"] == "kill":
+                self._others.put(record)
+            elif record["kind"] == "stuck":
+                self._stuck.put(record)
+            else:
                 self._lines.put(line.decode())
         self._lines.put(None)
 
@@ -132,6 +142,42 @@ class Recorder:
         record: dict[str, Any] = json.loads(self.line())
         recorded(record)
         return record
+
+    def kill_by_another(self, cgroup: str) -> dict[str, Any]:
+        """Return the next record of SIGKILL by others in a cgroup; fails if none comes in time."""
+        while (record := self._kill_by_another())["target"]["cgroup"] != cgroup:
+            pass
+        return record
+
+    def were_stuck(self) -> set[str]:
+        """Take all records of what was out of memory without a kill; return the cgroups."""
+        found = set()
+        while not self._stuck.empty():
+            found.add(self._stuck.get()["cgroup"])
+        return found
+
+    def stuck(self, cgroup: str) -> dict[str, Any]:
+        """Return the next record of what was out of memory without a kill in a cgroup."""
+        while True:
+            try:
+                record = self._stuck.get(timeout=DEADLINE)
+            except queue.Empty:
+                raise AssertionError("no record came of what was stuck") from None
+            if record["cgroup"] == cgroup:
+                return record
+
+    def _kill_by_another(self) -> dict[str, Any]:
+        try:
+            return self._others.get(timeout=DEADLINE)
+        except queue.Empty:
+            raise AssertionError("no record came of a kill by another") from None
+
+    def kills_by_others_until(self, cgroup: str) -> Counter[str | None]:
+        """Take all that comes before one of that cgroup; return how many of each other one."""
+        found: Counter[str | None] = Counter()
+        while (path := self._kill_by_another()["target"]["cgroup"]) != cgroup:
+            found[path] += 1
+        return found
 
     def line(self) -> str:
         """Return it as it was written."""

@@ -18,7 +18,11 @@ from container_oomkill.incident.before import (
     Events,
     EventsOf,
     Pressure,
+    Reclaim,
+    ReclaimOf,
     Recording,
+    Refaults,
+    RefaultsOf,
     Series,
     Stalls,
     Usage,
@@ -66,6 +70,25 @@ def test_without_a_recorder_there_may_be_pressure() -> None:
     assert f"own cgroup: {own}" in page
     assert "Sampled by the flight recorder" not in page
     assert "<svg" not in page
+
+
+def test_reclaim_and_what_came_again() -> None:
+    page = drawn(
+        Before(
+            reclaim=Reclaim(ReclaimOf(40.0, 12300, 21.0), ReclaimOf(0.0005, 1, None)),
+            refaults=Refaults(RefaultsOf(0, 3 << 20), RefaultsOf(1 << 20, None)),
+            events=Events(EventsOf(major_faults=2)),
+        )
+    )
+    assert (
+        "In the cgroup whose limit was reached: the kernel began to reclaim memory 40.0 s before, "
+        "12300 times, which took its tasks 21.0 s; 3.0 MiB of page cache reclaimed and read again "
+        "since it was made; 2 major faults since it was made."
+    ) in page
+    assert (
+        "In the victim&#39;s own cgroup: the kernel began to reclaim memory 0.5 ms before, 1 time; "
+        "1.0 MiB reclaimed and swapped in again since it was made."
+    ) in page
 
 
 def test_a_leak_climbs_and_a_spike_stands_up() -> None:

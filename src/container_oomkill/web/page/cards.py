@@ -13,7 +13,7 @@ import htpy as h
 
 from ...diagnosis.breakdown import of_cgroup
 from ...identity.metadata import SANDBOX
-from ...sinks.names import short_id
+from ...sinks.names import BY, short_id
 from ...units import duration, size
 from .words import amount, limit, name, number, task, unknown
 
@@ -136,6 +136,7 @@ def trigger(incident: Incident, missing: Missing) -> h.Node:
         title,
         [
             ("process", [process, ", the one killed"] if same else process),
+            *_doing(trigger),
             ("pages asked for", _pages(oom.order)),
             ("gfp mask", unknown() if oom.gfp_mask is None else f"{oom.gfp_mask:#x}"),
             ("cgroup", name(trigger.cgroup, PATH_COLUMNS)),
@@ -144,6 +145,13 @@ def trigger(incident: Incident, missing: Missing) -> h.Node:
         missing,
         "who asked",
     )
+
+
+def _doing(trigger: Trigger) -> Facts:
+    """Only where it is known: most records of the past do not have it."""
+    if trigger.by is None:
+        return []
+    return [("doing", name(BY.get(trigger.by, trigger.by)))]
 
 
 def _pages(order: int | None) -> h.Node:

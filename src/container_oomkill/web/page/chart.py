@@ -11,8 +11,18 @@ import htpy as h
 
 from ...diagnosis.habit import shape_words
 from ...diagnosis.shape import SHORTEST_SECONDS
-from ...diagnosis.timeline import Point, timeline
-from ...incident.before import Events, EventsOf, Pressure, Recording, Stalls
+from ...diagnosis.timeline import Point, timeline, unbroken
+from ...incident.before import (
+    Events,
+    EventsOf,
+    Pressure,
+    Reclaim,
+    ReclaimOf,
+    Recording,
+    Refaults,
+    RefaultsOf,
+    Stalls,
+)
 from ...units import duration, rate, size
 from .words import plural, unknown
 
@@ -24,7 +34,6 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 600, 150
 HEADROOM = 1.08  # above the limit, so that its line is seen
-GAP_PERIODS = 2.5  # without a sample for longer, the line is broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +102,20 @@ def _facts(incident: Incident) -> Iterator[h.Node]:
 
 
 def _pressure(before: Before) -> Iterator[h.Element]:
-    """What memory.pressure and memory.events say, of each cgroup that was read."""
+    """How short of memory each of the two cgroups was, as far as anything is known of that."""
     pressure, events = before.pressure or Pressure(), before.events or Events()
-    for whose, stalls, counts in (
-        ("the cgroup whose limit was reached", pressure.domain, events.domain),
-        ("the victim's own cgroup", pressure.victim, events.victim),
+    reclaim, refaults = before.reclaim or Reclaim(), before.refaults or Refaults()
+    for whose, stalls, episode, again, counts in (
+        (
+            "the cgroup whose limit was reached",
+            *(pressure.domain, reclaim.domain, refaults.domain, events.domain),
+        ),
+        (
+            "the victim's own cgroup",
+            *(pressure.victim, reclaim.victim, refaults.victim, events.victim),
+        ),
     ):
-        known = [*_shares(stalls), *_counts(counts)]
+        known = [*_shares(stalls), *_episode(episode), *_again(again), *_counts(counts)]
         if known:
             yield h.p(".pressure")[f"In {whose}: ", "; ".join(known), "."]
 
@@ -119,6 +135,27 @@ def _shares(stalls: Stalls | None) -> Iterator[str]:
             yield f"{who} {', '.join(shares)}"
 
 
+def _episode(episode: ReclaimOf | None) -> Iterator[str]:
+    if episode is None or episode.first_before_seconds is None or not episode.passes:
+        return
+    words = f"the kernel began to reclaim memory {duration(episode.first_before_seconds)} before"
+    words += f", {plural(episode.passes, 'time')}"
+    if episode.stalled_seconds is not None:
+        words += f", which took its tasks {duration(episode.stalled_seconds)}"
+    yield words
+
+
+def _again(refaults: RefaultsOf | None) -> Iterator[str]:
+    if refaults is None:
+        return
+    for bytes_, how in (
+        (refaults.file_bytes, "of page cache reclaimed and read again"),
+        (refaults.anon_bytes, "reclaimed and swapped in again"),
+    ):
+        if bytes_:
+            yield f"{size(bytes_)} {how} since it was made"
+
+
 def _counts(events: EventsOf | None) -> Iterator[str]:
     if events is None:
         return
@@ -126,6 +163,8 @@ def _counts(events: EventsOf | None) -> Iterator[str]:
         yield f"at its limit {plural(events.max, 'time')} since it was made"
     if events.high:
         yield f"throttled over memory.high {plural(events.high, 'time')}"
+    if events.major_faults:
+        yield f"{plural(events.major_faults, 'major fault')} since it was made"
 
 
 def _coarser(recording: Recording | None) -> str:
@@ -173,7 +212,7 @@ def _figure(panel: _Panel) -> h.Element:
             aria_label=_in_words(panel),
         )[
             h.line(".base", x1="0", x2=str(WIDTH), y1=str(HEIGHT), y2=str(HEIGHT)),
-            [_line(panel, part) for part in _parts(panel)],
+            [_line(panel, part) for part in unbroken(panel.points)],
             _limit(panel),
             _kill(panel),
         ],
@@ -183,19 +222,6 @@ def _figure(panel: _Panel) -> h.Element:
             h.span(".killed")["killed at ", size(panel.points[-1].bytes) if panel.points else "?"],
         ],
     ]
-
-
-def _parts(panel: _Panel) -> Iterator[list[Point]]:
-    """The line, in parts where samples are missing."""
-    part: list[Point] = []
-    for point in panel.points:
-        gap = part and part[-1].before_seconds - point.before_seconds
-        if gap and gap > GAP_PERIODS * max(point.weight, part[-1].weight):
-            yield part
-            part = []
-        part.append(point)
-    if part:
-        yield part
 
 
 def _line(panel: _Panel, part: Sequence[Point]) -> h.Node:

@@ -22,6 +22,7 @@ from .commands import commands
 from .filters import named
 from .headline import headline, title, what_ran_out
 from .layout import PageContext, page
+from .node import node
 from .words import ago, moment, name, pid, plural, scope, sentence, unknown
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def detail(incident: Incident, record: str, kills: Kills, around: PageContext) -
                 ),
             ),
             chart(incident),
+            node(incident),
             cards.victims(incident) if len(incident.victims) > 1 else None,
             _halves((limit, candidates), (victim,)),
             _record(incident, record, missing),

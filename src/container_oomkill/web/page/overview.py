@@ -19,11 +19,13 @@ from .bar import bar
 from .filters import FIELDS, Filter, form, named
 from .kills import Kills, by_container
 from .layout import PageContext, page
+from .other_kills import section
 from .timeline import timeline
 from .words import ago, amount, moment, name, plain, plural, scope, sentence
 
 if TYPE_CHECKING:
     from ...incident.model import Incident
+    from ...killers.model import Kill
     from ...sinks.names import Key
 
 A_PAGE = 50  # containers
@@ -37,10 +39,12 @@ def overview(
     wanted: Filter,
     number: int,
     around: PageContext,
+    others: Sequence[Kill] = (),
 ) -> h.Element:
     """``incidents``: all there are, newest first; ``number``: of the page, from 1.
 
-    ``dropped``: time of the latest that had to go, by container.
+    ``dropped``: time of the latest that had to go, by container; ``others``: kills by others,
+    newest first.
     """
     found = list(wanted.matching(incidents))
     containers = by_container(found, dropped)
@@ -67,6 +71,7 @@ def overview(
                 else h.p(".nothing")[_nothing(number, found, wanted, around)],
                 _pages(number, len(containers), wanted, around),
             ],
+            section(others, wanted, around),
         ],
         around,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...metrics.exposition import gzip, gzip_accepted
 from ...sinks.names import container_key
+from ...sinks.query import TEXT_MAX
 from ..http.request import Request
 from ..http.response import EVENTS, HTML, JSON, Response, text
 from .assets import Assets
@@ -16,12 +17,14 @@ from .docs import docs, read
 from .filters import Filter, parse_page
 from .kills import Kills
 from .layout import PageContext, problem
+from .other_kills import kills_page
 from .overview import overview
 
 if TYPE_CHECKING:
     from htpy import Element
 
     from ...history.history import History
+    from ...history.kills import KillHistory
     from ...incident.model import Incident
     from ...metrics.table import Facts
 
@@ -47,6 +50,7 @@ class Views:
         self,
         *,
         history: History,
+        kills: KillHistory,
         facts: Callable[[], Facts],
         render: Callable[[Incident], str],
         not_ready: Callable[[], str | None],
@@ -57,6 +61,7 @@ class Views:
         wall: Callable[[], float],
     ) -> None:
         self._history = history
+        self._kills = kills
         self._facts = facts
         self._render = render
         self._not_ready = not_ready
@@ -74,8 +79,27 @@ class Views:
         except ValueError as error:
             return self._page(request, 400, problem(400, str(error), self._around()))
         incidents, dropped = self._history.newest_first(), self._history.dropped()
-        shown = overview(incidents, dropped, wanted, number, self._around())
+        others = self._kills.newest_first()
+        shown = overview(incidents, dropped, wanted, number, self._around(), others)
         return self._page(request, 200, shown)
+
+    def kills(self, request: Request) -> Response:
+        """/kills: those of others than the OOM killer."""
+        try:
+            wanted = Filter.parse(request.query, self._wall())
+            number = parse_page(request.query)
+        except ValueError as error:
+            return self._page(request, 400, problem(400, str(error), self._around()))
+        kills = self._kills.newest_first()
+        return self._page(request, 200, kills_page(kills, wanted, number, self._around()))
+
+    def why(self, request: Request) -> Response:
+        """/why?container=NAME: how it last ended."""
+        from .why import why
+
+        wanted = request.query.get("container", "")[:TEXT_MAX]
+        incidents, kills = self._history.newest_first(), self._kills.newest_first()
+        return self._page(request, 200, why(incidents, kills, wanted, self._around()))
 
     def incident(self, request: Request) -> Response:
         """/incidents/ID, and /incidents/ID.json: its record."""

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Converts a `Kill` into its record of docs/record.md, as plain objects or JSON, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import RecordError
+from ..incident.model import SCHEMA
+from ..killers.model import Kill
+from .record import check_kind, made, plain
+
+KILL = "kill"
+
+
+def kill_to_object(kill: Kill) -> dict[str, Any]:
+    """Return the record; json.dumps takes it as it is."""
+    return {"schema": SCHEMA, "id": kill.id, "kind": KILL, **plain(kill)}
+
+
+def kill_from_object(record: Any) -> Kill:
+    """Return the kill of a record; `RecordError` names the first thing wrong in it."""
+    if not isinstance(record, dict):
+        raise RecordError("expected an object")
+    check_kind(record, KILL)
+    kill: Kill = made(Kill, record, "")
+    return kill
+
+
+def is_kill(record: Any) -> bool:
+    """Tell whether a record says that it is one of these."""
+    return isinstance(record, dict) and record.get("kind") == KILL
+
+
+def render_kill(kill: Kill) -> str:
+    """Return the record as JSON in ASCII, without a line end."""
+    return json.dumps(kill_to_object(kill), separators=(",", ":"))

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Converts a `Stuck` into its record of docs/record.md, as plain objects or JSON, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import RecordError
+from ..incident.model import SCHEMA
+from ..stuck.model import Stuck
+from .record import check_kind, made, plain
+
+STUCK = "stuck"
+
+
+def stuck_to_object(stuck: Stuck) -> dict[str, Any]:
+    """Return the record; json.dumps takes it as it is."""
+    return {"schema": SCHEMA, "id": stuck.id, "kind": STUCK, **plain(stuck)}
+
+
+def stuck_from_object(record: Any) -> Stuck:
+    """Return the episode of a record; `RecordError` names the first thing wrong in it."""
+    if not isinstance(record, dict):
+        raise RecordError("expected an object")
+    check_kind(record, STUCK)
+    stuck: Stuck = made(Stuck, record, "")
+    return stuck
+
+
+def render_stuck(stuck: Stuck) -> str:
+    """Return the record as JSON in ASCII, without a line end."""
+    return json.dumps(stuck_to_object(stuck), separators=(",", ":"))

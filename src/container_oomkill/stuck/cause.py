@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a `Stuck` whose container is named, gives its cause and one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..units import duration, size
+from .model import CHARGE_REFUSED, NOTHING_KILLABLE, OOM_DISABLED, THROTTLED, Stuck
+
+
+def with_cause(stuck: Stuck, killable: bool | None) -> Stuck:
+    """``killable``: from `is_anything_killable`, for one that ran out and had nothing killed."""
+    if stuck.stuck.cause is not None or killable is None:
+        return stuck
+    cause = CHARGE_REFUSED if killable else NOTHING_KILLABLE
+    return replace(stuck, stuck=replace(stuck.stuck, cause=cause))
+
+
+def explain(stuck: Stuck) -> Stuck:
+    """Return it with its verdict."""
+    episode = stuck.stuck
+    words = _what(stuck)
+    if episode.seconds is not None:
+        words += f"; {'it went on' if episode.ended else 'it has gone on'} for "
+        words += duration(episode.seconds)
+    return replace(stuck, verdict=words)
+
+
+def _what(stuck: Stuck) -> str:
+    limit = "" if stuck.limit_bytes is None else f" ({size(stuck.limit_bytes)})"
+    cause, events = stuck.stuck.cause, stuck.stuck.events
+    often = f" {events:,} times" if events else ""
+    if cause == THROTTLED:
+        high = "" if stuck.high_bytes is None else f" ({size(stuck.high_bytes)})"
+        return (
+            f"it uses more than memory.high{high}, and little of that can be reclaimed: its "
+            f"processes were put to sleep{often}, and nothing is killed"
+        )
+    if cause == OOM_DISABLED:
+        return (
+            f"its limit{limit} is reached and memory.oom_control has its processes wait until "
+            "there is room, rather than be killed"
+        )
+    if cause == NOTHING_KILLABLE:
+        return (
+            f"its limit{limit} was reached{often} and nothing was killed: all of its processes "
+            "have an oom_score_adj of -1000"
+        )
+    if cause == CHARGE_REFUSED:
+        return (
+            f"its limit{limit} was reached{often} and nothing was killed: who asked was refused "
+            "(ENOMEM)"
+        )
+    return f"its limit{limit} was reached{often} and nothing was killed"

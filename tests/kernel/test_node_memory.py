@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose the node's memory was, at kills that no cgroup's limit caused; the kernel's log judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..support.kernel.cgroups import MIB, Cgroup, cgroups
+from ..support.kernel.evidence import near
+from ..support.kernel.kernel_log import KernelLog
+from ..support.kernel.needs import SPARE_NODE
+from ..support.kernel.processes import Hog
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
+Lessen = Callable[[str], Any]
+
+pytestmark = [pytest.mark.needs("guest"), pytest.mark.needs("the task")]
+
+POD = "/kubepods/burstable/podf3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
+ONE, OTHER = f"{POD}/{'1' * 64}", f"{POD}/{'2' * 64}"
+# Other CPUs go on: what they free and take while the log is written, and keep to themselves.
+NOISE = 4 * MIB
+OVERSHARE = 100  # of the node, a hundredth
+
+
+@pytest.fixture
+def lessen(request: pytest.FixtureRequest) -> Lessen:
+    """Take away the memory that is left, once what is to hold some does."""
+    return request.getfixturevalue
+
+
+def share(memory: dict[str, Any], cgroup: Cgroup) -> dict[str, Any]:
+    (found,) = [each for each in memory["cgroups"] if each["cgroup"] == cgroup.path]
+    assert isinstance(found, dict)
+    return found
+
+
+def assert_adds_up(memory: dict[str, Any], log: KernelLog) -> None:
+    """Each page is in one place, and the counters are those of the kernel's log."""
+    total = memory["total_bytes"]
+    held = [each["usage_bytes"] for each in memory["cgroups"]]
+    charged = sum(held) + memory["other_cgroups_bytes"] + memory["gone_bytes"]
+    assert abs(charged - memory["charged_bytes"]) <= total // OVERSHARE
+    assert held == sorted(held, reverse=True)
+    kinds = (
+        *("free", "anon", "file", "unmapped", "slab_reclaimable", "slab_unreclaimable"),
+        *("pagetables", "percpu", "hugetlb", "zswap", "misc_reclaimable", "unaccounted"),
+    )
+    sums = sum(memory[f"{kind}_bytes"] or 0 for kind in kinds)
+    sums += max(memory["kernel_stack_bytes"], memory["vmalloc_bytes"])
+    sums += memory["free_pcp_bytes"] or 0
+    assert abs(sums - total) <= total // OVERSHARE
+    assert memory["unaccounted_bytes"] <= total // 20  # nothing here takes what no counter has
+    if not log.memory:
+        return  # the kernel prints ten reports in five seconds
+    same = {
+        "free_bytes": "free",
+        "shmem_bytes": "shmem",
+        "slab_reclaimable_bytes": "slab_reclaimable",
+        "slab_unreclaimable_bytes": "slab_unreclaimable",
+    }
+    near("node_memory", memory, NOISE, **{ours: log.memory[name] for ours, name in same.items()})
+    tables = log.memory["pagetables"] + log.memory.get("sec_pagetables", 0)
+    near("node_memory", memory, NOISE, pagetables_bytes=tables)
+    if memory["free_pcp_bytes"] is not None:
+        near("node_memory", memory, NOISE, free_pcp_bytes=log.memory["free_pcp"])
+
+
+def test_who_holds_most(
+    judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, lessen: Lessen, kernel_log: KernelLog
+) -> None:
+    """Two containers of a pod, something of the host's, and the victim that had little."""
+    *_, one, other = make_cgroups("/kubepods", "/kubepods/burstable", POD, ONE, OTHER)
+    host, small = make_cgroups("/oomkill-host", "/oomkill-small")
+    hog(one, "anon 160 ready wait").ready()
+    hog(other, "anon 48 ready wait").ready()
+    hog(host, "anon 96 ready wait").ready()
+    lessen("little_memory")
+    assert hog(small, "name unlucky adj 1000 anon 250").was_killed()
+    record, victim = judged()
+    memory = record["node_memory"]
+    assert record["scope"] == "node"
+    assert memory["source"] == "kernel"
+    assert_adds_up(memory, kernel_log)
+    largest = memory["cgroups"][0]
+    assert largest["cgroup"] == one.path
+    assert largest["container"]["id"] == "1" * 64
+    for cgroup, mib in ((one, 160), (host, 96), (other, 48)):
+        assert mib * MIB <= share(memory, cgroup)["usage_bytes"] <= (mib + 8) * MIB
+    assert share(memory, small)["usage_bytes"] == victim["usage_bytes"]
+    assert memory["host_bytes"] >= 96 * MIB
+    assert memory["hugetlb_bytes"] > 0  # what the test took away
+    assert all(node["allowed"] for node in memory["nodes"])
+
+
+def test_what_a_removed_cgroup_left(
+    judged: Judged,
+    make_cgroups: MakeCgroups,
+    hog: StartHog,
+    lessen: Lessen,
+    kernel_log: KernelLog,
+    tmpfs: Path,
+) -> None:
+    with cgroups("/oomkill-writer") as (writer,):
+        assert hog(writer, f"write {tmpfs}/left 96").process.wait(60) == 0
+    (small,) = make_cgroups("/oomkill-small")
+    lessen("little_memory")
+    assert hog(small, "name unlucky adj 1000 anon 250").was_killed()
+    record, _ = judged()
+    memory = record["node_memory"]
+    assert_adds_up(memory, kernel_log)
+    assert memory["gone_bytes"] >= 90 * MIB
+    assert memory["shmem_bytes"] >= 96 * MIB
+
+
+@pytest.mark.needs("cgroup v2")
+@pytest.mark.needs("nodes")
+def test_one_memory_node_alone(
+    judged: Judged, make_cgroups: MakeCgroups, hog: StartHog, kernel_log: KernelLog
+) -> None:
+    """There is free memory, and none where it may be taken from."""
+    (cgroup,) = make_cgroups("/oomkill-penned")
+    number = int(SPARE_NODE.name.removeprefix("node"))
+    cgroup.write("cpuset.mems", str(number))
+    assert hog(cgroup, "name penned adj 1000 anon 256").was_killed()
+    record, _ = judged()
+    memory = record["node_memory"]
+    assert_adds_up(memory, kernel_log)
+    allowed = {node["number"]: node["allowed"] for node in memory["nodes"]}
+    assert allowed == {other: other == number for other in range(len(allowed))}
+    spent = next(node for node in memory["nodes"] if node["number"] == number)
+    for zone in spent["zones"]:
+        assert zone["free_bytes"] <= 2 * zone["high_bytes"] + zone["reserve_bytes"]
+    assert memory["free_bytes"] - spent["free_bytes"] > 128 * MIB
+    assert spent["anon_bytes"] > spent["total_bytes"] // 2

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node-wide kill would have of the node's memory, read by hand: no kill is needed.
+
+Held against /proc/meminfo and the cgroups' own files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from container_oomkill.incident.node_memory import NodeMemory, Share
+from container_oomkill.incident.proc_memory import read_meminfo
+
+from ..support.kernel.cgroups import MIB, Cgroup, cgroups
+from ..support.kernel.node_memory import node_reader
+from ..support.kernel.processes import Hog
+
+MakeCgroups = Callable[..., list[Cgroup]]
+StartHog = Callable[..., Hog]
+Read = Callable[[], NodeMemory]
+
+pytestmark = pytest.mark.needs("programs run by hand")
+
+KEPT = 32
+NOISE = 64 * MIB  # others run on this machine, between one look and the next
+
+
+@pytest.fixture(scope="module")
+def read() -> Iterator[Read]:
+    with node_reader() as reader:
+        yield reader
+
+
+def charged(memory: NodeMemory) -> int:
+    """All that the record has of who is charged."""
+    assert memory.cgroups is not None
+    assert memory.other_cgroups_bytes is not None
+    assert memory.gone_bytes is not None
+    kept = sum(share.usage_bytes or 0 for share in memory.cgroups)
+    return kept + memory.other_cgroups_bytes + memory.gone_bytes
+
+
+def row(memory: NodeMemory, cgroup: Cgroup) -> Share | None:
+    return next((each for each in memory.cgroups or () if each.cgroup_id == cgroup.id()), None)
+
+
+def adds_up(memory: NodeMemory) -> None:
+    assert memory.charged_bytes
+    assert abs(charged(memory) - memory.charged_bytes) <= memory.charged_bytes // 100
+
+
+def test_the_counters_are_those_of_meminfo(read: Read) -> None:
+    before, memory, after = read_meminfo(), read(), read_meminfo()
+    assert memory.total_bytes == before["MemTotal"]
+    same = {
+        "free_bytes": "MemFree",
+        "anon_bytes": "AnonPages",
+        "shmem_bytes": "Shmem",
+        "slab_reclaimable_bytes": "SReclaimable",
+        "slab_unreclaimable_bytes": "SUnreclaim",
+        "kernel_stack_bytes": "KernelStack",
+    }
+    for name, theirs in same.items():
+        least, most = sorted((before[theirs], after[theirs]))
+        assert least - NOISE <= getattr(memory, name) <= most + NOISE, name
+    (node, *_) = memory.nodes or ()
+    assert node.allowed
+    assert sum(each.total_bytes or 0 for each in memory.nodes or ()) == memory.total_bytes
+    for zone in node.zones:
+        assert zone.name
+        assert (zone.min_bytes or 0) <= (zone.low_bytes or 0) <= (zone.high_bytes or 0)
+
+
+def test_every_charged_page_is_in_one_row(
+    read: Read, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """A cgroup's own memory is without what the cgroups in it have."""
+    outer, inner = make_cgroups("/oomkill-share", "/oomkill-share/inner")
+    outer.limit(128)
+    hog(inner, "anon 48 ready wait").ready()
+    memory = read()
+    adds_up(memory)
+    usages = [share.usage_bytes or 0 for share in memory.cgroups or ()]
+    assert all(one >= other for one, other in pairwise(usages))
+    found, above = row(memory, inner), row(memory, outer)
+    assert found is not None
+    assert found.cgroup == inner.path
+    assert found.usage_bytes is not None
+    assert 48 * MIB <= found.usage_bytes <= 56 * MIB
+    assert found.limit_bytes is None
+    if above is not None:
+        assert (above.usage_bytes or 0) < 8 * MIB
+        assert above.limit_bytes == 128 * MIB
+
+
+def folders(top: str, count: int, depth: int) -> list[str]:
+    """Paths of nested cgroups, so deep each, parents first."""
+    made: list[str] = []
+    for number in range(count // depth):
+        path = f"{top}/b{number}"
+        made.append(path)
+        for level in range(1, depth):
+            path = f"{path}/l{level}"
+            made.append(path)
+    return made
+
+
+@pytest.fixture
+def thousand(make_cgroups: MakeCgroups) -> Iterator[None]:
+    """A thousand cgroups, 20 deep."""
+    (top,) = make_cgroups("/oomkill-thousand")
+    top.share_memory_controller()
+    made = []
+    try:
+        for path in folders(top.path, 1000, 20):
+            made.append(Cgroup(path))
+            with contextlib.suppress(OSError):  # no such file on v1
+                made[-1].share_memory_controller()
+        yield
+    finally:
+        for cgroup in reversed(made):
+            with contextlib.suppress(FileNotFoundError):
+                cgroup.folder.rmdir()
+
+
+@pytest.mark.usefixtures("thousand")
+def test_of_a_thousand_the_largest_are_kept(
+    read: Read, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    (large,) = make_cgroups("/oomkill-large")
+    large.limit(64)
+    hog(large, "anon 32 ready wait").ready()
+    memory = read()
+    adds_up(memory)
+    assert memory.approximate is False
+    assert len(memory.cgroups or ()) == KEPT
+    assert memory.other_cgroups is not None
+    assert memory.other_cgroups >= 1000 - KEPT
+    assert row(memory, large) is not None
+
+
+def test_cgroups_that_are_made_and_removed_meanwhile(read: Read, make_cgroups: MakeCgroups) -> None:
+    """Whatever is read of one that is gone, the walk ends, and what it has adds up."""
+    (top,) = make_cgroups("/oomkill-churn")
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            made = [top.folder / f"c{number}" for number in range(50)]
+            for folder in made:
+                folder.mkdir()
+            for folder in reversed(made):
+                folder.rmdir()
+
+    busy = threading.Thread(target=churn)
+    busy.start()
+    try:
+        for _ in range(300):
+            memory = read()
+            adds_up(memory)
+            assert memory.approximate is False
+    finally:
+        stop.set()
+        busy.join()
+
+
+def test_what_a_removed_cgroup_left_is_told(read: Read, hog: StartHog, tmpfs: Path) -> None:
+    """A file in a tmpfs, whose writer's cgroup is gone."""
+    before = read().gone_bytes
+    with cgroups(f"/oomkill-{os.getpid()}-writer") as (writer,):
+        writer.limit(64)
+        assert hog(writer, f"write {tmpfs}/left 32").process.wait(30) == 0
+    memory = read()
+    assert before is not None
+    assert memory.gone_bytes is not None
+    assert memory.gone_bytes - before >= 24 * MIB
+    adds_up(memory)
