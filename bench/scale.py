@@ -32,7 +32,10 @@ from tests.support.waiting import eventually
 MIB = 1 << 20
 PORT = 9262
 INTERVAL_SECONDS = 1
-FEATURES = ("oom_control", "domain_exact", "threads", "candidates", "every_victim")
+FEATURES = (
+    *("oom_control", "domain_exact", "threads", "candidates", "every_victim"),
+    *("flight_recorder", "reclaim", "killers"),
+)
 QUEUES = ("ring", "log")
 CONFIG = """\
 global: {{ scrape_interval: {interval}s, scrape_timeout: {interval}s, evaluation_interval: 15s }}

@@ -92,12 +92,12 @@ def test_the_probe(hook: str) -> None:
 
 
 def test_the_exporter(hook: str) -> None:
-    """The thread of the web server has nothing left at all; the others read state, and the log."""
+    """The thread of the web server has nothing left at all; the others read state, and the logs."""
     with start(hook) as process:
         try:
             assert process.stderr is not None
             assert "listening on" in process.stderr.readline()
-            assert_confined(rights_of(process.pid, 4), 0, *[CAP_DAC_READ_SEARCH] * 3)
+            assert_confined(rights_of(process.pid, 5), 0, *[CAP_DAC_READ_SEARCH] * 4)
         finally:
             process.kill()
 
@@ -113,8 +113,8 @@ def test_as_a_user_of_its_own(hook: str) -> None:
         try:
             assert process.stderr is not None
             assert "listening on" in process.stderr.readline()
-            threads = rights_of(process.pid, 4)
-            assert_confined(threads, 0, *[CAP_DAC_READ_SEARCH] * 3)
+            threads = rights_of(process.pid, 5)
+            assert_confined(threads, 0, *[CAP_DAC_READ_SEARCH] * 4)
             assert {each["Uid"] for each in threads} == {"\t".join([str(USER)] * 4)}
         finally:
             process.kill()

@@ -156,7 +156,9 @@ class FakeProbe:
     counts: dict[str, int] = field(
         default_factory=lambda: {"kills": 0, "lost_ring_full": 0, "lost_no_context": 0}
     )
-    can: dict[str, bool] = field(default_factory=lambda: {"memcg_peak": True})
+    can: dict[str, bool] = field(
+        default_factory=lambda: {"flight_recorder": True, "memcg_peak": True}
+    )
     recorded: dict[str, int] = field(
         default_factory=lambda: {
             "walks": 9,

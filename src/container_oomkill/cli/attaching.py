@@ -7,6 +7,7 @@ Imports the loader only. What records need later is imported after attaching.
 from __future__ import annotations
 
 from ..recorder.settings import RecorderSettings
+from ..system.closeable import Closeable
 from ..system.settings import Settings
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..incident.model import Incident
     from ..probe.pins import Pins
     from ..probe.probe import Probe
+    from ..recorder.sampler import Sampler
     from ..stuck.model import Stuck
 
 
@@ -56,7 +58,9 @@ def _recorder(args: Namespace) -> RecorderSettings | None:
     if args.recorder_max_cgroups == 0:
         return None
     return RecorderSettings(
-        interval_seconds=args.recorder_interval, max_cgroups=args.recorder_max_cgroups
+        interval_seconds=args.recorder_interval,
+        max_cgroups=args.recorder_max_cgroups,
+        sampler=args.recorder_sampler,
     )
 
 
@@ -112,18 +116,55 @@ def warn_stuck(stuck: Stuck) -> None:
     log.warn(printable(f"{stuck_name(stuck)} is stuck: {stuck.verdict}"))
 
 
-def completion(settings: AttachSettings, host_root: str) -> Callable[[Incident], Incident]:
-    """Return what adds to a record just read what will be gone soon.
+class Completion(Closeable):
+    """Adds to a record just read what will be gone soon.
 
-    Command lines, the node's memory where that ran out, pressure.
+    Command lines, the node's memory where that ran out, samples, pressure. To be made when
+    privileges have been dropped: it may start a thread.
     """
-    from ..incident.pressure import PressureReader
-    from ..incident.proc_memory import ProcMemory
 
-    memory, pressure = ProcMemory(), PressureReader(host_root)
-    if not settings.cmdline:
-        return lambda incident: pressure(memory(incident))
-    from ..incident.cmdline import CommandLines
+    def __init__(self, settings: AttachSettings, host_root: str, probe: Probe) -> None:
+        from ..incident.pressure import PressureReader
+        from ..incident.proc_memory import ProcMemory
 
-    command_lines = CommandLines()  # first: a process that is killed may end at any moment
-    return lambda incident: pressure(memory(command_lines(incident)))
+        self._steps: list[Callable[[Incident], Incident]] = []
+        if settings.cmdline:
+            from ..incident.cmdline import CommandLines
+
+            self._steps.append(CommandLines())  # first: a process that is killed may end any moment
+        self._steps.append(ProcMemory())
+        self._sampler = _sampler(settings.recorder, host_root, probe)
+        if self._sampler is not None:
+            self._steps.append(self._sampler)
+        self._steps.append(PressureReader(host_root))
+
+    def __call__(self, incident: Incident) -> Incident:
+        for step in self._steps:
+            incident = step(incident)
+        return incident
+
+    def close(self) -> None:
+        if self._sampler is not None:
+            self._sampler.close()
+
+
+def _sampler(recorder: RecorderSettings | None, host_root: str, probe: Probe) -> Sampler | None:
+    """Start it where it was asked for and the kernel has refused the recorder."""
+    if recorder is None or not recorder.sampler or probe.recorder_refused is None:
+        return None
+    from ..recorder.sampler import Sampler, find_layout
+    from ..system import log
+
+    layout = next(filter(None, map(find_layout, dict.fromkeys((host_root, "")))), None)
+    if layout is None:
+        probe.no_sampler()
+        log.warn(
+            "no sampler: no memory cgroup is to be seen below /sys/fs/cgroup: mount it there, "
+            "or below --host-root"
+        )
+        return None
+    sampler = Sampler(recorder, layout)
+    probe.sampled_by(sampler)
+    sampler.start()
+    log.info(f"sampling {layout[0]} instead of the flight recorder: {probe.recorder_refused}")
+    return sampler

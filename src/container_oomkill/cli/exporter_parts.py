@@ -23,7 +23,7 @@ from ..sinks.kill_formats import open_kill_sink
 from ..system import log, privileges, standard_streams
 from ..system.closeable import Closeable
 from ..system.worker import Worker
-from .attaching import completion, killable, warn_stuck
+from .attaching import Completion, killable, warn_stuck
 from .destinations import Destinations
 from .metadata_providers import MetadataProviders
 
@@ -208,12 +208,13 @@ class ExporterParts(Closeable):
         self, sinks: Sequence[Callable[[Incident], None]], resolver: Resolver
     ) -> Pipeline:
         settings = self._settings
+        complete = Completion(settings.attach, settings.state.host_root, self._probe)
         return Pipeline(
             self._probe,
             [self.exporter.sink, *self._buffered, *sinks],
             buffered=self._buffered,
             node=settings.node,
-            complete=completion(settings.attach, settings.state.host_root),
+            complete=self._closing.enter_context(complete),
             resolve=resolver.resolve,
             on_lost=self.exporter.lost,
             symbols=self._functions.symbols,

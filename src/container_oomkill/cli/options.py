@@ -418,6 +418,13 @@ def _add_recorder(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help="from one sample to the next, 0.01 to 60 (default 1)",
     )
+    recorder.add_argument(
+        "--recorder.sampler",
+        dest="recorder_sampler",
+        action="store_true",
+        help="where the kernel refuses it (before 5.15, or PREEMPT_RT), read the cgroups' files "
+        "instead: a wake-up each interval, and some 10 us for each cgroup",
+    )
 
 
 def _add_state(parser: ArgumentParser) -> None:

@@ -93,7 +93,7 @@ def deliver(
     from ..pipeline.pipeline import Pipeline
     from ..sinks.formats import open_sink
     from ..system.worker import Worker
-    from .attaching import completion
+    from .attaching import Completion
     from .metadata_providers import MetadataProviders
 
     Worker("functions").start(functions.read)
@@ -101,13 +101,14 @@ def deliver(
         functions,
         settings.state.discover() as names,
         MetadataProviders(settings.providers, _say_not_told, node=settings.node) as providers,
+        Completion(settings.attach, settings.state.host_root, probe) as complete,
     ):
         resolver = Resolver(names, providers.asked)
         pipeline = Pipeline(
             probe,
             [open_sink(settings.output, stdout, colour=settings.colour), *providers.sinks],
             node=settings.node,
-            complete=completion(settings.attach, settings.state.host_root),
+            complete=complete,
             resolve=resolver.resolve,
             wanted=settings.query.matches if settings.query is not None else None,
             kills=_kills(settings, probe, resolver, stdout),

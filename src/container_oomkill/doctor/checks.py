@@ -33,7 +33,8 @@ HOOK_REMEDIES = {
 
 KILLERS_REMEDY = "kills by the OOM killer are recorded all the same; SIGKILL by others is not"
 RECORDER_REMEDY = (
-    "needs Linux 5.15 or newer that is not PREEMPT_RT: kills are recorded without what came before"
+    "needs Linux 5.15 or newer that is not PREEMPT_RT: kills are recorded without what came "
+    "before, unless --recorder.sampler has a thread sample it"
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 KERNEL = "kernel"  # recorded by a timer in the kernel
+SAMPLER = "sampler"  # by a thread of ours, where the kernel refuses that
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Before:
     (incident/pressure.py).
     """
 
-    source: str | None = None  # who recorded it: `KERNEL`
+    source: str | None = None  # who recorded it: `KERNEL` or `SAMPLER`
     usage: Usage = Usage()
     shape: str | None = None  # a name of diagnosis/shape.py
     growth_bytes_per_second: float | None = None

@@ -330,7 +330,7 @@ class Metrics:
         now, before = self._kernel_kills(), self._kernel_kills_before
         kills = None if now is None or before is None else max(0, now - before)
         self._told = seen_so_far(self._told, kills)
-        recorder = status.recorder_status() or {}
+        features = status.features()
         if self._node_wide is not None and self._node_wide[1] <= self._monotonic():
             self._node_wide = None
         return Facts(
@@ -338,8 +338,8 @@ class Metrics:
             hook=status.hook,
             kernel=status.kernel,
             attached=status.attached,
-            features=status.features(),
-            recorder=recorder,
+            features=features,
+            recorder=status.recorder_status() or {},
             lost=lost,
             unresolved=dict(self._unresolved),
             evicted=self._series.evicted
@@ -356,7 +356,7 @@ class Metrics:
             mismatches=dict(self._mismatches),
             watch_up=self.watch_up(),
             destinations=self.destinations(),
-            stuck_totals=self.stuck.totals() if recorder else {},
+            stuck_totals=self.stuck.totals() if features.get("flight_recorder") else {},
             stuck=self.stuck.ongoing(),
             node_wide=None if self._node_wide is None else self._node_wide[0],
         )

@@ -381,7 +381,7 @@ RECORDER = (
     Row(
         "recorder_busy_seconds",
         "counter",
-        "CPU time the flight recorder has taken, in the kernel.",
+        "CPU time the flight recorder has taken, in the kernel; or the sampler, in its thread.",
         unit="seconds",
         of_itself=_of_recorder("busy_ns", NS),
     ),

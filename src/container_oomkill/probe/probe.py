@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..killers.attach import Killers
     from ..recorder.recorder import FlightRecorder
+    from ..recorder.sampler import Sampler
     from .pins import Generation, Pins
 
 
@@ -58,6 +59,8 @@ class Probe(Closeable):
         self.recorder: FlightRecorder | None = None
         self.recorder_refused: str | None = None  # why it was asked for and is not there
         self.reclaim_refused: str | None = None  # the same of the passes of reclaim
+        self._sampler: Sampler | None = None
+        self._sampled: bool | None = None  # None: nobody has asked for one
         self._marks_have_tasks = marks_have_tasks
         self.killers: Killers | None = None
         self.killers_refused: str | None = None  # likewise
@@ -100,6 +103,8 @@ class Probe(Closeable):
             found["reclaim"] = self.reclaim_refused is None
         if self.killers is not None or self.killers_refused is not None:
             found["killers"] = self.killers is not None
+        if self._sampled is not None:
+            found["sampler"] = self._sampled
         return found
 
     def enter_earlier_counts(self, counted: Iterable[tuple[str, int, int, int]]) -> None:
@@ -140,8 +145,17 @@ class Probe(Closeable):
         return wire.COUNTERS.unpack(self._counters.read())
 
     def recorder_status(self) -> dict[str, int] | None:
-        """Return what the flight recorder counted of its work; None: there is none."""
-        return None if self.recorder is None else self.recorder.status()
+        """Return what the flight recorder, or the sampler, counted; None: there is neither."""
+        recorder = self.recorder or self._sampler
+        return None if recorder is None else recorder.status()
+
+    def sampled_by(self, sampler: Sampler) -> None:
+        """Let a sampler stand in for the recorder that the kernel refused."""
+        self._sampler, self._sampled = sampler, True
+
+    def no_sampler(self) -> None:
+        """Say that one was asked for and has nothing to read."""
+        self._sampled = False
 
     def killers_status(self) -> dict[str, int] | None:
         """Return what was counted of SIGKILL by others; None: it is not recorded."""

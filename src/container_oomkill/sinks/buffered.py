@@ -46,7 +46,7 @@ class BufferedSink(Generic[T]):
         self._sink = sink
         self._on_lost = on_lost
         self._name = name
-        self._doing = "logging" if name == "log" else f"writing the {name}'s"
+        self._doing = "logging incidents" if name == "log" else f"writing the {name}"
         self._at_end = at_end
         self._number = number
         self._waiting: queue.Queue[T | None] = queue.Queue(size)
@@ -111,7 +111,7 @@ class BufferedSink(Generic[T]):
         except OSError as error:
             left = self._break()
             words = (error.strerror or str(error)).lower()
-            log.warn(f"stopped {self._doing} incidents: {words}")
+            log.warn(f"stopped {self._doing}: {words}")
             for _ in range(left):
                 self._on_lost()
 

@@ -52,6 +52,11 @@ def lacking(what: str, hook: str | None) -> str | None:
             if has_enumerator("BPF_FUNC_snprintf")
             else "this kernel's BPF cannot name a function (bpf_snprintf): it is older than 5.13"
         ),
+        "no flight recorder": (
+            "this kernel has bpf_timer, so it never samples"
+            if has_enumerator("BPF_FUNC_timer_init") and not Path("/sys/kernel/realtime").exists()
+            else None
+        ),
         "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
         "cgroup_disable=memory": (
             None if memory_controller_disabled() else "this kernel's memory controller is on"

@@ -13,6 +13,7 @@ from ...diagnosis.habit import shape_words
 from ...diagnosis.shape import SHORTEST_SECONDS
 from ...diagnosis.timeline import Point, timeline, unbroken
 from ...incident.before import (
+    KERNEL,
     Events,
     EventsOf,
     Pressure,
@@ -75,7 +76,9 @@ def chart(incident: Incident) -> h.Node:
         ),
         before.source
         and h.p(".remark")[
-            "Sampled by the flight recorder. ", _coarser(domain or before.usage.victim)
+            "Sampled by the flight recorder",
+            " in the kernel. " if before.source == KERNEL else ", by a thread of its own. ",
+            _coarser(domain or before.usage.victim),
         ],
     ]
 
