@@ -17,12 +17,12 @@ from container_oomkill.metrics.stuck import StuckEpisodes
 from container_oomkill.pipeline.stuck import StuckDelivery
 from container_oomkill.sinks.query import Query
 from container_oomkill.sinks.stuck_formats import open_stuck_sink
-from container_oomkill.sinks.stuck_names import stuck_matches
+from container_oomkill.sinks.stuck_query import stuck_matches
 from container_oomkill.sinks.stuck_record import stuck_from_object, stuck_to_object
 from container_oomkill.stuck.cause import explain, with_cause
 from container_oomkill.stuck.model import CAUSES, Stuck
 
-from ..support.incidents import BOOT_NS, HOSTILE
+from ..support.incidents import BOOT_NS, HOSTILE, TIME
 from ..support.stuck import stuck, stuck_bytes
 from ..support.wire_flow import harmless
 
@@ -144,4 +144,16 @@ def test_filters() -> None:
     assert stuck_matches(Query(container="ab" * 6), one)  # its id
     assert not stuck_matches(Query(container="db"), one)
     assert not stuck_matches(Query(cgroup="/system.slice"), one)
+    assert not stuck_matches(Query(cgroup="pod"), one)  # a part of a name is none
     assert not stuck_matches(Query(scope="node"), one)
+    assert not stuck_matches(Query(shape="leak"), one)
+    assert stuck_matches(Query(id=one.id[:6]), one)
+    assert not stuck_matches(Query(id="x"), one)
+
+
+def test_since_and_until_are_of_all_the_time_that_it_went_on() -> None:
+    one = stuck()  # for 3 s
+    assert stuck_matches(Query(after_time=TIME + 2), one)
+    assert not stuck_matches(Query(after_time=TIME + 3), one)
+    assert stuck_matches(Query(before_time=TIME + 1), one)
+    assert not stuck_matches(Query(before_time=TIME), one)

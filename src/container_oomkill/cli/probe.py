@@ -146,7 +146,7 @@ def _stuck(
         return None
     from ..pipeline.stuck import StuckDelivery
     from ..sinks.stuck_formats import open_stuck_sink
-    from ..sinks.stuck_names import stuck_matches
+    from ..sinks.stuck_query import stuck_matches
     from ..sinks.text import wants_colour
     from .attaching import killable, warn_stuck
 
