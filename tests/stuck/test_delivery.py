@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from typing import cast
 
 import pytest
@@ -23,33 +22,16 @@ from container_oomkill.stuck.cause import explain, with_cause
 from container_oomkill.stuck.model import CAUSES, Stuck
 
 from ..support.incidents import BOOT_NS, HOSTILE, TIME
-from ..support.stuck import stuck, stuck_bytes
+from ..support.stuck import Records, stuck, stuck_bytes
 from ..support.wire_flow import harmless
 
 ENDED = lib.OOMKILL_STUCK_ENDED
 
 
-class Records:
-    """Stands for the ring."""
-
-    def __init__(self, *records: bytes) -> None:
-        self.records = list(records)
-        self.released = 0
-
-    def wait(self, seconds: float | None) -> None:
-        assert seconds == 0
-
-    def read(self) -> Iterator[tuple[bytes, int]]:
-        while self.records:
-            yield self.records.pop(0), self.released + 1
-
-    def release(self, position: int) -> None:
-        self.released = position
-
-
 class Delivered:
     def __init__(self, *records: bytes, killable: bool | None = False) -> None:
         self.began: list[Stuck] = []
+        self.going: list[Stuck] = []
         self.told: list[Stuck] = []
         self.lost: list[str] = []
         self.ring = Records(*records)
@@ -58,6 +40,7 @@ class Delivered:
             [self.told.append],
             Resolver(),
             on_begin=self.began.append,
+            on_going=self.going.append,
             on_lost=lambda reason, _: self.lost.append(reason),
             killable=lambda *_: killable,
         )
@@ -73,6 +56,7 @@ def test_one_record_however_often_it_is_told() -> None:
     (began,) = done.began
     (told,) = done.told
     assert (began.stuck.ended, told.stuck.ended) == (False, True)
+    assert [each.stuck.events for each in done.going] == [471, 900]
     assert began.id == told.id
     assert told.cgroup == "/kubepods/pod1/app"
     assert (told.stuck.cause, told.stuck.events) == ("nothing_killable", 1000)

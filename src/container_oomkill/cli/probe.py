@@ -147,14 +147,12 @@ def _stuck(
     from ..pipeline.stuck import StuckDelivery
     from ..sinks.stuck_formats import open_stuck_sink
     from ..sinks.stuck_query import stuck_matches
-    from ..sinks.text import wants_colour
     from .attaching import killable, warn_stuck
 
     query = settings.query
-    colour = wants_colour(stdout, settings.colour)
     return StuckDelivery(
         probe.recorder.stuck,
-        [open_stuck_sink(settings.output, stdout, colour=colour)],
+        [open_stuck_sink(settings.output, stdout, colour=settings.colour)],
         resolver,
         node=settings.node,
         on_begin=warn_stuck,
