@@ -18,6 +18,7 @@ from container_oomkill.errors import UsageError
 from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.exporter.settings import ExporterSettings
 from container_oomkill.identity.discovery import ContainerDiscovery
+from container_oomkill.incident.wire import lib
 from container_oomkill.probe.probe import Probe
 from container_oomkill.sinks.buffered import BufferedSink
 from container_oomkill.system import privileges, standard_streams
@@ -27,6 +28,7 @@ from ..support.attach_settings import ATTACH
 from ..support.hooks import Hooks, kill
 from ..support.http_client import ask, get
 from ..support.kills import Signals, kill_bytes
+from ..support.stuck import Records, stuck_bytes
 from ..support.trees import C, docker_config, write
 from ..support.waiting import eventually
 
@@ -138,6 +140,49 @@ def test_kills_by_others_are_served_logged_and_kept(setting: Setting) -> None:
     with setting.parts(history=str(history)) as again:
         assert [each.id for each in again.exporter.kills.newest_first()] == [served["id"]]
     assert json.loads((setting.folder / "history.kills").read_text())["id"] == served["id"]
+
+
+def test_what_is_stuck_is_served_logged_and_kept(
+    setting: Setting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = setting.folder / "history"
+    path = f"{C}\0docker\0".encode()
+    since = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - 10 * 10**9
+    ring = setting.hooks.recorder = Records(stuck_bytes(began_ns=since, path=path))
+    seen: dict[str, str] = {}
+
+    def end() -> None:
+        ring.records.append(
+            stuck_bytes(began_ns=since, seconds=9, state=lib.OOMKILL_STUCK_ENDED, path=b"")
+        )
+
+    with setting.parts(log_incidents="json", history=str(history)) as parts:
+        (address,) = parts.exporter.addresses
+
+        def look() -> None:
+            name = "over" if seen else "now"
+            seen[name] = text(address, "/api/v1/stuck")
+            seen[f"{name} counted"] = text(address, "/metrics")
+            end() if name == "now" else setting.hooks.stop.set()
+
+        setting.hooks._on_wait = look
+        parts.run(setting.hooks.stop)
+    (now,) = json.loads(seen["now"])["stuck"]
+    (over,) = json.loads(seen["over"])["stuck"]
+    assert now["container"]["name"] == over["container"]["name"] == "shop-cart-1"
+    assert (now["stuck"]["ended"], over["stuck"]["ended"]) == (False, True)
+    assert now["stuck"]["seconds"] >= 10  # until it was asked for
+    assert over["stuck"]["seconds"] == 9
+    assert "container_oomkill_stuck_now{" in seen["now counted"]
+    assert "container_oomkill_stuck_now{" not in seen["over counted"]
+    logged = [json.loads(line) for line in setting.out.read_text().splitlines()]
+    assert [each for each in logged if each["kind"] == "stuck"] == [over]
+    assert "shop-cart-1 is stuck: " in capsys.readouterr().err
+    kept = json.loads((setting.folder / "history.stuck").read_text())
+    assert kept["id"] == over["id"]
+    setting.hooks.recorder = Records()
+    with setting.parts(history=str(history)) as again:
+        assert [each.id for each in again.exporter.stuck.newest_first()] == [over["id"]]
 
 
 def test_privileges_end_after_binding_and_before_any_thread(

@@ -259,6 +259,7 @@ def _site() -> tuple[Exporter, Routes]:
         metrics=exporter.metrics,
         history=exporter.history,
         kills=exporter.kills,
+        stuck=exporter.stuck,
         render=render,
         not_ready=lambda: None,
         node="node-1",

@@ -29,10 +29,13 @@ def stuck(recorder: Recorder, make_cgroups: MakeCgroups, hog: StartHog) -> Stuck
     (cgroup,) = make_cgroups("/oomkill-stuck")
     cgroup.limit(24)
 
-    def run(script: str, seconds: float = LONG_ENOUGH, **files: str) -> dict[str, Any]:
+    def run(
+        script: str, seconds: float = LONG_ENOUGH, *, inside: bool = True, **files: str
+    ) -> dict[str, Any]:
         for name, text in files.items():
             cgroup.write(name.replace("__", "."), text)
-        started = hog(cgroup, script)
+        script = script.format(procs=cgroup.folder / "cgroup.procs")
+        started = hog(cgroup if inside else None, script)
         time.sleep(seconds)
         assert started.process.poll() is None
         assert cgroup.oom_kills() == 0
@@ -62,6 +65,15 @@ def test_nothing_may_be_killed(stuck: Stuck) -> None:
     exact("stuck", record, limit_bytes=24 * MIB)
     assert record["stuck"]["events"] > 1
     assert "-1000" in record["verdict"]
+
+
+def test_charges_are_refused(stuck: Stuck) -> None:
+    """It could be killed by its oom_score_adj, but the kernel spares what is about to exec."""
+    record = stuck("files 4096 vfork {procs} refused 32", inside=False)
+    exact("stuck", record["stuck"], cause="charge_refused")
+    exact("stuck", record, limit_bytes=24 * MIB)
+    assert record["stuck"]["events"] > 1
+    assert "ENOMEM" in record["verdict"]
 
 
 @pytest.mark.needs("cgroup v2")

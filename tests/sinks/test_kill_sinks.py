@@ -113,6 +113,7 @@ def test_every_cause_has_a_short_form() -> None:
         ("--cgroup docker", True),
         ("--cgroup /system.slice", False),
         ("--scope container", False),
+        ("--shape leak", False),
         ("--since 2026-01-01T00:00:00Z", True),
         ("--until 2026-01-01T00:00:00Z", False),
     ],

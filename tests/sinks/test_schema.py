@@ -17,6 +17,7 @@ from hypothesis import given
 
 import container_oomkill.incident
 import container_oomkill.killers
+import container_oomkill.stuck
 from container_oomkill.cli.demo import RECORDING
 from container_oomkill.errors import RecordError
 from container_oomkill.incident.model import Container, Domain, Incident, Oom, Stat, Trigger, Victim
@@ -25,11 +26,13 @@ from container_oomkill.sinks import json_lines
 from container_oomkill.sinks.kill_record import kill_to_object, render_kill
 from container_oomkill.sinks.record import from_object, to_object
 from container_oomkill.sinks.schema import DRAFT, RECORDS, schema, text
+from container_oomkill.sinks.stuck_record import render_stuck, stuck_to_object
 
 from ..support import unprivileged
 from ..support.any_incident import INCIDENTS
 from ..support.incidents import HOSTILE, container, incident, victim
 from ..support.kills import by, kill
+from ..support.stuck import stuck
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "record.schema.json"
@@ -70,7 +73,7 @@ def test_it_is_a_schema() -> None:
 def test_every_kind_of_record_is_in_it() -> None:
     """Whatever has an id of its own is a record of its own."""
     found: set[type] = set()
-    stages = (container_oomkill.incident, container_oomkill.killers)
+    stages = (container_oomkill.incident, container_oomkill.killers, container_oomkill.stuck)
     for name in (
         f"{stage.__name__}.{each.name}"
         for stage in stages
@@ -141,6 +144,13 @@ def test_a_kill_of_others_is_valid() -> None:
     for made in (kill(), kill(stop=asked), kill(killer=by(None), container=Container())):
         assert wrong(json.loads(render_kill(made))) == []
     assert wrong(kill_to_object(kill()) | {"kind": "oom"})
+
+
+def test_what_is_out_of_memory_without_a_kill_is_valid() -> None:
+    for made in (stuck(), stuck(cause=None, container=Container(), cgroup=None)):
+        assert wrong(json.loads(render_stuck(made))) == []
+    assert wrong(stuck_to_object(stuck()) | {"kind": "kill"})
+    assert any("does not match" in each for each in wrong(stuck_to_object(stuck()) | {"id": "1-s"}))
 
 
 @given(INCIDENTS)

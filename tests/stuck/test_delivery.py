@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from typing import cast
 
 import pytest
@@ -17,39 +16,22 @@ from container_oomkill.metrics.stuck import StuckEpisodes
 from container_oomkill.pipeline.stuck import StuckDelivery
 from container_oomkill.sinks.query import Query
 from container_oomkill.sinks.stuck_formats import open_stuck_sink
-from container_oomkill.sinks.stuck_names import stuck_matches
+from container_oomkill.sinks.stuck_query import stuck_matches
 from container_oomkill.sinks.stuck_record import stuck_from_object, stuck_to_object
 from container_oomkill.stuck.cause import explain, with_cause
 from container_oomkill.stuck.model import CAUSES, Stuck
 
-from ..support.incidents import BOOT_NS, HOSTILE
-from ..support.stuck import stuck, stuck_bytes
+from ..support.incidents import BOOT_NS, HOSTILE, TIME
+from ..support.stuck import Records, stuck, stuck_bytes
 from ..support.wire_flow import harmless
 
 ENDED = lib.OOMKILL_STUCK_ENDED
 
 
-class Records:
-    """Stands for the ring."""
-
-    def __init__(self, *records: bytes) -> None:
-        self.records = list(records)
-        self.released = 0
-
-    def wait(self, seconds: float | None) -> None:
-        assert seconds == 0
-
-    def read(self) -> Iterator[tuple[bytes, int]]:
-        while self.records:
-            yield self.records.pop(0), self.released + 1
-
-    def release(self, position: int) -> None:
-        self.released = position
-
-
 class Delivered:
     def __init__(self, *records: bytes, killable: bool | None = False) -> None:
         self.began: list[Stuck] = []
+        self.going: list[Stuck] = []
         self.told: list[Stuck] = []
         self.lost: list[str] = []
         self.ring = Records(*records)
@@ -58,6 +40,7 @@ class Delivered:
             [self.told.append],
             Resolver(),
             on_begin=self.began.append,
+            on_going=self.going.append,
             on_lost=lambda reason, _: self.lost.append(reason),
             killable=lambda *_: killable,
         )
@@ -73,6 +56,7 @@ def test_one_record_however_often_it_is_told() -> None:
     (began,) = done.began
     (told,) = done.told
     assert (began.stuck.ended, told.stuck.ended) == (False, True)
+    assert [each.stuck.events for each in done.going] == [471, 900]
     assert began.id == told.id
     assert told.cgroup == "/kubepods/pod1/app"
     assert (told.stuck.cause, told.stuck.events) == ("nothing_killable", 1000)
@@ -144,4 +128,16 @@ def test_filters() -> None:
     assert stuck_matches(Query(container="ab" * 6), one)  # its id
     assert not stuck_matches(Query(container="db"), one)
     assert not stuck_matches(Query(cgroup="/system.slice"), one)
+    assert not stuck_matches(Query(cgroup="pod"), one)  # a part of a name is none
     assert not stuck_matches(Query(scope="node"), one)
+    assert not stuck_matches(Query(shape="leak"), one)
+    assert stuck_matches(Query(id=one.id[:6]), one)
+    assert not stuck_matches(Query(id="x"), one)
+
+
+def test_since_and_until_are_of_all_the_time_that_it_went_on() -> None:
+    one = stuck()  # for 3 s
+    assert stuck_matches(Query(after_time=TIME + 2), one)
+    assert not stuck_matches(Query(after_time=TIME + 3), one)
+    assert stuck_matches(Query(before_time=TIME + 1), one)
+    assert not stuck_matches(Query(before_time=TIME), one)

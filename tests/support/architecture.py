@@ -34,8 +34,10 @@ STAGES: dict[str, tuple[str, ...]] = {
     "sinks": ("incident", "killers", "stuck", "diagnosis"),
     "pipeline": ("libbpf", "incident", "killers", "stuck", "probe", "identity", "diagnosis"),
     "metrics": ("incident", "killers", "stuck", "probe", "sinks"),
-    "history": ("incident", "killers", "probe", "sinks"),
-    "web": ("incident", "killers", "identity", "diagnosis", "sinks", "metrics", "history"),
+    "history": ("incident", "killers", "stuck", "probe", "sinks"),
+    "web": (
+        *("incident", "killers", "stuck", "identity", "diagnosis", "sinks", "metrics", "history"),
+    ),
     "symbols": (),
     "doctor": ("libbpf", "recorder", "probe", "identity"),
     "kubernetes": ("incident", "identity", "sinks", "doctor"),
@@ -43,7 +45,10 @@ STAGES: dict[str, tuple[str, ...]] = {
     "sending": ("incident", "sinks", "history"),
     "otlp": ("incident", "sinks", "sending"),
     "webhook": ("incident", "sinks", "sending", "otlp"),
-    "exporter": ("incident", "killers", "probe", "identity", "sinks", "metrics", "history", "web"),
+    "exporter": (
+        *("incident", "killers", "stuck", "probe", "identity", "sinks", "metrics", "history"),
+        "web",
+    ),
     "cli": (
         *("libbpf", "incident", "recorder", "killers", "stuck", "probe", "identity", "diagnosis"),
         *("sinks", "symbols", "pipeline", "doctor", "kubernetes", "fleet", "sending", "otlp"),

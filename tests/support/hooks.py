@@ -13,6 +13,7 @@ from container_oomkill.system.shutdown import ShutdownRequest
 from . import records
 from .incidents import FakeProbe
 from .kills import Signals
+from .stuck import Records
 
 
 class Hooks(FakeProbe):
@@ -23,7 +24,7 @@ class Hooks(FakeProbe):
     size = 1 << 20
     kills_before: int | None = None
     killers: Signals | None = None  # who else kills is not recorded
-    recorder = None  # nor is what memory did, and what is stuck
+    recorder: Records | None = None  # nor is what memory did, and what is stuck
 
     def __init__(
         self, number: int, *recorded: bytes, on_wait: Callable[[], None] | None = None
@@ -60,6 +61,9 @@ class Hooks(FakeProbe):
 
     def killers_status(self) -> Mapping[str, int] | None:
         return None if self.killers is None else self.killers.counters()
+
+    def recorder_status(self) -> Mapping[str, int] | None:
+        return None if self.recorder is None else self.recorded
 
     def attached_at(self) -> float:
         return 0  # long ago: the overlap is over

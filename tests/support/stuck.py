@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from container_oomkill.incident.wire import ffi, lib
@@ -58,3 +59,25 @@ def stuck(cgroup_id: int = 7, cause: str | None = NOTHING_KILLABLE, **changes: A
         "stuck": Episode(cause, 471, 3.0, ended=False),
     }
     return Stuck(**(values | changes))
+
+
+class Records:
+    """Stands for the ring, and for the recorder that has it."""
+
+    def __init__(self, *records: bytes) -> None:
+        self.stuck = self
+        self.records = list(records)
+        self.released = 0
+
+    def fileno(self) -> int:
+        return -1
+
+    def wait(self, seconds: float | None) -> None:
+        assert seconds == 0
+
+    def read(self) -> Iterator[tuple[bytes, int]]:
+        while self.records:
+            yield self.records.pop(0), self.released + 1
+
+    def release(self, position: int) -> None:
+        self.released = position

@@ -19,11 +19,14 @@ from ..killers.model import Kill
 from ..sinks.kill_record import kill_from_object
 from ..sinks.query import Query
 from ..sinks.record import from_object
+from ..sinks.stuck_record import stuck_from_object
+from ..stuck.model import Stuck
 from .http_get import encode, exchange
 
 T = TypeVar("T")
 PATH = "/api/v1/incidents"
 KILLS_PATH = "/api/v1/kills"  # 404 of one that knows of none
+STUCK_PATH = "/api/v1/stuck"  # likewise
 LIMIT_MAX = 1000  # the API gives no more
 EVERYTHING = Query(limit=LIMIT_MAX)
 PATIENCE_SECONDS = 10.0
@@ -65,8 +68,15 @@ class Exporter:
 
         Errors as `incidents`.
         """
+        return self._if_there(KILLS_PATH, "kills", query, kill_from_object)
+
+    def stuck(self, query: Query = EVERYTHING) -> list[Stuck]:
+        """The same of what is and was out of memory without a kill."""
+        return self._if_there(STUCK_PATH, "stuck", query, stuck_from_object)
+
+    def _if_there(self, path: str, what: str, query: Query, read: Callable[[Any], T]) -> list[T]:
         try:
-            return self._all(KILLS_PATH, "kills", query, kill_from_object)
+            return self._all(path, what, query, read)
         except NotThereError:
             return []
 

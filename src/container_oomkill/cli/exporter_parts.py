@@ -7,7 +7,7 @@ Imported after attaching, so it may import whatever it needs.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from .. import __version__
 from ..exporter.exporter import Exporter
@@ -20,6 +20,7 @@ from ..sinks import json_lines
 from ..sinks.buffered import BufferedSink
 from ..sinks.formats import open_sink
 from ..sinks.kill_formats import open_kill_sink
+from ..sinks.stuck_formats import open_stuck_sink
 from ..system import log, privileges, standard_streams
 from ..system.closeable import Closeable
 from ..system.worker import Worker
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from ..stuck.model import Stuck
     from ..system.shutdown import ShutdownRequest
     from .exporter_settings import ExporterCommandSettings
+
+T = TypeVar("T")
 
 
 class ExporterParts(Closeable):
@@ -60,6 +63,7 @@ class ExporterParts(Closeable):
             BufferedSink[Incident]
         ] = []  # their queues hold the ring's records back
         self._buffered_kills: list[BufferedSink[Kill]] = []
+        self._buffered_stuck: list[BufferedSink[Stuck]] = []
         self._closing = ExitStack()
         try:
             self._make(started, cgroups)
@@ -158,6 +162,9 @@ class ExporterParts(Closeable):
         if (kills := self.exporter.keep_kills()) is not None:
             self._closing.callback(kills.close)
             self._buffered_kills.append(kills)
+        if (stuck := self.exporter.keep_stuck()) is not None:
+            self._closing.callback(stuck.close)
+            self._buffered_stuck.append(stuck)
 
     def _ask_providers(self) -> MetadataProviders:
         settings = self._settings
@@ -187,22 +194,29 @@ class ExporterParts(Closeable):
         self._closing.callback(buffered.close)
         exporter.show_queue("log", buffered.depth, settings.log_queue_size)
         self._buffered.append(buffered)
+        output = settings.log_incidents
         if self._probe.killers is not None:
-            self._open_log_of_kills()
+            kills = open_kill_sink(output, self._stdout)
+            self._buffered_kills.append(self._open_log_of("kills", kills))
+        if self._probe.recorder is not None:
+            stuck = open_stuck_sink(output, self._stdout)
+            self._buffered_stuck.append(self._open_log_of("what was stuck", stuck))
 
-    def _open_log_of_kills(self) -> None:
-        """A queue of their own, so that they take no place of an incident."""
-        exporter, settings = self.exporter, self._settings.exporter
-        kills = BufferedSink(
-            open_kill_sink(settings.log_incidents, self._stdout),
+    def _open_log_of(self, what: str, sink: Callable[[T], None]) -> BufferedSink[T]:
+        """A queue of its own, so that it takes no place of an incident."""
+        exporter = self.exporter
+        buffered = BufferedSink(
+            sink,
             lambda: exporter.lost("log"),
-            name="log of kills",
-            size=settings.log_queue_size,
+            name=f"log of {what}",
+            size=self._settings.exporter.log_queue_size,
             number=lambda _: 0,
         )
-        self._closing.callback(lambda: standard_streams.abandon_stdout() if kills.broken else None)
-        self._closing.callback(kills.close)
-        self._buffered_kills.append(kills)
+        self._closing.callback(
+            lambda: standard_streams.abandon_stdout() if buffered.broken else None
+        )
+        self._closing.callback(buffered.close)
+        return buffered
 
     def _make_pipeline(
         self, sinks: Sequence[Callable[[Incident], None]], resolver: Resolver
@@ -237,18 +251,19 @@ class ExporterParts(Closeable):
         """Return what delivers what is out of memory without a kill; None: nothing looks for it."""
         if (recorder := self._probe.recorder) is None:
             return None
-        episodes, settings = self.exporter.metrics.stuck, self._settings
+        exporter, settings = self.exporter, self._settings
 
         def begin(stuck: Stuck) -> None:
-            episodes.begin(stuck)
+            exporter.stuck_begins(stuck)
             warn_stuck(stuck)
 
         return StuckDelivery(
             recorder.stuck,
-            [episodes.end],
+            [exporter.stuck_sink, *self._buffered_stuck],
             resolver,
             node=settings.node,
             on_begin=begin,
-            on_lost=self.exporter.lost,
+            on_going=exporter.stuck_goes_on,
+            on_lost=exporter.lost,
             killable=killable(settings.state.host_root),
         )

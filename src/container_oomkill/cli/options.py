@@ -194,8 +194,8 @@ def _why(parser: ArgumentParser) -> None:
         "--from",
         dest="recording",
         metavar="FILE",
-        help="read a recording or a history file, with the FILE.kills beside it; - for standard "
-        "input",
+        help="read a recording or a history file, with FILE.kills and FILE.stuck beside it; - for "
+        "standard input",
     )
     _add_colour(parser)
     add_filters(parser, ("namespace", "pod", "node", "since", "until"))

@@ -146,15 +146,13 @@ def _stuck(
         return None
     from ..pipeline.stuck import StuckDelivery
     from ..sinks.stuck_formats import open_stuck_sink
-    from ..sinks.stuck_names import stuck_matches
-    from ..sinks.text import wants_colour
+    from ..sinks.stuck_query import stuck_matches
     from .attaching import killable, warn_stuck
 
     query = settings.query
-    colour = wants_colour(stdout, settings.colour)
     return StuckDelivery(
         probe.recorder.stuck,
-        [open_stuck_sink(settings.output, stdout, colour=colour)],
+        [open_stuck_sink(settings.output, stdout, colour=settings.colour)],
         resolver,
         node=settings.node,
         on_begin=warn_stuck,

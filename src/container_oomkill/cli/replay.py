@@ -34,10 +34,12 @@ def command(args: Namespace) -> int:
     """Give every record to a sink; errors as `read_recording`."""
     from ..sinks.formats import open_sink
     from ..sinks.kill_formats import open_kill_sink
+    from ..sinks.stuck_formats import open_stuck_sink
     from .recording import replay
 
     settings = ReplaySettings.from_args(args)
     sink = open_sink(settings.output, sys.stdout, colour=settings.colour)
     kills = open_kill_sink(settings.output, sys.stdout, colour=settings.colour)
-    replay(settings.file, sink, kills=kills, as_recorded=settings.as_recorded)
+    stuck = open_stuck_sink(settings.output, sys.stdout, colour=settings.colour)
+    replay(settings.file, sink, kills=kills, stuck=stuck, as_recorded=settings.as_recorded)
     return 0

@@ -7,7 +7,6 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
 from ..errors import RecordError, UsageError
@@ -23,16 +22,17 @@ from ..sinks.terminal_list import EACH, TerminalList, fold
 from ..sinks.text import terminal_columns, wants_colour
 from ..system.settings import Settings
 from .filters import query_from
+from .others import find_other, list_others, read_beside, show_other
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from ..diagnosis.habit import Habit
     from ..killers.model import Kill
+    from ..stuck.model import Stuck
 
 SHOW = "container-oomkill show"
 LATEST = 1000  # the API gives no more, and a recording may have any number
-KILLS = 5  # by others, in a list
 COLUMNS = 100  # where nobody says how many
 NAMED = 3  # ids or containers in a message
 
@@ -80,19 +80,19 @@ def command(args: Namespace) -> int:
     """Show what there is, also of a recording that is cut; that is an error all the same."""
     settings = ShowSettings.from_args(args)
     broken = None
-    kills: Sequence[Kill] = ()
+    others: list[Kill | Stuck] = []
     if settings.recording is None:
-        incidents, kills = read_exporter(settings)
+        incidents, others = read_exporter(settings)
     else:
         incidents, broken = read_latest(
-            settings.recording, settings.query, as_recorded=settings.as_recorded
+            settings.recording, settings.query, as_recorded=settings.as_recorded, others=others
         )
-    if settings.wanted is not None and (kill := find_kill(kills, settings.wanted)) is not None:
-        show_kill(kill, sys.stdout, settings.output, colour=settings.colour)
+    if settings.wanted is not None and (found := find_other(others, settings.wanted)) is not None:
+        show_other(found, sys.stdout, settings.output, colour=settings.colour)
         return 0
     if settings.output != "text":
         write_records(incidents, sys.stdout, settings.output, wanted=settings.wanted)
-    elif broken is None or incidents:
+    elif broken is None or incidents or others:
         show_incidents(
             incidents,
             sys.stdout,
@@ -102,35 +102,54 @@ def command(args: Namespace) -> int:
             filtered=bool(settings.query.parameters()),
         )
         if settings.wanted is None:
-            list_kills(kills, sys.stdout)
+            list_others(others, sys.stdout)
     if broken is not None:
         raise broken
     return 0
 
 
 def read_latest(
-    path: str, query: Query | None = None, *, as_recorded: bool = False
+    path: str,
+    query: Query | None = None,
+    *,
+    as_recorded: bool = False,
+    others: list[Kill | Stuck] | None = None,
 ) -> tuple[list[Incident], RecordError | None]:
     """Return the latest matching incidents of a recording, and what ended it before its end.
 
     ``as_recorded``: with the scope and verdict that were recorded, not this version's.
+    ``others``: gets the latest matching records that are no incidents, newest first; also of the
+    files beside a history.
     A recording whose writer was killed or had no room is cut: what is before can be shown.
     Other errors as `read_recording`.
     """
-    from .recording import explainer, read_recording
+    from .recording import explainer, matches, read_recording
 
     query = query or Query(limit=LATEST)
     latest: deque[Incident] = deque(maxlen=query.limit)
-    explained = map(explainer(as_recorded=as_recorded), read_recording(path))
+    besides: deque[Kill | Stuck] = deque(maxlen=query.limit)
+
+    def keep(record: Kill | Stuck) -> None:
+        if matches(query, record):
+            besides.append(record)
+
+    explained = map(explainer(as_recorded=as_recorded), read_recording(path, keep))
+    broken = None
     try:
         latest.extend(filter(query.matches, explained))
     except RecordError as error:
-        return list(latest), error
-    return list(latest), None
+        broken = error
+    if others is not None:
+        try:
+            besides.extend(read_beside(path, query))
+        except RecordError as error:
+            broken = broken or error
+        others += sorted(besides, key=lambda record: record.time, reverse=True)
+    return list(latest), broken
 
 
-def read_exporter(settings: ShowSettings) -> tuple[list[Incident], list[Kill]]:
-    """Return what matches of a running exporter, of either kind; errors as `Exporter.incidents`."""
+def read_exporter(settings: ShowSettings) -> tuple[list[Incident], list[Kill | Stuck]]:
+    """Return what matches of a running exporter, of every kind; errors as `Exporter.incidents`."""
     from .exporter_client import Exporter
     from .running_exporter import find_exporter
 
@@ -142,37 +161,8 @@ def read_exporter(settings: ShowSettings) -> tuple[list[Incident], list[Kill]]:
         cert_file=settings.cert_file,
         key_file=settings.key_file,
     )
-    return exporter.incidents(settings.query), exporter.kills(settings.query)
-
-
-def find_kill(kills: Sequence[Kill], wanted: str) -> Kill | None:
-    """Return the kill by another of that id; its first digits alone may be an incident's."""
-    return next((kill for kill in kills if kill.id == wanted), None)
-
-
-def show_kill(kill: Kill, stream: TextIO, output: str, *, colour: str) -> None:
-    """Write it as `probe` does."""
-    from ..sinks.kill_formats import open_kill_sink
-
-    open_kill_sink(output, stream, colour=colour)(kill)
-
-
-def list_kills(kills: Sequence[Kill], stream: TextIO) -> None:
-    """Write the latest few kills by others, a line each, behind the list of incidents."""
-    if not kills:
-        return
-    from ..sinks.kill_names import kill_name
-    from ..sinks.kill_text import short_cause
-
-    columns = terminal_columns(stream)
-    lines = [f"{len(kills)} by others, the latest:"]
-    for kill in kills[:KILLS]:
-        when = datetime.fromtimestamp(kill.time).strftime("%Y-%m-%d %H:%M:%S")
-        lines.append(f"  {kill.id}  {when}  {printable(kill_name(kill))}  {short_cause(kill)}")
-    lines.append("to tell how one ended: container-oomkill why CONTAINER")
-    for line in lines:
-        stream.write((line if columns is None else shorten(line, columns)) + "\n")
-    stream.flush()
+    query = settings.query
+    return exporter.incidents(query), [*exporter.kills(query), *exporter.stuck(query)]
 
 
 def write_records(

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`container-oomkill why`: what is known of how a container last ended, by SIGKILL of whomever."""
+"""`container-oomkill why`: what is known of how a container last ended, by SIGKILL of whomever.
+
+And whether it is, or was, out of memory while nothing was killed.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from ..errors import UsageError
 from ..incident.model import Incident
 from ..killers.model import Kill
-from ..sinks.ends import ends_of, is_end, of_container, whose
+from ..sinks.ends import apart, ends_of, is_end, of_container, whose
 from ..sinks.kill_text import lines as kill_lines
 from ..sinks.printable import printable
 from ..sinks.query import Query
+from ..sinks.stuck_formats import lines as stuck_lines
 from ..sinks.text import COLUMNS, NARROWEST, Text, terminal_columns, wants_colour
 from ..system.settings import Settings
 from ..units import about
@@ -22,6 +26,9 @@ from .filters import query_from
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from ..sinks.ends import Ending, Record
+    from ..stuck.model import Stuck
 
 LATEST = 1000  # the API gives no more
 CONTAINERS = 5  # told of, where several have that name
@@ -64,20 +71,20 @@ def command(args: Namespace) -> int:
     if not settings.container.strip("/ "):
         raise UsageError("why: expected the name of a container, or the start of its id")
     broken = None
-    records: list[Incident | Kill]
+    records: list[Record]
     if settings.recording is None:
         records = _ask(settings)
     else:
-        from .recording import read_with_kills
+        from .recording import read_with_others
 
-        records, broken = read_with_kills(settings.recording, settings.query)
+        records, broken = read_with_others(settings.recording, settings.query)
     tell(records, settings.container, sys.stdout, colour=settings.colour, now=time.time())
     if broken is not None:
         raise broken
     return 0
 
 
-def _ask(settings: WhySettings) -> list[Incident | Kill]:
+def _ask(settings: WhySettings) -> list[Record]:
     from .exporter_client import Exporter
     from .running_exporter import find_exporter
 
@@ -89,11 +96,12 @@ def _ask(settings: WhySettings) -> list[Incident | Kill]:
         cert_file=settings.cert_file,
         key_file=settings.key_file,
     )
-    return [*exporter.incidents(settings.query), *exporter.kills(settings.query)]
+    query = settings.query
+    return [*exporter.incidents(query), *exporter.kills(query), *exporter.stuck(query)]
 
 
 def tell(
-    records: Sequence[Incident | Kill], wanted: str, stream: TextIO, *, colour: str, now: float
+    records: Sequence[Record], wanted: str, stream: TextIO, *, colour: str, now: float
 ) -> None:
     """Write how each container of that name last ended, the one that ended last first."""
     found = of_container(records, wanted)
@@ -108,8 +116,18 @@ def tell(
     stream.flush()
 
 
-def _tell(its: Sequence[Incident | Kill], stream: TextIO, *, colour: bool, now: float) -> None:
+def _tell(its: Sequence[Record], stream: TextIO, *, colour: bool, now: float) -> None:
     """``its``: of one container, newest first."""
+    kills, stuck = apart(its)
+    if kills:
+        _tell_end(kills, stream, colour=colour, now=now)
+    else:
+        stream.write(f"{printable(whose(its[0]))} is not known to have ended by SIGKILL\n")
+    if stuck:
+        _tell_stuck(stuck, stream, colour=colour, now=now)
+
+
+def _tell_end(its: Sequence[Ending], stream: TextIO, *, colour: bool, now: float) -> None:
     ends, others = ends_of(its)
     last = ends[0] if ends else its[0]
     ago = about(max(0.0, now - last.time))
@@ -121,8 +139,7 @@ def _tell(its: Sequence[Incident | Kill], stream: TextIO, *, colour: bool, now: 
             f"{name} is not known to have ended by SIGKILL; a process in it was, {ago} ago:\n"
         )
     if isinstance(last, Kill):
-        columns = max(NARROWEST, min(terminal_columns(stream) or COLUMNS, COLUMNS))
-        stream.write("".join(f"{line}\n" for line in kill_lines(last, columns, colour=colour)))
+        _write(kill_lines(last, _columns(stream), colour=colour), stream)
     else:
         Text(stream, colour=colour)(last)
     later = [each for each in others if each.time > last.time]
@@ -132,11 +149,31 @@ def _tell(its: Sequence[Incident | Kill], stream: TextIO, *, colour: bool, now: 
         stream.write(f"before that {_count(earlier)}, ends among them: {_ends(earlier)}\n")
 
 
-def _count(records: Sequence[Incident | Kill]) -> str:
+def _tell_stuck(its: Sequence[Stuck], stream: TextIO, *, colour: bool, now: float) -> None:
+    """Nothing was killed then, so it is no end; but it explains what did not answer."""
+    last = its[0]
+    ended = now - last.time - (last.stuck.seconds or 0.0)
+    when = "now" if last.stuck.ended is False else f"{about(max(0.0, ended))} ago"
+    stream.write(f"out of memory without a kill {when}:\n")
+    _write(stuck_lines(last, _columns(stream), colour=colour), stream)
+    if its[1:]:
+        times = len(its) - 1
+        stream.write(f"before that {times} {'time' if times == 1 else 'times'}\n")
+
+
+def _columns(stream: TextIO) -> int:
+    return max(NARROWEST, min(terminal_columns(stream) or COLUMNS, COLUMNS))
+
+
+def _write(lines: Iterable[str], stream: TextIO) -> None:
+    stream.write("".join(f"{line}\n" for line in lines))
+
+
+def _count(records: Sequence[Ending]) -> str:
     ooms = sum(isinstance(each, Incident) for each in records)
     kinds = ((ooms, "by the OOM killer"), (len(records) - ooms, "by others"))
     return " and ".join(f"{number} {words}" for number, words in kinds if number)
 
 
-def _ends(records: Sequence[Incident | Kill]) -> int:
+def _ends(records: Sequence[Ending]) -> int:
     return sum(map(is_end, records))

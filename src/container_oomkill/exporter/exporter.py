@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..killers.model import Kill
     from ..metrics.metrics import ProbeStatus
     from ..sinks.buffered import BufferedSink
+    from ..stuck.model import Stuck
     from ..system.sd_notify import Notifier
     from ..web.http.listen import Address
 
@@ -73,6 +74,7 @@ class Exporter(Closeable):
         """
         from ..history.history import History
         from ..history.kills import KillHistory
+        from ..history.stuck import StuckHistory
         from ..metrics.metrics import Metrics
         from ..system.sd_notify import Notifier
 
@@ -109,6 +111,7 @@ class Exporter(Closeable):
         self.history = History(settings.max_incidents)
         self.history_file: HistoryFile | None = None  # of `keep`
         self.kills = KillHistory(settings.max_incidents)
+        self.stuck = StuckHistory(settings.max_incidents, monotonic=monotonic, wall=wall)
         self._names: Sequence[Store] = ()
         self._known: dict[tuple[str, str, str], str] = {}  # workloads by `label_key`
         self._close: Callable[[], None] = lambda: None
@@ -128,6 +131,21 @@ class Exporter(Closeable):
         """Take a kill by another, as `sink` takes an incident."""
         self.metrics.by_another(kill)
         self.kills(kill)
+        self._notify_streams()
+
+    def stuck_begins(self, stuck: Stuck) -> None:
+        """Count an episode of a cgroup out of memory in which nothing is killed."""
+        self.metrics.stuck.begin(stuck)
+
+    def stuck_goes_on(self, stuck: Stuck) -> None:
+        """Show one: at its begin, and each minute."""
+        self.stuck.goes_on(stuck)
+        self._notify_streams()
+
+    def stuck_sink(self, stuck: Stuck) -> None:
+        """Take one that is over."""
+        self.metrics.stuck.end(stuck)
+        self.stuck(stuck)
         self._notify_streams()
 
     def lost(self, reason: str, records: int = 1) -> None:
@@ -167,9 +185,7 @@ class Exporter(Closeable):
         from ..history.file import HistoryFile
         from ..sinks.buffered import BufferedSink
 
-        def lost() -> None:
-            self.metrics.lost("history")
-
+        lost = self._history_lost
         try:
             file = HistoryFile(
                 settings.history,
@@ -205,35 +221,24 @@ class Exporter(Closeable):
 
     def keep_kills(self) -> BufferedSink[Kill] | None:
         """The same for kills by others, in a file of their own beside it."""
-        settings = self.settings
-        if settings.history is None or self._status.killers_status() is None:
+        if self._status.killers_status() is None:
             return None
-        from ..history.file import HistoryFile
-        from ..history.form import KILLS, KILLS_SUFFIX
-        from ..sinks.buffered import BufferedSink
+        from ..history.form import KILLS
+        from .kept_beside import keep_beside
 
-        def lost() -> None:
-            self.metrics.lost("history")
+        return keep_beside(self.settings, KILLS, show=self.kills, lost=self._history_lost)
 
-        try:
-            file = HistoryFile(
-                os.path.realpath(settings.history) + KILLS_SUFFIX,
-                max_incidents=settings.history_max_incidents,
-                max_bytes=settings.history_max_bytes,
-                on_lost=lost,
-                form=KILLS,
-            )
-        except UsageError:
-            raise
-        except Error as error:
-            log.warn(f"{error}: continuing without history of kills by others")
+    def keep_stuck(self) -> BufferedSink[Stuck] | None:
+        """The same for what was out of memory without a kill."""
+        if self._status.recorder_status() is None:
             return None
-        for kill in file.load():
-            self.kills(kill)
-        size = settings.log_queue_size
-        return BufferedSink(
-            file, lost, name="history of kills", size=size, at_end=file.close, number=_no_number
-        )
+        from ..history.form import STUCK
+        from .kept_beside import keep_beside
+
+        return keep_beside(self.settings, STUCK, show=self.stuck, lost=self._history_lost)
+
+    def _history_lost(self) -> None:
+        self.metrics.lost("history")
 
     def _restore(self, loaded: list[Incident], path: str) -> LastCount:
         """Show in the metrics what earlier processes recorded, and how much they missed."""
@@ -317,6 +322,7 @@ class Exporter(Closeable):
             metrics=self.metrics,
             history=self.history,
             kills=self.kills,
+            stuck=self.stuck,
             render=self._render,
             not_ready=self.not_ready,
             node=self._node,
@@ -389,11 +395,6 @@ class Exporter(Closeable):
             self._notifier.stopping()
         self._reading = False
         self._close()
-
-
-def _no_number(_: Kill) -> int:
-    """Kills by others hold nothing back in the ring of incidents."""
-    return 0
 
 
 def _each(texts: Iterable[str]) -> list[str]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes what is out of memory without a kill from its ring to its sinks, beside the incidents.
 
-An episode is told three ways: ``on_begin`` when it is known to be one, each minute while it goes
-on, and to the sinks, as a record, when it is over. What was found out at its begin is kept for its
-end, when the cgroup may be gone.
+An episode is told three ways: ``on_begin`` when it is known to be one, ``on_going`` then and each
+minute while it goes on, and to the sinks, as a record, when it is over. What was found out at its
+begin is kept for its end, when the cgroup may be gone.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class StuckDelivery:
         *,
         node: str | None = None,
         on_begin: StuckSink = lambda _: None,
+        on_going: StuckSink = lambda _: None,
         on_lost: Callable[[str, int], None] = lambda *_: None,
         wanted: Callable[[Stuck], bool] = lambda _: True,
         killable: Killable = is_anything_killable,
@@ -48,6 +49,7 @@ class StuckDelivery:
         self._resolver = resolver
         self._node = node
         self._on_begin = on_begin
+        self._on_going = on_going
         self._on_lost = on_lost
         self._wanted = wanted
         self._killable = killable
@@ -80,8 +82,10 @@ class StuckDelivery:
             self._open[now.id] = whole
             if len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)
-            if known is None and self._wanted(whole):
-                self._on_begin(whole)
+            if self._wanted(whole):
+                if known is None:
+                    self._on_begin(whole)
+                self._on_going(whole)
         elif self._wanted(whole):
             for sink in self._sinks:
                 sink(whole)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes records of both kinds, gives those of one container, and whether it ended by them."""
+"""Takes records of every kind, gives those of one container, and whether it ended by them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,36 @@ from collections.abc import Iterable, Sequence
 
 from ..incident.model import Container, Incident
 from ..killers.model import Kill
+from ..stuck.model import Stuck
 from .kill_names import kill_key, kill_name, kill_named
 from .names import Key, container_key, full_name, short_id
 from .query import ID_MIN, named
+from .stuck_names import stuck_key, stuck_name, stuck_named
 
-Record = Incident | Kill
+Ending = Incident | Kill  # what a container may end by
+Record = Ending | Stuck
 
 
 def whose(record: Record) -> str:
     """namespace/pod/container, as far as they are known."""
+    if isinstance(record, Stuck):
+        return stuck_name(record)
     return kill_name(record) if isinstance(record, Kill) else full_name(record)
 
 
-def is_end(record: Record) -> bool:
+def apart(records: Iterable[Record]) -> tuple[list[Ending], list[Stuck]]:
+    """Return those in which something was killed, and those in which nothing was."""
+    kills: list[Ending] = []
+    stuck: list[Stuck] = []
+    for record in records:
+        if isinstance(record, Stuck):
+            stuck.append(record)
+        else:
+            kills.append(record)
+    return kills, stuck
+
+
+def is_end(record: Ending) -> bool:
     """Whether PID 1 of its namespace was killed: then the container ended, by exit code 137."""
     if isinstance(record, Kill):
         return bool(record.target.is_init)
@@ -29,10 +46,10 @@ def is_end(record: Record) -> bool:
     )
 
 
-def ends_of(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
+def ends_of(records: Iterable[Ending]) -> tuple[list[Ending], list[Ending]]:
     """Return those that a container ended by, and the others."""
-    ends: list[Record] = []
-    others: list[Record] = []
+    ends: list[Ending] = []
+    others: list[Ending] = []
     for record in records:
         (ends if is_end(record) else others).append(record)
     return ends, others
@@ -56,10 +73,14 @@ def of_container(records: Iterable[Record], wanted: str) -> list[list[Record]]:
 
 
 def _key(record: Record) -> Key:
+    if isinstance(record, Stuck):
+        return stuck_key(record)
     return kill_key(record) if isinstance(record, Kill) else container_key(record)
 
 
 def _names(record: Record) -> dict[str, str | None]:
+    if isinstance(record, Stuck):
+        return stuck_named(record)
     return kill_named(record) if isinstance(record, Kill) else named(record)
 
 

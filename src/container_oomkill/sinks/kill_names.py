@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from ..killers.model import Kill
-from .names import UNKNOWN, Key, container_name, counted_as, owner_of, workload_of
+from .name_filters import Subject
+from .names import UNKNOWN, Key, container_name, counted_as, owner_of
 
 
 def kill_name(kill: Kill) -> str:
@@ -22,13 +23,18 @@ def kill_key(kill: Kill) -> Key:
     return (owner_of(container, cgroup), *counted_as(container, cgroup))
 
 
+def kill_subject(kill: Kill) -> Subject:
+    """Return what it is asked for by."""
+    return Subject(
+        id=kill.id,
+        began=kill.time,
+        ended=kill.time,
+        node=kill.node,
+        container=kill.container,
+        cgroup=kill.target.cgroup,
+    )
+
+
 def kill_named(kill: Kill) -> dict[str, str | None]:
     """Return what names it has, by the parameter that filters by it."""
-    container, cgroup = kill.container, kill.target.cgroup
-    return {
-        "namespace": container.namespace,
-        "pod": container.pod,
-        "container": container_name(container, cgroup),
-        "workload": workload_of(container, cgroup) or None,
-        "node": kill.node,
-    }
+    return kill_subject(kill).names()

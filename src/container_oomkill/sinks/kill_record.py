@@ -12,6 +12,7 @@ from ..killers.model import Kill
 from .record import check_kind, made, plain
 
 KILL = "kill"
+KILLS_SUFFIX = ".kills"  # of their file beside a history of incidents
 
 
 def kill_to_object(kill: Kill) -> dict[str, Any]:

@@ -16,16 +16,15 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from ..incident.model import SCHEMA, Incident
 from ..killers.model import Kill
+from ..stuck.model import Stuck
 from .kill_record import KILL
 from .record import LEAST, MOST, OOM, TIMES
+from .stuck_record import STUCK
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # What is a record of its own; tests/sinks/test_schema.py finds one that is missing here.
-RECORDS: dict[type, str] = {Incident: OOM, Kill: KILL}  # their `kind`
-ADDED_BY_THE_SINK = {
-    "schema": {"const": SCHEMA},
-    "id": {"type": "string", "pattern": "^[0-9a-f]+-k?[0-9]+$"},
-}
+RECORDS: dict[type, str] = {Incident: OOM, Kill: KILL, Stuck: STUCK}  # their `kind`
+IDS = {OOM: "[0-9]+", KILL: "k[0-9]+", STUCK: "[0-9a-f]+-stuck"}  # behind `boot_ns`
 BASIC: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -44,7 +43,12 @@ def schema() -> dict[str, Any]:
     for record, kind in RECORDS.items():
         _define(record, definitions)
         made = definitions[record.__name__]
-        made["properties"] = {**ADDED_BY_THE_SINK, "kind": {"const": kind}, **made["properties"]}
+        added_by_the_sink = {
+            "schema": {"const": SCHEMA},
+            "id": {"type": "string", "pattern": f"^[0-9a-f]+-{IDS[kind]}$"},
+            "kind": {"const": kind},
+        }
+        made["properties"] = {**added_by_the_sink, **made["properties"]}
         # Earlier versions knew one kind and did not say it.
         made["required"] = ["schema", *(["kind"] if kind != OOM else []), *made["required"]]
     names = [record.__name__ for record in RECORDS]

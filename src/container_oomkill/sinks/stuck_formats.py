@@ -12,7 +12,17 @@ from .logfmt import line
 from .printable import printable, shorten, wrap
 from .stuck_names import stuck_name
 from .stuck_record import render_stuck, stuck_to_object
-from .text import BESIDE, BOLD, COLUMNS, DIM, INDENT, NARROWEST, PLAIN, terminal_columns
+from .text import (
+    BESIDE,
+    BOLD,
+    COLUMNS,
+    DIM,
+    INDENT,
+    NARROWEST,
+    PLAIN,
+    terminal_columns,
+    wants_colour,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +41,7 @@ SHORT = {
 
 
 def open_stuck_sink(
-    output: str, stream: TextIO, *, colour: bool = False
+    output: str, stream: TextIO, *, colour: str = "auto"
 ) -> Callable[[Stuck], None]:
     """As `formats.open_sink`, for the same stream."""
     if output == "json":
@@ -41,10 +51,11 @@ def open_stuck_sink(
         def render(stuck: Stuck) -> str:
             return line(stuck_to_object(stuck))
     else:
+        coloured = wants_colour(stream, colour)
 
         def render(stuck: Stuck) -> str:
             columns = max(NARROWEST, min(terminal_columns(stream) or COLUMNS, COLUMNS))
-            return "\n".join(lines(stuck, columns, colour=colour))
+            return "\n".join(lines(stuck, columns, colour=coloured))
 
     def write(stuck: Stuck) -> None:
         stream.write(render(stuck) + "\n")
@@ -58,17 +69,24 @@ def short_cause(stuck: Stuck) -> str:
     return SHORT.get(stuck.stuck.cause or "", "nothing was killed")
 
 
+def reason(stuck: Stuck) -> str:
+    """Say what it was, and for how long."""
+    seconds, ended = stuck.stuck.seconds, stuck.stuck.ended
+    if seconds is None:
+        return short_cause(stuck)
+    return f"{short_cause(stuck)} for {duration(seconds)}{' by now' if ended is False else ''}"
+
+
 def lines(stuck: Stuck, columns: int, *, colour: bool = False) -> Iterator[str]:
     """Yield its lines, none longer than ``columns``."""
     when = datetime.fromtimestamp(stuck.time).strftime("%H:%M:%S")
-    seconds = stuck.stuck.seconds
-    reason = short_cause(stuck) + ("" if seconds is None else f" for {duration(seconds)}")
-    room = columns - len("00:00:00  STUCK  ") - len(reason) - 2
+    words = reason(stuck)
+    room = columns - len("00:00:00  STUCK  ") - len(words) - 2
     name = shorten(printable(stuck_name(stuck)), max(room, NAME_MIN))
     head = "STUCK"
     if colour:
         head, name = f"{YELLOW}{head}{PLAIN}", f"{BOLD}{name}{PLAIN}"
-    yield f"{when}  {head}  {name}  {reason}"
+    yield f"{when}  {head}  {name}  {words}"
     for word, body in (("in", stuck.cgroup), ("why", stuck.verdict)):
         if not body:
             continue

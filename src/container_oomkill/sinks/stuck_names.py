@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a `Stuck`'s container is called, and whether a `Query` asks for it."""
+"""What a `Stuck`'s container is called, as that of an incident is."""
 
 from __future__ import annotations
 
 from ..stuck.model import Stuck
-from .names import UNKNOWN, container_name, workload_of
-from .query import ID_MIN, NAMES, Query
+from .name_filters import Subject
+from .names import UNKNOWN, Key, container_name, counted_as, owner_of
 
 
 def stuck_name(stuck: Stuck) -> str:
@@ -17,25 +17,26 @@ def stuck_name(stuck: Stuck) -> str:
     )
 
 
-def stuck_matches(query: Query, stuck: Stuck) -> bool:
-    """A scope is what a kill was for, so whoever asks for one asks for none of these."""
-    if query.scope:
-        return False
-    if query.cgroup and query.cgroup.strip("/") not in (stuck.cgroup or ""):
-        return False
-    container = stuck.container
-    named = {
-        "namespace": container.namespace,
-        "pod": container.pod,
-        "container": container_name(container, stuck.cgroup),
-        "workload": workload_of(container, stuck.cgroup),
-        "node": stuck.node,
-    }
-    for key in NAMES:
-        wanted = (getattr(query, key) or "").lower()
-        by_id = key == "container" and len(wanted) >= ID_MIN
-        if by_id and (container.id or "").startswith(wanted):
-            continue
-        if wanted not in (named[key] or "").lower():
-            return False
-    return True
+def stuck_key(stuck: Stuck) -> Key:
+    """Whose it is, on one node: its owner, then what it is counted as."""
+    return (
+        owner_of(stuck.container, stuck.cgroup),
+        *counted_as(stuck.container, stuck.cgroup),
+    )
+
+
+def stuck_subject(stuck: Stuck) -> Subject:
+    """Return what it is asked for by."""
+    return Subject(
+        id=stuck.id,
+        began=stuck.time,
+        ended=stuck.time + (stuck.stuck.seconds or 0.0),
+        node=stuck.node,
+        container=stuck.container,
+        cgroup=stuck.cgroup,
+    )
+
+
+def stuck_named(stuck: Stuck) -> dict[str, str | None]:
+    """Return what names it has, by the parameter that filters by it."""
+    return stuck_subject(stuck).names()

@@ -12,6 +12,7 @@ from ..stuck.model import Stuck
 from .record import check_kind, made, plain
 
 STUCK = "stuck"
+STUCK_SUFFIX = ".stuck"  # of their file beside a history of incidents
 
 
 def stuck_to_object(stuck: Stuck) -> dict[str, Any]:
@@ -26,6 +27,11 @@ def stuck_from_object(record: Any) -> Stuck:
     check_kind(record, STUCK)
     stuck: Stuck = made(Stuck, record, "")
     return stuck
+
+
+def is_stuck(record: Any) -> bool:
+    """Tell whether a record says that it is one of these."""
+    return isinstance(record, dict) and record.get("kind") == STUCK
 
 
 def render_stuck(stuck: Stuck) -> str:

@@ -8,6 +8,13 @@ from dataclasses import replace
 from ..units import duration, size
 from .model import CHARGE_REFUSED, NOTHING_KILLABLE, OOM_DISABLED, THROTTLED, Stuck
 
+# By `Episode.ended`; None: nothing was heard of it any more.
+FOR = {
+    True: "it went on for {}",
+    False: "it has gone on for {}",
+    None: "it had gone on for {} when last heard of",
+}
+
 
 def with_cause(stuck: Stuck, killable: bool | None) -> Stuck:
     """``killable``: from `is_anything_killable`, for one that ran out and had nothing killed."""
@@ -22,9 +29,17 @@ def explain(stuck: Stuck) -> Stuck:
     episode = stuck.stuck
     words = _what(stuck)
     if episode.seconds is not None:
-        words += f"; {'it went on' if episode.ended else 'it has gone on'} for "
-        words += duration(episode.seconds)
+        words += "; " + FOR[episode.ended].format(duration(episode.seconds))
     return replace(stuck, verdict=words)
+
+
+def as_of(stuck: Stuck, now: float) -> Stuck:
+    """Return one that goes on as it is ``now``: that it is over would be known within seconds."""
+    episode = stuck.stuck
+    if episode.ended is not False:
+        return stuck
+    seconds = max(episode.seconds or 0.0, now - stuck.time)
+    return explain(replace(stuck, stuck=replace(episode, seconds=seconds)))
 
 
 def _what(stuck: Stuck) -> str:

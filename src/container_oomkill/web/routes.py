@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..history.history import History
 from ..history.kills import KillHistory
+from ..history.stuck import StuckHistory
 from ..metrics.exposition import gzip_accepted, page
 from ..metrics.kept_pages import KeptPages
 from ..sinks.kill_query import matching_kills
 from ..sinks.kill_record import render_kill
 from ..sinks.query import parse_query
+from ..sinks.stuck_query import matching_stuck
+from ..sinks.stuck_record import render_stuck
 from .http.request import Request
 from .http.response import JSON, Response, Shared, text
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from ..killers.model import Kill
     from ..metrics.metrics import Metrics
     from ..sinks.query import Query
+    from ..stuck.model import Stuck
     from .http.auth import BasicAuth
     from .http.server import Answer, Job
     from .page.views import Views
@@ -34,6 +38,7 @@ Handler = Callable[[Request], "Answer"]
 
 API = "/api/v1/incidents"
 KILLS_API = "/api/v1/kills"
+STUCK_API = "/api/v1/stuck"
 OVERVIEW = "/"
 OVERVIEW_TOO = "/incidents"  # and where to find it when the metrics are at /
 MISDIRECTED = "this exporter is not known by that name: see --web.allowed-host"
@@ -51,6 +56,7 @@ class Routes:
         metrics: Metrics,
         history: History,
         kills: KillHistory,
+        stuck: StuckHistory,
         render: Callable[[Incident], str],
         not_ready: Callable[[], str | None],
         node: str,
@@ -70,6 +76,7 @@ class Routes:
         self._pages = KeptPages(metrics)
         self._history = history
         self._kills = kills
+        self._stuck = stuck
         self._render = render
         self._not_ready = not_ready
         self._node = node
@@ -84,7 +91,9 @@ class Routes:
             "/events": lambda request: self._views.events(request),
             API: self._incidents,
             KILLS_API: self._other_kills,
+            STUCK_API: self._out_of_memory,
             "/kills": lambda request: self._views.kills(request),
+            "/stuck": lambda request: self._views.stuck(request),
             "/why": lambda request: self._views.why(request),
             telemetry_path: self._scrape,
         }
@@ -131,6 +140,7 @@ class Routes:
         return Views(
             history=self._history,
             kills=self._kills,
+            stuck=self._stuck,
             facts=self._metrics.facts,
             render=self._render,
             not_ready=self._not_ready,
@@ -166,6 +176,12 @@ class Routes:
             return list(matching_kills(query, self._kills.newest_first()))
 
         return self._list(request, KILLS_API, "kills", matching, render_kill)
+
+    def _out_of_memory(self, request: Request) -> Response:
+        def matching(query: Query) -> list[Stuck]:
+            return list(matching_stuck(query, self._stuck.newest_first()))
+
+        return self._list(request, STUCK_API, "stuck", matching, render_stuck)
 
     def _list(
         self,

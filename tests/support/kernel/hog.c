@@ -15,6 +15,7 @@
  *	locked PATH MIB		map that much of a file and lock it, page by page
  *	write PATH MIB		write a file of that size, and map nothing of it
  *	pipes MIB		fill pipes with that much
+ *	refused MIB		the same, and what is refused (ENOMEM) is tried again for ever
  *	tables MIB		page tables of that size, with nothing behind them
  *	noise MIB		touch that much, half of each page with what cannot be compressed
  *	huge MIB		touch that much in huge pages
@@ -27,6 +28,8 @@
  *	children N		start N processes that wait, and end with this one
  *	leave			the first thread ends, then another goes on with the next argument
  *	fork			a child goes on; the parent waits for it
+ *	vfork PATH		a child that has not left its parent's memory goes on, in the
+ *				cgroup of that cgroup.procs: the OOM killer leaves it alone
  *	child MIB		a child touches that much and waits
  *	sharer			a process with this very memory (CLONE_VM) waits
  *	sharers N		as many of those, which touch no memory of their own
@@ -231,6 +234,23 @@ static void fill_pipes(void)
 	for (long i = 0; i < mib << 4; i++)
 		if (pipe(ends) || write(ends[1], full, sizeof(full)) != sizeof(full))
 			err(2, "pipe");
+}
+
+static void fill_pipes_and_insist(void)
+{
+	static const char full[1 << 16];
+	long mib = number();
+	int ends[2];
+
+	count(mib);
+	for (long i = 0; i < mib << 4; i++) {
+		if (pipe(ends))
+			err(2, "pipe");
+		if (write(ends[1], full, sizeof(full)) == sizeof(full))
+			continue;
+		while (write(ends[1], full, 1) < 0 && errno == ENOMEM)
+			usleep(20000);
+	}
 }
 
 /* What one page of them maps is read once; all of it is the one page of zeros. */
@@ -468,6 +488,27 @@ static void start_sharer(void)
 		err(2, "clone");
 }
 
+/*
+ * Goes on in the child, with the parent asleep in here until it ends: both are on one
+ * stack. What shares its parent's memory is not for the OOM killer (in_vfork()).
+ */
+static void go_on_in_vfork(void)
+{
+	const char *path = word();
+	const int fd = open(path, O_WRONLY);
+	const pid_t child = vfork();
+
+	if (fd < 0 || child < 0)
+		err(2, "vfork into %s", path);
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (write(fd, "0", 1) != 1)
+			err(2, "enter %s", path);
+		run(NULL);
+	}
+	exit(0);
+}
+
 /* Returns in the child. */
 static void trace_child(void)
 {
@@ -557,6 +598,10 @@ static void *run(void *unused)
 			write_file();
 		else if (!strcmp(what, "pipes"))
 			fill_pipes();
+		else if (!strcmp(what, "refused"))
+			fill_pipes_and_insist();
+		else if (!strcmp(what, "vfork"))
+			go_on_in_vfork();
 		else if (!strcmp(what, "tables"))
 			fill_tables();
 		else if (!strcmp(what, "noise"))

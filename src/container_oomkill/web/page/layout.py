@@ -116,6 +116,8 @@ def _links(around: PageContext) -> Iterator[h.Node]:
         ", ",
         h.a(href="/kills")["kills by others"],
         ", ",
+        h.a(href="/stuck")["out of memory without a kill"],
+        ", ",
         h.a(href="/why")["why a container ended"],
         ", ",
         h.a(href="/healthz")["healthz"],

@@ -14,6 +14,7 @@ from ...sinks.kill_text import short_cause
 from ...units import DAY_SECONDS
 from .filters import Filter
 from .layout import PageContext, page
+from .paging import pages
 from .words import ago, moment, name, plain, plural, sentence
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def section(kills: Sequence[Kill], wanted: Filter, around: PageContext) -> h.Nod
     day = [kill for kill in found if around.now - kill.time < DAY_SECONDS]
     if not found:
         return None
-    return h.section("#others", data_live=True, aria_labelledby="others-list")[
+    return h.section("#others", aria_labelledby="others-list")[
         h.h2("#others-list")[f"{plural(len(day), 'kill')} by others in the last 24 hours"],
         h.p[MEANING],
         h.ol(".incidents")[(_row(kill, around) for kill in day[:ON_OVERVIEW])] if day else None,
@@ -52,28 +53,17 @@ def kills_page(
     return page(
         "Kills by others - container-oomkill",
         [
-            h.section(data_live=True, aria_labelledby="others-list")[
+            h.section("#others", data_live=True, aria_labelledby="others-list")[
                 h.h1("#others-list")[plural(len(found), "kill") + " by others" + asked],
                 h.p[MEANING],
                 h.ol(".incidents")[(_row(kill, around) for kill in shown)]
                 if shown
                 else h.p(".nothing")["None has been recorded."],
-                _pages(number, len(found), wanted),
+                pages(number, len(found), A_PAGE, wanted, PATH),
             ],
         ],
         around,
     )
-
-
-def _pages(number: int, found: int, wanted: Filter) -> h.Node:
-    last = max(1, -(-found // A_PAGE))
-    if last == 1:
-        return None
-    return h.nav(".pages", aria_label="Pages")[
-        number > 1 and h.a(rel="prev", href=wanted.link(PATH, min(number - 1, last)))["Newer"],
-        h.span[f"page {number} of {last}"],
-        number < last and h.a(rel="next", href=wanted.link(PATH, number + 1))["Older"],
-    ]
 
 
 def _row(kill: Kill, around: PageContext) -> h.Element:

@@ -19,13 +19,12 @@ from .bar import bar
 from .filters import FIELDS, Filter, form, named
 from .kills import Kills, by_container
 from .layout import PageContext, page
-from .other_kills import section
+from .paging import pages
 from .timeline import timeline
 from .words import ago, amount, moment, name, plain, plural, scope, sentence
 
 if TYPE_CHECKING:
     from ...incident.model import Incident
-    from ...killers.model import Kill
     from ...sinks.names import Key
 
 A_PAGE = 50  # containers
@@ -39,12 +38,12 @@ def overview(
     wanted: Filter,
     number: int,
     around: PageContext,
-    others: Sequence[Kill] = (),
+    beside: h.Node = None,
 ) -> h.Element:
     """``incidents``: all there are, newest first; ``number``: of the page, from 1.
 
-    ``dropped``: time of the latest that had to go, by container; ``others``: kills by others,
-    newest first.
+    ``dropped``: time of the latest that had to go, by container; ``beside``: what there is besides
+    incidents.
     """
     found = list(wanted.matching(incidents))
     containers = by_container(found, dropped)
@@ -69,9 +68,9 @@ def overview(
                 h.ol(".incidents")[(_row(kills, around) for kills in shown)]
                 if shown
                 else h.p(".nothing")[_nothing(number, found, wanted, around)],
-                _pages(number, len(containers), wanted, around),
+                pages(number, len(containers), A_PAGE, wanted, around.home),
             ],
-            section(others, wanted, around),
+            beside,
         ],
         around,
     )
@@ -226,15 +225,3 @@ def _place(incident: Incident, home: str) -> h.Node:
         h.a(href=Filter.parse({key: text}, 0.0).link(home))[name(text, 40)] for key, text in known
     ]
     return h.span(".place")["in ", [[" / " if n else None, each] for n, each in enumerate(links)]]
-
-
-def _pages(number: int, found: int, wanted: Filter, around: PageContext) -> h.Node:
-    last = max(1, -(-found // A_PAGE))
-    if last == 1:
-        return None
-    return h.nav(".pages", aria_label="Pages")[
-        number > 1
-        and h.a(rel="prev", href=wanted.link(around.home, min(number - 1, last)))["Newer"],
-        h.span[f"page {number} of {last}"],
-        number < last and h.a(rel="next", href=wanted.link(around.home, number + 1))["Older"],
-    ]

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import htpy as h
 
 from ...metrics.exposition import gzip, gzip_accepted
 from ...sinks.names import container_key
@@ -18,15 +20,22 @@ from .filters import Filter, parse_page
 from .kills import Kills
 from .layout import PageContext, problem
 from .other_kills import kills_page
+from .other_kills import section as kills_section
 from .overview import overview
+from .stuck import section as stuck_section
+from .stuck import stuck_page
 
 if TYPE_CHECKING:
     from htpy import Element
 
     from ...history.history import History
     from ...history.kills import KillHistory
+    from ...history.stuck import StuckHistory
     from ...incident.model import Incident
     from ...metrics.table import Facts
+    from ...sinks.ends import Record
+
+T = TypeVar("T")
 
 INCIDENTS = "/incidents/"
 DOCS = "/docs/"
@@ -51,6 +60,7 @@ class Views:
         *,
         history: History,
         kills: KillHistory,
+        stuck: StuckHistory,
         facts: Callable[[], Facts],
         render: Callable[[Incident], str],
         not_ready: Callable[[], str | None],
@@ -62,6 +72,7 @@ class Views:
     ) -> None:
         self._history = history
         self._kills = kills
+        self._stuck = stuck
         self._facts = facts
         self._render = render
         self._not_ready = not_ready
@@ -79,27 +90,46 @@ class Views:
         except ValueError as error:
             return self._page(request, 400, problem(400, str(error), self._around()))
         incidents, dropped = self._history.newest_first(), self._history.dropped()
-        others = self._kills.newest_first()
-        shown = overview(incidents, dropped, wanted, number, self._around(), others)
+        around = self._around()
+        beside = h.div("#beside", data_live=True)[  # there without content, for what will come
+            stuck_section(self._stuck.newest_first(), wanted, around),
+            kills_section(self._kills.newest_first(), wanted, around),
+        ]
+        shown = overview(incidents, dropped, wanted, number, around, beside)
         return self._page(request, 200, shown)
 
     def kills(self, request: Request) -> Response:
         """/kills: those of others than the OOM killer."""
+        return self._listed(request, kills_page, self._kills.newest_first)
+
+    def stuck(self, request: Request) -> Response:
+        """/stuck: out of memory without a kill."""
+        return self._listed(request, stuck_page, self._stuck.newest_first)
+
+    def _listed(
+        self,
+        request: Request,
+        page: Callable[[Sequence[T], Filter, int, PageContext], Element],
+        newest_first: Callable[[], Sequence[T]],
+    ) -> Response:
         try:
             wanted = Filter.parse(request.query, self._wall())
             number = parse_page(request.query)
         except ValueError as error:
             return self._page(request, 400, problem(400, str(error), self._around()))
-        kills = self._kills.newest_first()
-        return self._page(request, 200, kills_page(kills, wanted, number, self._around()))
+        return self._page(request, 200, page(newest_first(), wanted, number, self._around()))
 
     def why(self, request: Request) -> Response:
         """/why?container=NAME: how it last ended."""
         from .why import why
 
         wanted = request.query.get("container", "")[:TEXT_MAX]
-        incidents, kills = self._history.newest_first(), self._kills.newest_first()
-        return self._page(request, 200, why(incidents, kills, wanted, self._around()))
+        records: list[Record] = [
+            *self._history.newest_first(),
+            *self._kills.newest_first(),
+            *self._stuck.newest_first(),
+        ]
+        return self._page(request, 200, why(records, wanted, self._around()))
 
     def incident(self, request: Request) -> Response:
         """/incidents/ID, and /incidents/ID.json: its record."""

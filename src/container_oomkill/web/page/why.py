@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...killers.model import Kill
-from ...sinks.ends import ends_of, of_container, whose
+from ...sinks.ends import apart, ends_of, of_container, whose
 from ...sinks.kill_text import short_cause
+from ...sinks.stuck_formats import short_cause as short_cause_stuck
+from ...stuck.model import Stuck
 from .layout import PageContext, page
+from .stuck import when
 from .words import ago, moment, name, sentence
 
 if TYPE_CHECKING:
-    from ...incident.model import Incident
-    from ...sinks.ends import Record
+    from ...sinks.ends import Ending, Record
 
 PATH = "/why"
 CONTAINERS = 20
 EARLIER = 10
 
 
-def why(
-    incidents: Sequence[Incident], kills: Sequence[Kill], wanted: str, around: PageContext
-) -> h.Element:
+def why(records: Sequence[Record], wanted: str, around: PageContext) -> h.Element:
     """``wanted``: as `container-oomkill why` takes it; empty: nobody has asked yet."""
-    found = of_container([*incidents, *kills], wanted) if wanted.strip("/ ") else []
+    found = of_container(records, wanted) if wanted.strip("/ ") else []
     return page(
         "Why did it end? - container-oomkill",
         [
@@ -50,10 +50,21 @@ def why(
 
 def _container(its: Sequence[Record], around: PageContext) -> h.Element:
     """``its``: of one container, newest first."""
-    ends, _ = ends_of(its)
-    last = ends[0] if ends else its[0]
+    kills, stuck = apart(its)
     return h.section[
-        h.h2[name(whose(last))],
+        h.h2[name(whose(its[0]))],
+        _ended(kills, around),
+        _stuck(stuck, around),
+        h.ol(".incidents")[(_row(each, around) for each in its[:EARLIER])] if its[1:] else None,
+    ]
+
+
+def _ended(kills: Sequence[Ending], around: PageContext) -> h.Node:
+    if not kills:
+        return h.p["Not known to have ended by SIGKILL."]
+    ends, _ = ends_of(kills)
+    last = ends[0] if ends else kills[0]
+    return [
         h.p[
             f"Ended {ago(around.now - last.time)} by SIGKILL (exit code 137): "
             if ends
@@ -61,7 +72,16 @@ def _container(its: Sequence[Record], around: PageContext) -> h.Element:
             _what(last),
         ],
         h.p(".verdict")[sentence(last.verdict) if last.verdict else "Cause unknown."],
-        h.ol(".incidents")[(_row(each, around) for each in its[:EARLIER])] if its[1:] else None,
+    ]
+
+
+def _stuck(stuck: Sequence[Stuck], around: PageContext) -> h.Node:
+    if not stuck:
+        return None
+    last = stuck[0]
+    return [
+        h.p[f"Out of memory without a kill {when(last, around.now)}: ", _what(last)],
+        h.p(".verdict")[sentence(last.verdict) if last.verdict else "Cause unknown."],
     ]
 
 
@@ -73,6 +93,8 @@ def _row(record: Record, around: PageContext) -> h.Element:
 
 
 def _what(record: Record) -> h.Node:
+    if isinstance(record, Stuck):
+        return h.a(href=f"/stuck#{record.id}")[short_cause_stuck(record)]
     if isinstance(record, Kill):
         return h.a(href=f"/kills#{record.id}")[short_cause(record)]
     return h.a(href=f"/incidents/{record.id}")["by the kernel's OOM killer"]
