@@ -38,7 +38,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "web": ("incident", "killers", "identity", "diagnosis", "sinks", "metrics", "history"),
     "symbols": (),
     "doctor": ("libbpf", "recorder", "probe", "identity"),
-    "kubernetes": ("incident", "identity", "sinks", "doctor"),
+    "kubernetes": ("incident", "identity", "diagnosis", "sinks", "doctor"),
     "fleet": ("incident", "sinks", "kubernetes"),
     "sending": ("incident", "sinks", "history"),
     "otlp": ("incident", "sinks", "sending"),
