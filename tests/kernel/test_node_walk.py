@@ -84,7 +84,7 @@ def test_every_charged_page_is_in_one_row(
     """A cgroup's own memory is without what the cgroups in it have."""
     outer, inner = make_cgroups("/oomkill-share", "/oomkill-share/inner")
     outer.limit(128)
-    hog(inner, "anon 48 ready wait").ready()
+    hog(inner, "adj 321 anon 48 ready wait").ready()
     memory = read()
     adds_up(memory)
     usages = [share.usage_bytes or 0 for share in memory.cgroups or ()]
@@ -95,9 +95,11 @@ def test_every_charged_page_is_in_one_row(
     assert found.usage_bytes is not None
     assert 48 * MIB <= found.usage_bytes <= 56 * MIB
     assert found.limit_bytes is None
+    assert found.oom_score_adj == 321
     if above is not None:
         assert (above.usage_bytes or 0) < 8 * MIB
         assert above.limit_bytes == 128 * MIB
+        assert above.oom_score_adj is None  # no process is in it itself
 
 
 def folders(top: str, count: int, depth: int) -> list[str]:

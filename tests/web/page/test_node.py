@@ -25,8 +25,9 @@ def test_it_has_who_held_the_node_and_what_is_nobodys() -> None:
     shown = words(node(node_wide()))
     assert "shop/db-0/db" in shown
     assert (
-        "600.0 MiB 60 %, request 256.0 MiB, limit 800.0 MiB, +200.0 MiB in the last minute" in shown
-    )
+        "600.0 MiB 60 %, request 256.0 MiB, limit 800.0 MiB, oom_score_adj -997,"
+        " +200.0 MiB in the last minute"
+    ) in shown
     assert "kubelet.service host 100.0 MiB 10 %" in shown
     assert "killed 80.0 MiB 8 %" in shown
     assert "7 others 30.0 MiB 3 %" in shown

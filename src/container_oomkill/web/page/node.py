@@ -80,6 +80,8 @@ def _more(row: Row) -> Iterator[str]:
         yield f"request {size(row.request)}"
     if row.limit is not None:
         yield f"limit {size(row.limit)}"
+    if row.oom_score_adj is not None:
+        yield f"oom_score_adj {row.oom_score_adj}"
     for when, grew in (("minute", row.grew_minute), ("hour", row.grew_hour)):
         if grew is not None and abs(grew) >= MIB:
             yield f"{grew / MIB:+.1f} MiB in the last {when}"
