@@ -41,9 +41,9 @@ def _holders(incident: Incident) -> str | None:
 
 
 def _over_request(incident: Incident) -> str | None:
-    """Who used how much more than is reserved for it."""
+    """Who used how much more than is reserved for it: on the node, not on one of its nodes."""
     found = node_shares.over_request(incident)
-    if not found:
+    if not found or incident.scope != "node":
         return None
     row, over = found[0]
     request = row.container.memory_request_bytes or 0
@@ -73,7 +73,7 @@ def _grew(incident: Incident) -> str | None:
 def _host(incident: Incident) -> str | None:
     held = node_shares.host_bytes(incident)
     share = share_percent(held, incident)
-    if held is None or share is None or share < HOST_PERCENT:
+    if incident.scope != "node" or held is None or share is None or share < HOST_PERCENT:
         return None
     largest = node_shares.largest_of_host(incident)
     of = "" if largest is None else f", {called(largest)} {size(largest.usage_bytes or 0)} of it"
