@@ -92,6 +92,7 @@ def page(measured: dict[str, Any]) -> str:
         ),
         kill_cost(measured["kill_cost"]),
         *recorder_section(measured),
+        *node_walk_section(measured),
         *libraries_section(measured),
         OBSERVATIONS.read_text().split("-->", 1)[1].strip(),
         "## Goals",
@@ -249,6 +250,34 @@ def recorder_section(measured: dict[str, Any]) -> list[str]:
         (
             "Natively, a walk a second, as by default (`python -m bench.recorder`). The goals:"
             " 1 us for a cgroup, 1 ms in one go, 4 MiB for 4,096 cgroups."
+        ),
+        table(heads, cells),
+    ]
+
+
+def node_walk_section(measured: dict[str, Any]) -> list[str]:
+    """Measured apart from the rest, so with a date of its own."""
+    if (found := measured.get("node_walk")) is None:
+        return []
+    heads = ("memory cgroups", "", "median, us", "longest, us")
+    cells = [
+        (
+            f"{each['cgroups']:,}",
+            each["form"],
+            f"{each['median_us']:,.0f}",
+            f"{each['longest_us']:,.0f}",
+        )
+        for each in found["rows"]
+    ]
+    return [
+        "## Whose the node's memory was",
+        (
+            f"Measured {found['date']}, natively; load when it began {found['load']:.1f}"
+            " (`python -m bench.node_walk`): how long a kill that no cgroup's limit caused is held"
+            " up, under the kernel's oom_lock, while the node's counters are read and all memory"
+            f" cgroups are walked through; {found['times']} times. The goal: 1 ms with 1,000. The"
+            " longest are those in which the CPU had something else to do. At a cgroup's limit"
+            " nothing of this runs."
         ),
         table(heads, cells),
     ]

@@ -431,6 +431,8 @@ struct oomkill_share {
 	__u16 path_offset; /* into strings, as in struct oomkill_memcg */
 	__u16 path_size;
 	__u32 flags; /* enum oomkill_memcg_flags */
+	__s32 oom_score_adj; /* of the process that came into it first */
+	__u32 pad;
 };
 
 enum oomkill_node_flags {

@@ -28,6 +28,10 @@
 
 #define NS_PER_MINUTE 60000000000ULL
 
+/* include/uapi/linux/oom.h */
+#define OOM_SCORE_ADJ_MIN -1000
+#define OOM_SCORE_ADJ_MAX 1000
+
 /* A place on the path; for the verifier, this very register is bounded. */
 static __always_inline u32 level(u32 depth)
 {
@@ -241,6 +245,42 @@ __noinline u64 usage_ago(u64 serial, u64 ago_ns)
 	return pages == OOMKILL_UNKNOWN_U32 ? OOMKILL_UNKNOWN : pages;
 }
 
+#define CSETS_LOOKED_AT 4 /* one may be empty for a moment */
+
+/* The first of a css_set's processes; 0: it has none. */
+__noinline u64 first_task(u64 cset)
+{
+	u64 head = cset + bpf_core_field_offset(struct css_set, tasks);
+	u64 node = next_node(head);
+
+	return node && node != head ? node - bpf_core_field_offset(struct task_struct, cg_list) : 0;
+}
+
+/*
+ * Of the process that came first into this very cgroup, as a runtime set it for the
+ * whole container. Only the kernel's css_set_lock keeps the lists: whatever changes
+ * meanwhile, the numbers that the kernel allows are all that is taken.
+ */
+__noinline s64 first_oom_score_adj(u64 cgroup)
+{
+	u64 head = cgroup + bpf_core_field_offset(struct cgroup, cset_links), node = head, task = 0;
+	struct cgrp_cset_link *link;
+	s64 adj;
+	u32 i;
+
+	for (i = 0; i < CSETS_LOOKED_AT && !task; i++) {
+		node = next_node(node);
+		if (!node || node == head)
+			return OOMKILL_UNKNOWN_S32;
+		link = (void *)(node - bpf_core_field_offset(struct cgrp_cset_link, cset_link));
+		task = first_task((u64)BPF_CORE_READ(link, cset));
+	}
+	if (!task)
+		return OOMKILL_UNKNOWN_S32;
+	adj = BPF_CORE_READ((struct task_struct *)task, signal, oom_score_adj);
+	return adj >= OOM_SCORE_ADJ_MIN && adj <= OOM_SCORE_ADJ_MAX ? adj : OOMKILL_UNKNOWN_S32;
+}
+
 /* Which cgroup one of the kept is. */
 __noinline int describe_share(u64 i)
 {
@@ -262,6 +302,8 @@ __noinline int describe_share(u64 i)
 	to->minute_ago_pages = usage_ago(serial, NS_PER_MINUTE);
 	to->hour_ago_pages = usage_ago(serial, 60 * NS_PER_MINUTE);
 	to->flags = memcg_is_v1(memcg) ? OOMKILL_MEMCG_V1 : 0;
+	to->oom_score_adj = first_oom_score_adj((u64)BPF_CORE_READ(memcg, css.cgroup));
+	to->pad = 0;
 	to->path_offset = s->used;
 	written = write_path((u64)BPF_CORE_READ(memcg, css.cgroup, kn));
 	to->path_size = written;

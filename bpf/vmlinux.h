@@ -128,6 +128,7 @@ struct cgroup_root;
 struct cgroup_subsys_state;
 
 struct cgroup {
+	struct list_head cset_links;
 	struct kernfs_node *kn;
 	struct cgroup_subsys_state *subsys[14];
 	struct cgroup_root *root;
@@ -161,6 +162,12 @@ enum memcg_memory_event {
 struct css_set {
 	struct cgroup_subsys_state *subsys[14];
 	struct cgroup *dfl_cgrp;
+	struct list_head tasks;
+};
+
+struct cgrp_cset_link {
+	struct css_set *cset;
+	struct list_head cset_link;
 };
 
 struct pglist_data;
@@ -303,6 +310,7 @@ struct task_struct {
 	struct cred *real_cred;
 	char comm[16];
 	struct css_set *cgroups;
+	struct list_head cg_list;
 	nodemask_t mems_allowed;
 	struct signal_struct *signal;
 };

@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from container_oomkill.cli.recording import replay
+from container_oomkill.diagnosis.verdict import explain
 from container_oomkill.exporter.exporter import Exporter
 from container_oomkill.incident.model import Candidate, Incident
 
@@ -20,7 +21,7 @@ from ..support.befores import before
 from ..support.browser.browser import DESKTOP, PHONE, Scheme, address, opened
 from ..support.browser.examples import examples
 from ..support.event_stream import STREAMS, follow
-from ..support.incidents import HOSTILE, MIB, MIXED_STAT, container, now, victim
+from ..support.incidents import HOSTILE, MIB, MIXED_STAT, container, node_wide, now, victim
 
 RECORDING = Path(__file__).parents[2] / "deploy" / "docker" / "recording.jsonl"
 CANDIDATE_SCAN: list[tuple[Scheme, int]] = [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)]
@@ -89,6 +90,24 @@ def test_looks(
         expect(page.locator(":target")).to_be_in_viewport()
         check(page)
         keep_screenshot(page, f"docs-{look}")
+
+
+@pytest.mark.parametrize(("scheme", "width"), CANDIDATE_SCAN)
+def test_the_node(
+    browser: Browser, exporter: Exporter, keep_screenshot: Keep, scheme: Scheme, width: int
+) -> None:
+    """Whose its memory was: the bar, and a row for each who held it."""
+    ran_out = explain(node_wide())
+    exporter.sink(ran_out)
+    look = "phone" if width == PHONE else scheme
+    with opened(
+        browser, f"{address(exporter)}/incidents/{ran_out.id}", scheme=scheme, width=width
+    ) as page:
+        section = page.get_by_role("region", name="The node")
+        section.scroll_into_view_if_needed()
+        expect(section.get_by_text("shop/db-0/db")).to_be_visible()
+        check(page)
+        keep_screenshot(page, f"node-{look}")
 
 
 @pytest.mark.parametrize(("scheme", "width"), CANDIDATE_SCAN)

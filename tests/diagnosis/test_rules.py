@@ -361,6 +361,14 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         of_node(slab_unreclaimable_bytes=250 * MIB, pagetables_bytes=MIB),
         "25 % of the node (250.0 MiB) was slab that cannot be reclaimed",
     ),
+    "node-tmpfs": (
+        of_node(shmem_bytes=300 * MIB, file_bytes=310 * MIB),
+        "30 % of the node (300.0 MiB) was shared memory and files in tmpfs",
+    ),
+    "node-page-cache": (
+        of_node(shmem_bytes=10 * MIB, file_bytes=310 * MIB),
+        "30 % of the node (300.0 MiB) was page cache that the kernel did not get back",
+    ),
     "node-huge-pages": (
         of_node(hugetlb_bytes=512 * MIB),
         "51 % of the node (512.0 MiB) was set aside for huge pages",
@@ -615,9 +623,15 @@ SILENT: list[tuple[str, dict[str, Any]]] = [
     ("over-request", of_node(row("a", 400, request=351), row("b", 200))),
     ("node-grew", of_node(row("a", 400, grew_minute_bytes=49 * MIB, grew_hour_bytes=49 * MIB))),
     ("node-grew", of_node(row("a", 400))),
+    ("over-request", of_node(row("a", 400, request=100)) | {"oom": Oom("cpuset", 0)}),
     ("host-share", of_node(host_bytes=249 * MIB)),
+    ("host-share", of_node(host_bytes=400 * MIB) | {"oom": Oom("memory_policy", 0)}),
     ("removed-cgroups", of_node(gone_bytes=99 * MIB)),
     ("node-kernel", of_node(slab_reclaimable_bytes=249 * MIB)),
+    ("node-tmpfs", of_node(shmem_bytes=249 * MIB, file_bytes=249 * MIB)),
+    ("node-tmpfs", of_node(shmem_bytes=300 * MIB) | {"oom": Oom("cpuset", 0)}),
+    ("node-page-cache", of_node(shmem_bytes=60 * MIB, file_bytes=309 * MIB)),
+    ("node-page-cache", of_node(file_bytes=300 * MIB)),  # how much of it is tmpfs is unknown
     ("node-huge-pages", of_node(hugetlb_bytes=99 * MIB)),
     ("unaccounted", of_node(unaccounted_bytes=99 * MIB)),
     ("swap-full", {"domain": replace(SWAP, swap_usage_bytes=60 * MIB)}),

@@ -18,13 +18,14 @@ def named(*shares: Share) -> NodeMemory:
 def test_a_containers_cgroups_are_one_row_with_its_limit() -> None:
     found = named(
         Share(cgroup="/system.slice/kubelet.service", usage_bytes=7),
-        Share(cgroup=f"{DOCKER}/init.scope", usage_bytes=5, grew_minute_bytes=4),
+        Share(cgroup=f"{DOCKER}/init.scope", usage_bytes=5, grew_minute_bytes=4, oom_score_adj=900),
         Share(cgroup=DOCKER, cgroup_id=3, usage_bytes=4, limit_bytes=20, grew_minute_bytes=6),
     )
     assert found.cgroups is not None
     first, second = found.cgroups
     assert (first.cgroup, first.cgroup_id, first.usage_bytes) == (DOCKER, 3, 9)
     assert (first.limit_bytes, first.grew_minute_bytes) == (20, 6)  # the outer one has both
+    assert first.oom_score_adj == 900  # the outer one has no process of its own
     assert first.container.id == ID
     assert second.container.name == "kubelet.service"
     assert found.host_bytes == 7

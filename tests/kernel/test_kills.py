@@ -69,6 +69,7 @@ def test_own_limit(
     exact("", record, hook=hook, kernel=platform.release(), node=platform.node())
     exact("trigger", record["trigger"], pid=pid, tid=pid, cgroup=cgroup.path)
     assert cgroup.oom_kills() == 1
+    assert record["node_memory"] is None  # nothing of the node is read for a cgroup's limit
 
     if hook != "raw_tracepoint":  # which has no oom_control
         exact("", record, message=killed.message)

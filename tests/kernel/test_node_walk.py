@@ -84,7 +84,7 @@ def test_every_charged_page_is_in_one_row(
     """A cgroup's own memory is without what the cgroups in it have."""
     outer, inner = make_cgroups("/oomkill-share", "/oomkill-share/inner")
     outer.limit(128)
-    hog(inner, "anon 48 ready wait").ready()
+    hog(inner, "adj 321 anon 48 ready wait").ready()
     memory = read()
     adds_up(memory)
     usages = [share.usage_bytes or 0 for share in memory.cgroups or ()]
@@ -95,9 +95,11 @@ def test_every_charged_page_is_in_one_row(
     assert found.usage_bytes is not None
     assert 48 * MIB <= found.usage_bytes <= 56 * MIB
     assert found.limit_bytes is None
+    assert found.oom_score_adj == 321
     if above is not None:
         assert (above.usage_bytes or 0) < 8 * MIB
         assert above.limit_bytes == 128 * MIB
+        assert above.oom_score_adj is None  # no process is in it itself
 
 
 def folders(top: str, count: int, depth: int) -> list[str]:
@@ -112,22 +114,30 @@ def folders(top: str, count: int, depth: int) -> list[str]:
     return made
 
 
+def make_all(paths: list[str], made: list[Cgroup]) -> None:
+    for path in paths:
+        made.append(Cgroup(path))
+        with contextlib.suppress(OSError):  # no such file on v1
+            made[-1].share_memory_controller()
+
+
+def remove_all(made: list[Cgroup]) -> None:
+    for cgroup in reversed(made):
+        with contextlib.suppress(FileNotFoundError):
+            cgroup.folder.rmdir()
+
+
 @pytest.fixture
-def thousand(make_cgroups: MakeCgroups) -> Iterator[None]:
+def thousand(make_cgroups: MakeCgroups) -> Iterator[list[Cgroup]]:
     """A thousand cgroups, 20 deep."""
     (top,) = make_cgroups("/oomkill-thousand")
     top.share_memory_controller()
-    made = []
+    made: list[Cgroup] = []
     try:
-        for path in folders(top.path, 1000, 20):
-            made.append(Cgroup(path))
-            with contextlib.suppress(OSError):  # no such file on v1
-                made[-1].share_memory_controller()
-        yield
+        make_all(folders(top.path, 1000, 20), made)
+        yield made
     finally:
-        for cgroup in reversed(made):
-            with contextlib.suppress(FileNotFoundError):
-                cgroup.folder.rmdir()
+        remove_all(made)
 
 
 @pytest.mark.usefixtures("thousand")
@@ -169,6 +179,30 @@ def test_cgroups_that_are_made_and_removed_meanwhile(read: Read, make_cgroups: M
     finally:
         stop.set()
         busy.join()
+
+
+def test_a_thousand_are_removed_meanwhile(
+    read: Read, make_cgroups: MakeCgroups, hog: StartHog, thousand: list[Cgroup]
+) -> None:
+    """20 deep, from the leaves up: the table is bounded, and adds up all the while."""
+    (large,) = make_cgroups("/oomkill-large")
+    large.limit(64)
+    hog(large, "anon 32 ready wait").ready()
+    none = (read().other_cgroups or 0) - 1000
+    busy = threading.Thread(target=remove_all, args=(thousand,))
+    busy.start()
+    seen = []
+    while busy.is_alive():
+        memory = read()
+        adds_up(memory)
+        assert memory.approximate is False
+        assert len(memory.cgroups or ()) <= KEPT  # this machine alone may have fewer
+        found = row(memory, large)
+        assert found is not None
+        assert (found.usage_bytes or 0) >= 32 * MIB
+        seen.append(memory.other_cgroups or 0)
+    busy.join()
+    assert any(none + 50 < each < none + 950 for each in seen)  # in the middle of it
 
 
 def test_what_a_removed_cgroup_left_is_told(read: Read, hog: StartHog, tmpfs: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events on pods, written to a real server that fails in every way it can."""
+"""Events on pods and nodes, written to a real server that fails in every way it can."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..support.api_server import (
     serving,
     uid,
 )
-from ..support.incidents import BOOT_NS, TIME, container, incident
+from ..support.incidents import BOOT_NS, TIME, container, incident, node_wide
 from ..support.logged import logged
 from ..support.manifests import NEWEST, OLDEST
 from ..support.waiting import PATIENCE_SECONDS, eventually
@@ -161,9 +161,10 @@ def test_a_container_that_is_killed_again_has_one_event_that_counts(started: Sta
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_the_api_knows_every_field(started: Started, version: str) -> None:
-    started.events()(incident(1, container=container("app", workload="Deployment/cart")))
-    [event] = started.written(1)
-    kubernetes_validate.validate(event, version, strict=True)
+    known = container("app", workload="Deployment/cart")
+    started.events()(node_wide(container=known))
+    for event in started.written(2):
+        kubernetes_validate.validate(event, version, strict=True)
 
 
 def test_a_kill_that_is_in_no_pod_has_none(started: Started) -> None:
@@ -171,6 +172,46 @@ def test_a_kill_that_is_in_no_pod_has_none(started: Started) -> None:
     events(incident(1, container=container("web", pod=None, namespace=None)))
     events(kill(2))
     assert len(started.written(1)) == 1
+
+
+@pytest.mark.parametrize("scope", ["node", "cpuset", "mempolicy"])
+def test_where_the_node_ran_out_it_has_one_too(started: Started, scope: str) -> None:
+    """As the kubelet's own are: `kubectl describe node` looks for that namespace and uid."""
+    started.events()(node_wide(scope=scope, verdict="the node ran out of memory"))
+    found = {each["involvedObject"]["kind"]: each for each in started.written(2)}
+    assert found["Pod"]["message"] == "the node ran out of memory"
+    event = found["Node"]
+    assert event["involvedObject"] == {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "name": NODE,
+        "uid": NODE,
+    }
+    assert event["metadata"] == {
+        "name": f"{NODE}.5d3a1f00-{BOOT_NS:x}",
+        "namespace": "default",
+    }
+    assert event["message"] == "shop/cart-7d9f4/app was killed: the node ran out of memory"
+    assert "related" not in event
+    [path] = [path for path in started.cluster.objects if "/default/" in path]
+    assert path.startswith("/api/v1/namespaces/default/events/")
+
+
+def test_a_node_without_pods_has_one_and_counts(started: Started) -> None:
+    events = started.events()
+    for number in range(1, 4):
+        outside = container("sshd.service", pod=None, namespace=None)
+        events(node_wide(boot_ns=BOOT_NS + number, container=outside))
+        started.written(number)
+    [event] = started.cluster.events()
+    assert (event["involvedObject"]["kind"], event["count"]) == ("Node", 3)
+
+
+@pytest.mark.parametrize("scope", ["container", "pod", "cgroup", "manual", None])
+def test_a_limit_is_nothing_of_the_nodes(started: Started, scope: str | None) -> None:
+    started.events()(kill(scope=scope))
+    [event] = started.written(1)
+    assert event["involvedObject"]["kind"] == "Pod"
 
 
 @pytest.mark.parametrize(

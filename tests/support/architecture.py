@@ -40,7 +40,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "symbols": (),
     "doctor": ("libbpf", "recorder", "probe", "identity"),
-    "kubernetes": ("incident", "identity", "sinks", "doctor"),
+    "kubernetes": ("incident", "identity", "diagnosis", "sinks", "doctor"),
     "fleet": ("incident", "sinks", "kubernetes"),
     "sending": ("incident", "sinks", "history"),
     "otlp": ("incident", "sinks", "sending"),

@@ -241,6 +241,7 @@ def node_wide(**changes: Any) -> Incident:
                 cgroup="/kubepods/pod0/" + "1" * 64,
                 usage_bytes=600 * MIB,
                 limit_bytes=800 * MIB,
+                oom_score_adj=-997,
                 grew_minute_bytes=200 * MIB,
                 container=large,
             ),

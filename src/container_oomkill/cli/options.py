@@ -393,7 +393,7 @@ def _add_recording(parser: ArgumentParser) -> None:
         "--kubernetes.events",
         dest="kubernetes_events",
         action="store_true",
-        help="write an Event on the pod of each victim",
+        help="write an Event on each victim's pod, and on the node where its memory ran out",
     )
 
 

@@ -85,6 +85,7 @@ KINDS = (
     Kind("pinned", "pinned", "pinned: mapped by nobody", lambda s: s.pinned_bytes, seldom=True),
 )
 REST = Kind("rest", "other", "not told apart", lambda _: None, seldom=True)
+NODES_REST = "in no counter: drivers, packet rings, DMA"
 MAPPED_FILES = "file"  # of a process; another cgroup may have been charged for them
 
 
@@ -213,9 +214,11 @@ def of_node(memory: NodeMemory | None) -> Breakdown | None:
     )
     parts = tuple(_of_stat(stat, KINDS))
     approximate = bool(memory.approximate)
-    return _breakdown(
+    found = _breakdown(
         parts, memory.used_bytes(), memory.total_bytes, of_all=True, approximate=approximate
     )
+    named = (replace(part, words=NODES_REST) if part.is_rest else part for part in found.parts)
+    return replace(found, parts=tuple(named))
 
 
 def of_processes(

@@ -9,7 +9,14 @@ from __future__ import annotations
 from ..incident.model import Incident
 from ..units import size
 from . import node_shares
-from .node_shares import HOST_PERCENT, REST_PERCENT, called, share_percent, whole_bytes
+from .node_shares import (
+    FILES_PERCENT,
+    HOST_PERCENT,
+    REST_PERCENT,
+    called,
+    share_percent,
+    whole_bytes,
+)
 from .rule import Rule
 
 SHOWN = 3
@@ -34,9 +41,9 @@ def _holders(incident: Incident) -> str | None:
 
 
 def _over_request(incident: Incident) -> str | None:
-    """Who used how much more than is reserved for it."""
+    """Who used how much more than is reserved for it: on the node, not on one of its nodes."""
     found = node_shares.over_request(incident)
-    if not found:
+    if not found or incident.scope != "node":
         return None
     row, over = found[0]
     request = row.container.memory_request_bytes or 0
@@ -66,7 +73,7 @@ def _grew(incident: Incident) -> str | None:
 def _host(incident: Incident) -> str | None:
     held = node_shares.host_bytes(incident)
     share = share_percent(held, incident)
-    if held is None or share is None or share < HOST_PERCENT:
+    if incident.scope != "node" or held is None or share is None or share < HOST_PERCENT:
         return None
     largest = node_shares.largest_of_host(incident)
     of = "" if largest is None else f", {called(largest)} {size(largest.usage_bytes or 0)} of it"
@@ -92,6 +99,41 @@ def _kernel(incident: Incident) -> str | None:
         return None
     kind, held, share = found
     return f"{share} % of the node ({size(held)}) was {kind}"
+
+
+OF_KIND = {  # where to look for what slabtop does not show
+    node_shares.PAGE_TABLES: "Page tables: VmPTE in /proc/*/status says whose; huge pages need "
+    "next to none.",
+    node_shares.VMALLOC: "vmalloc: /proc/vmallocinfo says whose.",
+    node_shares.COMPRESSED: "Compressed pages: less of them by zswap's max_pool_percent, or by a "
+    "smaller disksize of zram.",
+}
+
+
+def _of_kind(incident: Incident) -> str | None:
+    found = node_shares.kernel_kind(incident)
+    return None if found is None else OF_KIND.get(found[0])
+
+
+def _tmpfs(incident: Incident) -> str | None:
+    memory = incident.node_memory
+    held = None if memory is None else memory.shmem_bytes
+    share = share_percent(held, incident)
+    if incident.scope != "node" or held is None or share is None or share < FILES_PERCENT:
+        return None
+    return f"{share} % of the node ({size(held)}) was shared memory and files in tmpfs"
+
+
+def _page_cache(incident: Incident) -> str | None:
+    """Nothing is killed for want of memory that page cache has, unless it is not to be had."""
+    memory = incident.node_memory
+    if memory is None or memory.file_bytes is None or memory.shmem_bytes is None:
+        return None
+    held = memory.file_bytes - memory.shmem_bytes
+    share = share_percent(held, incident)
+    if incident.scope != "node" or share is None or share < FILES_PERCENT:
+        return None
+    return f"{share} % of the node ({size(held)}) was page cache that the kernel did not get back"
 
 
 def _huge_pages(incident: Incident) -> str | None:
@@ -122,7 +164,8 @@ NODE_RULES = (
         "free-elsewhere",
         _free_elsewhere,
         "Look at /proc/zoneinfo and /proc/buddyinfo: free memory of another node, of another zone, "
-        "in smaller pieces or held back (vm.lowmem_reserve_ratio) is of no use to who asked.",
+        "in smaller pieces or held back (vm.lowmem_reserve_ratio, vm.min_free_kbytes) is of no use "
+        "to who asked.",
     ),
     Rule(
         "node-holders",
@@ -160,6 +203,20 @@ NODE_RULES = (
         _kernel,
         "Look at slabtop, and at who makes the kernel hold that: open files, names and inodes, "
         "connections, processes.",
+        numbers=_of_kind,
+    ),
+    Rule(
+        "node-tmpfs",
+        _tmpfs,
+        "Look at df -t tmpfs and at volumes with medium: Memory: a file there is memory until it "
+        "is deleted. Give them a size: sizeLimit, or size= of the mount.",
+    ),
+    Rule(
+        "node-page-cache",
+        _page_cache,
+        "Look for what keeps page cache: memory.min and memory.low, which protect more than is "
+        "needed; files that are locked (mlock); dirty pages that a slow disk does not take "
+        "(vm.dirty_bytes).",
     ),
     Rule(
         "node-huge-pages",

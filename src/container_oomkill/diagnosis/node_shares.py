@@ -16,6 +16,12 @@ KERNEL_PERCENT = 25
 OVER_PERCENT = 5  # of the node, beyond a request
 GREW_PERCENT = 5
 FREE_PERCENT = 5
+FILES_PERCENT = 25  # of the node, for tmpfs and for page cache
+
+# Kinds of the kernel's own memory that slabtop does not show
+PAGE_TABLES = "page tables"
+VMALLOC = "vmalloc memory, kernel stacks included"
+COMPRESSED = "compressed pages (zswap, zram)"
 
 
 def whole_bytes(incident: Incident) -> int | None:
@@ -108,10 +114,10 @@ def kernel_kind(incident: Incident) -> tuple[str, int, int] | None:
     kinds = (
         ("slab that cannot be reclaimed", memory.slab_unreclaimable_bytes),
         ("reclaimable slab", memory.slab_reclaimable_bytes),
-        ("page tables", memory.pagetables_bytes),
-        ("vmalloc memory, kernel stacks included", memory.vmalloc_bytes),
+        (PAGE_TABLES, memory.pagetables_bytes),
+        (VMALLOC, memory.vmalloc_bytes),
         ("per-CPU memory", memory.percpu_bytes),
-        ("compressed pages (zswap, zram)", memory.zswap_bytes),
+        (COMPRESSED, memory.zswap_bytes),
         ("of drivers that can give it back", memory.misc_reclaimable_bytes),
         ("of a GPU", memory.gpu_bytes),
     )

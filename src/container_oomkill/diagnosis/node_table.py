@@ -31,6 +31,7 @@ class Row:
     request: int | None = None
     grew_minute: int | None = None
     grew_hour: int | None = None
+    oom_score_adj: int | None = None
 
 
 def node_table(incident: Incident) -> list[Row]:
@@ -48,6 +49,7 @@ def node_table(incident: Incident) -> list[Row]:
             row.container.memory_request_bytes,
             row.grew_minute_bytes,
             row.grew_hour_bytes,
+            row.oom_score_adj,
         )
         for row, held in rows(incident)
     ]

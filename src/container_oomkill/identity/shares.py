@@ -35,6 +35,7 @@ def _as_one(rows: Sequence[Share]) -> Share:
         return rows[0]
     tops = [row for row in rows if not any(_is_below(row, other) for other in rows)]
     first = min(tops, key=lambda row: len(row.cgroup or ""))
+    by_path = sorted(rows, key=lambda row: len(row.cgroup or ""))
     path = first.cgroup or ""
     own = None if CUT in path else parse(path).container_cgroup
     whole = own is None or own == path
@@ -46,6 +47,9 @@ def _as_one(rows: Sequence[Share]) -> Share:
         limit_bytes=first.limit_bytes if whole else None,
         low_bytes=first.low_bytes if whole else None,
         min_bytes=first.min_bytes if whole else None,
+        oom_score_adj=next(
+            (adj for row in by_path if (adj := row.oom_score_adj) is not None), None
+        ),
         grew_minute_bytes=_sum([row.grew_minute_bytes for row in tops]),
         grew_hour_bytes=_sum([row.grew_hour_bytes for row in tops]),
     )

@@ -145,6 +145,7 @@ def _share(raw: dict[str, Any], strings: bytes, pages: _Pages) -> Share:
         limit_bytes=pages.limit(raw["limit_pages"]),
         low_bytes=None if v1 else pages(raw["low_pages"]),
         min_bytes=None if v1 else pages(raw["min_pages"]),
+        oom_score_adj=raw["oom_score_adj"],
         grew_minute_bytes=_grown(usage, raw["minute_ago_pages"], pages),
         grew_hour_bytes=_grown(usage, raw["hour_ago_pages"], pages),
     )

@@ -27,6 +27,7 @@ class Share:
     limit_bytes: int | None = None
     low_bytes: int | None = None  # memory.low
     min_bytes: int | None = None  # memory.min
+    oom_score_adj: int | None = None  # of the process that came into it first
     grew_minute_bytes: int | None = None  # in the last minute; negative: it shrank
     grew_hour_bytes: int | None = None
     container: Container = UNNAMED

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sink that writes Events on the victims' pods, for `kubectl describe pod`.
+"""A sink that writes Events on the victims' pods and, where that ran out, on the node.
 
 Nothing here delays a record, and no record stays in the ring for it: an API may be down for hours,
-and Events only repeat what metrics and log have. What is pending for one container is one entry,
-however often it is killed meanwhile. The entries are bounded, and a token bucket limits the load on
-the API. An Event's name is made of the node's boot id and the kernel's clock, so that none is
-created twice.
+and Events only repeat what metrics and log have. What is pending for one container, or the node, is
+one entry, however often there is a kill meanwhile. The entries are bounded, and a token bucket
+limits the load on the API. An Event's name is made of the node's boot id and the kernel's clock, so
+that none is created twice.
 """
 
 from __future__ import annotations
@@ -19,34 +19,29 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
 
-from ..identity.metadata import SANDBOX
 from ..incident.model import Incident
-from ..sinks.printable import printable
 from ..system import log
 from ..system.backoff import Backoff
 from ..system.closeable import Closeable
 from ..system.worker import Worker
 from .api import Api
 from .errors import ApiError
+from .event_objects import About, event_message, find_abouts, spec_field
 
 COMPONENT = "container-oomkill"
 REASON = "OOMKilling"
-SIZE = 256  # containers waiting, and as many whose Event is known
-MESSAGE_MAX = 1024  # bytes, validation of events in k8s.io/kubernetes
+SIZE = 256  # containers, and the node, waiting, and as many whose Event is known
 NAME_MAX = 253
-FIELDS = {"init": "initContainers", "sidecar": "initContainers", "ephemeral": "ephemeralContainers"}
 BURST, REFILL_SECONDS = 25, 10.0  # Events at once, then one each
 GIVE_UP_SECONDS = 3600.0  # the API forgets Events after an hour, too
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 REFUSED = (400, 404, 413, 422)  # for good: nothing in it will change
 REMEDY = "bind a ClusterRole that allows create and patch on events to the service account"
 
-Key = tuple[str, str, str | None, str | None]  # namespace, pod, its uid, container
-
 
 @dataclass
 class Waiting:
-    """Kills of one container that have no Event yet."""
+    """Kills of one container, or of the node, that have no Event yet."""
 
     name: str  # of the Event of the first one
     since: float  # monotonic
@@ -95,8 +90,8 @@ class Events(Closeable):
         self._burst = burst
         self._tokens, self._refilled = float(burst), clock()
         self._changed = threading.Condition()
-        self._waiting: OrderedDict[Key, Waiting] = OrderedDict()
-        self._written: OrderedDict[Key, Written] = OrderedDict()  # the thread's
+        self._waiting: OrderedDict[About, Waiting] = OrderedDict()
+        self._written: OrderedDict[About, Written] = OrderedDict()  # the thread's
         self.worker = Worker("events")
 
     def __enter__(self) -> Self:
@@ -104,36 +99,39 @@ class Events(Closeable):
         return self
 
     def __call__(self, incident: Incident) -> None:
-        """Take an incident; one of no pod has no Event. Raises what a bug ended the thread with."""
+        """Take an incident; one of no pod, nor of the node's memory, has no Event.
+
+        Raises what a bug ended the thread with.
+        """
         self.worker.check()
-        container = incident.container
-        if container.namespace is None or container.pod is None:
-            return
-        name = None if container.name == SANDBOX else container.name
-        key = (container.namespace, container.pod, container.pod_uid, name)
-        message = _message(incident, self._external_url)
+        url = self._external_url
+        link = f" {url.rstrip('/')}/incidents/{incident.id}" if url else ""
+        for about, words in find_abouts(incident, self._node):
+            self._take(about, incident, event_message(words, link))
+
+    def _take(self, about: About, incident: Incident, message: str) -> None:
         with self._changed:
-            if (waiting := self._waiting.get(key)) is not None:
+            if (waiting := self._waiting.get(about)) is not None:
                 waiting.count += 1
                 waiting.last, waiting.message = incident.time, message
             elif len(self._waiting) >= self.size:
                 self._on_lost(1)
                 return
             else:
-                event = f"{container.pod}.{self._boot}-{incident.boot_ns:x}"
-                self._waiting[key] = Waiting(
+                event = f"{about.name}.{self._boot}-{incident.boot_ns:x}"
+                self._waiting[about] = Waiting(
                     event[-NAME_MAX:].lstrip("-."),
                     self._clock(),
                     incident.time,
                     incident.time,
                     message,
-                    container.workload,
-                    FIELDS.get(container.type or "", "containers"),
+                    incident.container.workload,
+                    spec_field(incident.container),
                 )
             self._changed.notify()
 
     def depth(self) -> int:
-        """Return how many containers have kills without an Event."""
+        """Return how many containers, the node among them, have kills without an Event."""
         return len(self._waiting)
 
     def close(self) -> None:
@@ -163,19 +161,19 @@ class Events(Closeable):
                         return
                     self._changed.wait(pause)
                     continue
-                key, waiting = next(iter(self._waiting.items()))
+                about, waiting = next(iter(self._waiting.items()))
                 count, message, last = waiting.count, waiting.message, waiting.last
             self._tokens -= 1
             try:
-                self._tell(key, waiting, count, message, last)
+                self._tell(about, waiting, count, message, last)
             except ApiError as error:
-                self._failed(key, waiting, count, error)
+                self._failed(about, waiting, count, error)
                 if self.worker.ending:
                     return
             else:
                 self._log.clear()
                 self._backoff.reset()
-                self._done(key, waiting, count)
+                self._done(about, waiting, count)
 
     def _until_token(self) -> float:
         """Return how long to wait for the right to one more request."""
@@ -184,11 +182,11 @@ class Events(Closeable):
         self._refilled = now
         return (1 - self._tokens) * REFILL_SECONDS
 
-    def _tell(self, key: Key, waiting: Waiting, count: int, message: str, last: float) -> None:
-        """Raise the count of the container's Event, or make one."""
-        written = self._written.get(key)
+    def _tell(self, about: About, waiting: Waiting, count: int, message: str, last: float) -> None:
+        """Raise the count of the Event there is, or make one."""
+        written = self._written.get(about)
         # A namespace may be a state file's word.
-        path = f"/api/v1/namespaces/{quote(key[0], safe='')}/events"
+        path = f"/api/v1/namespaces/{quote(about.namespace, safe='')}/events"
         if written is not None and self._clock() - written.at < GIVE_UP_SECONDS:
             total = written.count + count
             change = {"count": total, "lastTimestamp": _rfc3339(last), "message": message}
@@ -201,7 +199,7 @@ class Events(Closeable):
                 written.count, written.at = total, self._clock()
                 return
         try:
-            self._api.post(path, self._event(key, waiting, count, message, last))
+            self._api.post(path, self._event(about, waiting, count, message, last))
         except ApiError as error:
             if error.code != 409:
                 raise
@@ -209,25 +207,19 @@ class Events(Closeable):
             if count > 1:
                 change = {"count": count, "lastTimestamp": _rfc3339(last), "message": message}
                 self._api.patch(f"{path}/{waiting.name}", change)
-        self._written[key] = Written(waiting.name, count, self._clock())
-        self._written.move_to_end(key)
+        self._written[about] = Written(waiting.name, count, self._clock())
+        self._written.move_to_end(about)
         if len(self._written) > self.size:
             self._written.popitem(last=False)
 
     def _event(
-        self, key: Key, waiting: Waiting, count: int, message: str, last: float
+        self, about: About, waiting: Waiting, count: int, message: str, last: float
     ) -> dict[str, Any]:
-        namespace, pod, uid, container = key
-        about = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": pod}
-        if uid is not None:
-            about["uid"] = uid
-        if container is not None:
-            about["fieldPath"] = f"spec.{waiting.field}{{{container}}}"
         event: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": waiting.name, "namespace": namespace},
-            "involvedObject": about,
+            "metadata": {"name": waiting.name, "namespace": about.namespace},
+            "involvedObject": about.reference(waiting.field),
             "type": "Warning",
             "reason": REASON,
             "message": message,
@@ -239,45 +231,35 @@ class Events(Closeable):
             "reportingInstance": self._node,
         }
         kind, _, name = (waiting.workload or "").partition("/")
-        if name and kind != "Pod":
+        if about.kind == "Pod" and name and kind != "Pod":
             event["related"] = {"kind": kind, "name": name}
             if kind != "Node":
-                event["related"]["namespace"] = namespace
+                event["related"]["namespace"] = about.namespace
         return event
 
-    def _done(self, key: Key, waiting: Waiting, count: int) -> None:
+    def _done(self, about: About, waiting: Waiting, count: int) -> None:
         with self._changed:
             waiting.count -= count
             if not waiting.count:
-                del self._waiting[key]
+                del self._waiting[about]
 
-    def _failed(self, key: Key, waiting: Waiting, count: int, error: ApiError) -> None:
+    def _failed(self, about: About, waiting: Waiting, count: int, error: ApiError) -> None:
         """Retry later, after the others; drop what the API rejects for good."""
-        words = f"write Event on pod {key[0]}/{key[1]}: {error}"
+        words = f"write Event on {about}: {error}"
         if error.code == 403:
             words += f": {REMEDY}"
         self._log.warn(words)
         final = error.code in REFUSED or "NamespaceTerminating" in error.causes
         if final or self._clock() - waiting.since > GIVE_UP_SECONDS:
             self._on_lost(count)
-            self._done(key, waiting, count)
+            self._done(about, waiting, count)
             return
         wait = self._backoff.next(error.retry_after)
         until = self._clock() + wait
         with self._changed:
-            self._waiting.move_to_end(key)
+            self._waiting.move_to_end(about)
             while not self.worker.ending and (left := until - self._clock()) > 0:
                 self._changed.wait(left)
-
-
-def _message(incident: Incident, external_url: str | None) -> str:
-    """The verdict, then the address of the incident's page, which is never cut."""
-    text = printable(incident.verdict or "killed by the kernel's OOM killer")
-    link = f" {external_url.rstrip('/')}/incidents/{incident.id}" if external_url else ""
-    data, room = text.encode(), MESSAGE_MAX - len(link.encode())
-    if len(data) > room:
-        text = data[: room - 3].decode(errors="ignore") + "…"
-    return text + link
 
 
 def _rfc3339(seconds: float) -> str:

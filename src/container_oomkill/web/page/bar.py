@@ -10,7 +10,7 @@ import htpy as h
 from ...units import size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ...diagnosis.breakdown import Breakdown, Part
 
@@ -51,21 +51,29 @@ def _limit(breakdown: Breakdown) -> h.Node:
     return h.line(".limit", x1=at, x2=at, y1="0", y2=str(HEIGHT))
 
 
-def explained(breakdown: Breakdown, title: str) -> h.Element:
-    """Draw the bar, and say the same in a table."""
+def explained(
+    breakdown: Breakdown, title: str, *, end: str = "limit", remarks: Iterable[str] | None = None
+) -> h.Element:
+    """Draw the bar, and say the same in a table.
+
+    ``end``: what the end of the bar is called; ``remarks``: in the place of those on a cgroup's.
+    """
     return h.figure(".memory")[
         h.figcaption[title],
         bar(breakdown),
         h.div(".scale")[
             h.span["0"],
             breakdown.usage_bytes is not None and h.span["used ", size(breakdown.usage_bytes)],
-            breakdown.limit_bytes and h.span(".limit")["limit ", size(breakdown.limit_bytes)],
+            breakdown.limit_bytes and h.span(".limit")[end, " ", size(breakdown.limit_bytes)],
         ],
         h.table(".kinds")[
             h.caption(".unseen")[title, ", by kind"],
             h.tbody[(_row(part, breakdown) for part in breakdown.parts if part.bytes)],
         ],
-        [h.p(".remark")[remark] for remark in _remarks(breakdown)],
+        [
+            h.p(".remark")[remark]
+            for remark in (_remarks(breakdown) if remarks is None else remarks)
+        ],
     ]
 
 

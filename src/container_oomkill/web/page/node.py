@@ -27,10 +27,11 @@ def node(incident: Incident) -> h.Node:
         return None
     return h.section(".card", aria_labelledby="node-memory")[
         h.h2("#node-memory")["The node"],
-        explained(where, "What the node's memory was used for"),
+        explained(
+            where, "What the node's memory was used for", end="all", remarks=_remarks(memory)
+        ),
         _holders(node_table(incident), where.whole_bytes),
         _nodes(memory.nodes or ()),
-        [h.p(".remark")[remark] for remark in _remarks(memory)],
     ]
 
 
@@ -80,6 +81,8 @@ def _more(row: Row) -> Iterator[str]:
         yield f"request {size(row.request)}"
     if row.limit is not None:
         yield f"limit {size(row.limit)}"
+    if row.oom_score_adj is not None:
+        yield f"oom_score_adj {row.oom_score_adj}"
     for when, grew in (("minute", row.grew_minute), ("hour", row.grew_hour)):
         if grew is not None and abs(grew) >= MIB:
             yield f"{grew / MIB:+.1f} MiB in the last {when}"
@@ -100,18 +103,20 @@ def _nodes(nodes: tuple[NumaNode, ...]) -> h.Node:
                             f"node {each.number}",
                             each.allowed is False and ", not allowed to who asked",
                         ],
-                        h.td[
-                            "unknown"
-                            if each.free_bytes is None
-                            else f"{size(each.free_bytes)} free"
-                        ],
-                        h.td["" if each.total_bytes is None else f"of {size(each.total_bytes)}"],
+                        h.td[_free(each)],
                     ]
                     for each in nodes
                 )
             ],
         ],
     ]
+
+
+def _free(node: NumaNode) -> str:
+    if node.free_bytes is None:
+        return "unknown"
+    of = "" if node.total_bytes is None else f" of {size(node.total_bytes)}"
+    return f"{size(node.free_bytes)} free{of}"
 
 
 def _remarks(memory: NodeMemory) -> Iterator[str]:
