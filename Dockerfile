@@ -82,7 +82,7 @@ RUN /venv/bin/container-oomkill --version \
 
 FROM wheel AS runtime
 COPY tools/image_modules.py tools/image_root.py deploy/docker/recording.jsonl /tools/
-RUN /venv/bin/python /tools/image_root.py /roots
+RUN /venv/bin/python -X no_debug_ranges /tools/image_root.py /roots
 
 
 # .devcontainer: what `make` installs there too, so that it need not.

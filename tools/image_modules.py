@@ -53,6 +53,7 @@ ALSO = (
     "os",  # frozen; the file is how Python finds its folder
     "runpy",  # python -m
     "traceback",  # an uncaught exception
+    "zlib",  # what image_root.py packs
 )
 
 # Loaded by modules that can do without, for what no command does; each drags a C library in.

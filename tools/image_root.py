@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Assembles the images' root folders: every file that is in them.
 
-    python tools/image_root.py FOLDER
+    python -X no_debug_ranges tools/image_root.py FOLDER
 
 makes FOLDER/probe, FOLDER/exporter and FOLDER/exporter-full, each with what that image has beyond
 the one before. The same sources and packages give the same bytes, names, modes and times.
 
 Modules are byte code only, checked against no source, without docstrings: a read-only root could
-not keep byte code that Python makes itself, and start-up would be five times slower.
+not keep byte code that Python makes itself, and start-up would be five times slower. Nor has it the
+columns of each expression (no_debug_ranges): a traceback without sources has nothing to underline.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 
-from image_modules import modules
+from image_modules import COMMANDS, modules
 
 PYTHON = Path(sys.executable).resolve()
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -41,10 +43,18 @@ MODULE_OF = {
 }
 # glibc's pthread_exit opens it by name: Python's daemon threads end so, when Python does.
 BY_NAME = ("libgcc_s.so.1",)
+# No command imports these before it attaches, most commands never: they are packed, in a file of
+# each image that has some. The debugger, and what it alone needs, comes with pyelftools.
+LATE = (
+    *("elftools", "htpy", "prometheus_client", "yaml"),
+    *("bdb", "cmd", "code", "codeop", "difflib", "pdb", "pprint", "rlcompleter", "timeit"),
+)
+LATE_FILE = f"{LIBRARY}/late-{{image}}.zip"
 LAUNCHER = f"""\
 #!{PYTHON} -IS
 import sys
 
+sys.path += {[f"/{LATE_FILE.format(image=image)}" for image in COMMANDS]}
 try:
     from container_oomkill.cli.main import main
 
@@ -76,11 +86,12 @@ class Root:
         self.folder = folder
         self.below = below
         self.origins: set[Path] = set()
+        self.late: dict[Path, bytes] = {}
         folder.mkdir(parents=True)
 
     def has(self, target: Path) -> bool:
         below = self.below is not None and self.below.has(target)
-        return below or os.path.lexists(self.folder / target)
+        return below or target in self.late or os.path.lexists(self.folder / target)
 
     def place(self, target: Path) -> Path | None:
         """Return where to write a file; None if the image has it."""
@@ -122,6 +133,30 @@ class Root:
                 invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
             )
             self.origins.add(origin.resolve())
+            if name.partition(".")[0] in LATE:
+                self.late[target] = path.read_bytes()
+                path.unlink()
+
+    def pack(self) -> None:
+        """Write the file with what is imported late; a package lies in one file only."""
+        packages = {target.relative_to(LIBRARY).parts[0] for target in self.late}
+        below, seen = self.below, set[str]()
+        while below is not None:
+            seen |= {target.relative_to(LIBRARY).parts[0] for target in below.late}
+            below = below.below
+        if split := packages & seen:
+            sys.exit(f"{self.folder.name} has more of {split} than the image below it")
+        if not self.late:
+            return
+        path = self.folder / LATE_FILE.format(image=self.folder.name)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+            for target, data in sorted(self.late.items()):
+                entry = zipfile.ZipInfo(str(target.relative_to(LIBRARY)))  # of 1980 as well
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                packed.writestr(entry, data)
+        for folder in sorted(self.folder.rglob("*"), reverse=True):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def libraries(self) -> None:
         """Add the C libraries that the programs and extensions here need, at their names."""
@@ -185,6 +220,8 @@ def assets(root: Root, package: Path) -> None:
 
 
 def main(folder: str) -> None:
+    if "no_debug_ranges" not in sys._xoptions:
+        sys.exit("run it by python -X no_debug_ranges: the byte code would be a tenth larger")
     probe = Root(Path(folder) / "probe")
     probe.copy(PYTHON)
     probe.write("usr/bin/container-oomkill", LAUNCHER, 0o755)
@@ -198,6 +235,7 @@ def main(folder: str) -> None:
         found = modules(root.folder.name)
         for module, origin in found.items():
             root.module(module, origin)
+        root.pack()
         if root is probe:
             (root.folder / DYNLOAD).mkdir(exist_ok=True)  # Python looks for the folder
             package = Path(found["container_oomkill"]).parent
