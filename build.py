@@ -38,6 +38,8 @@ OBJECT = PACKAGE / "oomkill.bpf.o"
 # Python's own settings have -g: more than half of an extension, in every wheel and image.
 NO_DEBUG = "-g0"
 LIBBPF_SOURCES = ("log.c", "heap.c", "ringbuf.c", "core_types.c", "kernel_types.c")
+# A quarter of the object, which libbpf passes over: what it relocates, it finds by .BTF.ext itself.
+UNREAD = (".rel.BTF", ".rel.BTF.ext", ".llvm_addrsig")
 PACKAGES = "clang llvm libbpf-dev libelf-dev libseccomp-dev zlib1g-dev"
 
 # uname -m -> the name libbpf's bpf_tracing.h knows the registers by
@@ -75,7 +77,8 @@ def build_object(target: Path = OBJECT, machine: str | None = None) -> bytes:
         *("-c", "bpf/oomkill.bpf.c", "-o", str(target)),
     ]
     subprocess.run(command, cwd=ROOT, check=True)
-    subprocess.run([tool("llvm-strip"), "-g", str(target)], check=True)
+    unread = [f"--remove-section={name}" for name in UNREAD]
+    subprocess.run([tool("llvm-strip"), "-g", *unread, str(target)], check=True)
     return target.read_bytes()
 
 
