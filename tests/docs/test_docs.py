@@ -113,3 +113,18 @@ def test_prometheus_understands_the_queries(tmp_path: Path) -> None:
         ["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("part", ["## Untrusted input", "## When something fails"])
+def test_each_promise_about_security_names_its_test(part: str) -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    section = text.partition(part)[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 8
+    there = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    for row in rows:
+        named = re.findall(r"`(?:(tests/[\w/]+\.py)|(test_\w+\.py))`", row)
+        # The one that only a machine with such a state could show.
+        assert named or row.startswith("| the machine was suspended |"), row
+        for path, name in named:
+            assert (ROOT / path).exists() if path else name in there, row
