@@ -100,15 +100,15 @@ __noinline int send_shortage(u64 domain, u64 victim)
 
 /*
  * Copied from map to ring by the kernel's own memcpy: less than a microsecond. It wakes
- * nobody, as the victim's record follows; where there is no room for it, the victim's
- * goes without.
+ * nobody, as the victim's record follows; where there is little room, that goes
+ * without.
  */
 __noinline int send_recordings(u64 domain, u64 victim)
 {
 	struct oomkill_counters *c = get_counters();
 	struct oomkill_before *to;
 
-	if (!c)
+	if (!c || is_nearly_full())
 		return 0;
 	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
 	if (!to)

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 #include "oomkill.h"
 #include "maps.bpf.h"
+#include "crowd.bpf.h"
 
 static __always_inline void fill_header(struct oomkill_header *to, struct oomkill_counters *c,
 					u8 kind, u32 size)
@@ -50,7 +51,7 @@ static __always_inline void send_victim(struct scratch *s, struct oomkill_counte
 		return;
 	size += sizeof(s->record) - OOMKILL_STRINGS_LEN;
 	fill_header(&s->record.header, c, OOMKILL_VICTIM, size);
-	if (further && is_nearly_full())
+	if ((further && is_nearly_full()) || (!further && crowds_out(s->domain_memcg)))
 		c->lost_ring_full++;
 	else
 		send(c, &s->record, size);
