@@ -35,6 +35,9 @@ def cut(version: str, date: str, folder: Path) -> None:
         (PACKAGE, r'(?<=^__version__ = ")[^"]*', version),
         (CHART, r"(?<=^version: ).*", semantic),
         (CHART, r"(?<=^appVersion: ).*", version),
+        (CHART, r"(?<=^      image: container-oomkill-exporter:).*", version),
+        (CHART, r"(?<=^      image: container-oomkill-exporter-full:).*", version),
+        (CHART, r'(?<=^  artifacthub.io/prerelease: ").*(?=")', "true" if stage else "false"),
         (IMAGES, r"(?<= newTag: ).*", version),
     ):
         files[name], count = re.subn(pattern, text, files[name], flags=re.MULTILINE)

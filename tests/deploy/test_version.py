@@ -45,6 +45,10 @@ def test_a_candidate_everywhere(tree: Path) -> None:
     chart = yaml.safe_load((tree / CHART).read_text())
     # A chart's version is a semantic one; the images' tag is Python's.
     assert (chart["version"], chart["appVersion"]) == ("7.1.0-rc2", "7.1.0rc2")
+    hub = chart["annotations"]
+    assert hub["artifacthub.io/prerelease"] == "true"
+    shown = [each["image"] for each in yaml.safe_load(hub["artifacthub.io/images"])]
+    assert shown == [f"container-oomkill-exporter{each}:7.1.0rc2" for each in ("", "-full")]
     images = yaml.safe_load((tree / IMAGES).read_text())["images"]
     assert {each["newTag"] for each in images} == {"7.1.0rc2"}
     assert (tree / CHANGELOG).read_text() == (

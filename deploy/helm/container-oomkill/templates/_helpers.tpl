@@ -14,7 +14,8 @@
 {{- define "container-oomkill.image" -}}
 {{- $full := or .Values.kubernetes.names (hasKey .Values.options "HISTORY") (hasKey .Values.options "OTLP_ENDPOINT") (hasKey .Values.options "WEBHOOK_CONFIG") -}}
 {{ .Values.image.repository }}{{ if $full }}-full{{ end }}
-{{- if .Values.image.digest }}@{{ .Values.image.digest }}
+{{- $digest := and $full .Values.image.fullDigest | default .Values.image.digest -}}
+{{- if $digest }}@{{ $digest }}
 {{- else }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
