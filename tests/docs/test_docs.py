@@ -128,3 +128,15 @@ def test_each_promise_about_security_names_its_test(part: str) -> None:
         assert named or row.startswith("| the machine was suspended |"), row
         for path, name in named:
             assert (ROOT / path).exists() if path else name in there, row
+
+
+def test_the_readme_is_short_and_has_four_ways_to_install() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.count("\n") < 150
+    ways = re.findall(r"<summary><b>(\w+)</b></summary>\n\n(.*?)</details>", text, re.DOTALL)
+    assert [name for name, _ in ways] == ["Docker", "Kubernetes", "systemd", "pip"]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for _, steps in ways:
+        made = re.search(r"^    make ([a-z -]+?)(?: [A-Z#].*)?$", steps, re.MULTILINE)
+        assert made
+        assert set(made[1].split()) <= targets
