@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The images: `image.sh build` makes all, with their SBOMs in dist/, and prints their sizes;
-# `push` tags and pushes them to $REGISTRY; `clean` removes what build, push and compose made.
+# `push` tags and pushes them to $REGISTRY; `join` makes of what was pushed for several architectures one
+# image for all, and prints it by digest; `clean` removes what build, push and compose made.
 #
 # Settings, all optional, from the environment:
 #   BASE            another base image, by digest: debian@sha256:...
@@ -12,6 +13,8 @@
 #   http_proxy, https_proxy, no_proxy
 #   IMAGES          which (default: all three)
 #   PLATFORM        linux/arm64, linux/amd64 (default: the engine's)
+#   SUFFIX          push: behind each tag, the architecture, where others are pushed beside it: -arm64
+#   SUFFIXES        join: those of all
 #   BUILD_OPTIONS   more options for docker build, such as --no-cache or --network host
 set -eu
 cd "$(dirname "$0")/.."
@@ -65,9 +68,25 @@ report() {
 push() {
 	for image in $images; do
 		for tag in "$version" "$commit"; do
-			docker tag "$image" "${REGISTRY:?where to: make push REGISTRY=HOST/PATH}/$image:$tag"
-			docker push "$REGISTRY/$image:$tag"
+			name=${REGISTRY:?where to: make push REGISTRY=HOST/PATH}/$image:$tag${SUFFIX-}
+			docker tag "$image" "$name"
+			docker push "$name"
 		done
+	done
+}
+
+join() {
+	for image in $images; do
+		name=${REGISTRY:?where: HOST/PATH}/$image
+		for tag in "$version" "$commit"; do
+			set --
+			for suffix in ${SUFFIXES:?of which: -amd64 -arm64}; do
+				set -- "$@" "$name:$tag$suffix"
+			done
+			docker buildx imagetools create --progress quiet -t "$name:$tag" "$@"
+		done
+		digest=$(docker buildx imagetools inspect "$name:$version" | sed -n 's/^Digest: *//p')
+		echo "$name@$digest"
 	done
 }
 
@@ -86,6 +105,6 @@ clean() {
 
 mkdir -p build dist
 case "${1-}" in
-build | push | clean) "$1" ;;
-*) echo "usage: $0 build|push|clean" >&2; exit 2 ;;
+build | push | join | clean) "$1" ;;
+*) echo "usage: $0 build|push|join|clean" >&2; exit 2 ;;
 esac

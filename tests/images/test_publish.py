@@ -52,6 +52,30 @@ def test_push(docker: Docker, published: str) -> None:
             docker("image", "rm", name)
 
 
+def test_one_name_for_every_architecture(
+    session_docker: Docker, published: str, tmp_path: Path
+) -> None:
+    """Pushed one by one, as machines of each build them; joined, each pulls its own."""
+    image = "oomkill-test-joined"
+    settings = {"REGISTRY": f"{published}/people", "IMAGES": image}
+    for arch in ("amd64", "arm64"):
+        (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY arch /\n")
+        (tmp_path / "arch").write_text(arch)
+        session_docker("build", "-q", f"--platform=linux/{arch}", "-t", image, str(tmp_path))
+        script(session_docker, "push", SUFFIX=f"-{arch}", **settings)
+    said = script(session_docker, "join", SUFFIXES="-amd64 -arm64", **settings)
+    name, _, digest = said.splitlines()[-1].partition("@")
+    assert name == f"{published}/people/{image}", said
+    for arch in ("amd64", "arm64"):
+        session_docker("pull", "-q", f"--platform=linux/{arch}", f"{name}@{digest}")
+        asked = ("image", "inspect", "-f", "{{.Architecture}}", f"{name}@{digest}")
+        assert session_docker(*asked).strip() == arch
+        session_docker("image", "rm", f"{name}@{digest}")  # one digest, one platform
+    assert {__version__, f"{__version__}-arm64"} < {
+        *ask(published, f"people/{image}/tags/list")["tags"]
+    }
+
+
 def test_base_by_digest_and_another_mirror(docker: Docker, published: str) -> None:
     """As those build who want the same bytes again."""
     name = f"{published}/{BASE}"
