@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Takes what is to be done (build, test, bench, runtimes, cluster, browser, packages; arm64-guests, amd64-guests on a
+# Takes what is to be done (build, wheels, test, bench, runtimes, cluster, browser, packages; arm64-guests, amd64-guests on a
 # machine of the other architecture), installs the Debian or Ubuntu packages still missing for it.
 set -eu
 
@@ -17,6 +17,8 @@ case "${1-}" in
 build) wanted=$build ;;
 test) wanted=$test ;;
 browser) wanted=$browser ;;
+wheels) wanted="$build autoconf automake bzip2 debian-archive-keyring gperf libtool make perl pkg-config
+	unzip xz-utils" ;;
 packages) wanted="debootstrap debian-archive-keyring binutils" ;;
 bench) wanted="$test bpftrace bpfcc-tools" ;;
 runtimes | cluster)
@@ -32,7 +34,7 @@ runtimes | cluster)
 	esac
 	;;
 arm64-guests | amd64-guests) wanted=qemu-user-static ;;
-*) echo "usage: $0 build|test|bench|runtimes|cluster|browser|packages|ARCHITECTURE-guests" >&2; exit 2 ;;
+*) echo "usage: $0 build|wheels|test|bench|runtimes|cluster|browser|packages|ARCHITECTURE-guests" >&2; exit 2 ;;
 esac
 
 # Packages of daemons start them: not those that the tests start for themselves.

@@ -72,8 +72,21 @@ def test_renovate_finds_the_versions_in_our_scripts(
     assert found == wanted
 
 
-def test_packages_in_the_images_have_a_hash() -> None:
-    text = (REPOSITORY / "deploy/docker/requirements.txt").read_text()
+@pytest.mark.parametrize("file", ["deploy/docker/requirements.txt", "tools/wheel/requirements.txt"])
+def test_packages_we_build_from_have_a_hash(file: str) -> None:
+    text = (REPOSITORY / file).read_text()
     pinned = re.findall(r"^[\w-]+==\S+", text, re.MULTILINE)
     assert pinned
     assert text.count("--hash=sha256:") >= len(pinned)
+
+
+def test_libraries_in_the_wheels_have_a_hash() -> None:
+    """And a licence, which the packages' copyright file has as well."""
+    told = (REPOSITORY / "deploy/packages/copyright").read_text()
+    lines = (REPOSITORY / "tools/wheel/libraries.txt").read_text().splitlines()
+    listed = [each.split(maxsplit=4) for each in lines if not each.startswith("#")]
+    assert [each[0] for each in listed] == ["zlib", "elfutils", "libbpf", "libseccomp", "libxcrypt"]
+    for name, version, file, digest, licence in listed:
+        assert version in file
+        assert re.fullmatch("[0-9a-f]{64}", digest)
+        assert name == "zlib" or licence in told
