@@ -16,11 +16,13 @@ SOURCES := $(wildcard bpf/*) build.py setup.py pyproject.toml $(wildcard src/con
 CLANG_FORMATTED := bpf/*.[ch] src/container_oomkill/libbpf/*.[ch] src/container_oomkill/system/*.[ch] tests/support/*/*.c
 # These need container engines, a browser or much time, and have targets of their own.
 APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --ignore tests/chaos \
-	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages --ignore tests/collector
+	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages --ignore tests/collector \
+	--ignore tests/release
 
 .PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos lint format dashboard fuzz reproducible \
 	image push up down test test-unit coverage test-browser test-prometheus test-otlp test-runtimes test-images \
-	test-kernels test-releases test-cluster packages krew test-packages version release
+	test-kernels test-releases test-cluster packages krew test-packages version release \
+	wheels push-chart test-release
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -122,6 +124,10 @@ wheel: .venv/dev ## Build dist/*.whl, with libbpf, libseccomp and libxcrypt insi
 		$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
 
+wheels: .venv/dev ## Build dist/*.whl for x86-64 and arm64 and every glibc from 2.28 on, with a compiler from PyPI
+	$(Q)tools/system-packages.sh wheels
+	$(Q)tools/wheel/build.sh x86_64 aarch64
+
 packages: wheel ## Build dist/*.deb and dist/*.rpm of the wheel (nfpm, by Go)
 	$(Q)tools/packages.sh
 
@@ -136,7 +142,17 @@ version: ## Cut a version: write it wherever one stands, and into the changelog:
 	$(Q)python3 tools/version.py $(or $(VERSION),$(error which: make version VERSION=0.1.0)) $$(date -u +%Y-%m-%d)
 
 release: .venv/dev ## Make all of a release but its images in dist/, publish nothing: VERSION=0.1.0
+	$(Q)tools/system-packages.sh wheels
 	$(Q)tools/release.sh $(or $(VERSION),$(error which: make release VERSION=0.1.0))
+
+push-chart: ## Push the chart in dist/ to a registry, as an OCI artifact: REGISTRY=HOST/PATH
+	$(Q)REGISTRY=$(REGISTRY) tools/push-chart.sh
+
+test-release: .venv/dev ## Make a release twice; install it in roots of an older Debian and of arm64, from a local index and registry
+	$(Q)tools/system-packages.sh wheels
+	$(Q)tools/system-packages.sh packages
+	$(Q)$(if $(filter x86_64,$(shell uname -m)),tools/system-packages.sh arm64-guests)
+	$(Q)$(SUDO) env PATH="$(PATH)" $(PYTHON) -m pytest -p no:cacheprovider -rP tests/release
 
 reproducible: .venv/dev ## Build the wheel and the images twice, elsewhere and at other times; fail unless they are the same
 	$(Q)tools/reproducible.sh

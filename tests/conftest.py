@@ -19,6 +19,7 @@ pytest_plugins = (
     "tests.support.images.fixtures",
     "tests.support.browser.fixtures",
     "tests.support.cluster.fixtures",
+    "tests.support.release",
 )
 
 # A guest generates nothing; it imports slowly, and has no Hypothesis where it is emulated.

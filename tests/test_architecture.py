@@ -25,7 +25,7 @@ TESTS = Path(__file__).parent
 # Suites that no folder of the sources is the measure of.
 SUITES = {"collector",
     "bench", "browser", "chaos", "cluster", "data", "deploy", "docs", "fuzz", "images", "kernel",
-    "packages", "prometheus", "runtimes", "support", "vm",
+    "packages", "prometheus", "release", "runtimes", "support", "vm",
 }  # fmt: skip
 
 

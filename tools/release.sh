@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Makes all of a release but the images, and publishes nothing: `release.sh VERSION`. In dist/ are then
-# the wheel and its SBOM, the sdist, .deb, .rpm, the chart, the changelog's part, and SHA256SUMS-MACHINE.
+# the wheels for x86-64 and arm64 and their SBOM, the sdist, .deb and .rpm of both, the chart, the
+# Kubernetes manifests, the changelog's part, and SHA256SUMS. IMAGES, names of images as they were
+# pushed, HOST/PATH/NAME@sha256:..., are what chart and manifests then deploy.
 #
 # From the commit that is checked out, in a folder of its own: what is not committed is left out, and
 # nothing here changes but dist/. Where the commit has another version, VERSION is cut there first
-# (tools/version.py). The same commit, tools and libraries give the same bytes.
+# (tools/version.py). The same commit and tools give the same bytes.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -31,13 +33,20 @@ pack() { # FILE FOLDER NAME: a tar of FOLDER/NAME that says nothing of when and 
 git archive HEAD | tar -x --no-same-permissions -C "$folder"
 cd "$folder"
 "$python" tools/version.py "$version" "$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%d)"
+# shellcheck disable=SC2086 # names, several
+"$python" tools/chart.py . ${IMAGES-}
 mkdir -p dist build
+case $(uname -m) in
+x86_64) machines='x86_64 aarch64' ;;
+*) machines='aarch64 x86_64' ;; # this one's packages come first
+esac
 
-echo "wheel"
-"$python" -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
-PATH="$(dirname "$python"):$PATH" "$python" -m auditwheel repair -w dist build/wheel/*.whl \
-	>build/log 2>&1 || { cat build/log >&2; exit 1; }
-unzip -p dist/*.whl '*.dist-info/sboms/*.cdx.json' >"dist/wheel-$(uname -m).cdx.json" # auditwheel's
+echo "wheels"
+# shellcheck disable=SC2086 # words
+PYTHON=$python tools/wheel/build.sh $machines >build/log || { cat build/log >&2; exit 1; }
+for wheel in dist/*.whl; do # the same in both
+	unzip -p "$wheel" '*.dist-info/sboms/*.cdx.json' >dist/wheel.cdx.json
+done
 
 echo "sdist"
 "$python" -c 'import setuptools.build_meta as made; made.build_sdist("build/sdist")' >build/log 2>&1 ||
@@ -47,7 +56,9 @@ name=container_oomkill-$version
 pack "dist/$name.tar.gz" build/sdist "$name"
 
 echo "packages"
-PYTHON=$python tools/packages.sh >build/log || { cat build/log >&2; exit 1; }
+for machine in $machines; do
+	PYTHON=$python tools/packages.sh dist/*_"$machine".whl >build/log || { cat build/log >&2; exit 1; }
+done
 
 echo "chart"
 "$helm" package -d build/chart deploy/helm/container-oomkill >build/log 2>&1 ||
@@ -56,14 +67,19 @@ chart=$(basename build/chart/*.tgz)
 tar -xf "build/chart/$chart" -C build/chart # as helm has it, but it writes the time into it
 pack "dist/$chart" build/chart container-oomkill
 
+echo "manifests"
+manifests=container-oomkill-manifests-$version
+mkdir -p "build/manifests/$manifests"
+cp -a deploy/kubernetes deploy/grafana "build/manifests/$manifests/"
+pack "dist/$manifests.tar.gz" build/manifests "$manifests"
+
 awk -v heading="## [$version]" 'index($0, heading) == 1 { on = 1; next } /^## / { on = 0 } on' \
 	CHANGELOG.md >dist/CHANGES.md
-sums=SHA256SUMS-$(uname -m)
-(cd dist && sha256sum -- * >"../$sums" && mv "../$sums" .)
+(cd dist && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .)
 
 cd "$OLDPWD"
 mkdir -p dist
 # Another version's would be published beside these; what `make image` has put there stays.
-rm -f dist/*.whl dist/*.tar.gz dist/*.tgz dist/*.deb dist/*.rpm dist/wheel-*.cdx.json dist/SHA256SUMS-*
+rm -f dist/*.whl dist/*.tar.gz dist/*.tgz dist/*.deb dist/*.rpm dist/wheel.cdx.json dist/SHA256SUMS
 cp "$folder"/dist/* dist/
-cat "dist/$sums"
+cat dist/SHA256SUMS

@@ -13,21 +13,19 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
 from container_oomkill.cli.man_pages import pages
 
+from ..support.installed import NAME, assert_serves_pages, record_a_kill
 from ..support.kernel.cgroups import Cgroup
-from ..support.kernel.processes import DEADLINE, Hog
+from ..support.kernel.processes import Hog
 from ..support.packages import Root, fresh_root
 
 REPOSITORY = Path(__file__).parents[2]
 DIST = REPOSITORY / "dist"
 SUITES = ("bookworm", "trixie")
-NAME = "container-oomkill"
 UNIT = f"/usr/lib/systemd/system/{NAME}.service"
 
 
@@ -150,43 +148,6 @@ class TestContents:
 def is_compiled(root: Root) -> bool:
     """Whether its script has run: the service's user could not write what Python compiles."""
     return any((root.folder / "usr/lib" / NAME / "container_oomkill").rglob("*.pyc"))
-
-
-def record_a_kill(root: Root, cgroup: Cgroup, hog: Callable[..., Hog]) -> dict[str, Any]:
-    """Have the installed probe tell one kill in ``cgroup``."""
-    command = root.wrap(NAME, "probe", "-o", "json", "--count", "1", "--cgroup", cgroup.path)
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as probe:
-        try:
-            assert probe.stderr is not None
-            attached = probe.stderr.readline()
-            assert attached.startswith(f"{NAME}: attached with "), attached + probe.stderr.read()
-            assert hog(cgroup, "anon 64").was_killed()
-            told, errors = probe.communicate(timeout=DEADLINE)
-        finally:
-            probe.kill()
-        assert probe.returncode == 0, errors
-        record: dict[str, Any] = json.loads(told)
-        return record
-
-
-def assert_serves_pages(root: Root) -> None:
-    """Have the installed exporter make a page, by the distribution's MarkupSafe."""
-    command = root.wrap(NAME, "exporter", "--web.listen-address", "127.0.0.1:0")
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as exporter:
-        try:
-            assert exporter.stderr is not None
-            said = exporter.stderr.readline()
-            address = said.rpartition("listening on ")[2].strip()
-            assert address.startswith("127.0.0.1:"), said + exporter.stderr.read()
-            with urlopen(f"http://{address}/", timeout=DEADLINE) as page:
-                assert "<title>OOM kills" in page.read().decode()
-            with urlopen(f"http://{address}/metrics", timeout=DEADLINE) as metrics:
-                assert "container_oomkill_total" in metrics.read().decode()
-        finally:
-            exporter.terminate()
-        assert exporter.wait(DEADLINE) == 0
 
 
 def test_the_deb_installed_records_a_kill_and_goes_again(

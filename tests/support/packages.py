@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..vm import mirror
@@ -53,18 +53,32 @@ class Root:
 
 
 @contextlib.contextmanager
-def fresh_root(suite: str, folder: Path, *also: str) -> Iterator[Root]:
+def fresh_root(
+    suite: str,
+    folder: Path,
+    *also: str,
+    prepare: Callable[[Path], None] | None = None,
+) -> Iterator[Root]:
     """Copy a root of Debian's ``suite``, which the cache keeps, to ``folder``.
 
-    ``also``: packages that are in it beside those that ours needs.
+    ``also``: packages that are in it beside those that ours needs. ``prepare`` has done something
+    else in it before the cache took it.
     """
-    subprocess.run(["cp", "-a", str(_made(suite, also)), str(folder)], check=True)
+    subprocess.run(["cp", "-a", str(made_root(suite, also, prepare)), str(folder)], check=True)
+    with mounted(folder):
+        yield Root(folder)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    """Have this machine's /proc, /sys and /dev in a root."""
     with contextlib.ExitStack() as stack:
         # A mount itself: rpm from 4.20 on changes how "/" propagates before it runs a script.
         _mount(stack, "--bind", "--make-private", folder, folder)
         for name in ("proc", "sys", "dev"):
+            (folder / name).mkdir(exist_ok=True)
             _mount(stack, "--rbind", "--make-rslave", Path("/", name), folder / name)
-        yield Root(folder)
+        yield
 
 
 def _mount(stack: contextlib.ExitStack, how: str, change: str, what: Path, where: Path) -> None:
@@ -73,10 +87,16 @@ def _mount(stack: contextlib.ExitStack, how: str, change: str, what: Path, where
     subprocess.run(["mount", change, str(where)], check=True)
 
 
-def _made(suite: str, also: Sequence[str]) -> Path:
+def made_root(
+    suite: str,
+    also: Sequence[str] = (),
+    prepare: Callable[[Path], None] | None = None,
+) -> Path:
+    """The cache's own, which nobody changes."""
     cache = cache_dir() / "package-roots"
     cache.mkdir(parents=True, exist_ok=True)
-    kind, included = "+".join((suite, *also)), ",".join((INCLUDED, *also))
+    extra = [prepare.__name__] if prepare else []
+    kind, included = "+".join((suite, *extra, *also)), ",".join((INCLUDED, *also))
     root = cache / f"{kind}-{digest(included)}"
     with locked(cache / "lock"):
         if not root.exists():
@@ -87,5 +107,7 @@ def _made(suite: str, also: Sequence[str]) -> Path:
             command += [str(unfinished), mirror.find().archive]
             done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
             assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+            if prepare:
+                prepare(unfinished)
             unfinished.rename(root)
     return root

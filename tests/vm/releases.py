@@ -64,7 +64,7 @@ _NOT_FOR_UNITS = re.compile(
 _UNITS = (
     "tests", "--ignore=tests/kernel", "--ignore=tests/runtimes", "--ignore=tests/images",
     "--ignore=tests/browser", "--ignore=tests/chaos", "--ignore=tests/deploy",
-    "--ignore=tests/packages", "--hypothesis-profile=ci",
+    "--ignore=tests/packages", "--ignore=tests/release", "--hypothesis-profile=ci",
 )  # fmt: skip
 _VERSIONS = """
 import container_oomkill, platform
