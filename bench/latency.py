@@ -144,7 +144,8 @@ def latencies(
     """
     late: list[float] = []
 
-    def measure(incident: Incident) -> None:
+    def count(incident: Incident) -> None:
+        exporter.metrics(incident)
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         late.append((now - incident.boot_ns) / 1e9)
 
@@ -156,7 +157,7 @@ def latencies(
     discarded = threading.Timer(GIVE_UP_SECONDS, stop.set)
     discarded.start()
     os.sched_setaffinity(0, cpus - killers or cpus)
-    Pipeline(probe, [exporter.sink, measure]).run(stop, count=kills)
+    Pipeline(probe, [exporter.show], count=count).run(stop, count=kills)
     os.sched_setaffinity(0, cpus)
     discarded.cancel()
     killer.join()

@@ -225,7 +225,8 @@ class ExporterParts(Closeable):
         complete = Completion(settings.attach, settings.state.host_root, self._probe)
         return Pipeline(
             self._probe,
-            [self.exporter.sink, *self._buffered, *sinks],
+            [self.exporter.show, *self._buffered, *sinks],
+            count=self.exporter.metrics,
             buffered=self._buffered,
             node=settings.node,
             complete=self._closing.enter_context(complete),

@@ -35,7 +35,12 @@ class Recent:
 
     def explain(self, incident: Incident) -> Incident:
         """As `verdict.explain`; an incident that comes again is told as it was."""
-        return verdict.explain(incident, self._same_write(incident))
+        return self.add_verdict(verdict.add_scope(incident))
+
+    def add_verdict(self, incident: Incident) -> Incident:
+        """Return an incident that has its scope with its ``verdict``."""
+        told = verdict.find_verdict(incident, self._same_write(incident))
+        return incident.changed(verdict=told)
 
     def _same_write(self, incident: Incident) -> int:
         trigger, domain = incident.trigger, incident.domain

@@ -24,7 +24,16 @@ from .rule import Rule, Step
 from .scope import find_scope
 from .shape import find_shape
 
-__all__ = ["RULES", "Rule", "Step", "explain", "find_scope", "find_verdict", "next_steps"]
+__all__ = [
+    "RULES",
+    "Rule",
+    "Step",
+    "add_scope",
+    "explain",
+    "find_scope",
+    "find_verdict",
+    "next_steps",
+]
 
 NOT_BY_USAGE = (None, "manual")  # what the kernel side knows by other signs, or does not know
 
@@ -36,12 +45,17 @@ def explain(incident: Incident, same_write: int = 1) -> Incident:
 
     ``same_write``: which kill it is of those that one write of a limit asked for (`recent`).
     """
-    incident = incident.changed(
+    incident = add_scope(incident)
+    return incident.changed(verdict=find_verdict(incident, same_write))
+
+
+def add_scope(incident: Incident) -> Incident:
+    """Return the incident with scope, shape and ``trigger.by``: all that is counted of it."""
+    return incident.changed(
         scope=find_scope(incident),
         before=_shaped(incident),
         trigger=replace(incident.trigger, by=find_by(incident)),
     )
-    return incident.changed(verdict=find_verdict(incident, same_write))
 
 
 def _shaped(incident: Incident) -> Before | None:

@@ -124,6 +124,10 @@ class Exporter(Closeable):
     def sink(self, incident: Incident) -> None:
         """Take an incident: it is on /metrics and on every page when this returns."""
         self.metrics(incident)
+        self.show(incident)
+
+    def show(self, incident: Incident) -> None:
+        """Take an incident that `metrics` has: it is on every page when this returns."""
         self.history(incident)
         self._notify_streams()
 

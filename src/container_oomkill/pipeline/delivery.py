@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from ..diagnosis import verdict
 from ..diagnosis.recent import Recent
 from ..errors import RecordError
 from ..incident.assembler import Assembler
@@ -61,6 +62,7 @@ class Delivery:
         checkpoint: Checkpoint,
         sinks: Sequence[Sink],
         *,
+        count: Sink,
         buffered: Sequence[Buffered],
         node: str | None,
         complete: Callable[[Incident], Incident],
@@ -72,6 +74,7 @@ class Delivery:
         self.heartbeat: Callable[[], None] = lambda: None  # called for each record read
         self.checkpoint = checkpoint
         self.delivered = 0
+        self._count = count
         self._sinks = sinks
         self._buffered = buffered
         self._node = node
@@ -122,11 +125,13 @@ class Delivery:
         kills = 0
         if incident.sequence > self.checkpoint.incident:
             kills = self._kernel_count(incident)
-            named = self._recent.explain(self._resolve(incident))
-            self._say_lacking(named)
-            if self._wanted is None or self._wanted(named):
+            scoped = verdict.add_scope(self._resolve(incident))
+            self._count(scoped)
+            explained = self._recent.add_verdict(scoped)
+            self._say_lacking(explained)
+            if self._wanted is None or self._wanted(explained):
                 for sink in self._sinks:
-                    sink(named)
+                    sink(explained)
                 self.delivered += 1
         self._given.append((incident.sequence, kills, position))
         self.release()

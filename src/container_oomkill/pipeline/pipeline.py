@@ -31,6 +31,7 @@ class Pipeline:
         probe: Probe,
         sinks: Sequence[Sink],
         *,
+        count: Sink = lambda _: None,
         buffered: Sequence[Buffered] = (),
         node: str | None = None,
         complete: Callable[[Incident], Incident] = lambda incident: incident,
@@ -42,6 +43,9 @@ class Pipeline:
         stuck: StuckDelivery | None = None,
     ) -> None:
         """``wanted``: what the sinks get, and what counts as delivered; None: everything.
+
+        ``count``: takes every incident before the sinks do, complete but for its verdict, which
+        takes as long to make as all the rest.
 
         ``buffered``: those of the sinks that have a queue; ``resolve``: names the container.
 
@@ -58,6 +62,7 @@ class Pipeline:
         self._delivery = Delivery(
             probe.checkpoint,
             sinks,
+            count=count,
             buffered=buffered,
             node=node,
             complete=complete,
@@ -110,13 +115,15 @@ class Pipeline:
         if self._stuck is not None:
             ring.watch(self._stuck.fileno(), readable=True)
         while not stop.is_set():
-            self._beat()
+            more = self._deliver(self._delivery.completed())
+            # A record may be what ended the wait: whatever else there is to look after comes later.
             self._delivery.report_lost()
-            if not self._deliver(self._delivery.completed()):
+            if not more:
                 break
             more = self._kills is not None and self._kills.deliver()
             if self._stuck is not None:
                 self._stuck.deliver()
+            self._beat()
             left = None if until is None else until - time.monotonic()
             if left is not None and left <= 0:
                 return True
