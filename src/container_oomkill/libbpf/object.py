@@ -43,9 +43,8 @@ class Link(Closeable):
 class LoadedObject(Closeable):
     """An object the kernel has verified; its maps exist."""
 
-    def __init__(self, obj: Any, data: bytes) -> None:
+    def __init__(self, obj: Any) -> None:
         self._obj = obj
-        self._data = data  # libbpf reads it until the object is closed
 
     def attach(self, program: str) -> Link:
         """Attach a program to the hook that its section names; `BpfError` if refused."""
@@ -81,9 +80,8 @@ class LoadedObject(Closeable):
 class OpenObject(Closeable):
     """An object libbpf has parsed and the kernel has not seen: the time for settings."""
 
-    def __init__(self, obj: Any, data: bytes, types: CoreTypes) -> None:
+    def __init__(self, obj: Any, types: CoreTypes) -> None:
         self._obj = obj
-        self._data = data
         self._types = types
 
     def choose(self, programs: Iterable[str]) -> None:
@@ -133,7 +131,7 @@ class OpenObject(Closeable):
         self._types.fill(self._obj)
         check(lib.bpf_object__load(self._obj), "load the BPF object")
         lib.oomkill_heap_trim()
-        loaded = LoadedObject(self._obj, self._data)
+        loaded = LoadedObject(self._obj)
         self._obj = None  # it is the loaded object's now
         return loaded
 
@@ -143,8 +141,11 @@ class OpenObject(Closeable):
             self._obj = None
 
 
-def open_object(data: bytes, name: str, types: CoreTypes) -> OpenObject:
-    """Parse an object; ``types``: those of the kernel it is for, open until it is loaded."""
+def open_object(data: bytes | bytearray, name: str, types: CoreTypes) -> OpenObject:
+    """Parse an object; ``types``: those of the kernel it is for, open until it is loaded.
+
+    libbpf copies what it needs of ``data``: nothing reads it once this returns.
+    """
     options = ffi.new("struct bpf_object_open_opts *")
     options.sz = ffi.sizeof("struct bpf_object_open_opts")
     object_name = ffi.new("char[]", name.encode())
@@ -153,7 +154,7 @@ def open_object(data: bytes, name: str, types: CoreTypes) -> OpenObject:
         btf_path = ffi.new("char[]", types.path.encode())
         options.btf_custom_path = btf_path
     obj = lib.bpf_object__open_mem(ffi.from_buffer(data), len(data), options)
-    return OpenObject(check_pointer(obj, "open the BPF object"), data, types)
+    return OpenObject(check_pointer(obj, "open the BPF object"), types)
 
 
 def _program(obj: Any, name: str) -> Any:
