@@ -39,6 +39,15 @@ def rows(measured: dict[str, Any]) -> Iterator[tuple[str, str, str, float, float
     yield ms("exporter, exec to serving, CPU", "exporter_ms", 0.6)
     yield ms("kill to served, p50", "served_p50_ms", 0.6)
     yield ms("kill to served, p99", "served_p99_ms", 0.6)
+    if "group_100_us" in this:  # numbers of before have none of these
+        yield ms("the same, killed on another CPU, p50", "served_apart_p50_ms", 0.6)
+        yield ms("the same, killed on another CPU, p99", "served_apart_p99_ms", 0.6)
+        was, now = (each["count_us"] / each["kill_us"] for each in (base, this))
+        name = "counting a kill, x all that is done with it"
+        yield name, f"{was:.2f} x", f"{now:.2f} x", now, 0.1
+        was, now = (each["group_10000_us"] / each["group_100_us"] for each in (base, this))
+        name = "group kill, a victim of 10,000, x one of 100"
+        yield name, f"{was:.2f} x", f"{now:.2f} x", now, 1.1
     was, now = (each["unchanged_scrape_ms"] / each["first_scrape_ms"] for each in (base, this))
     yield "unchanged scrape, x the first one", f"{was:.3f} x", f"{now:.3f} x", now, 0.03
     yield against("private dirty memory, probe, x bare Python", "probe_bytes", bare, 2.7)
