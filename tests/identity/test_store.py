@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import threading
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from container_oomkill.identity.metadata import ContainerMetadata
 from container_oomkill.identity.store import Store
 
@@ -86,3 +89,25 @@ def test_threads() -> None:
     for thread in threads:
         thread.join()
     assert len(store) <= 50
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["put", "name", "rename", "gone"]))))
+def test_what_is_live_is_the_same_while_the_version_is(steps: list[tuple[int, str]]) -> None:
+    store = Store(capacity=3)
+    seen = {store.version(): store.live()}
+    for number, step in steps:
+        if step == "gone":
+            store.gone(known(number).key())
+        else:
+            names = {} if step == "put" else {"name": step}
+            store.put(known(number, **names))
+        assert seen.setdefault(store.version(), store.live()) == store.live()
+
+
+def test_what_is_known_already_makes_no_new_version() -> None:
+    store = Store()
+    store.put(known(1, name="web"))
+    before = store.version()
+    store.put(known(1, name="web"))
+    store.gone(known(2).key())
+    assert store.version() == before

@@ -113,6 +113,7 @@ class Exporter(Closeable):
         self.kills = KillHistory(settings.max_incidents)
         self.stuck = StuckHistory(settings.max_incidents, monotonic=monotonic, wall=wall)
         self._names: Sequence[Store] = ()
+        self._names_seen: list[int] = []  # their versions
         self._known: dict[tuple[str, str, str], str] = {}  # workloads by `label_key`
         self._close: Callable[[], None] = lambda: None
         self._notify_streams: Callable[[], None] = lambda: None
@@ -259,12 +260,14 @@ class Exporter(Closeable):
 
     def follow(self, *names: Store) -> None:
         """Show the counters of every container that ``names`` know, at 0 from its start on."""
-        self._names = names
+        self._names, self._names_seen = names, []
         self._look_at_names()
 
     def _look_at_names(self) -> None:
-        if not self._names:
+        versions = [names.version() for names in self._names]
+        if versions == self._names_seen:
             return
+        self._names_seen = versions
         from ..identity.metadata import SANDBOX
         from ..sinks.names import workload_of
 

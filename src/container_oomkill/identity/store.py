@@ -37,6 +37,7 @@ class Store:
         self._clock = clock
         self._lock = threading.Lock()
         self._live: OrderedDict[Key, ContainerMetadata] = OrderedDict()
+        self._version = 0
         self._gone: OrderedDict[Key, tuple[float, ContainerMetadata]] = OrderedDict()
 
     def put(self, known: ContainerMetadata) -> None:
@@ -45,8 +46,9 @@ class Store:
         with self._lock:
             self._gone.pop(key, None)
             before = self._live.get(key)
-            if before is None or known.facts() >= before.facts():
+            if before is None or (known != before and known.facts() >= before.facts()):
                 self._live[key] = known
+                self._version += 1
             self._trim()
 
     def gone(self, key: Key) -> None:
@@ -54,6 +56,7 @@ class Store:
         with self._lock:
             known = self._live.pop(key, None)
             if known is not None:
+                self._version += 1
                 self._gone[key] = (self._clock(), known)
             self._trim()
 
@@ -64,6 +67,10 @@ class Store:
             if key in self._gone:
                 return self._gone[key][1]
             return self._live.get(key)
+
+    def version(self) -> int:
+        """Return a number that is another one as soon as `live` gives anything else."""
+        return self._version
 
     def live(self) -> tuple[ContainerMetadata, ...]:
         """Return the containers there are, the longest known first."""
@@ -83,3 +90,4 @@ class Store:
             del self._gone[key]
         while len(self._live) > self._capacity:
             self._live.popitem(last=False)
+            self._version += 1
