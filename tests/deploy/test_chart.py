@@ -15,8 +15,11 @@ import pytest
 import yaml
 
 from container_oomkill import __version__
+from container_oomkill.cli.environment import PREFIX
+from container_oomkill.cli.exporter_settings import ExporterCommandSettings
 from container_oomkill.cli.parser import parse
 from container_oomkill.fleet.exporters import ROLE
+from container_oomkill.otlp.resource import resource
 
 from ..support.manifests import (
     CHART,
@@ -224,6 +227,10 @@ def test_further_values_arrive(tmp_path: Path) -> None:
         ("extraArgs={exporter}", "extraArgs"),
         ("viewers.subjects[0].kind=Team", "viewers"),
         ("extraVolumes[0].emptyDir.medium=Memory", "extraVolumes"),
+        ("otlp.endpoint=collector:4317", "endpoint"),
+        ("otlp.secret=collector", "otlp"),
+        ("otlp.files.ca=ca.crt", "otlp"),
+        ("webhooks.url=x", "webhooks"),
     ],
 )
 def test_values_that_make_no_sense(setting: str, named: str) -> None:
@@ -269,6 +276,57 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
             assert member.read() == (DEPLOY / source).read_bytes()
         names = package.getnames()
     assert not any("/ci/" in name for name in names)
+
+
+def test_otlp(tmp_path: Path) -> None:
+    """The address opens its port; what is secret is a file, and each option finds its own."""
+    otlp = {
+        "endpoint": "https://otlp.example.com/logs",
+        "resourceAttributes": {"k8s.cluster.name": "prod", "deployment.environment.name": "live"},
+        "secret": "collector",
+        "files": {"headers": "headers", "ca": "ca.crt", "cert": "tls.crt", "key": "tls.key"},
+    }
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps({"otlp": otlp}))
+    manifests = charted("--values", str(file))
+    given = {name: value for name, value in environment(manifests).items() if value}
+    ours = {name: value for name, value in given.items() if name.startswith(PREFIX)}
+    args = parse(["exporter"], ours)
+    sends = ExporterCommandSettings.from_args(args).destinations.otlp
+    assert sends is not None
+    folder = "/etc/container-oomkill/otlp"
+    assert (sends.url, sends.headers_file) == (f"{otlp['endpoint']}/v1/logs", f"{folder}/headers")
+    found = (sends.ca_file, sends.cert_file, sends.key_file)
+    assert found == (f"{folder}/ca.crt", f"{folder}/tls.crt", f"{folder}/tls.key")
+    sender = resource(node="n", version="0", cluster_node=None, environ=given)
+    told = {each["key"]: each["value"]["stringValue"] for each in sender["attributes"]}
+    assert otlp["resourceAttributes"].items() <= told.items()
+    mounts = {each["name"]: each for each in container(manifests)["volumeMounts"]}
+    assert (mounts["otlp"]["mountPath"], mounts["otlp"]["readOnly"]) == (folder, True)
+    volumes = {each["name"]: each for each in pod(manifests)["volumes"]}
+    assert volumes["otlp"]["secret"] == {"secretName": "collector"}
+    assert "container-oomkill-exporter-full" in container(manifests)["image"]
+    (rule,) = one(manifests, "NetworkPolicy")["spec"]["egress"]
+    assert [each["port"] for each in rule["ports"]] == [53, 53, 443]
+    kubernetes_validate.validate(one(manifests, "DaemonSet"), OLDEST, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [("http://loki:3100/otlp", 3100), ("http://collector", 80), ("https://[2001:db8::1]:9", 9)],
+)
+def test_the_port_of_an_endpoint(endpoint: str, port: int) -> None:
+    (rule,) = one(charted("--set", f"otlp.endpoint={endpoint}"), "NetworkPolicy")["spec"]["egress"]
+    assert rule["ports"][-1] == {"protocol": "TCP", "port": port}
+
+
+def test_the_variables_of_opentelemetry_have_the_image_that_reads_them(tmp_path: Path) -> None:
+    variable = {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps({"extraEnv": [variable]}))
+    manifests = charted("--values", str(file))
+    assert "container-oomkill-exporter-full" in container(manifests)["image"]
+    assert variable in container(manifests)["env"]
 
 
 @pytest.mark.parametrize("option", ["OTLP_ENDPOINT", "WEBHOOK_CONFIG"])

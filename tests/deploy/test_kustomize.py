@@ -17,7 +17,8 @@ import yaml
 
 from container_oomkill import __version__
 from container_oomkill.cli.environment import PREFIX, variables_of
-from container_oomkill.cli.parser import build_parser
+from container_oomkill.cli.exporter_settings import ExporterCommandSettings
+from container_oomkill.cli.parser import build_parser, parse
 from container_oomkill.exporter.settings import EXTERNAL_URL, LISTEN_ADDRESS, OWN_PATHS
 from container_oomkill.fleet.exporters import NAMESPACE, ROLE
 from container_oomkill.identity.runtimes import docker, oci
@@ -51,7 +52,7 @@ OF_THE_CLUSTER = {
     "Namespace",
     "SecurityContextConstraints",
 }
-API = {"everything", "kubernetes", "restricted"}  # overlays that ask Kubernetes' API
+API = {"everything", "fleet", "kubernetes", "restricted"}  # overlays that ask Kubernetes' API
 RULE_OBJECT = KUBERNETES / "components" / "prometheus-operator" / "prometheusrule.yaml"
 IMAGE, FULL = "container-oomkill-exporter", "container-oomkill-exporter-full"
 PINS = "/sys/fs/bpf/container-oomkill"
@@ -126,8 +127,12 @@ def test_nothing_is_privileged(overlay: str, manifests: list[Manifest]) -> None:
 def test_what_is_mounted(overlay: str, manifests: list[Manifest]) -> None:
     """Only where names are looked for by default, read-only; every volume is used."""
     spec, only = pod(manifests), container(manifests)
-    volumes = {each["name"]: each["hostPath"] for each in spec.get("volumes", [])}
+    volumes = {
+        each["name"]: each["hostPath"] for each in spec.get("volumes", []) if "secret" not in each
+    }
     mounts = {each["name"]: each for each in only.get("volumeMounts", [])}
+    if overlay == "fleet":
+        assert mounts.pop("webhooks")["readOnly"] is True
     assert volumes.keys() == mounts.keys()
     known = {*oci.CONTAINERD_FOLDERS, *oci.CRIO_FOLDERS, *docker.FOLDERS}
     for name, mount in mounts.items():
@@ -229,6 +234,25 @@ def test_who_may_use_the_plugin() -> None:
     assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == NAMESPACE
 
 
+def test_incidents_have_a_way_out() -> None:
+    """To names and ports that somebody listens on, and to nothing else."""
+    manifests = kustomized("fleet")
+    egress = [
+        {(each["protocol"], each["port"]) for each in rule["ports"]}
+        for rule in one(manifests, "NetworkPolicy")["spec"]["egress"]
+    ]
+    dns = {("UDP", 53), ("TCP", 53)}
+    api = {("TCP", port) for port in (443, 6443, 8443, 16443)}
+    assert egress == [api, dns | {("TCP", 4318)}, dns | {("TCP", 443), ("TCP", 9093)}]
+    given = {k: v for k, v in environment(manifests).items() if v and k.startswith(PREFIX)}
+    sends = ExporterCommandSettings.from_args(parse(["exporter"], given)).destinations
+    assert sends.otlp is not None
+    assert sends.otlp.url.endswith(":4318/v1/logs")
+    folder, _, name = str(sends.webhook_config).rpartition("/")
+    (mount,) = (each for each in container(manifests)["volumeMounts"] if each["name"] == "webhooks")
+    assert (mount["mountPath"], name) == (folder, "webhooks.yml")
+
+
 def test_pod_security() -> None:
     labels = one(kustomized("standard"), "Namespace")["metadata"]["labels"]
     levels = {f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn")}
@@ -320,6 +344,7 @@ def test_everything_is_what_an_ordinary_cluster_can_use() -> None:
     everything = {Path(each).name for each in listed["components"]}
     apart = {"docker", "microk8s", "no-host-folders", "openshift", "resource-quota"}
     apart |= {"sys-admin", "sys-resource", "no-cgroup-files", "recursive-read-only"}
+    apart |= {"otlp", "webhooks"}  # to whom is for the cluster to say
     assert everything | apart == {path.name for path in (KUBERNETES / "components").iterdir()}
     assert not everything & apart
 

@@ -12,12 +12,33 @@
 
 {{- /* What asks or sends is in the image with the longer name. */ -}}
 {{- define "container-oomkill.image" -}}
-{{- $full := or .Values.kubernetes.names (hasKey .Values.options "HISTORY") (hasKey .Values.options "OTLP_ENDPOINT") (hasKey .Values.options "WEBHOOK_CONFIG") -}}
+{{- $full := or .Values.kubernetes.names .Values.otlp.endpoint .Values.webhooks.secret -}}
+{{- range tuple "HISTORY" "OTLP_ENDPOINT" "WEBHOOK_CONFIG" -}}
+{{- $full = or $full (hasKey $.Values.options .) -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- $full = or $full (hasPrefix "OTEL_EXPORTER_OTLP_" .name) -}}
+{{- end -}}
 {{ .Values.image.repository }}{{ if $full }}-full{{ end }}
 {{- $digest := and $full .Values.image.fullDigest | default .Values.image.digest -}}
 {{- if $digest }}@{{ $digest }}
 {{- else }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
+{{- end -}}
+
+{{- /* NAME=VALUE,... as OpenTelemetry's variables have them. */ -}}
+{{- define "container-oomkill.pairs" -}}
+{{- $pairs := list -}}
+{{- range $name, $value := . -}}
+{{- $pairs = append $pairs (printf "%s=%s" $name $value) -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}
+
+{{- /* Of http://HOST:PORT/PATH: the port, or the one of its scheme. */ -}}
+{{- define "container-oomkill.port" -}}
+{{- $url := urlParse . -}}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (eq $url.scheme "https" | ternary "443" "80") -}}
 {{- end -}}
 
 {{- define "container-oomkill.selector" -}}
