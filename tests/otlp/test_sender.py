@@ -17,46 +17,22 @@ from container_oomkill.otlp.sender import OtlpSender
 from container_oomkill.sending.counts import Counts
 from container_oomkill.sending.waiting import MemoryQueue
 
-from ..support.certificates import make_certificate, openssl
 from ..support.incidents import container, incident
 from ..support.otlp import sender
 from ..support.receiver import (
+    NO_OTLP,
+    RETRIED,
     Answer,
     Got,
     Handler,
     Receiver,
     attributes,
-    cut_short,
-    cut_short_in_its_head,
     drip,
-    endless,
-    hang_up,
     never,
-    nonsense,
     partial,
-    reset,
     status,
 )
 from ..support.waiting import eventually
-
-RETRIED: dict[str, Answer] = {
-    "429": status(429, Retry_After="0"),
-    "502": status(502, b"<html>bad gateway</html>"),
-    "503": status(503),
-    "504": status(504),
-    "500": status(500),
-    "wrong path": status(404, b"404 page not found"),
-    "wrong token": status(401),
-    "wrong method": status(405),
-    "a redirect": status(302, Location="http://127.0.0.1:9/"),
-    "a page that is no receiver's": status(200, b"<!doctype html><p>It works!"),
-    "hangs up": hang_up,
-    "resets": reset,
-    "no HTTP": nonsense,
-    "cut short": cut_short,
-    "cut short in its head": cut_short_in_its_head,
-    "without an end": endless,
-}
 
 
 def reached(sending: OtlpSender, name: str, least: int) -> Callable[[], bool]:
@@ -67,7 +43,7 @@ def ids(receiver: Receiver) -> list[str]:
     return [attributes(each)["container_oomkill.incident"] for each in receiver.records()]
 
 
-@pytest.mark.parametrize("failure", RETRIED.values(), ids=list(RETRIED))
+@pytest.mark.parametrize("failure", [*RETRIED.values(), NO_OTLP], ids=[*RETRIED, "no receiver"])
 def test_what_may_be_over_soon_is_retried(failure: Answer) -> None:
     with Receiver(failure, failure) as receiver, sender(receiver.url) as sending:
         sending(incident(1))
@@ -246,15 +222,6 @@ def test_the_records_path_waits_for_nothing() -> None:
         assert sending.counts.now().dropped["closed"] > 0
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Path:
-    make_certificate(tmp_path, "ca", extension="basicConstraints=critical,CA:true")
-    make_certificate(tmp_path, "server", ca="ca")
-    make_certificate(tmp_path, "client", ca="ca")
-    make_certificate(tmp_path, "elsewhere", ca="ca", names="DNS:elsewhere.example")
-    return tmp_path
-
-
 def test_tls_with_a_client_certificate(authority: Path) -> None:
     server, ca = authority / "server.pem", authority / "ca.pem"
     files: dict[str, Any] = {
@@ -274,19 +241,7 @@ def test_tls_with_a_client_certificate(authority: Path) -> None:
 def test_certificates_that_are_not_right(
     authority: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    make_certificate(authority, "stranger")
     ca = str(authority / "ca.pem")
-    (authority / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    openssl(
-        authority,
-        *("req", "-new", "-key", "server.key", "-subj", "/CN=expired", "-out", "expired.csr"),
-    )
-    openssl(
-        authority,
-        *("x509", "-req", "-in", "expired.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days"),
-        *("-1", "-out", "expired.pem", "-extfile", "names"),
-    )
-    (authority / "expired.key").write_bytes((authority / "server.key").read_bytes())
     for name, words in (
         ("expired", "certificate has expired"),
         ("stranger", "self-signed certificate"),
@@ -304,7 +259,6 @@ def test_certificates_that_are_not_right(
 
 def test_a_certificate_that_is_renewed_is_read_again(authority: Path) -> None:
     """The CA's file is replaced while it runs: no restart."""
-    make_certificate(authority, "stranger")
     trusted = authority / "trusted.pem"
     trusted.write_bytes((authority / "stranger.pem").read_bytes())
     server = Receiver(certificate=authority / "server.pem")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,15 @@ def exporter(capfd: pytest.CaptureFixture[str]) -> Iterator[Exporter]:
         yield running
         running.heartbeat()
     assert capfd.readouterr().err == ""
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    """A folder of certificates: `make_authority`."""
+    from .certificates import make_authority
+
+    make_authority(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

@@ -14,7 +14,12 @@ from container_oomkill.system.backoff import Backoff
 
 
 def sender(
-    url: str, queue: Queue | None = None, *, counts: Counts | None = None, **settings: Any
+    url: str,
+    queue: Queue | None = None,
+    *,
+    counts: Counts | None = None,
+    backoff: Backoff | None = None,
+    **settings: Any,
 ) -> OtlpSender:
     """Not started; ``url``: without a path."""
     counts = counts or Counts()
@@ -25,5 +30,5 @@ def sender(
         resource(node="node-1", version="1.2.3", cluster_node="node-1.k8s", environ={}),
         version="1.2.3",
         counts=counts,
-        backoff=Backoff(first=0.02, most=0.1),
+        backoff=backoff or Backoff(first=0.02, most=0.1),
     )

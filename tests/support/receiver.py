@@ -141,6 +141,28 @@ def endless(handler: Handler) -> int:
         handler.wfile.write(b" " * 65536)
 
 
+# What may be over soon: nothing is wrong with what was sent.
+RETRIED: dict[str, Answer] = {
+    "429": status(429, Retry_After="0"),
+    "502": status(502, b"<html>bad gateway</html>"),
+    "503": status(503),
+    "504": status(504),
+    "500": status(500),
+    "wrong path": status(404, b"404 page not found"),
+    "wrong token": status(401),
+    "wrong method": status(405),
+    "a redirect": status(302, Location="http://127.0.0.1:9/"),
+    "hangs up": hang_up,
+    "resets": reset,
+    "no HTTP": nonsense,
+    "cut short": cut_short,
+    "cut short in its head": cut_short_in_its_head,
+    "without an end": endless,
+}
+# An answer of 200 says that it was taken; OTLP has a body to tell that it was.
+NO_OTLP: Answer = status(200, b"<!doctype html><p>It works!")
+
+
 class Receiver:
     """A context manager. ``answers``: what to do with the next requests."""
 
@@ -194,10 +216,15 @@ class Receiver:
         self._thread.start()
         return self
 
+    def close(self) -> None:
+        """Leave the port to the next one."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self.close()
 
 
 def attributes(record: dict[str, Any]) -> dict[str, Any]:

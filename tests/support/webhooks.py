@@ -25,7 +25,9 @@ def configured(folder: Path, **entry: Any) -> Webhook:
     return found
 
 
-def sender(webhook: Webhook, queue: Queue | None = None, **more: Any) -> WebhookSender:
+def sender(
+    webhook: Webhook, queue: Queue | None = None, *, backoff: Backoff | None = None, **more: Any
+) -> WebhookSender:
     """Not started."""
     counts = Counts()
     return WebhookSender(
@@ -33,6 +35,6 @@ def sender(webhook: Webhook, queue: Queue | None = None, **more: Any) -> Webhook
         queue or MemoryQueue(256, lambda many: counts.dropped("queue_full", many)),
         version="1.2.3",
         counts=counts,
-        backoff=Backoff(first=0.02, most=0.1),
+        backoff=backoff or Backoff(first=0.02, most=0.1),
         **more,
     )

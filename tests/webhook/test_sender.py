@@ -22,7 +22,7 @@ from container_oomkill.webhook.template import SHIPPED, Template
 
 from ..support.history import opened
 from ..support.incidents import HOSTILE, container, incident
-from ..support.receiver import Receiver, hang_up, never, status
+from ..support.receiver import RETRIED, Answer, Receiver, hang_up, never, status
 from ..support.waiting import eventually
 from ..support.webhooks import configured, sender
 
@@ -181,11 +181,52 @@ def test_an_outage_is_one_message_for_each_container(tmp_path: Path) -> None:
         assert sum(sending.counts.now().dropped.values()) == 0
 
 
-def test_what_is_refused_is_dropped_and_counted(tmp_path: Path) -> None:
-    server = Receiver(status(400, b"invalid_payload"))
+# Of an answer that is cut short within its body, a webhook has all it asks for: the status.
+FAILURES = {name: failure for name, failure in RETRIED.items() if name != "cut short"}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=list(FAILURES))
+def test_what_may_be_over_soon_is_retried(tmp_path: Path, failure: Answer) -> None:
+    with Receiver(failure, failure) as receiver:
+        with sender(webhook_of(tmp_path, receiver)) as sending:
+            sending(named(1))
+            eventually(lambda: sending.counts.now().sent == 1)
+            assert sending.counts.now().retries == 2
+            eventually(lambda: sending.queue.depth() == 0)
+        assert [got.json()["count"] for got in receiver.got if got.answered == 200] == [1]
+    assert sum(sending.counts.now().dropped.values()) == 0
+
+
+@pytest.mark.parametrize("name", ["expired", "stranger", "elsewhere"])
+def test_certificates_that_are_not_right(
+    authority: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The kill waits, and is told once the certificate is right."""
+    tls = {"ca_file": "ca.pem"}
+    with Receiver(certificate=authority / f"{name}.pem") as receiver:
+        port = receiver.port
+        webhook = webhook_of(authority, receiver, tls=tls)
+        sending = sender(webhook)
+        with sending:
+            sending(named(1))
+            eventually(lambda: sending.counts.now().retries >= 2)
+            assert sending.counts.now().sent == 0
+            receiver.close()
+            with Receiver(certificate=authority / "server.pem", port=port):
+                eventually(lambda: sending.counts.now().sent == 1)
+    said = capfd.readouterr().err.splitlines()
+    assert said[0].startswith("container-oomkill: --webhook.config: chat: certificate not trusted")
+    assert said[-1].endswith("works again")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(400, "refused"), (422, "refused"), (413, "too_large")]
+)
+def test_what_is_refused_is_dropped_and_counted(tmp_path: Path, code: int, reason: str) -> None:
+    server = Receiver(status(code, b"invalid_payload"))
     with server as receiver, sender(webhook_of(tmp_path, receiver)) as sending:
         sending(named(1, "one"))
-        eventually(lambda: sending.counts.now().dropped["refused"] == 1)
+        eventually(lambda: sending.counts.now().dropped[reason] == 1)
         sending(named(2, "two"))
         eventually(lambda: sending.counts.now().sent == 1)
         eventually(lambda: sending.queue.depth() == 0)
