@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures what a library would cost where the exporter has code of its own.
 
-    python -m bench.libraries [--quick]
+    python -m bench.libraries [--quick] [--group NAME]
 
 Each alternative is installed by pip into a folder of build/ and imported in a fresh process that
 holds what the exporter holds anyway: private dirty memory and CPU time on top of that, compiled
-code at hand. Alone it writes its part of docs/benchmarks.* anew and leaves the rest as it is.
+code at hand. Alone it writes its part of docs/benchmarks.* anew and leaves the rest as it is; one
+group alone is printed and not written.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ class Choice:
     ready: str = ""
     work: str = ""
 
+
+OTLP = "import container_oomkill.otlp.sender, ssl\nssl.create_default_context()\n"
+MESSAGES = "from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import *\n"
 
 # What for, what is loaded before, and who could do it; ours comes first.
 GROUPS: list[tuple[str, str, list[Choice]]] = [
@@ -120,6 +124,23 @@ GROUPS: list[tuple[str, str, list[Choice]]] = [
         ],
     ),
     (
+        "OTLP logs",
+        SERVING,
+        [
+            Choice("otlp/ (http.client, JSON)", "import container_oomkill.otlp.sender"),
+            Choice("otlp/ with TLS", OTLP),
+            Choice("the same with opentelemetry-proto", OTLP + MESSAGES, "opentelemetry-proto"),
+            Choice("urllib3 with TLS alone", "import ssl, urllib3\nssl.create_default_context()"),
+            Choice(
+                "the SDK and its exporter",
+                "from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter\n"
+                "from opentelemetry.sdk._logs import LoggerProvider\n"
+                "from opentelemetry.sdk._logs.export import BatchLogRecordProcessor",
+                "opentelemetry-exporter-otlp-proto-http",
+            ),
+        ],
+    ),
+    (
         "HTML",
         SERVING,
         [
@@ -163,8 +184,8 @@ print(json.dumps(found))
 """
 
 
-def measure(rounds: int) -> dict[str, Any]:
-    """Every choice of every group, as often; installs what is missing."""
+def measure(rounds: int, group: str | None = None) -> dict[str, Any]:
+    """Every choice of every group, or of one, as often; installs what is missing."""
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
@@ -176,6 +197,7 @@ def measure(rounds: int) -> dict[str, Any]:
                 "choices": [one(each, before, rounds) for each in choices],
             }
             for name, before, choices in GROUPS
+            if group in (None, name)
         ],
     }
 
@@ -217,9 +239,15 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(prog="python -m bench.libraries")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    names = [name for name, _, _ in GROUPS]
+    parser.add_argument("--group", choices=names, help="only this one; printed, not written")
     args = parser.parse_args()
+    rounds = QUICK_ROUNDS if args.quick else ROUNDS
+    if args.group:
+        print(report.libraries(measure(rounds, args.group)))
+        return 0
     measured = json.loads(report.NUMBERS.read_text())
-    measured["libraries"] = measure(QUICK_ROUNDS if args.quick else ROUNDS)
+    measured["libraries"] = measure(rounds)
     report.write(measured)
     print(report.libraries(measured["libraries"]))
     return 0
