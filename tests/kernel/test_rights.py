@@ -15,11 +15,11 @@ import pytest
 from ..support.kernel import as_user
 from ..support.kernel.exporter import start
 from ..support.kernel.processes import Recorder
+from ..support.kernel.rights import FILTER, rights
 from ..support.waiting import eventually
 
 CAP_DAC_READ_SEARCH = 1 << 2
 CAP_SYS_RESOURCE = 1 << 24
-FILTER = "2"  # SECCOMP_MODE_FILTER
 # Numbers of system calls: asm/unistd_64.h, asm-generic/unistd.h.
 CALLS = {
     "x86_64": {
@@ -50,18 +50,6 @@ CALLS = {
     },
 }[platform.machine()]  # fmt: skip
 ALLOWED = ("getpid", "clone", "clone3")
-
-
-def rights(pid: int) -> list[dict[str, str]]:
-    """The lines of each thread's status; the process's first thread comes first."""
-    found = []
-    for task in sorted(Path(f"/proc/{pid}/task").iterdir()):
-        try:
-            lines = (task / "status").read_text().splitlines()
-        except (FileNotFoundError, ProcessLookupError):  # it has just ended
-            continue
-        found.append({name: value.strip() for name, _, value in (x.partition(":") for x in lines)})
-    return found
 
 
 def rights_of(pid: int, threads: int) -> list[dict[str, str]]:
