@@ -9,6 +9,11 @@
     // How finely the dashboard looks for past incidents: the scrape interval. Of several kills of
     // one container within it, a scrape sees the last.
     resolution: '30s',
+    // Of the logs that Loki has: which streams, and their labels for the cluster and the node. These are
+    // Loki's names for the resource's service.name, k8s.cluster.name and service.instance.id.
+    logSelector: 'service_name="container-oomkill"',
+    logClusterLabel: 'k8s_cluster_name',
+    logNodeLabel: 'service_instance_id',
     dashboardUid: 'container-oomkill',
     dashboardTags: ['container-oomkill', 'oom'],
     // Where a link "Runbook" at the top of the dashboard leads; null: there is none, as the runbooks

@@ -274,22 +274,7 @@ local p = import 'panels.libsonnet';
       time: { from: 'now-6h', to: 'now' },
       timezone: 'browser',
       fiscalYearStartMonth: 0,
-      links: [
-        {
-          type: 'link',
-          title: 'Runbook',
-          tooltip: 'What each alert means and what to do',
-          icon: 'doc',
-          url: url,
-          targetBlank: true,
-          asDropdown: false,
-          includeVars: false,
-          keepTime: false,
-          tags: [],
-        }
-        for url in [config.runbookUrl]
-        if url != null
-      ],
+      links: p.runbook(config.runbookUrl),
       annotations: {
         list: [{
           name: 'OOM kills',

@@ -2,4 +2,5 @@
 // A monitoring mixin: grafanaDashboards, prometheusAlerts, prometheusRules.
 (import 'config.libsonnet') +
 (import 'dashboard.libsonnet') +
+(import 'logs.libsonnet') +
 (import 'rules.libsonnet')

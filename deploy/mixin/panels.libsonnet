@@ -118,6 +118,8 @@
       },
     },
 
+  unit(name): { fieldConfig+: { defaults+: { unit: name } } },
+
   // `columns`: [field, title] in their order; a field that is not among `fields` is left out.
   table(title, description, place, targets, columns, without=[], overrides=[], sortBy=[]):
     panels.panel('table', title, description, place, numbered(targets, true, 'table')) + {
@@ -140,6 +142,20 @@
     matcher: { id: 'byName', options: field },
     properties: [{ id: id, value: properties[id] } for id in std.objectFields(properties)],
   },
+
+  // At the top of a dashboard; none without an address.
+  runbook(url): if url == null then [] else [{
+    type: 'link',
+    title: 'Runbook',
+    tooltip: 'What each alert means and what to do',
+    icon: 'doc',
+    url: url,
+    targetBlank: true,
+    asDropdown: false,
+    includeVars: false,
+    keepTime: false,
+    tags: [],
+  }],
 
   link(title, url, blank=false): { title: title, url: url, targetBlank: blank },
 

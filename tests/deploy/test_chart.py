@@ -270,6 +270,7 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
         for inside, source in (
             ("rules.yml", "prometheus/rules/container-oomkill.yml"),
             ("dashboard.json", "grafana/dashboards/container-oomkill.json"),
+            ("logs.json", "grafana/dashboards/container-oomkill-logs.json"),
         ):
             member = package.extractfile(f"{NAME}/files/{inside}")
             assert member is not None
@@ -309,6 +310,14 @@ def test_otlp(tmp_path: Path) -> None:
     (rule,) = one(manifests, "NetworkPolicy")["spec"]["egress"]
     assert [each["port"] for each in rule["ports"]] == [53, 53, 443]
     kubernetes_validate.validate(one(manifests, "DaemonSet"), OLDEST, strict=True)
+
+
+def test_the_dashboard_of_the_logs() -> None:
+    enabled = ("--set", "dashboard.enabled=true", "--set")
+    without = one(charted(*enabled, "dashboard.logs=false"), "ConfigMap")["data"]
+    data = one(charted(*enabled, "dashboard.logs=true"), "ConfigMap")["data"]
+    (name,) = data.keys() - without.keys()
+    assert data[name] == (DEPLOY / "grafana/dashboards" / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,10 @@ def test_the_rules_are_those_we_ship(vendor: Path) -> None:
 
 
 def test_others_names_reach_every_expression(vendor: Path) -> None:
-    config = "{ selector: 'job=~\"oom.*\"', clusterLabel: 'k8s_cluster', nodeLabel: 'node' }"
+    config = (
+        "{ selector: 'job=~\"oom.*\"', clusterLabel: 'k8s_cluster', nodeLabel: 'node',"
+        " logSelector: 'app=\"oom\"', logClusterLabel: 'region', logNodeLabel: 'host_name' }"
+    )
     rendered = json.dumps(
         [
             render(vendor, what, config)
@@ -67,9 +70,14 @@ def test_others_names_reach_every_expression(vendor: Path) -> None:
     assert "instance" not in expressions
     assert 'k8s_cluster=~\\"$cluster\\"' in expressions
     assert 'node=~\\"$node\\"' in expressions
+    logs = '{app=\\"oom\\", region=~\\"$cluster\\", host_name=~\\"$node\\"}'
+    assert logs in expressions
+    assert "service_name" not in expressions
 
 
 def test_a_runbook_of_their_own(vendor: Path) -> None:
     url = "https://runbooks.example.com/oom"
-    (dashboard,) = render(vendor, "grafanaDashboards", f"{{ runbookUrl: '{url}' }}").values()
-    assert [link["url"] for link in dashboard["links"]] == [url]
+    dashboards = render(vendor, "grafanaDashboards", f"{{ runbookUrl: '{url}' }}").values()
+    assert dashboards
+    for dashboard in dashboards:
+        assert [link["url"] for link in dashboard["links"]] == [url]

@@ -19,7 +19,7 @@ from container_oomkill.metrics.document import document
 from container_oomkill.otlp.log_record import log_record
 
 from ..support.befores import before
-from ..support.incidents import incident
+from ..support.incidents import container, incident
 from ..support.prometheus import needs_prometheus
 from ..support.receiver import attributes
 
@@ -53,7 +53,10 @@ NAME = re.compile(r"\bcontainer_oomkill_[a-z0-9_]*[a-z0-9]\b")
 LATENCY = "container_oomkill_latency_seconds"
 METRICS = {*NAME.findall(document()), *(f"{LATENCY}_{part}" for part in ("bucket", "sum", "count"))}
 # Loki writes an attribute's dots as underscores.
-WITH_ALL = incident(before=replace(before(lambda _: 31, 600), shape="spike"))
+WITH_ALL = incident(
+    before=replace(before(lambda _: 31, 600), shape="spike"),
+    container=container("app", workload="Deployment/cart"),
+)
 IN_LOKI = {name.replace(".", "_") for name in attributes(log_record(WITH_ALL))}
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -66,6 +66,7 @@ def test_what_a_record_says() -> None:
         "process.linux.cgroup": "/kubepods/pod1/" + "ab" * 32,
         "process.creation.time": "2026-09-21T14:13:17.250000Z",
         "container_oomkill.workload": "Deployment/cart",
+        "container_oomkill.kind": "oom",
         "container_oomkill.incident": one.id,
         "container_oomkill.scope": "container",
         "container_oomkill.inferred": False,

@@ -23,7 +23,8 @@ from ..sinks.record import rfc3339
 
 NAMESPACE = bytes.fromhex("d9c8ac8c8f0b5f0c8d3c1d0bd3b8e4f5")  # of our UUIDs; RFC 9562, 5.5
 OWN = "container_oomkill."
-EVENT = OWN + "oom"
+KIND = "oom"
+EVENT = OWN + KIND
 RECORD = OWN + "record"
 # Severity number and text, by scope (opentelemetry-proto's SeverityNumber).
 ERROR, FATAL, WARN = (17, "ERROR"), (21, "FATAL"), (13, "WARN")
@@ -147,6 +148,8 @@ def _of_victim(victim: Victim) -> Iterator[tuple[str, Value]]:
 
 def _of_kill(incident: Incident) -> Iterator[tuple[str, Value]]:
     domain, before, trigger = incident.domain, incident.before, incident.trigger
+    # Again, for who does not keep the record's EventName: Loki.
+    yield OWN + "kind", KIND
     yield OWN + "incident", incident.id
     yield OWN + "scope", incident.scope
     yield OWN + "inferred", incident.inferred
