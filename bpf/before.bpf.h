@@ -100,15 +100,14 @@ __noinline int send_shortage(u64 domain, u64 victim)
 
 /*
  * Copied from map to ring by the kernel's own memcpy: less than a microsecond. It wakes
- * nobody, as the victim's record follows; where there is little room, that goes
- * without.
+ * nobody, as the victim's record follows.
  */
 __noinline int send_recordings(u64 domain, u64 victim)
 {
 	struct oomkill_counters *c = get_counters();
 	struct oomkill_before *to;
 
-	if (!c || is_nearly_full())
+	if (!c)
 		return 0;
 	to = bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
 	if (!to)
@@ -120,6 +119,7 @@ __noinline int send_recordings(u64 domain, u64 victim)
 	return 0;
 }
 
+/* Where there is little room, the victim's record goes without. */
 static __always_inline void send_before(struct scratch *s, u64 victim)
 {
 	struct oomkill_recorder *r = get_recorder();
@@ -127,6 +127,8 @@ static __always_inline void send_before(struct scratch *s, u64 victim)
 	if (!config.tick_ns || s->before_sent)
 		return;
 	s->before_sent = true;
+	if (is_nearly_full())
+		return;
 	send_shortage(s->domain_memcg, victim);
 	if (r && r->goes) /* the kernel has not refused the recorder */
 		send_recordings(s->domain_memcg, victim);

@@ -119,14 +119,13 @@ __noinline int send_names(void)
 	fill_header(&s->names.header, c, OOMKILL_STACK_NAMES, sizeof(s->names));
 	s->names.used = s->stack_used;
 	s->names.pad = 0;
-	if (bpf_ringbuf_output(&ring, &s->names, sizeof(s->names), BPF_RB_NO_WAKEUP))
-		c->lost_ring_full++;
+	bpf_ringbuf_output(&ring, &s->names, sizeof(s->names), BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
 /*
- * Sent ahead of an incident's first victim, and wakes nobody; where there is no room
- * for it, the victim's record goes without.
+ * Sent ahead of an incident's first victim, and wakes nobody; where there is little
+ * room, the victim's record goes without.
  */
 __noinline int send_stack(void)
 {
@@ -136,6 +135,10 @@ __noinline int send_stack(void)
 
 	if (!s || !c || !s->stack_used)
 		return 0;
+	if (is_nearly_full()) {
+		s->stack_used = s->user_stack_used = 0;
+		return 0;
+	}
 	to = config.names ? NULL : bpf_ringbuf_reserve(&ring, sizeof(*to), 0);
 	if (config.names) {
 		send_names();
