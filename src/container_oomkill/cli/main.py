@@ -76,7 +76,8 @@ def _run(args: Namespace) -> int:
             raise
         raise UsageError(
             f"this image has no {args.command}: container-oomkill-exporter has what reads "
-            "incidents, and pip install container-oomkill has everything"
+            "incidents; use container-oomkill-exporter-full for all but mcp, and "
+            "pip install container-oomkill[mcp] for that"
         ) from None
     try:
         return command(args)
