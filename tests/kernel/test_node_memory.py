@@ -20,7 +20,7 @@ StartHog = Callable[..., Hog]
 Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 Lessen = Callable[[str], Any]
 
-pytestmark = [pytest.mark.needs("guest"), pytest.mark.needs("the task")]
+pytestmark = pytest.mark.needs("guest")
 
 POD = "/kubepods/burstable/podf3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
 ONE, OTHER = f"{POD}/{'1' * 64}", f"{POD}/{'2' * 64}"
