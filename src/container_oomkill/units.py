@@ -48,6 +48,11 @@ def about(seconds: float) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
+def plural(count: int, thing: str) -> str:
+    """Return "1 kill", "2 kills"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def ordinal(number: int) -> str:
     """Return "1st", "2nd", "11th"."""
     teen = 11 <= number % 100 <= 13

@@ -52,7 +52,7 @@ def test_why_without_an_end() -> None:
     assert second == "out of memory without a kill 57 s ago:"
     assert head.endswith("  STUCK  shop/cart-7d9f4/app  nothing may be killed for 3.0 s")
     assert "  why     its limit (24.0 MiB) was reached 471 times" in text
-    assert text.endswith("before that 1 time\n")
+    assert text.endswith("before that: 1 time\n")
     assert "out of memory without a kill now:" in told("app", episode(60, ended=False))
 
 
@@ -113,7 +113,7 @@ def test_a_recording_has_every_kind(recording: Path) -> None:
     assert "  STUCK  " in command("why", "app", "--from", str(recording)).stdout
     listed = command("show", "--from", str(recording))
     assert (listed.returncode, listed.stderr) == (0, "")
-    assert "1 by others, the latest:" in listed.stdout
+    assert "1 kill by others, the latest:" in listed.stdout
     assert "1 time out of memory without a kill, the latest:" in listed.stdout
     for record in (kill(), episode(60)):
         one = command("show", "--from", str(recording), record.id, "-o", "json")
@@ -154,10 +154,10 @@ def test_a_history_is_read_with_the_files_beside_it(tmp_path: Path) -> None:
     (tmp_path / "history.stuck").write_text(render_stuck(episode(60)) + "\n")
     assert "  STUCK  " in command("why", "app", "--from", str(history)).stdout
     listed = command("show", "--from", str(history)).stdout
-    assert "1 by others, the latest:" in listed
+    assert "1 kill by others, the latest:" in listed
     assert "1 time out of memory without a kill, the latest:" in listed
     (tmp_path / "history.stuck").write_text("nonsense\n")
     broken = command("show", "--from", str(history))
     assert broken.returncode == 1
-    assert "1 by others, the latest:" in broken.stdout
+    assert "1 kill by others, the latest:" in broken.stdout
     assert "history.stuck, line 1: not JSON" in broken.stderr

@@ -53,18 +53,18 @@ def test_the_last_end_whoever_it_was() -> None:
     text = told("app", oom(7200), other(60))
     assert text.startswith("shop/cart-7d9f4/app ended 1 min ago by SIGKILL (exit code 137):\n")
     assert "had been sent SIGTERM 30.0 s before" in text.replace("\n" + " " * 18, " ")
-    assert text.endswith("before that 1 by the OOM killer, ends among them: 1\n")
+    assert text.endswith("before that: 1 kill by the OOM killer; it ended the container\n")
     text = told("app", oom(60), other(7200))
     assert "  OOM  shop/cart-7d9f4/app" in text
-    assert text.endswith("before that 1 by others, ends among them: 1\n")
+    assert text.endswith("before that: 1 kill by others; it ended the container\n")
 
 
 def test_a_child_is_no_end() -> None:
     text = told("app", oom(60, pid_in_container=7))
-    assert "is not known to have ended by SIGKILL; a process in it was, 1 min ago" in text
+    assert "is not known to have ended by SIGKILL; a process in it was killed 1 min ago" in text
     text = told("app", oom(60, pid_in_container=7), other(7200))
     assert "ended 2 h ago" in text
-    assert text.endswith("since then 1 by the OOM killer\n")
+    assert text.endswith("since then: 1 kill by the OOM killer\n")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_show_lists_them_behind_the_incidents(serving: Exporter) -> None:
     serving.kill_sink(other(30))
     show = [*COMMAND[:-1], "show", "--url", f"http://{serving.addresses[0]}"]
     listed = subprocess.run(show, capture_output=True, text=True, check=True).stdout
-    assert listed.index("its own limit") < listed.index("1 by others, the latest:")
+    assert listed.index("its own limit") < listed.index("1 kill by others, the latest:")
     id_ = other(30).id
     one = subprocess.run([*show, id_], capture_output=True, text=True, check=True).stdout
     assert "  KILL  shop/cart-7d9f4/app" in one

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from ..killers.model import Kill
 from ..sinks.printable import printable, shorten
 from ..sinks.text import terminal_columns
+from ..units import plural
 
 if TYPE_CHECKING:
     from ..sinks.query import Query
@@ -64,7 +65,7 @@ def _kills(kills: Sequence[Kill]) -> Iterator[str]:
     from ..sinks.kill_names import kill_name
     from ..sinks.kill_text import short_cause
 
-    yield f"{len(kills)} by others, the latest:"
+    yield f"{plural(len(kills), 'kill')} by others, the latest:"
     for kill in kills[:LISTED]:
         yield _line(kill, kill_name(kill), short_cause(kill))
 
@@ -75,8 +76,7 @@ def _stuck(stuck: Sequence[Stuck]) -> Iterator[str]:
     from ..sinks.stuck_formats import reason
     from ..sinks.stuck_names import stuck_name
 
-    times = "1 time" if len(stuck) == 1 else f"{len(stuck)} times"
-    yield f"{times} out of memory without a kill, the latest:"
+    yield f"{plural(len(stuck), 'time')} out of memory without a kill, the latest:"
     for each in stuck[:LISTED]:
         yield _line(each, stuck_name(each), reason(each))
 

@@ -21,7 +21,7 @@ from ..sinks.query import Query
 from ..sinks.stuck_formats import lines as stuck_lines
 from ..sinks.text import COLUMNS, NARROWEST, Text, terminal_columns, wants_colour
 from ..system.settings import Settings
-from ..units import about
+from ..units import about, plural
 from .filters import query_from
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _tell_end(its: Sequence[Ending], stream: TextIO, *, colour: bool, now: float
         stream.write(f"{name} ended {ago} ago by SIGKILL (exit code 137):\n")
     else:
         stream.write(
-            f"{name} is not known to have ended by SIGKILL; a process in it was, {ago} ago:\n"
+            f"{name} is not known to have ended by SIGKILL; a process in it was killed {ago} ago:\n"
         )
     if isinstance(last, Kill):
         _write(kill_lines(last, _columns(stream), colour=colour), stream)
@@ -144,9 +144,9 @@ def _tell_end(its: Sequence[Ending], stream: TextIO, *, colour: bool, now: float
         Text(stream, colour=colour)(last)
     later = [each for each in others if each.time > last.time]
     if later:
-        stream.write(f"since then {_count(later)}\n")
+        stream.write(f"since then: {_count(later)}\n")
     if earlier := [each for each in its if each.time < last.time]:
-        stream.write(f"before that {_count(earlier)}, ends among them: {_ends(earlier)}\n")
+        stream.write(f"before that: {_count(earlier)}; {_ends(earlier)}\n")
 
 
 def _tell_stuck(its: Sequence[Stuck], stream: TextIO, *, colour: bool, now: float) -> None:
@@ -157,8 +157,7 @@ def _tell_stuck(its: Sequence[Stuck], stream: TextIO, *, colour: bool, now: floa
     stream.write(f"out of memory without a kill {when}:\n")
     _write(stuck_lines(last, _columns(stream), colour=colour), stream)
     if its[1:]:
-        times = len(its) - 1
-        stream.write(f"before that {times} {'time' if times == 1 else 'times'}\n")
+        stream.write(f"before that: {plural(len(its) - 1, 'time')}\n")
 
 
 def _columns(stream: TextIO) -> int:
@@ -172,8 +171,11 @@ def _write(lines: Iterable[str], stream: TextIO) -> None:
 def _count(records: Sequence[Ending]) -> str:
     ooms = sum(isinstance(each, Incident) for each in records)
     kinds = ((ooms, "by the OOM killer"), (len(records) - ooms, "by others"))
-    return " and ".join(f"{number} {words}" for number, words in kinds if number)
+    return " and ".join(f"{plural(number, 'kill')} {words}" for number, words in kinds if number)
 
 
-def _ends(records: Sequence[Ending]) -> int:
-    return sum(map(is_end, records))
+def _ends(records: Sequence[Ending]) -> str:
+    ends = sum(map(is_end, records))
+    if len(records) == 1:
+        return "it ended the container" if ends else "the container lived on"
+    return f"{ends or 'none'} of them ended the container"

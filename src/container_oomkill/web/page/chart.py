@@ -24,8 +24,8 @@ from ...incident.before import (
     RefaultsOf,
     Stalls,
 )
-from ...units import duration, rate, size
-from .words import plural, unknown
+from ...units import duration, plural, rate, size
+from .words import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from ...diagnosis.breakdown import find_breakdown, of_victims_cgroup
 from ...diagnosis.habit import shape_words
 from ...diagnosis.verdict import next_steps
 from ...sinks.names import UNRESOLVED
-from ...units import about
+from ...units import about, plural
 from . import cards
 from .bar import explained
 from .chart import chart
@@ -23,7 +23,7 @@ from .filters import named
 from .headline import headline, title, what_ran_out
 from .layout import PageContext, page
 from .node import node
-from .words import ago, moment, name, pid, plural, scope, sentence, unknown
+from .words import ago, moment, name, pid, scope, sentence, unknown
 
 if TYPE_CHECKING:
     from ...incident.model import Incident

@@ -11,11 +11,11 @@ import htpy as h
 from ...sinks.kill_names import kill_name
 from ...sinks.kill_query import matching_kills
 from ...sinks.kill_text import short_cause
-from ...units import DAY_SECONDS
+from ...units import DAY_SECONDS, plural
 from .filters import Filter
 from .layout import PageContext, page
 from .paging import pages
-from .words import ago, moment, name, plain, plural, sentence
+from .words import ago, moment, name, plain, sentence
 
 if TYPE_CHECKING:
     from ...killers.model import Kill

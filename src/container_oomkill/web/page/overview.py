@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import htpy as h
 
 from ...diagnosis.breakdown import find_breakdown
-from ...units import DAY_SECONDS
+from ...units import DAY_SECONDS, plural
 from .bar import bar
 from .filters import FIELDS, Filter, form, named
 from .kills import Kills, by_container
 from .layout import PageContext, page
 from .paging import pages
 from .timeline import timeline
-from .words import ago, amount, moment, name, plain, plural, scope, sentence
+from .words import ago, amount, moment, name, plain, scope, sentence
 
 if TYPE_CHECKING:
     from ...incident.model import Incident

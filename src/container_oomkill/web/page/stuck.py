@@ -12,11 +12,11 @@ from ...sinks.stuck_formats import short_cause
 from ...sinks.stuck_names import stuck_name
 from ...sinks.stuck_query import matching_stuck
 from ...stuck.model import THROTTLED
-from ...units import DAY_SECONDS, duration
+from ...units import DAY_SECONDS, duration, plural
 from .filters import Filter
 from .layout import PageContext, page
 from .paging import pages
-from .words import ago, amount, moment, name, plain, plural, sentence
+from .words import ago, amount, moment, name, plain, sentence
 
 if TYPE_CHECKING:
     from ...stuck.model import Stuck

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
-from ...units import DAY_SECONDS
-from .words import plural
+from ...units import DAY_SECONDS, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -93,10 +93,6 @@ def ago(seconds: float) -> str:
     return f"{about(max(0.0, seconds))} ago"
 
 
-def plural(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
 def scope(incident: Incident) -> h.Element:
     """What ran out, as a mark and a word; colour only adds to them."""
     mark, word = SCOPES.get(incident.scope or "", ("?", "scope unknown"))
