@@ -39,6 +39,7 @@
 #include "incident.bpf.h"
 #include "tracepoint_only.bpf.h"
 #include "recorder.bpf.h"
+#include "huge_page.bpf.h"
 #include "reclaim.bpf.h"
 #include "killers.bpf.h"
 
@@ -92,6 +93,13 @@ SEC("raw_tp/signal_generate")
 int signal_generate(struct bpf_raw_tracepoint_args *ctx)
 {
 	return on_signal(ctx);
+}
+
+/* Beside the recorder, where cgroups are charged for hugetlb's pages. */
+SEC("raw_tp/signal_generate")
+int huge_page_refused(struct bpf_raw_tracepoint_args *ctx)
+{
+	return on_bus_error(ctx);
 }
 
 /* Run once by the loader; from then on a timer of the kernel's runs the recorder. */

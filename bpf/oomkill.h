@@ -490,12 +490,13 @@ struct oomkill_counters {
 
 /* Longest path kept of a cgroup that is stuck, in bytes. */
 #define OOMKILL_STUCK_PATH_LEN 2048
-#define OOMKILL_STUCK_CAUSES 4 /* more than there are */
+#define OOMKILL_STUCK_CAUSES 8 /* more than there are */
 
 enum oomkill_stuck_cause {
 	OOMKILL_STUCK_NO_KILL = 1, /* it ran out again and again, and nothing was killed */
 	OOMKILL_STUCK_DISABLED = 2, /* cgroup v1: memory.oom_control has its tasks wait */
 	OOMKILL_STUCK_THROTTLED = 3, /* above memory.high */
+	OOMKILL_STUCK_HUGE_PAGE = 4, /* no room for one below a limit: SIGBUS */
 };
 
 enum oomkill_stuck_state {

@@ -7,6 +7,7 @@
  *	OOM grows, OOM_KILL does not	nothing may be killed, or the charge was refused
  *	under_oom, oom_kill_disable	cgroup v1: its tasks wait until there is room
  *	HIGH grows, usage is above	memory.high: its tasks are put to sleep
+ *	SIGBUS, too full for it		a huge page was refused: see huge_page.bpf.h
  *
  * What goes on for long enough is an episode: a record when that is so and each minute
  * from then on, and one when it is over. A kill ends it, or a while without any of these.
@@ -27,7 +28,7 @@
 #define QUIET_NS 10000000000ULL
 #define RETELL_NS 60000000000ULL /* for a reader that was not there */
 #define STUCK_LOOKS 3 /* in so many ticks at least */
-#define EVENTS_READ 4 /* MEMCG_HIGH and MEMCG_OOM are among the first */
+#define EVENTS_READ 4 /* MEMCG_HIGH, MEMCG_MAX and MEMCG_OOM are among the first */
 #define OVER_SHIFT 6 /* by a 64th of memory.high it is above it, for what CPUs charge ahead */
 
 /* Of one cgroup and one enum oomkill_stuck_cause. */
@@ -58,9 +59,9 @@ struct stuck_scratch {
 	struct oomkill_stuck record;
 };
 
-/* The timer's alone. */
+/* The timer's, and a signal's: neither comes in the middle of the other on one CPU. */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, struct stuck_scratch);
@@ -230,6 +231,26 @@ static __always_inline void look_for_throttled(struct mem_cgroup *memcg, u64 key
 		usage > high + (high >> OVER_SHIFT));
 }
 
+/* Its begin was told with the first of them; this only knows when it is over. */
+__noinline int look_for_refused(u64 memcg_address, u64 key)
+{
+	struct struggle *of = bpf_map_lookup_elem(&struggles, &key);
+	u64 now = bpf_ktime_get_boot_ns();
+
+	if (!of)
+		return 0;
+	of->seen_ns = now;
+	if (!of->since_ns)
+		return 0;
+	if (now - of->last_ns >= QUIET_NS) {
+		end_struggle(of, memcg_address, key);
+		of->count_before = of->count;
+	} else if (now - of->told_ns >= RETELL_NS) {
+		tell_stuck(memcg_address, key, OOMKILL_STUCK_BEGAN);
+	}
+	return 0;
+}
+
 /*
  * Each cgroup, at each tick; of most of them one read is all. On cgroup v1 a kill is
  * counted where the victim was alone, and not in those above: there, only of a cgroup
@@ -240,6 +261,7 @@ __noinline int look_for_stuck(u64 memcg_address, u64 serial)
 	struct mem_cgroup *memcg = (struct mem_cgroup *)memcg_address;
 	u64 oom = bpf_core_enum_value(enum memcg_memory_event, MEMCG_OOM);
 	u64 high = bpf_core_enum_value(enum memcg_memory_event, MEMCG_HIGH);
+	u64 max = bpf_core_enum_value(enum memcg_memory_event, MEMCG_MAX);
 	u64 from = (u64)__builtin_preserve_access_index(&memcg->memory_events_local);
 	u64 key = serial * OOMKILL_STUCK_CAUSES, events[EVENTS_READ] = {}, ooms, highs;
 	struct oomkill_recording *rec;
@@ -248,6 +270,8 @@ __noinline int look_for_stuck(u64 memcg_address, u64 serial)
 	bpf_probe_read_kernel(events, sizeof(events), (void *)from);
 	ooms = oom < EVENTS_READ ? events[oom] : 0;
 	highs = high < EVENTS_READ ? events[high] : 0;
+	if (max < EVENTS_READ && events[max] && !memcg_is_v1(memcg))
+		look_for_refused(memcg_address, key + OOMKILL_STUCK_HUGE_PAGE);
 	if (!ooms && !highs)
 		return 0;
 	rec = bpf_map_lookup_elem(&recordings, &serial);

@@ -155,6 +155,7 @@ enum cgroup_subsys_id {
 
 enum memcg_memory_event {
 	MEMCG_HIGH = 1,
+	MEMCG_MAX = 2,
 	MEMCG_OOM = 3,
 	MEMCG_OOM_KILL = 4,
 };

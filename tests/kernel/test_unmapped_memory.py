@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from ..support.kernel.memory_stat import (
     assert_adds_up,
     assert_stat_agrees,
 )
-from ..support.kernel.mounts import swap_on
+from ..support.kernel.mounts import huge_pages_charged, swap_on
 from ..support.kernel.processes import Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
@@ -29,7 +28,6 @@ StartHog = Callable[..., Hog]
 Judged = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 
 ZSWAP = Path("/sys/module/zswap/parameters")
-HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
 SWAP_MIB = 96
 LISTS = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
 HUGE_MIB = 16
@@ -142,18 +140,8 @@ def test_zswap(
 
 @pytest.fixture
 def huge_pages_are_charged() -> Iterator[None]:
-    """6.7 and later, by a mount option."""
-    before = Path("/proc/self/mounts").read_text().splitlines()
-    (mount,) = [line.split() for line in before if line.split()[2] == "cgroup2"]
-    options = ",".join(
-        o for o in mount[3].split(",") if o in ("nsdelegate", "memory_recursiveprot")
-    )
-    remount = ["mount", "-o", f"remount,{options},memory_hugetlb_accounting".replace(",,", ",")]
-    subprocess.run([*remount, mount[1]], check=True)
-    HUGE_PAGES.write_text(str(HUGE_MIB // 2 + 4))
-    yield
-    HUGE_PAGES.write_text("0")
-    subprocess.run(["mount", "-o", f"remount,{options}".rstrip(","), mount[1]], check=True)
+    with huge_pages_charged(HUGE_MIB + 8):
+        yield
 
 
 @pytest.mark.needs("guest")

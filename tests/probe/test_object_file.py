@@ -19,7 +19,7 @@ from container_oomkill.incident import wire
 from container_oomkill.killers import attach as killers
 from container_oomkill.probe import object_file
 from container_oomkill.probe.attach import CANDIDATE_SCAN, PROGRAMS, VICTIM_SIGNAL
-from container_oomkill.recorder import reclaim
+from container_oomkill.recorder import huge_pages, reclaim
 
 WHOLE = Path(object_file.PACKAGED).read_bytes()
 MACHINE = 18  # offset of e_machine in an ELF header
@@ -61,18 +61,19 @@ def test_programs_are_named_after_what_they_sit_on_and_told_apart_by_what_the_ke
         }
     programs = {name: section for name, section in named.items() if "/" in section}
     attached = [name for names in (*PROGRAMS.values(), *CANDIDATE_SCAN.values()) for name in names]
-    assert set(programs) == {*attached, *reclaim.PROGRAMS, killers.PROGRAM, VICTIM_SIGNAL}
+    beside = {*reclaim.PROGRAMS, killers.PROGRAM, VICTIM_SIGNAL, huge_pages.PROGRAM}
+    assert set(programs) == {*attached, *beside}
     for name, section in programs.items():
         kind, function = section.split("/")
         if name in reclaim.PROGRAMS:  # of the two functions what is not the same in both
             assert function.endswith(name)
             continue
-        if name == VICTIM_SIGNAL:  # the second one on its tracepoint
+        if name in (VICTIM_SIGNAL, huge_pages.PROGRAM):  # not the first on its tracepoint
             continue
         if name in PROGRAMS["raw_tracepoint"]:  # another is on the same, beside the other hooks
             function += "_alone"
         assert name == (function if kind == "raw_tp" else f"{kind}_{function}")
-    assert len({name[:KERNEL_NAME] for name in programs}) == len(programs) == 16
+    assert len({name[:KERNEL_NAME] for name in programs}) == len(programs) == 17
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,11 @@ def test_what_it_says() -> None:
 
 @pytest.mark.parametrize(
     ("cause", "name"),
-    [(lib.OOMKILL_STUCK_DISABLED, "oom_disabled"), (lib.OOMKILL_STUCK_THROTTLED, "throttled")],
+    [
+        (lib.OOMKILL_STUCK_DISABLED, "oom_disabled"),
+        (lib.OOMKILL_STUCK_THROTTLED, "throttled"),
+        (lib.OOMKILL_STUCK_HUGE_PAGE, "huge_page_refused"),
+    ],
 )
 def test_a_cause_that_the_kernel_tells(cause: int, name: str) -> None:
     assert decode_stuck(stuck_bytes(cause=cause), HOST).stuck.cause == name

@@ -90,6 +90,15 @@ def test_why_nothing_was_killed(killable: bool | None, cause: str | None) -> Non
     assert began.stuck.cause == cause
 
 
+def test_of_one_event_there_is_no_duration() -> None:
+    huge = lib.OOMKILL_STUCK_HUGE_PAGE
+    (told,) = Delivered(stuck_bytes(state=ENDED, cause=huge, events=1, seconds=0.0)).told
+    assert str(told.verdict).endswith("who touched it got SIGBUS 1 time")
+    stream = io.StringIO()
+    open_stuck_sink("text", stream)(told)
+    assert stream.getvalue().splitlines()[0].endswith("pod1/app  refused huge pages")
+
+
 def test_a_broken_record_is_counted() -> None:
     done = Delivered(b"nonsense", stuck_bytes())
     assert done.lost == ["broken_record"]

@@ -19,7 +19,7 @@ from ..errors import BpfError, UnsupportedError, UsageError
 from ..incident import wire
 from ..killers import attach as killers_program
 from ..libbpf.core_types import KERNEL_TYPES
-from ..recorder import reclaim
+from ..recorder import huge_pages, reclaim
 from ..recorder import recorder as flight
 from ..recorder.settings import RecorderSettings
 from ..system.privileges import missing_capabilities
@@ -285,14 +285,34 @@ def _start_recorder(
     except BpfError as error:
         probe.reclaim_refused = str(error)
     try:
-        if pinned is not None and pinned.has(flight.MAPS):
-            probe.recorder = flight.FlightRecorder(pinned, recorder)
-            return
-        probe.recorder, loaded = flight.start(data, types, constants, probe.maps, recorder)
-        if pinned is not None:
-            pinned.keep(loaded, flight.MAPS)
+        maps = _recorder_maps(probe, recorder, data, constants, types, pinned)
     except BpfError as error:
         probe.recorder_refused = str(error)
+        return
+    if huge_pages.are_charged():
+        try:
+            probe.keep([huge_pages.attach(data, types, constants, maps)])
+            probe.watches_huge_pages = True
+        except BpfError:
+            probe.watches_huge_pages = False
+
+
+def _recorder_maps(
+    probe: Probe,
+    recorder: RecorderSettings,
+    data: bytes,
+    constants: bytes,
+    types: libbpf.CoreTypes,
+    pinned: Generation | None,
+) -> libbpf.LoadedObject | Generation:
+    """Start the recorder, or go on with the one that is pinned; return its maps."""
+    if pinned is not None and pinned.has(flight.MAPS):
+        probe.recorder = flight.FlightRecorder(pinned, recorder)
+        return pinned
+    probe.recorder, loaded = flight.start(data, types, constants, probe.maps, recorder)
+    if pinned is not None:
+        pinned.keep(loaded, flight.MAPS)
+    return loaded
 
 
 def _count_reclaim(

@@ -59,6 +59,7 @@ class Probe(Closeable):
         self.recorder: FlightRecorder | None = None
         self.recorder_refused: str | None = None  # why it was asked for and is not there
         self.reclaim_refused: str | None = None  # the same of the passes of reclaim
+        self.watches_huge_pages: bool | None = None  # None: no cgroup is charged for them
         self._sampler: Sampler | None = None
         self._sampled: bool | None = None  # None: nobody has asked for one
         self._marks_have_tasks = marks_have_tasks
@@ -101,6 +102,8 @@ class Probe(Closeable):
         if self.recorder is not None or self.recorder_refused is not None:
             found["flight_recorder"] = self.recorder is not None
             found["reclaim"] = self.reclaim_refused is None
+        if self.watches_huge_pages is not None:
+            found["huge_pages"] = self.watches_huge_pages
         if self.killers is not None or self.killers_refused is not None:
             found["killers"] = self.killers is not None
         if self._sampled is not None:

@@ -30,7 +30,8 @@ RECORDINGS = "recordings"
 STUCK_RING = "stuck_ring"
 SHARED_MAPS = (RECORDINGS, "recorder")  # the hooks' as well
 # While the first exists, so does the timer.
-OWN_MAPS = ("walk", "struggles", "stuck_scratch", STUCK_RING)
+STUCK_MAPS = ("struggles", "stuck_scratch", STUCK_RING)
+OWN_MAPS = ("walk", *STUCK_MAPS)
 MAPS = (*SHARED_MAPS, *OWN_MAPS)
 
 

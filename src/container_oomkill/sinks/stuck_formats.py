@@ -6,7 +6,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..stuck.model import CHARGE_REFUSED, NOTHING_KILLABLE, OOM_DISABLED, THROTTLED
+from ..stuck.model import (
+    CHARGE_REFUSED,
+    HUGE_PAGE_REFUSED,
+    NOTHING_KILLABLE,
+    OOM_DISABLED,
+    THROTTLED,
+)
 from ..units import duration
 from .logfmt import line
 from .printable import printable, shorten, wrap
@@ -34,9 +40,10 @@ YELLOW = "\033[1;33m"
 NAME_MIN = 20
 SHORT = {
     NOTHING_KILLABLE: "nothing may be killed",
-    OOM_DISABLED: "waits, by memory.oom_control",
+    OOM_DISABLED: "made to wait by memory.oom_control",
     CHARGE_REFUSED: "refused memory",
     THROTTLED: "throttled over memory.high",
+    HUGE_PAGE_REFUSED: "refused huge pages",
 }
 
 
@@ -72,9 +79,9 @@ def short_cause(stuck: Stuck) -> str:
 def reason(stuck: Stuck) -> str:
     """Say what it was, and for how long."""
     seconds, ended = stuck.stuck.seconds, stuck.stuck.ended
-    if seconds is None:
+    if not seconds:
         return short_cause(stuck)
-    return f"{short_cause(stuck)} for {duration(seconds)}{' by now' if ended is False else ''}"
+    return f"{short_cause(stuck)} for {duration(seconds)}{' so far' if ended is False else ''}"
 
 
 def lines(stuck: Stuck, columns: int, *, colour: bool = False) -> Iterator[str]:

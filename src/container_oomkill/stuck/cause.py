@@ -6,7 +6,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..units import duration, size
-from .model import CHARGE_REFUSED, NOTHING_KILLABLE, OOM_DISABLED, THROTTLED, Stuck
+from .model import (
+    CHARGE_REFUSED,
+    HUGE_PAGE_REFUSED,
+    NOTHING_KILLABLE,
+    OOM_DISABLED,
+    THROTTLED,
+    Stuck,
+)
 
 # By `Episode.ended`; None: nothing was heard of it any more.
 FOR = {
@@ -28,7 +35,7 @@ def explain(stuck: Stuck) -> Stuck:
     """Return it with its verdict."""
     episode = stuck.stuck
     words = _what(stuck)
-    if episode.seconds is not None:
+    if episode.seconds:  # there was more than one event
         words += "; " + FOR[episode.ended].format(duration(episode.seconds))
     return replace(stuck, verdict=words)
 
@@ -45,12 +52,17 @@ def as_of(stuck: Stuck, now: float) -> Stuck:
 def _what(stuck: Stuck) -> str:
     limit = "" if stuck.limit_bytes is None else f" ({size(stuck.limit_bytes)})"
     cause, events = stuck.stuck.cause, stuck.stuck.events
-    often = f" {events:,} times" if events else ""
+    often = f" {events:,} {'time' if events == 1 else 'times'}" if events else ""
     if cause == THROTTLED:
         high = "" if stuck.high_bytes is None else f" ({size(stuck.high_bytes)})"
         return (
             f"it uses more than memory.high{high}, and little of that can be reclaimed: its "
             f"processes were put to sleep{often}, and nothing is killed"
+        )
+    if cause == HUGE_PAGE_REFUSED:
+        return (
+            f"its limit{limit} has no room for a huge page (hugetlb), which is charged here: for "
+            f"such a page nothing is killed, and who touched it got SIGBUS{often}"
         )
     if cause == OOM_DISABLED:
         return (

@@ -10,11 +10,15 @@ from ..incident import wire
 from ..incident.decoder import cgroup_path
 from ..incident.model import NS, Container, Host
 from ..incident.wire import lib
-from .model import OOM_DISABLED, THROTTLED, Episode, Stuck
+from .model import HUGE_PAGE_REFUSED, OOM_DISABLED, THROTTLED, Episode, Stuck
 
 STUCK = wire.Layout("oomkill_stuck")
 # Of a cgroup that ran out and had nothing killed, `killable` says which of the others it is.
-CAUSES = {lib.OOMKILL_STUCK_DISABLED: OOM_DISABLED, lib.OOMKILL_STUCK_THROTTLED: THROTTLED}
+CAUSES = {
+    lib.OOMKILL_STUCK_DISABLED: OOM_DISABLED,
+    lib.OOMKILL_STUCK_THROTTLED: THROTTLED,
+    lib.OOMKILL_STUCK_HUGE_PAGE: HUGE_PAGE_REFUSED,
+}
 STATES = (lib.OOMKILL_STUCK_BEGAN, lib.OOMKILL_STUCK_ENDED)
 
 

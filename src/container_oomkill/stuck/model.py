@@ -16,7 +16,8 @@ NOTHING_KILLABLE = "nothing_killable"  # all of its processes have an oom_score_
 OOM_DISABLED = "oom_disabled"  # cgroup v1's memory.oom_control
 CHARGE_REFUSED = "charge_refused"  # who asked was told that there is no memory (ENOMEM)
 THROTTLED = "throttled"  # over memory.high: put to sleep
-CAUSES = (NOTHING_KILLABLE, OOM_DISABLED, CHARGE_REFUSED, THROTTLED)
+HUGE_PAGE_REFUSED = "huge_page_refused"  # one of hugetlb's: SIGBUS
+CAUSES = (NOTHING_KILLABLE, OOM_DISABLED, CHARGE_REFUSED, THROTTLED, HUGE_PAGE_REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Episode:
     """From its first event to its last one."""
 
     cause: str | None = None  # one of `CAUSES`
-    events: int | None = None  # how often it ran out, or was put to sleep
+    events: int | None = None  # how often it ran out, was put to sleep, or got SIGBUS
     seconds: float | None = None
     ended: bool | None = None
 

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
+CGROUP2_OPTIONS = ("nsdelegate", "memory_recursiveprot")
+
 
 def run(*command: str | Path) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -46,3 +49,18 @@ def swap_on(mib: int) -> Iterator[int]:
             yield mib << 20
         finally:
             run("swapoff", device)
+
+
+@contextmanager
+def huge_pages_charged(mib: int) -> Iterator[None]:
+    """A pool of huge pages of 2 MiB, which cgroups are charged for: since 6.7, a mount option."""
+    before = Path("/proc/self/mounts").read_text().splitlines()
+    (mount,) = [line.split() for line in before if line.split()[2] == "cgroup2"]
+    kept = [each for each in mount[3].split(",") if each in CGROUP2_OPTIONS]
+    run("mount", "-o", ",".join(["remount", *kept, "memory_hugetlb_accounting"]), mount[1])
+    HUGE_PAGES.write_text(str(mib // 2))
+    try:
+        yield
+    finally:
+        HUGE_PAGES.write_text("0")
+        run("mount", "-o", ",".join(["remount", *kept]), mount[1])

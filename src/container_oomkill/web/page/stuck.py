@@ -87,7 +87,7 @@ def _row(stuck: Stuck, around: PageContext) -> h.Element:
         h.div(".when")[
             h.span(".ago")[when(stuck, around.now)],
             moment(stuck.time, day=around.now - stuck.time > DAY_SECONDS / 2),
-            None if seconds is None else h.span(".count")[f"for {duration(seconds)}"],
+            h.span(".count")[f"for {duration(seconds)}"] if seconds else None,
         ],
         h.div(".who")[
             h.span[name(stuck_name(stuck))],
