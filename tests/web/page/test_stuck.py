@@ -41,7 +41,7 @@ def test_what_is_so_now_is_on_the_overview(exporter: Exporter) -> None:
     exporter.stuck_goes_on(recent(ended=False))
     exporter.stuck_sink(recent(2))
     page = body(exporter, "/")
-    heading = "Out of memory without a kill: 2 times, 1 of them now in the last 24 hours"
+    heading = "Out of memory without a kill: 2 times in the last 24 hours, 1 of them now"
     assert page.index("1 OOM kill in the last 24 hours") < page.index(heading)
     assert page.index(heading) < page.index("1 kill by others in the last 24 hours")
     assert "all of its processes have an oom_score_adj of -1000" in page

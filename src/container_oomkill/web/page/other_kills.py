@@ -74,7 +74,7 @@ def _row(kill: Kill, around: PageContext) -> h.Element:
             h.span[name(kill_name(kill))],
             h.p(".verdict")[sentence(kill.verdict) if kill.verdict else "Cause unknown."],
         ],
-        h.div(".what")[list(_facts(kill))],
+        h.div(".what.words")[list(_facts(kill))],
     ]
 
 

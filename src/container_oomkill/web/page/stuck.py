@@ -37,7 +37,7 @@ def section(episodes: Sequence[Stuck], wanted: Filter, around: PageContext) -> h
         return None
     day = [stuck for stuck in found if around.now - _ended(stuck) < DAY_SECONDS]
     return h.section("#stuck", aria_labelledby="stuck-list")[
-        h.h2("#stuck-list")[f"Out of memory without a kill: {_often(day)} in the last 24 hours"],
+        h.h2("#stuck-list")[_heading(day, " in the last 24 hours")],
         h.p[MEANING],
         h.ol(".incidents")[(_row(stuck, around) for stuck in day[:ON_OVERVIEW])] if day else None,
         h.p[h.a(href=wanted.link(PATH))[f"All {len(found)}"]],
@@ -55,7 +55,7 @@ def stuck_page(
         "Out of memory without a kill - container-oomkill",
         [
             h.section("#stuck", data_live=True, aria_labelledby="stuck-list")[
-                h.h1("#stuck-list")[f"Out of memory without a kill: {_often(found)}{asked}"],
+                h.h1("#stuck-list")[_heading(found, asked)],
                 h.p[MEANING],
                 h.ol(".incidents")[(_row(stuck, around) for stuck in shown)]
                 if shown
@@ -72,9 +72,10 @@ def when(stuck: Stuck, now: float) -> str:
     return "now" if stuck.stuck.ended is False else ago(now - _ended(stuck))
 
 
-def _often(episodes: Sequence[Stuck]) -> str:
+def _heading(episodes: Sequence[Stuck], which: str) -> str:
     now = sum(stuck.stuck.ended is False for stuck in episodes)
-    return plural(len(episodes), "time") + (f", {now} of them now" if now else "")
+    of_them = f", {now} of them now" if now else ""
+    return f"Out of memory without a kill: {plural(len(episodes), 'time')}{which}{of_them}"
 
 
 def _ended(stuck: Stuck) -> float:
@@ -93,7 +94,7 @@ def _row(stuck: Stuck, around: PageContext) -> h.Element:
             h.span[name(stuck_name(stuck))],
             h.p(".verdict")[sentence(stuck.verdict) if stuck.verdict else "Cause unknown."],
         ],
-        h.div(".what")[list(_facts(stuck))],
+        h.div(".what.words")[list(_facts(stuck))],
     ]
 
 

@@ -91,7 +91,9 @@ class Views:
             return self._page(request, 400, problem(400, str(error), self._around()))
         incidents, dropped = self._history.newest_first(), self._history.dropped()
         around = self._around()
-        beside = h.div("#beside", data_live=True)[  # there without content, for what will come
+        beside = h.div(
+            "#other-records", data_live=True
+        )[  # there without content, for what will come
             stuck_section(self._stuck.newest_first(), wanted, around),
             kills_section(self._kills.newest_first(), wanted, around),
         ]
