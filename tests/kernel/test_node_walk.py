@@ -156,6 +156,27 @@ def test_of_a_thousand_the_largest_are_kept(
     assert row(memory, large) is not None
 
 
+@pytest.mark.needs("no emulation")
+def test_of_more_than_are_looked_at_the_rest_is_summed_up(
+    read: Read, make_cgroups: MakeCgroups, hog: StartHog
+) -> None:
+    """It says so: how many they are is unknown, what they hold is not."""
+    (top,) = make_cgroups("/oomkill-many")
+    top.share_memory_controller()
+    (last,) = make_cgroups("/oomkill-last")  # behind all of them
+    made: list[Cgroup] = []
+    try:
+        make_all(folders(top.path, 5000, 20), made)
+        last.limit(64)
+        hog(last, "anon 32 ready wait").ready()
+        memory = read()
+    finally:
+        remove_all(made)
+    adds_up(memory)
+    assert memory.approximate is True
+    assert memory.other_cgroups is None
+
+
 def test_cgroups_that_are_made_and_removed_meanwhile(read: Read, make_cgroups: MakeCgroups) -> None:
     """Whatever is read of one that is gone, the walk ends, and what it has adds up."""
     (top,) = make_cgroups("/oomkill-churn")
