@@ -708,6 +708,13 @@ def test_the_advice_has_the_requests_to_set() -> None:
     assert "a from 100.0 MiB to 400.0 MiB, b from 64.0 MiB to 200.0 MiB." in step.text
 
 
+def test_what_has_no_request_is_all_over_it() -> None:
+    found = explained(**of_node(row("a", 400, request=100), row("b", 350, request=0)))
+    assert "b used 350.0 MiB with no memory request" in str(found.verdict)
+    (step,) = [step for step in next_steps(found) if step.name == "over-request"]
+    assert "b from none to 350.0 MiB, a from 100.0 MiB to 400.0 MiB." in step.text
+
+
 def test_every_rule_is_tested() -> None:
     assert list(SPEAKS) == NAMES
 

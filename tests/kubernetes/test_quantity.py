@@ -51,3 +51,27 @@ def test_the_requests_of_a_pods_containers() -> None:
     )
     assert pod.spec is not None
     assert pod.spec.memory_requests() == (("app", 64 << 20), ("side", 1000))
+    assert pod.spec.without_request() == ("free", "bare")
+
+
+def test_what_a_pod_reserves_for_all_of_its_containers_is_no_ones() -> None:
+    """spec.resources, Kubernetes 1.34."""
+    pod = decode(
+        b"""{"metadata": {"name": "cart"}, "spec": {"containers": [{"name": "app"}],
+        "resources": {"requests": {"memory": "1Gi"}}}}""",
+        Pod,
+    )
+    assert pod.spec is not None
+    assert pod.spec.without_request() == ()
+
+
+def test_a_request_that_is_no_amount_is_unknown() -> None:
+    pod = decode(
+        b"""{"metadata": {"name": "cart"}, "spec": {"containers": [
+        {"name": "app", "resources": {"requests": {"memory": "much"}}},
+        {"name": "none", "resources": {"requests": {"memory": "0"}}}]}}""",
+        Pod,
+    )
+    assert pod.spec is not None
+    assert pod.spec.memory_requests() == ()
+    assert pod.spec.without_request() == ("none",)

@@ -96,6 +96,7 @@ def test_pods_that_there_are_and_that_come(started: Started) -> None:
         pod_uid=uid(1),
         workload="Deployment/cart",
         type="app",
+        memory_request_bytes=0,  # there is nothing of it in its spec
     )
     assert not known(watch, 2)()
     started.cluster.put(pod(2, owner=CART))

@@ -47,6 +47,8 @@ def _over_request(incident: Incident) -> str | None:
         return None
     row, over = found[0]
     request = row.container.memory_request_bytes or 0
+    if not request:
+        return f"{called(row)} used {size(over)} with no memory request"
     return f"{called(row)} used {size(over)} more than its request of {size(request)}"
 
 
@@ -55,11 +57,15 @@ def _requests(incident: Incident) -> str | None:
     if not found:
         return None
     raised = (
-        f"{called(row)} from {size(row.container.memory_request_bytes or 0)} to"
+        f"{called(row)} from {_size_or_none(row.container.memory_request_bytes)} to"
         f" {size(row.usage_bytes or 0)}"
         for row, _ in found
     )
     return f"By what they used then: {', '.join(raised)}."
+
+
+def _size_or_none(request: int | None) -> str:
+    return size(request) if request else "none"
 
 
 def _grew(incident: Incident) -> str | None:

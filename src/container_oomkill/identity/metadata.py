@@ -44,7 +44,7 @@ class ContainerMetadata:
     # Name and type of each of its pod's containers; known by a cluster's API only
     types: tuple[tuple[str, str], ...] = ()
     pod_end: str | None = None  # one of `POD_ENDS`; known by a cluster's API only
-    # Name and memory request, bytes, of those that have one; known by a cluster's API only
+    # Name and memory request, bytes, of those whose is known, 0: none; by a cluster's API only
     requests: tuple[tuple[str, int], ...] = ()
 
     def key(self) -> Key:
@@ -76,7 +76,7 @@ class ContainerMetadata:
         return None if self.name is None else dict(self.types).get(self.name)
 
     def memory_request(self) -> int | None:
-        """Return what is reserved for the container, bytes; None: nothing, or it is not known."""
+        """Return what is reserved for the container, bytes; None: it is not known."""
         return None if self.name is None else dict(self.requests).get(self.name)
 
     def sole(self) -> ContainerMetadata:

@@ -22,7 +22,7 @@ class Container:
     # What it is counted as where its own name is new at every start: Swarm's or Compose's service,
     # Slurm's user, the runtime of a build step, a transient unit's pattern.
     service: str | None = None
-    memory_request_bytes: int | None = None  # Kubernetes', by its API
+    memory_request_bytes: int | None = None  # Kubernetes', by its API; 0: none
     unresolved: str | None = None  # why there is no name, or only its cgroup's
 
 

@@ -118,16 +118,26 @@ class Amounts(msgspec.Struct):
     memory: str | int | float | None = None
 
 
+NOTHING = (None, 0, "0")  # as a request
+
+
 class Resources(msgspec.Struct):
     """core/v1 ResourceRequirements."""
 
     requests: Amounts | None = None
+
+    def memory(self) -> str | int | float | None:
+        """Return what is requested, as the API has it; None: nothing."""
+        return None if self.requests is None else self.requests.memory
 
 
 class ContainerSpec(msgspec.Struct, rename="camel"):
     name: str = ""
     restart_policy: str = ""
     resources: Resources | None = None
+
+    def asks_for_memory(self) -> str | int | float | None:
+        return None if self.resources is None else self.resources.memory()
 
     def init_type(self) -> str:
         return "sidecar" if self.restart_policy == "Always" else "init"
@@ -137,6 +147,7 @@ class PodSpec(msgspec.Struct, rename="camel"):
     containers: list[ContainerSpec] | None = None
     init_containers: list[ContainerSpec] | None = None
     ephemeral_containers: list[ContainerSpec] | None = None
+    resources: Resources | None = None  # the pod's own
 
     def types(self) -> tuple[tuple[str, str], ...]:
         """Return name and type of each; an init container that is restarted is a sidecar."""
@@ -148,10 +159,22 @@ class PodSpec(msgspec.Struct, rename="camel"):
 
     def memory_requests(self) -> tuple[tuple[str, int], ...]:
         """Return name and memory request, bytes, of each that has one."""
-        every = (*(self.containers or ()), *(self.init_containers or ()))
-        asked = ((each.name, each.resources and each.resources.requests) for each in every)
-        found = ((name, bytes_of(one.memory) if one else None) for name, one in asked)
-        return tuple((name, size) for name, size in found if size)
+        asked = ((each.name, bytes_of(each.asks_for_memory())) for each in self._with_requests())
+        return tuple((name, size) for name, size in asked if size)
+
+    def without_request(self) -> tuple[str, ...]:
+        """Return the names of those that nothing is reserved for.
+
+        Of none where the pod has a request: that is for all of them.
+        """
+        if self.resources is not None and self.resources.memory() is not None:
+            return ()
+        every = self._with_requests()
+        return tuple(each.name for each in every if each.asks_for_memory() in NOTHING)
+
+    def _with_requests(self) -> tuple[ContainerSpec, ...]:
+        """All but ephemeral containers, which cannot have any."""
+        return (*(self.containers or ()), *(self.init_containers or ()))
 
 
 class Pod(msgspec.Struct):

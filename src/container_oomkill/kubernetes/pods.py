@@ -23,7 +23,7 @@ from ..identity.metadata import (
     text,
 )
 from ..identity.store import Store
-from .objects import Pod
+from .objects import Pod, PodSpec
 
 PODS_MAX = 4096  # of one node; the store has room for as many containers
 RUNTIMES = {"cri-o": "crio"}  # the API's names that are not ours
@@ -110,8 +110,12 @@ def _known(pod: Pod, workload: str, id_: str, name: str, image: str = "") -> Con
         workload=text(workload),
         types=_shared(pod.spec.types()) if pod.spec else (),
         pod_end=_end_of(pod),
-        requests=_shared_requests(pod.spec.memory_requests()) if pod.spec else (),
+        requests=_shared_requests(_requests(pod.spec)) if pod.spec else (),
     )
+
+
+def _requests(spec: PodSpec) -> tuple[tuple[str, int], ...]:
+    return (*spec.memory_requests(), *((name, 0) for name in spec.without_request()))
 
 
 def _end_of(pod: Pod) -> str:

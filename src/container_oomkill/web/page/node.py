@@ -78,7 +78,7 @@ def _tags(row: Row) -> Iterator[str]:
 
 def _more(row: Row) -> Iterator[str]:
     if row.request is not None:
-        yield f"request {size(row.request)}"
+        yield f"request {size(row.request)}" if row.request else "no request"
     if row.limit is not None:
         yield f"limit {size(row.limit)}"
     if row.oom_score_adj is not None:
