@@ -64,7 +64,9 @@ def check(
         "namespace": POD.namespace,
         "pod_uid": POD.uid,
         "workload": workload,
+        "type": "app" if workload else None,  # this and the next are the API's
         "service": None,
+        "memory_request_bytes": 0 if workload else None,
         "unresolved": None,
     }
 
