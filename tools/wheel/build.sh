@@ -29,7 +29,8 @@ wheel() ( # MACHINE
 	other_machines_headers "$PWD/$work/include" "$1"
 	CC=$made/bin/cc
 	LDSHARED="$CC -shared -s -L$made/lib"
-	CFLAGS="-I$made/include -I$PWD/$work/include"
+	# Instead of Python's own, which were for its own compiler.
+	CFLAGS="-O2 -DNDEBUG -I$made/include -I$PWD/$work/include"
 	export CC LDSHARED CFLAGS BPF_MACHINE="$1" _PYTHON_HOST_PLATFORM="linux-$1"
 	"$python" -m pip wheel -q --no-deps --no-build-isolation -w "$work" .
 	"$python" tools/wheel/sbom.py tools/wheel/libraries.txt "$work"/*.whl
