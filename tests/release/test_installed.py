@@ -53,13 +53,31 @@ def other(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Root:
     return root
 
 
-def needed(wheel: Path, folder: Path) -> list[Path]:
-    """What pip would fetch for it in the old root."""
+def needed(wheel: Path, folder: Path, python: str) -> list[Path]:
+    """It, and what pip would fetch for it with that version of Python."""
+    folder.mkdir()
     platforms = [f"manylinux{each}_{platform.machine()}" for each in ("_2_28", "_2_17", "2014")]
     pip = [sys.executable, "-m", "pip", "download", "-q", "-d", str(folder), "--only-binary=:all:"]
-    options = ["--python-version=3.13", *(f"--platform={each}" for each in platforms)]
+    options = [f"--python-version={python}", *(f"--platform={each}" for each in platforms)]
     subprocess.run([*pip, *options, str(wheel)], check=True)
     return sorted(folder.glob("*.whl"))
+
+
+def test_from_an_index_into_a_virtual_environment(
+    release: Path, cgroup: Cgroup, hog: Callable[..., Hog], tmp_path: Path
+) -> None:
+    """On this machine, by its name, as anyone would."""
+    [wheel] = release.glob(f"*_{platform.machine()}.whl")
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    python = tmp_path / "venv/bin/python"
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    with index(tmp_path / "index", *needed(wheel, tmp_path / "downloaded", version)) as address:
+        pip = [str(python), "-m", "pip", "install", "-q", "--index-url", address]
+        subprocess.run([*pip, f"{NAME}=={VERSION}"], check=True)
+    here, program = Root(Path("/")), str(python.parent / NAME)
+    assert here(program, "--version").startswith(f"{NAME} {VERSION}")
+    assert record_a_kill(here, cgroup, hog, program)["domain"]["cgroup"] == cgroup.path
+    assert_serves_pages(here, program)
 
 
 def test_from_an_index_on_an_older_c_library(
@@ -68,8 +86,7 @@ def test_from_an_index_on_an_older_c_library(
     """By its name, as anyone would; a real kill, and pages."""
     [wheel] = release.glob(f"*_{platform.machine()}.whl")
     assert old("ldd", "--version").splitlines()[0].endswith(" 2.31")
-    (tmp_path / "downloaded").mkdir()
-    with index(tmp_path / "index", *needed(wheel, tmp_path / "downloaded")) as address:
+    with index(tmp_path / "index", *needed(wheel, tmp_path / "downloaded", "3.13")) as address:
         pip = (PYTHON, "-m", "pip", "install", "-q", "--root-user-action=ignore")
         old(*pip, "--index-url", address, f"{NAME}=={VERSION}")
     program = str(Path(PYTHON).parent / NAME)
