@@ -22,6 +22,9 @@ from typing import Any
 
 import pytest
 
+from container_oomkill.exporter.settings import ExporterSettings
+from container_oomkill.otlp.settings import OtlpSettings
+
 from ..support.images.engine import BASE, REPOSITORY, Docker
 from ..support.runtimes.running import program
 from ..support.waiting import eventually
@@ -75,11 +78,42 @@ def test_for_older_engines(session_docker: Docker) -> None:
     assert after == before
 
 
-def test_what_is_mounted_is_there(session_docker: Docker) -> None:
+LOGS = ("docker-compose.yml", "docker-compose.logs.yml")
+
+
+@pytest.mark.parametrize("files", [(), LOGS], ids=["", "logs"])
+def test_what_is_mounted_is_there(session_docker: Docker, files: tuple[str, ...]) -> None:
     for name in ("prometheus", "grafana"):
-        for volume in config(session_docker)[name]["volumes"]:
+        for volume in config(session_docker, *files)[name]["volumes"]:
             assert Path(volume["source"]).exists()
             assert volume["read_only"] is True
+
+
+def test_with_the_logs(session_docker: Docker) -> None:
+    """What sends is in the full image, with no more rights; Loki is the one that is tested."""
+    before, after = config(session_docker), config(session_docker, *LOGS)
+    exporter = after["exporter"]
+    given = exporter.pop("environment")
+    settings = OtlpSettings.from_options(ExporterSettings(), given)
+    assert settings is not None
+    assert settings.url == "http://loki:3100/otlp/v1/logs"
+    assert exporter.pop("image") == f"{before['exporter'].pop('image')}-full"
+    assert list(exporter.pop("depends_on")) == ["loki"]
+    for each in (exporter, before["exporter"]):
+        each.pop("build")
+    assert exporter == before["exporter"]
+    script = (REPOSITORY / "tools/collector-tools.sh").read_text()
+    (version,) = re.findall(r"^loki=v(\S+)$", script, re.MULTILINE)
+    assert after["loki"]["image"] == f"grafana/loki:{version}"
+    (port,) = after["loki"]["ports"]
+    assert port["host_ip"] == "127.0.0.1"
+    text = (REPOSITORY / "deploy/docker/logs/datasources/sources.yml").read_text()
+    assert re.findall(r"^ +type: (\S+)", text, re.MULTILINE) == ["prometheus", "loki"]
+    for variable in re.findall(r"\$\{(\w+)\}", text):
+        assert after["grafana"]["environment"][variable]
+    provider = "dashboards/container-oomkill.yml"
+    shipped = (GRAFANA / "provisioning" / provider).read_text()
+    assert (REPOSITORY / "deploy/docker/logs" / provider).read_text() == shipped
 
 
 def test_prometheus_asks_the_exporter(session_docker: Docker) -> None:
