@@ -198,6 +198,28 @@ def test_why_is_the_newest_of_that_pod(tmp_path: Path) -> None:
         assert json.loads(kubectl("why", "db-0", "-o", "json").stdout)["sequence"] == 2
 
 
+def test_why_takes_names_as_kubectl_has_them(tmp_path: Path) -> None:
+    with cluster(tmp_path, fleet_of_two()) as kubectl:
+        for kind in ("deployment", "deployments", "deploy", "Deployment"):
+            said = kubectl("why", f"{kind}/cart", "-n", "shop").stdout
+            assert "id 300000000-3" in said
+            earlier = "1 earlier of Deployment/cart: kubectl oomkill --workload Deployment/cart"
+            assert said.endswith(f"\n{earlier}\n")
+        assert "id 200000000-2" in kubectl("why", "po/db-0").stdout
+        for name, option in (
+            ("sts/cart", ()),
+            ("deploy/car", ()),
+            ("deploy/cart", ("-n", "shop-2")),
+        ):
+            done = kubectl("why", name, *option)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout.startswith("no OOM kill of ")
+        for name in ("shop-2/db-0", "a/b/c"):
+            done = kubectl("why", name, "-n", "shop")
+            assert (done.returncode, done.stdout) == (2, "")
+            assert f"{name}: expected POD, NAMESPACE/POD, or a kind and a name" in done.stderr
+
+
 def test_why_without_a_kill_says_how_it_ended_all_the_same(tmp_path: Path) -> None:
     fleet = fleet_of_two()
     ended = {"exitCode": 137, "reason": "Error", "finishedAt": "2026-11-30T01:02:03Z"}

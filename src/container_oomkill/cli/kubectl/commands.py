@@ -15,6 +15,7 @@ from ...sinks.terminal_list import EACH
 from ...system import log
 from ..show import find, show_incidents, write_records
 from .cluster import reach
+from .named_object import NamedObject, named_object
 from .parser import DESCRIBE, LIMIT_MAX, NAME, WATCH, WHY
 from .pod_status import last_ends
 from .session import Fleet, KubectlSettings, write_as_it_came
@@ -23,6 +24,7 @@ from .watch import watch
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from ...fleet.answers import Found
     from ...fleet.exporters import Exporter
     from ...fleet.gather import Gathered
     from ...incident.model import Incident
@@ -117,34 +119,44 @@ def _picture(
 def _why(
     settings: KubectlSettings, fleet: Fleet, stdout: TextIO, api: Api, usual_namespace: str
 ) -> int:
-    namespace, _, pod = (settings.what or "").removeprefix("pod/").rpartition("/")
-    query = settings.query
-    if namespace:
-        query = replace(query, namespace=namespace)
+    asked = named_object(settings.what or "", settings.query.namespace or None)
+    query = replace(settings.query, namespace=asked.namespace or "")
     exporters = fleet.exporters()
-    gathered = fleet.gather(replace(query, pod=pod), LIMIT_MAX, exporters)
-    if namespace:
-        gathered.found = [each for each in gathered.found if each.namespace == namespace]
-    # Its own name, else the name that those of a workload begin with.
-    exact = [each for each in gathered.found if each.pod == pod]
-    gathered.found = exact or [
-        each for each in gathered.found if (each.pod or "").startswith(f"{pod}-")
-    ]
+    if asked.workload is None:
+        query, option = replace(query, pod=asked.name), "--pod"
+    else:
+        query, option = replace(query, workload=asked.workload), "--workload"
+    gathered = fleet.gather(query, LIMIT_MAX, exporters)
+    gathered.found = [each for each in gathered.found if _is_of(each, asked)]
+    if asked.workload is None:  # its own name, else the name that those of a workload begin with
+        exact = [each for each in gathered.found if each.pod == asked.name]
+        gathered.found = exact or gathered.found
     incidents = gathered.incidents()
     if incidents:
         newest = max(incidents, key=lambda each: each.time)
         _picture(settings, fleet, newest, gathered, exporters, stdout)
         if settings.output == "text" and len(incidents) > 1:
-            name = printable(pod)
-            stdout.write(f"\n{len(incidents) - 1} earlier of {name}: {NAME} --pod {name}\n")
+            name = printable(asked.words)
+            stdout.write(f"\n{len(incidents) - 1} earlier of {name}: {NAME} {option} {name}\n")
         return _say_missing(gathered)
     if settings.output == "text":
         where = "" if not gathered.missing else " on the nodes that answered"
-        stdout.write(f"no OOM kill of {printable(pod)} is recorded{where}\n")
-        for line in last_ends(api, query.namespace or usual_namespace, pod):
-            stdout.write(f"{line}\n")
+        stdout.write(f"no OOM kill of {printable(asked.words)} is recorded{where}\n")
+        if asked.workload is None:
+            for line in last_ends(api, asked.namespace or usual_namespace, asked.name):
+                stdout.write(f"{line}\n")
         stdout.flush()
     return _say_missing(gathered)
+
+
+def _is_of(found: Found, asked: NamedObject) -> bool:
+    """The filters take a part of a name."""
+    if asked.namespace not in (None, found.namespace):
+        return False
+    if asked.workload is not None:
+        return found.incident().container.workload == asked.workload
+    pod = found.pod or ""
+    return pod == asked.name or pod.startswith(f"{asked.name}-")
 
 
 def _say_missing(gathered: Gathered) -> int:
