@@ -39,11 +39,21 @@ def test_nothing_but_the_loader_is_imported_before_attaching() -> None:
     assert not heavy & imported("exporter", "--web.listen-address", ":9262", "--history=/x")
 
 
-def test_prometheus_client_is_imported_at_the_first_scrape() -> None:
+@pytest.mark.parametrize(
+    "later",
+    [
+        "prometheus_client",  # at the first scrape
+        "container_oomkill.pipeline",  # records wait in the ring
+        "container_oomkill.diagnosis.verdict",
+        "container_oomkill.diagnosis.shape",
+        "container_oomkill.sinks.text",
+    ],
+)
+def test_what_serving_does_not_need_is_imported_after_it(later: str) -> None:
     code = (
         "import sys; from container_oomkill.cli import exporter_parts;"
         "from container_oomkill.metrics import metrics; from container_oomkill.web import routes;"
-        "assert not [each for each in sys.modules if each.startswith('prometheus_client')]"
+        f"assert not [each for each in sys.modules if each.startswith('{later}')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -12,8 +12,8 @@ import pytest
 
 from container_oomkill.cli.demo import RECORDING
 from container_oomkill.cli.recording import read_recording, replay
-from container_oomkill.diagnosis.shape import SHAPES
 from container_oomkill.incident.model import Incident
+from container_oomkill.incident.shapes import SHAPES
 
 from ..support import unprivileged
 

@@ -229,6 +229,7 @@ def test_the_web_server_is_closed_first(setting: Setting, monkeypatch: pytest.Mo
         monkeypatch.setattr(kind, "close", close)
     parts = setting.parts(log_incidents="text", history=str(setting.folder / "history"))
     (address,) = parts.exporter.addresses
+    setting.run(parts, lambda: None)
     parts.close()
     log, history = "BufferedSink", "BufferedSink"
     assert closed == ["Exporter", log, "ContainerDiscovery", history, "Exporter"]
@@ -243,9 +244,9 @@ def test_a_log_that_broke_is_not_tried_again_at_the_end(
     monkeypatch.setattr(standard_streams, "abandon_stdout", lambda: abandoned.append(True))
     setting.stdout = Path("/dev/full").open("w")  # noqa: SIM115 - as its log
     with setting.parts(log_incidents="json") as parts:
-        (log,) = parts._buffered
 
         def look() -> None:
+            (log,) = parts._queues.incidents
             eventually(lambda: log.broken)
 
         setting.run(parts, look)

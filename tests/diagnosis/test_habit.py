@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from container_oomkill.diagnosis.habit import find_habit, rhythm, shape_words
-from container_oomkill.diagnosis.shape import SHAPES
 from container_oomkill.incident.before import Before
 from container_oomkill.incident.model import Incident
+from container_oomkill.incident.shapes import SHAPES
 
 from ..support.incidents import TIME, incident
 

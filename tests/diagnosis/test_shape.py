@@ -10,11 +10,12 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 
-from container_oomkill.diagnosis.shape import SHAPES, find_shape
+from container_oomkill.diagnosis.shape import find_shape
 from container_oomkill.diagnosis.timeline import Falls, falls
 from container_oomkill.diagnosis.verdict import explain, next_steps
 from container_oomkill.incident.before import KERNEL, Before, Recording, Series, Usage
 from container_oomkill.incident.model import Domain, Incident
+from container_oomkill.incident.shapes import SHAPES
 from container_oomkill.units import rate
 
 from ..support.any_incident import RECORDINGS, SIZES

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from ..incident.before import Limit, Recording
 from ..incident.model import Incident
+from ..incident.shapes import LIMIT_LOWERED, PLATEAU, SAWTOOTH, SPIKE
 from ..units import duration, size
 from .rule import Rule
-from .shape import CLOSE, LIMIT_LOWERED, LONG_PERIODS, NOTABLE, PLATEAU, SAWTOOTH, SPIKE, STRAIGHT
+from .shape import CLOSE, LONG_PERIODS, NOTABLE, STRAIGHT
 from .timeline import Point, timeline, trend
 
 SHAPES = (LIMIT_LOWERED, PLATEAU, SAWTOOTH, SPIKE)

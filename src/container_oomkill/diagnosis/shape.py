@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from ..incident.before import Limit, Recording
 from ..incident.full import full_room
 from ..incident.model import Incident
+from ..incident.shapes import LEAK, LIMIT_LOWERED, PLATEAU, RAMP, SAWTOOTH, SPIKE, START_UP
 from .timeline import (
     SAME_SECONDS,
     Falls,
@@ -32,10 +33,6 @@ from .timeline import (
     timeline,
     trend,
 )
-
-LIMIT_LOWERED, PLATEAU, LEAK, SAWTOOTH = "limit_lowered", "plateau", "leak", "sawtooth"
-START_UP, SPIKE, RAMP = "start_up", "spike", "ramp"
-SHAPES = (LIMIT_LOWERED, PLATEAU, LEAK, SAWTOOTH, START_UP, SPIKE, RAMP)
 
 NOTABLE = 0.2  # of what was in use at the kill: a growth, or a fall, of less tells nothing
 # Of the lowered limit, what was in use by then: with less it grew into the limit by itself.

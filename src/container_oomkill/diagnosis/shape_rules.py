@@ -5,20 +5,11 @@ from __future__ import annotations
 
 from ..incident.before import Averages, ReclaimOf, RefaultsOf, Stalls
 from ..incident.model import Incident
+from ..incident.shapes import LEAK, LIMIT_LOWERED, PLATEAU, RAMP, SAWTOOTH, SPIKE, START_UP
 from ..units import duration, in_mib, rate, size
 from .limit import is_lowered
 from .rule import Rule
-from .shape import (
-    LEAK,
-    LIMIT_LOWERED,
-    PLATEAU,
-    RAMP,
-    SAWTOOTH,
-    SPIKE,
-    START_UP,
-    Evidence,
-    find_shape,
-)
+from .shape import Evidence, find_shape
 
 WAITED_PERCENT = 5.0  # of the time; spikes and slow leaks have 0
 EPISODE_SECONDS = 10.0  # as long as the shortest average of memory.pressure

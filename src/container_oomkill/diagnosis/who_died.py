@@ -6,6 +6,7 @@ from __future__ import annotations
 from ..identity.resolver import parse
 from ..incident import kernel_symbols as kernel
 from ..incident.model import Candidate, Container, Incident, Stat, Victim
+from ..incident.shapes import START_UP
 from ..units import duration, size
 from .asked import DOING, find_by
 from .below import (
@@ -19,7 +20,6 @@ from .breakdown import find_breakdown, total
 from .limit import is_lowered
 from .rule import Rule
 from .scope import CGROUP_SCOPES
-from .shape import START_UP
 from .sharing import others
 
 YOUNG_SECONDS = 60

@@ -9,8 +9,6 @@ process, pinned hooks or not.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from .. import libbpf
 from .recorder import STUCK_MAPS
 
@@ -26,10 +24,10 @@ MOUNTS = "/proc/self/mounts"
 def are_charged(mounts: str = MOUNTS) -> bool:
     """Tell whether cgroups are; False also where there is no cgroup2 to see."""
     try:
-        lines = Path(mounts).read_text(encoding="utf-8", errors="replace").splitlines()
+        with open(mounts, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - before pathlib
+            found = [line.split() for line in file]
     except OSError:
         return False
-    found = (line.split() for line in lines)
     return any(
         len(fields) > 3 and fields[2] == "cgroup2" and OPTION in fields[3].split(",")
         for fields in found

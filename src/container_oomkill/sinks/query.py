@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..diagnosis.shape import SHAPES
+from ..incident.shapes import SHAPES
 from ..units import UNIT_SECONDS
 from .names import NO_LIMIT, SCOPES, counted_as, name_of, victims_cgroup, workload_of
 

@@ -15,11 +15,6 @@ from ..history.kills import KillHistory
 from ..history.stuck import StuckHistory
 from ..metrics.exposition import gzip_accepted, page
 from ..metrics.kept_pages import KeptPages
-from ..sinks.kill_query import matching_kills
-from ..sinks.kill_record import render_kill
-from ..sinks.query import parse_query
-from ..sinks.stuck_query import matching_stuck
-from ..sinks.stuck_record import render_stuck
 from .http.request import Request
 from .http.response import JSON, Response, Shared, text
 
@@ -172,12 +167,18 @@ class Routes:
         return self._list(request, API, "incidents", matching, self._render)
 
     def _other_kills(self, request: Request) -> Response:
+        from ..sinks.kill_query import matching_kills
+        from ..sinks.kill_record import render_kill
+
         def matching(query: Query) -> list[Kill]:
             return list(matching_kills(query, self._kills.newest_first()))
 
         return self._list(request, KILLS_API, "kills", matching, render_kill)
 
     def _out_of_memory(self, request: Request) -> Response:
+        from ..sinks.stuck_query import matching_stuck
+        from ..sinks.stuck_record import render_stuck
+
         def matching(query: Query) -> list[Stuck]:
             return list(matching_stuck(query, self._stuck.newest_first()))
 
@@ -192,6 +193,8 @@ class Routes:
         render: Callable[[T], str],
     ) -> Response:
         import json
+
+        from ..sinks.query import parse_query
 
         headers = [("Content-Type", JSON)]
         try:
