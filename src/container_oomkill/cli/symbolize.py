@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..sinks.names import BY, full_name
 from ..sinks.printable import printable
+from ..sinks.stacks import MEANING, place, user_stack
 from ..symbols.files import DebugFiles
 from ..symbols.functions import Place
 from ..system import log
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
 
     from ..incident.model import Incident
     from ..incident.stack import Frame
-
-SHORT_ID = 12
-MEANING = (
-    "This is where memory ran out, not where it went: whoever asks last need not be who holds most."
-)
 
 
 class SymbolizeSettings(Settings):
@@ -56,27 +52,27 @@ def command(args: Namespace) -> int:
 
 def lines(incident: Incident, files: DebugFiles) -> Iterator[str]:
     """Yield an incident's stack, innermost first; nothing where it has none."""
-    trigger = incident.trigger
-    if trigger.stack is None or trigger.stack.user is None:
+    trigger, frames = incident.trigger, user_stack(incident)
+    if frames is None:
         return
     by = f"  {BY.get(trigger.by, trigger.by)}" if trigger.by else ""
     task = f"{trigger.command or '?'} [{'?' if trigger.pid is None else trigger.pid}]"
     yield printable(f"{incident.id}  {full_name(incident)}  {task}{by}")
-    for number, frame in enumerate(trigger.stack.user):
+    for number, frame in enumerate(frames):
         yield printable(f"    #{number:<3} {_words(frame, files, innermost=number == 0)}")
 
 
 def _words(frame: Frame, files: DebugFiles, *, innermost: bool) -> str:
+    where = place(frame)
     if frame.build_id is None or frame.offset is None:
         return "?  (in no file whose build id the kernel had at hand)"
-    where = f"{frame.build_id[:SHORT_ID]} + {frame.offset:#x}"
     # A call's return address may lie behind the function that calls.
     offset = frame.offset if innermost else frame.offset - 1
-    place = Place()
+    named = Place()
     for file in files.of(frame.build_id):
         found = file.place(offset)
-        place = Place(
-            place.function or found.function, place.file or found.file, place.line or found.line
+        named = Place(
+            named.function or found.function, named.file or found.file, named.line or found.line
         )
-    line = "" if place.file is None else f"  {place.file}:{place.line}"
-    return f"{place.function or '?'}{line}  ({where})"
+    line = "" if named.file is None else f"  {named.file}:{named.line}"
+    return f"{named.function or '?'}{line}  ({where})"

@@ -23,6 +23,7 @@ from .filters import named
 from .headline import headline, title, what_ran_out
 from .layout import PageContext, page
 from .node import node
+from .stacks import stacks
 from .words import ago, moment, name, pid, scope, sentence, unknown
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def detail(incident: Incident, record: str, kills: Kills, around: PageContext) -
             h.nav(".crumbs", aria_label="Breadcrumb")[h.a(href=around.home)["All incidents"]],
             _summary(incident, kills, around),
             _halves(
-                (_next(incident),),
+                (_next(incident), stacks(incident, kills)),
                 (
                     _memory(incident),
                     _kills(incident, kills, around),
