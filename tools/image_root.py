@@ -48,6 +48,8 @@ BY_NAME = ("libgcc_s.so.1",)
 LATE = (
     *("elftools", "htpy", "prometheus_client", "yaml"),
     *("bdb", "cmd", "code", "codeop", "difflib", "pdb", "pprint", "rlcompleter", "timeit"),
+    *("argparse", "ast", "dis", "gettext", "inspect", "ipaddress", "locale", "platform"),
+    *("shutil", "tokenize", "traceback"),
 )
 LATE_FILE = f"{LIBRARY}/late-{{image}}.zip"
 LAUNCHER = f"""\
