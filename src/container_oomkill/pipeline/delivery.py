@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from ..diagnosis import verdict
@@ -18,7 +19,7 @@ from ..errors import RecordError
 from ..incident.assembler import Assembler
 from ..incident.decoder import Decoder
 from ..incident.host import read_host
-from ..incident.model import Incident
+from ..incident.model import Host, Incident
 from ..incident.stack_decoder import Symbols
 from ..libbpf.ring import Ring
 from ..probe.checkpoint import Checkpoint
@@ -72,12 +73,12 @@ class Delivery:
         symbols: Symbols,
     ) -> None:
         self.heartbeat: Callable[[], None] = lambda: None  # called for each record read
+        self.read_host: Callable[[], Host] = partial(read_host, node)
         self.checkpoint = checkpoint
         self.delivered = 0
         self._count = count
         self._sinks = sinks
         self._buffered = buffered
-        self._node = node
         self._complete = complete
         self._resolve = resolve
         self._on_lost = on_lost
@@ -95,7 +96,7 @@ class Delivery:
         self.keep = keep
         self._counted = counted
         self._assembler = Assembler(
-            Decoder(read_host(self._node), self._symbols),
+            Decoder(self.read_host(), self._symbols),
             time.monotonic,
             read_kernel_kills,
             self.checkpoint.kills,
@@ -106,7 +107,7 @@ class Delivery:
 
     def completed(self) -> Iterator[tuple[Incident, int]]:
         """Yield the incidents that are whole, with the position to release up to."""
-        self._assembler.decoder.host = read_host(self._node)
+        self._assembler.decoder.host = self.read_host()
         for data, position in self.source.ring.read():
             self.heartbeat()  # thousands may wait, and more may come than one turn ever reads
             try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from ..identity.resolver import resolve as resolve_by_path
+from ..incident.host import HostReader
 from ..incident.model import NS, Incident
 from ..incident.stack_decoder import Symbols
 from ..probe.pins import Generation
@@ -58,6 +59,7 @@ class Pipeline:
         self._probe = probe
         self._kills = kills
         self._stuck = stuck
+        self._node = node
         self._checkpoint = probe.checkpoint
         self._delivery = Delivery(
             probe.checkpoint,
@@ -90,6 +92,11 @@ class Pipeline:
         self._stop, self._count = stop, count
         self._heartbeat, self._heartbeat_seconds = heartbeat, heartbeat_seconds
         self._delivery.heartbeat = self._beat_when_due
+        with HostReader(self._node) as host:
+            self._delivery.read_host = host.read
+            self._run()
+
+    def _run(self) -> None:
         self._beat()
         if self._probe.discarded:
             self._delivery.lose(
