@@ -87,9 +87,22 @@ with tempfile.TemporaryDirectory() as folder, attach(
     whole = each_us(bench.rate)
     # Of an earlier build a kill is counted when all else is done.
     counted = each_us(bench.count) if hasattr(bench, "count") else whole
+    # CPU time of the reader from its wake-up on: whatever else runs, it is the same.
+    woken, busy = [0], []
+    wait, metrics = probe.ring.wait, exporter.metrics
+    def timed_wait(seconds):
+        wait(seconds)
+        woken[0] = time.thread_time_ns()
+    def timed_metrics(incident):
+        metrics(incident)
+        busy.append((time.thread_time_ns() - woken[0]) / 1e6)
+    probe.ring.wait, exporter.metrics = timed_wait, timed_metrics
     late = bench.latencies(probe, exporter, hog, kills)
     apart = bench.latencies(probe, exporter, hog, kills, apart=True)
+    busy.sort()
     found = {
+        "served_cpu_p50_ms": busy[len(busy) // 2],
+        "served_cpu_p99_ms": busy[int(len(busy) * 0.99)],
         "kill_us": whole,
         "count_us": counted,
         "served_p50_ms": late[len(late) // 2] * 1e3,
