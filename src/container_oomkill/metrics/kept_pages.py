@@ -24,6 +24,8 @@ FORMATS = 2  # kept at once, of as many kinds of clients; a compressor takes 260
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    """The part of a page that stays as long as the version does."""
+
     version: int
     begin: bytes  # of the page: its containers
     packer: Packer  # what follows is compressed by a copy of it

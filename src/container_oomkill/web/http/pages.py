@@ -17,6 +17,8 @@ from .response import Shared
 
 @dataclass(slots=True)
 class _Page:
+    """Who waits for one, and from when on it is made."""
+
     waiting: list[tuple[Connection, Shared]] = field(default_factory=list)
     due: float = 0.0  # monotonic; when it may be made again
 

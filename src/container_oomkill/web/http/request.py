@@ -37,6 +37,8 @@ class HttpError(Exception):
 
 @dataclass(slots=True)
 class Request:
+    """The head of a request; there is never a body."""
+
     method: str
     path: str  # decoded, without the query
     query: dict[str, str] = field(default_factory=dict)

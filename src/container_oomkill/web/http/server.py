@@ -49,6 +49,8 @@ FAILURE = text(500, "internal error")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """How many of each there may be at once."""
+
     connections: int = 128
     heavy: int = 8
     streams: int = 16
