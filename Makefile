@@ -58,7 +58,7 @@ test-prometheus: .venv/dev ## Test metrics and alerts with the distribution's Pr
 	$(Q)tools/prometheus-tools.sh
 	$(Q)$(SUDO) env XDG_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" $(PYTHON) -m pytest -p no:cacheprovider tests/prometheus
 
-test-otlp: .venv/dev ## Test OTLP with a real OpenTelemetry Collector (built by Go, once)
+test-otlp: .venv/dev ## Test OTLP with a real OpenTelemetry Collector and a real Loki (built by Go, once: ten minutes or more)
 	$(Q)tools/collector-tools.sh
 	$(Q)$(PYTHON) -m pytest -p no:cacheprovider tests/collector
 

@@ -10,7 +10,6 @@ take of one log line.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator
 from math import isinf
 from typing import Any
@@ -51,12 +50,16 @@ def uid(incident: Incident) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-def log_record(incident: Incident, *, wall: float | None = None) -> dict[str, Any]:
-    """Return it as json.dumps takes it; ``wall``: when it is observed, default: now."""
+def log_record(incident: Incident) -> dict[str, Any]:
+    """Return it as json.dumps takes it: the same whenever it is sent, by whatever process.
+
+    So its source's time is also when it was observed: Loki takes two records for one only where all
+    of them is the same.
+    """
     number, text = SEVERITIES.get(incident.scope or "", ERROR)
     return {
         "timeUnixNano": _nanoseconds(incident.time),
-        "observedTimeUnixNano": _nanoseconds(time.time() if wall is None else wall),
+        "observedTimeUnixNano": _nanoseconds(incident.time),
         "severityNumber": number,
         "severityText": text,
         "eventName": EVENT,
