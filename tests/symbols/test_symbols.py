@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from container_oomkill.cli.symbolize import MEANING
 from container_oomkill.errors import UsageError
 from container_oomkill.incident.model import Trigger
 from container_oomkill.incident.stack import Frame, Stack
 from container_oomkill.sinks.record import to_object
+from container_oomkill.sinks.stacks import MEANING
 from container_oomkill.symbols.files import DebugFiles, debuginfod_cache
 from container_oomkill.symbols.functions import Place, build_id_of, open_elf
 
