@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 
 from ..support.certificates import make_authority
 from ..support.collector import free_address
+from ..support.kernel.actors import Container
 from ..support.kernel.cgroups import Cgroup
 from ..support.kernel.exporter import Exporter, address_of, incidents, start
 from ..support.kernel.processes import DEADLINE, Hog
@@ -32,7 +34,58 @@ webhooks:
 
 def sent_of(collector: Receiver, pid: int) -> list[dict[str, Any]]:
     """The records of a process; others on this machine may be killed as well."""
-    return [each for each in collector.records() if attributes(each)["process.pid"] == pid]
+    return [each for each in collector.records() if attributes(each).get("process.pid") == pid]
+
+
+def test_a_kill_by_another_reaches_the_collector(
+    hook: str, container: Callable[..., Container]
+) -> None:
+    with Receiver() as collector:
+        options = ("--otlp.endpoint", collector.url)
+        with start(hook, *options, stdout=subprocess.DEVNULL) as process:
+            address_of(process)
+            try:
+                started = container()
+                os.kill(started.init, signal.SIGKILL)
+                (record,) = eventually(partial(sent_of, collector, started.init))
+            finally:
+                process.kill()
+    said = attributes(record)
+    assert record["eventName"] == "container_oomkill.kill"
+    assert said["container.id"] == started.id
+    assert said["container_oomkill.killer.pid"] == os.getpid()
+    assert json.loads(said["container_oomkill.record"])["target"]["pid"] == started.init
+
+
+@pytest.mark.needs("flight recorder")
+@pytest.mark.needs("cgroup v1")
+def test_what_is_stuck_reaches_the_collector(
+    hook: str, make_cgroups: Callable[..., list[Cgroup]], hog: Callable[..., Hog]
+) -> None:
+    """When it begins, while it is stuck; and when it is over."""
+    (cgroup,) = make_cgroups("/oomkill-sent-stuck")
+    cgroup.limit(24)
+    cgroup.write("memory.oom_control", "1")
+
+    def found() -> list[dict[str, Any]]:
+        told = (attributes(each) for each in collector.records())
+        return [each for each in told if each.get("container_oomkill.stuck.cgroup") == cgroup.path]
+
+    with Receiver() as collector:
+        options = ("--otlp.endpoint", collector.url)
+        with start(hook, *options, stdout=subprocess.DEVNULL) as process:
+            address_of(process)
+            try:
+                started = hog(cgroup, "anon 64")
+                eventually(found)
+                assert started.process.poll() is None
+                started.close()
+                cgroup.remove()
+                eventually(lambda: len(found()) == 2)
+            finally:
+                process.kill()
+    assert [each["container_oomkill.stuck.ended"] for each in found()] == [False, True]
+    assert {each["container_oomkill.cause"] for each in found()} == {"oom_disabled"}
 
 
 def told_of(chat: Receiver, incident: str) -> list[Got]:

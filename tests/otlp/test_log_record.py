@@ -15,6 +15,7 @@ from container_oomkill.diagnosis.verdict import explain
 from container_oomkill.errors import UsageError
 from container_oomkill.exporter.settings import ExporterSettings
 from container_oomkill.otlp.log_record import NAMESPACE, log_record, uid
+from container_oomkill.otlp.other_records import kill_log_record
 from container_oomkill.otlp.resource import resource
 from container_oomkill.otlp.settings import OtlpSettings
 from container_oomkill.sinks.record import from_object
@@ -167,12 +168,15 @@ def test_the_document_has_every_attribute() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     rows = set(re.findall(r"(?m)^\| `([a-z0-9_.]+)` \|", text))
     source = Path(log_record.__code__.co_filename).read_text(encoding="utf-8")
+    source += Path(kill_log_record.__code__.co_filename).read_text(encoding="utf-8")
     source += Path(resource.__code__.co_filename).read_text(encoding="utf-8")
     named = set(
         re.findall(r'"((?:k8s|container|process|log|host|os|service)\.[a-z0-9_.]+)"', source)
     )
     own = {f"container_oomkill.{name}" for name in re.findall(r'OWN \+ "([a-z_.]+)"', source)}
-    assert rows == named | (own - {"container_oomkill.oom"})
+    events = {f"container_oomkill.{kind}" for kind in ("oom", "kill", "stuck")}
+    assert rows - events == named | own
+    assert events <= rows
 
 
 def settings(environ: dict[str, str] | None = None, **options: Any) -> OtlpSettings | None:

@@ -42,8 +42,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "doctor": ("libbpf", "recorder", "probe", "identity"),
     "kubernetes": ("incident", "identity", "diagnosis", "sinks", "doctor"),
     "fleet": ("incident", "sinks", "kubernetes"),
-    "sending": ("incident", "sinks", "history"),
-    "otlp": ("incident", "sinks", "sending"),
+    "sending": ("sinks", "history"),
+    "otlp": ("incident", "killers", "stuck", "sinks", "sending"),
     "webhook": ("incident", "sinks", "sending", "otlp"),
     "exporter": (
         *("incident", "killers", "stuck", "probe", "identity", "sinks", "metrics", "history"),
@@ -52,7 +52,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "cli": (
         *("libbpf", "incident", "recorder", "killers", "stuck", "probe", "identity", "diagnosis"),
         *("sinks", "symbols", "pipeline", "doctor", "kubernetes", "fleet", "sending", "otlp"),
-        *("webhook", "exporter", "web"),
+        *("webhook", "exporter", "web", "history"),
     ),
 }
 # What knows nothing of a kill, for every stage to use; each of these uses only those before it.

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from ..exporter.exporter import Exporter
     from ..exporter.settings import ExporterSettings
     from ..incident.model import Incident
+    from ..killers.model import Kill
     from ..otlp.settings import OtlpSettings
     from ..sending.counts import Counts, Sent
     from ..sending.waiting import Queue
+    from ..stuck.model import Stuck
 
 
 OTLP_VARIABLES = "OTEL_EXPORTER_OTLP_"
@@ -30,7 +32,8 @@ OTLP_OPTIONS = (
 )
 
 
-QUEUE_SIZE = 256  # incidents for a webhook, without a history
+QUEUE_SIZE = 256  # incidents for a webhook, or kills by others, without a history
+STUCK_SIZE = 64
 
 
 class DestinationSettings(Settings):
@@ -63,7 +66,10 @@ def _otlp(options: ExporterSettings, environ: Mapping[str, str]) -> OtlpSettings
 
 
 class Destinations(Closeable):
-    """``sinks`` take incidents; closing sends what is left, for a moment."""
+    """``sinks`` take incidents, ``kill_sinks`` kills by others, ``stuck_sinks`` what is stuck.
+
+    Closing sends what is left, for a moment. Webhooks are of incidents alone: they wake people.
+    """
 
     def __init__(
         self,
@@ -81,6 +87,8 @@ class Destinations(Closeable):
         from contextlib import ExitStack
 
         self.sinks: list[Callable[[Incident], None]] = []
+        self.kill_sinks: list[Callable[[Kill], None]] = []
+        self.stuck_sinks: list[Callable[[Stuck], None]] = []
         self._exporter = exporter
         self._in_thread = in_thread
         self._counts: dict[str, Counts] = {}
@@ -106,12 +114,15 @@ class Destinations(Closeable):
         from ..otlp.resource import resource
         from ..otlp.sender import OtlpSender
 
-        counts, queue = self._queue("otlp", settings.queue_size)
+        counts, queue = self._queue("otlp", settings.queue_size, self._with_others)
         ours = resource(node=read_host(node).node, version=__version__, cluster_node=cluster_node)
         sender = OtlpSender(
             settings, queue, ours, version=__version__, counts=counts, in_thread=self._in_thread
         )
-        self.sinks.append(self._closing.enter_context(sender))
+        self._closing.enter_context(sender)
+        self.sinks.append(sender)
+        self.kill_sinks.append(sender)
+        self.stuck_sinks.append(sender)
 
     def _open_webhooks(self, path: str) -> None:
         from .. import __version__
@@ -131,8 +142,16 @@ class Destinations(Closeable):
             )
             self.sinks.append(self._closing.enter_context(sender))
 
-    def _queue(self, name: str, size: int) -> tuple[Counts, Queue]:
-        """Return its counts, and what waits for it: in the history's file if there is one."""
+    def _queue(
+        self,
+        name: str,
+        size: int,
+        more: Callable[[str, Queue, Callable[[int], None]], Queue] = lambda _, queue, __: queue,
+    ) -> tuple[Counts, Queue]:
+        """Return its counts, and what waits for it: in the history's file if there is one.
+
+        ``more`` adds the queues of other records.
+        """
         from ..sending.backlog import Backlog
         from ..sending.counts import Counts
         from ..sending.waiting import MemoryQueue
@@ -151,8 +170,39 @@ class Destinations(Closeable):
         else:
             size = exporter.settings.history_max_incidents
             queue = Backlog(file, path, name, size=size, on_dropped=dropped)
+        queue = more(name, queue, dropped)
         exporter.show_queue(name, queue.depth, queue.size)
         return counts, queue
+
+    def _with_others(self, name: str, queue: Queue, dropped: Callable[[int], None]) -> Queue:
+        """Add a queue of kills by others, in their history's file if there is one, and of stuck."""
+        from ..history.form import KILLS
+        from ..incident.model import Incident
+        from ..killers.model import Kill
+        from ..sending.backlog import Backlog
+        from ..sending.several import Several
+        from ..sending.waiting import MemoryQueue
+        from ..sinks.kill_names import kill_key
+        from ..sinks.stuck_names import stuck_key
+        from ..stuck.model import Stuck
+
+        file, path = self._exporter.kills_file, self._exporter.settings.history
+        kills: Queue
+        if file is None or path is None:
+            kills = MemoryQueue(QUEUE_SIZE, dropped, key=kill_key)
+        else:
+            size = self._exporter.settings.history_max_incidents
+            kills = Backlog(
+                file,
+                os.path.realpath(path) + KILLS.suffix,
+                name,
+                size=size,
+                on_dropped=dropped,
+                form=KILLS,
+                on_more=queue.wake,
+            )
+        stuck = MemoryQueue(STUCK_SIZE, dropped, key=stuck_key)
+        return Several({Incident: queue, Kill: kills, Stuck: stuck})
 
     def close(self) -> None:
         self._closing.close()

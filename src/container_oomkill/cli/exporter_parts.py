@@ -75,9 +75,9 @@ class ExporterParts(Closeable):
         self._resolver = Resolver(names, providers.asked)
         self.exporter.earlier((each[:3] for each in earlier if each[2]), self._resolver)
         # 6. What takes incidents besides.
-        others = self._closing.enter_context(self._open_destinations())
-        self.exporter.metrics.destinations = others.sent
-        self._sinks = [*providers.sinks, *others.sinks]
+        self._others = self._closing.enter_context(self._open_destinations())
+        self.exporter.metrics.destinations = self._others.sent
+        self._sinks = providers.sinks
 
     def run(self, stop: ShutdownRequest) -> None:
         """Say that it serves, then deliver until stopped; ready while it does."""
@@ -107,6 +107,7 @@ class ExporterParts(Closeable):
             stdout=self._stdout,
             queues=self._queues,
             sinks=self._sinks,
+            others=self._others,
             resolver=self._resolver,
             symbols=self._functions.symbols,
         )

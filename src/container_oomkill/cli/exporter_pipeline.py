@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..incident.stack_decoder import Symbols
     from ..probe.probe import Probe
     from ..stuck.model import Stuck
+    from .destinations import Destinations
     from .exporter_queues import Queues
     from .exporter_settings import ExporterCommandSettings
 
@@ -47,23 +48,25 @@ class ExporterPipeline(Closeable):
         stdout: TextIO,
         queues: Queues,
         sinks: Sequence[Callable[[Incident], None]],
+        others: Destinations,
         resolver: Resolver,
         symbols: Symbols,
     ) -> None:
-        """``sinks``: besides the exporter's own pages and ``queues``, to which the log is added."""
+        """``sinks``: besides the exporter's pages, ``others``, and ``queues``, which get the log's."""
         self._settings = settings
         self._probe = probe
         self._exporter = exporter
         self._stdout = stdout
         self._queues = queues
         self._resolver = resolver
+        self._others = others
         self._closing = ExitStack()
         self._open_log()
         complete = Completion(settings.attach, settings.state.host_root, probe)
         self.pipeline = Pipeline(
             probe,
             # In this order: metrics and pages never wait for a disk.
-            [exporter.show, *queues.incidents, *sinks],
+            [exporter.show, *queues.incidents, *sinks, *others.sinks],
             count=exporter.metrics,
             buffered=queues.incidents,
             node=settings.node,
@@ -113,7 +116,7 @@ class ExporterPipeline(Closeable):
             return None
         return KillDelivery(
             killers,
-            [self._exporter.kill_sink, *self._queues.kills],
+            [self._exporter.kill_sink, *self._queues.kills, *self._others.kill_sinks],
             self._resolver,
             node=self._settings.node,
             on_lost=self._exporter.lost,
@@ -128,10 +131,12 @@ class ExporterPipeline(Closeable):
         def begin(stuck: Stuck) -> None:
             exporter.stuck_begins(stuck)
             warn_stuck(stuck)
+            for sink in self._others.stuck_sinks:
+                sink(stuck)
 
         return StuckDelivery(
             recorder.stuck,
-            [exporter.stuck_sink, *self._queues.stuck],
+            [exporter.stuck_sink, *self._queues.stuck, *self._others.stuck_sinks],
             self._resolver,
             node=settings.node,
             on_begin=begin,

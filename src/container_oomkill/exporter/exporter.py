@@ -111,6 +111,7 @@ class Exporter(Closeable):
         self.history = History(settings.max_incidents)
         self.history_file: HistoryFile | None = None  # of `keep`
         self.kills = KillHistory(settings.max_incidents)
+        self.kills_file: HistoryFile | None = None  # of `keep_kills`
         self.stuck = StuckHistory(settings.max_incidents, monotonic=monotonic, wall=wall)
         self._names: Sequence[Store] = ()
         self._names_seen: list[int] = []  # their versions
@@ -231,7 +232,12 @@ class Exporter(Closeable):
         from ..history.form import KILLS
         from .kept_beside import keep_beside
 
-        return keep_beside(self.settings, KILLS, show=self.kills, lost=self._history_lost)
+        def opened(file: HistoryFile) -> None:
+            self.kills_file = file
+
+        return keep_beside(
+            self.settings, KILLS, show=self.kills, lost=self._history_lost, opened=opened
+        )
 
     def keep_stuck(self) -> BufferedSink[Stuck] | None:
         """The same for what was out of memory without a kill."""

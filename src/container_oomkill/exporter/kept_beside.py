@@ -11,6 +11,7 @@ from ..errors import Error, UsageError
 from ..system import log
 
 if TYPE_CHECKING:
+    from ..history.file import HistoryFile
     from ..history.form import Form
     from ..sinks.buffered import BufferedSink
     from .settings import ExporterSettings
@@ -22,6 +23,7 @@ def keep_beside(
     *,
     show: Callable[[Any], None],
     lost: Callable[[], None],
+    opened: Callable[[HistoryFile], None] = lambda _: None,
 ) -> BufferedSink[Any] | None:
     """``show`` what ``--history`` has of earlier runs; return the sink that adds to it.
 
@@ -45,6 +47,7 @@ def keep_beside(
     except Error as error:
         log.warn(f"{error}: continuing without history of {form.what}")
         return None
+    opened(file)
     for each in file.load():
         show(each)
     return BufferedSink(

@@ -42,8 +42,13 @@ Value = str | int | float | bool | list[str] | None
 
 def uid(incident: Incident) -> str:
     """Return a UUID of version 5: the same whenever, and by whatever process, it is sent."""
-    name = f"{incident.node}/{incident.id}".encode()
-    digest = bytearray(hashlib.sha1(NAMESPACE + name, usedforsecurity=False).digest()[:16])
+    return uid_of(incident.node, incident.id)
+
+
+def uid_of(node: str, name: str) -> str:
+    """``name``: what it is called on that node, among records of all kinds."""
+    whole = NAMESPACE + f"{node}/{name}".encode()
+    digest = bytearray(hashlib.sha1(whole, usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
     text = digest.hex()
@@ -58,8 +63,8 @@ def log_record(incident: Incident) -> dict[str, Any]:
     """
     number, text = SEVERITIES.get(incident.scope or "", ERROR)
     return {
-        "timeUnixNano": _nanoseconds(incident.time),
-        "observedTimeUnixNano": _nanoseconds(incident.time),
+        "timeUnixNano": nanoseconds(incident.time),
+        "observedTimeUnixNano": nanoseconds(incident.time),
         "severityNumber": number,
         "severityText": text,
         "eventName": EVENT,
@@ -97,22 +102,21 @@ def _any_value(value: Value) -> dict[str, Any]:
 
 def _attributes(incident: Incident) -> Iterator[tuple[str, Value]]:
     yield "log.record.uid", uid(incident)
-    yield from container_attributes(incident)
+    yield from container_attributes(incident.container, name_of(incident))
     if incident.victims:
         yield from _of_victim(incident.victims[0])
     yield from _of_kill(incident)
     yield RECORD, json_lines.render(incident)
 
 
-def container_attributes(incident: Incident) -> Iterator[tuple[str, Value]]:
-    """Yield whose memory it was."""
-    container = incident.container
+def container_attributes(container: Container, name: str | None) -> Iterator[tuple[str, Value]]:
+    """Yield whose it was; ``name``: what it is called, if it has no name of its own."""
     in_pod = container.pod is not None
     yield "k8s.namespace.name", container.namespace
     yield "k8s.pod.name", container.pod
     yield "k8s.pod.uid", container.pod_uid
     yield "k8s.container.name", container.name if in_pod else None
-    yield "container.name", None if in_pod else name_of(incident)
+    yield "container.name", None if in_pod else name
     yield "container.id", container.id
     yield "container.runtime.name", container.runtime
     yield from _of_image(container)
@@ -169,6 +173,6 @@ def _of_kill(incident: Incident) -> Iterator[tuple[str, Value]]:
     yield OWN + "message", incident.message
 
 
-def _nanoseconds(seconds: float) -> str:
+def nanoseconds(seconds: float) -> str:
     # A double has 200 ns or so of today's times: what the record has is microseconds.
     return str(round(seconds * 1e6) * 1000)

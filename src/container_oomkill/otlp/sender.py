@@ -13,17 +13,20 @@ from typing import Any, Self
 
 from ..errors import UsageError
 from ..incident.model import Incident
+from ..killers.model import Kill
 from ..sending.client import HttpClient, parsed_url
 from ..sending.counts import Counts
 from ..sending.headers import read_headers
 from ..sending.outcome import TRIES_MAX, Outcome, What, judge
 from ..sending.tls import TlsFiles
 from ..sending.waiting import Item, Queue
+from ..stuck.model import Stuck
 from ..system import log
 from ..system.backoff import Backoff
 from ..system.closeable import Closeable
 from ..system.worker import Worker
 from .log_record import RECORD, log_record
+from .other_records import kill_log_record, stuck_log_record
 from .request import NotOtlpError, Request, rejected
 from .resource import SERVICE, pairs
 from .settings import PREFIX, OtlpSettings
@@ -75,8 +78,8 @@ class OtlpSender(Closeable):
         self.worker.start(self._run, wake=self._wake)
         return self
 
-    def __call__(self, incident: Incident) -> None:
-        """Take an incident. Raises what a bug ended the thread with."""
+    def __call__(self, incident: Incident | Kill | Stuck) -> None:
+        """Take what its queue is for. Raises what a bug ended the thread with."""
         self.worker.check()
         self.queue.add(incident)
 
@@ -183,9 +186,14 @@ class OtlpSender(Closeable):
         return read_headers(self._settings.headers_file) if self._settings.headers_file else {}
 
 
-def encode(incident: Incident, *, whole: bool = True) -> bytes:
+def encode(incident: Incident | Kill | Stuck, *, whole: bool = True) -> bytes:
     """Return its LogRecord; ``whole``: with the record as an attribute."""
-    record = log_record(incident)
+    if isinstance(incident, Kill):
+        record = kill_log_record(incident)
+    elif isinstance(incident, Stuck):
+        record = stuck_log_record(incident)
+    else:
+        record = log_record(incident)
     if not whole:
         record["attributes"] = [each for each in record["attributes"] if each["key"] != RECORD]
     return json.dumps(record, separators=(",", ":")).encode()

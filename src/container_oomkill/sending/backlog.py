@@ -15,11 +15,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..errors import RecordError
 from ..history.file import HistoryFile
+from ..history.form import INCIDENTS, Form
 from ..history.lines import read_line
-from ..incident.model import Incident
 from ..system import log
 from .waiting import Item, MemoryQueue
 
@@ -35,15 +36,22 @@ class Backlog:
         *,
         size: int,
         on_dropped: Callable[[int], None] = lambda _: None,
+        form: Form = INCIDENTS,
+        on_more: Callable[[], None] = lambda: None,
     ) -> None:
-        """``path``: the history's; ``name``: the destination; ``size``: what the history holds."""
+        """``path``: the history's; ``name``: the destination; ``size``: what the history holds.
+
+        ``form``: of what it is; ``on_more`` is called when there is more to take.
+        """
         self.size = size
         self._history = history
         self._path = Path(f"{os.path.realpath(path)}.{name}-sent")
         self._on_dropped = on_dropped
         self._trouble = log.Once(f"write {self._path}")
         # What the disk did not take; its condition is what the sender's thread sleeps on.
-        self._beside = MemoryQueue(256, on_dropped)
+        self._beside = MemoryQueue(256, on_dropped, key=form.key)
+        self._form = form
+        self._on_more = on_more
         self._lock = threading.Lock()
         self._settled = self._taken = self._begin()
         self._write()
@@ -60,14 +68,16 @@ class Backlog:
             name = None
         return (self._history.number_of(name) if isinstance(name, str) else None) or 0
 
-    def add(self, incident: Incident) -> None:
+    def add(self, incident: Any) -> None:
         """Nothing: it comes by way of the history."""
 
     def written(self) -> None:
         self._beside.wake()
+        self._on_more()
 
-    def unwritten(self, incident: Incident) -> None:
+    def unwritten(self, incident: Any) -> None:
         self._beside.add(incident)
+        self._on_more()
 
     def replaced(self) -> None:
         with self._lock:
@@ -83,7 +93,7 @@ class Backlog:
                 missing += number - self._taken - 1
                 self._taken = number
                 try:
-                    items.append(Item(read_line(line), number))
+                    items.append(Item(read_line(line, self._form), number))
                 except RecordError:
                     missing += 1
         if missing:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..history.fair import choose
-from ..incident.model import Incident
-from ..sinks.names import container_key
+from ..sinks.names import Key, container_key
 
 KEPT_PART = 0.75  # of the queue, when it is full: to choose for each one that comes takes too long
 
@@ -23,7 +22,7 @@ KEPT_PART = 0.75  # of the queue, when it is full: to choose for each one that c
 class Item:
     """``number``: its place in the history; None: it is in memory only."""
 
-    incident: Incident
+    incident: Any  # an `Incident`, or what another queue of `Several` has
     number: int | None = None
 
 
@@ -32,7 +31,7 @@ class Queue(Protocol):
 
     size: int
 
-    def add(self, incident: Incident) -> None:
+    def add(self, incident: Any) -> None:
         """Take an incident, on the record's path: nothing here waits."""
 
     def take(self, most: int) -> list[Item]:
@@ -57,21 +56,29 @@ class Queue(Protocol):
 class MemoryQueue:
     """``on_dropped`` gets the number of those that had to go."""
 
-    def __init__(self, size: int, on_dropped: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        size: int,
+        on_dropped: Callable[[int], None] = lambda _: None,
+        *,
+        key: Callable[[Any], Key] = container_key,
+    ) -> None:
+        """``key``: whose a record is."""
         self.size = size
+        self._key = key
         self._on_dropped = on_dropped
         self._changed = threading.Condition()
-        self._waiting: list[Incident] = []
+        self._waiting: list[Any] = []
         self._taken = 0
         self._awake = False
 
-    def add(self, incident: Incident) -> None:
+    def add(self, incident: Any) -> None:
         dropped = 0
         with self._changed:
             if len(self._waiting) >= self.size:
                 before = len(self._waiting)
                 room = int(self.size * KEPT_PART)
-                self._waiting = choose(self._waiting, container_key, room=room)
+                self._waiting = choose(self._waiting, self._key, room=room)
                 dropped = before - len(self._waiting)
             self._waiting.append(incident)
             self._changed.notify_all()
