@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -56,15 +57,20 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.body = body
-        try:
-            status = self.receiver.next_answer()(self)
-        except OSError:
-            status = 0
-        self.receiver.got.append(Got(self.path, headers, body, status))
+        self.body, self.noted = body, False
+        with suppress(OSError):
+            self.receiver.next_answer()(self)
+        self.note(0)
+
+    def note(self, status: int) -> None:
+        """Before the answer: whoever has it finds the request here. The first one counts."""
+        if not self.noted:
+            self.noted = True
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            self.receiver.got.append(Got(self.path, headers, self.body, status))
 
     def give(self, status: int, body: bytes = b"", **headers: str) -> int:
+        self.note(status)
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
