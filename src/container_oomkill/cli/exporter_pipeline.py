@@ -52,7 +52,7 @@ class ExporterPipeline(Closeable):
         resolver: Resolver,
         symbols: Symbols,
     ) -> None:
-        """``sinks``: besides the exporter's pages, ``others``, and ``queues``, which get the log's."""
+        """``sinks``: besides our pages, ``others``, and ``queues``, which get those of the log."""
         self._settings = settings
         self._probe = probe
         self._exporter = exporter
