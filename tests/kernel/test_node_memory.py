@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ..support.kernel.cgroups import MIB, Cgroup, cgroups
-from ..support.kernel.evidence import near
 from ..support.kernel.kernel_log import KernelLog
 from ..support.kernel.needs import SPARE_NODE
+from ..support.kernel.node_judging import assert_adds_up, share
 from ..support.kernel.processes import Hog
 
 MakeCgroups = Callable[..., list[Cgroup]]
@@ -24,52 +24,12 @@ pytestmark = pytest.mark.needs("guest")
 
 POD = "/kubepods/burstable/podf3c2e1d0-aaaa-4bbb-8ccc-0123456789ab"
 ONE, OTHER = f"{POD}/{'1' * 64}", f"{POD}/{'2' * 64}"
-# Other CPUs go on: what they free and take while the log is written, and keep to themselves.
-NOISE = 4 * MIB
-OVERSHARE = 100  # of the node, a hundredth
 
 
 @pytest.fixture
 def lessen(request: pytest.FixtureRequest) -> Lessen:
     """Take away the memory that is left, once what is to hold some does."""
     return request.getfixturevalue
-
-
-def share(memory: dict[str, Any], cgroup: Cgroup) -> dict[str, Any]:
-    (found,) = [each for each in memory["cgroups"] if each["cgroup"] == cgroup.path]
-    assert isinstance(found, dict)
-    return found
-
-
-def assert_adds_up(memory: dict[str, Any], log: KernelLog) -> None:
-    """Each page is in one place, and the counters are those of the kernel's log."""
-    total = memory["total_bytes"]
-    held = [each["usage_bytes"] for each in memory["cgroups"]]
-    charged = sum(held) + memory["other_cgroups_bytes"] + memory["gone_bytes"]
-    assert abs(charged - memory["charged_bytes"]) <= total // OVERSHARE
-    assert held == sorted(held, reverse=True)
-    kinds = (
-        *("free", "anon", "file", "unmapped", "slab_reclaimable", "slab_unreclaimable"),
-        *("pagetables", "percpu", "hugetlb", "zswap", "misc_reclaimable", "unaccounted"),
-    )
-    sums = sum(memory[f"{kind}_bytes"] or 0 for kind in kinds)
-    sums += max(memory["kernel_stack_bytes"], memory["vmalloc_bytes"])
-    sums += memory["free_pcp_bytes"] or 0
-    assert abs(sums - total) <= total // OVERSHARE
-    assert memory["unaccounted_bytes"] <= total // 20  # nothing here takes what no counter has
-    if not log.memory:
-        return  # the kernel prints ten reports in five seconds
-    same = {
-        "free_bytes": "free",
-        "shmem_bytes": "shmem",
-        "slab_reclaimable_bytes": "slab_reclaimable",
-        "slab_unreclaimable_bytes": "slab_unreclaimable",
-    }
-    near("node_memory", memory, NOISE, **{ours: log.memory[name] for ours, name in same.items()})
-    tables = log.memory["pagetables"] + log.memory.get("sec_pagetables", 0)
-    near("node_memory", memory, NOISE, pagetables_bytes=tables)
-    if memory["free_pcp_bytes"] is not None:
-        near("node_memory", memory, NOISE, free_pcp_bytes=log.memory["free_pcp"])
 
 
 def test_who_holds_most(

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from . import huge_pages
 from .cgroups import Cgroup, cgroups
 from .judging import IN_FLIGHT_BYTES, assert_agrees, assert_explains
 from .kernel_log import KernelLog
@@ -22,8 +23,6 @@ from .mounts import mounted, ram_disk, swap_on
 from .processes import Hog, Recorder, compile_hog
 
 SWAP_MIB = 16
-HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
-LEFT_MIB = 64  # of a guest's memory, for a hog of 256
 
 
 @pytest.fixture(scope="session")
@@ -186,13 +185,6 @@ def swap() -> Iterator[int]:
 
 @pytest.fixture
 def little_memory() -> Iterator[None]:
-    """Keep all but `LEFT_MIB` of the node's free memory in huge pages, which nobody may use.
-
-    What is cached is left to the kernel: to take that too costs an emulated guest half a minute.
-    """
-    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    mib = int(memory["MemFree"].split()[0]) >> 10
-    HUGE_PAGES.write_text(str((mib - LEFT_MIB) // 2))
-    assert int(HUGE_PAGES.read_text()) > 0
-    yield
-    HUGE_PAGES.write_text("0")
+    """Little of the node's memory is free, see `huge_pages`."""
+    with huge_pages.little_memory():
+        yield

@@ -24,6 +24,9 @@
  *	entries PATH N		make N empty files in a folder
  *	tcp MIB			fill TCP connections with that much, as far as they take it
  *	bind N			take memory from that NUMA node only
+ *	bound N MIB		touch that much, which may be on that NUMA node only (mbind)
+ *	messages MIB		that much of the kernel's slab: System V messages nobody reads
+ *	ring MIB		a packet socket's ring of that size, which is charged to nobody
  *	threads N		start N threads that wait
  *	children N		start N processes that wait, and end with this one
  *	leave			the first thread ends, then another goes on with the next argument
@@ -48,6 +51,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/mempolicy.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -58,6 +62,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/random.h>
@@ -394,6 +399,57 @@ static void bind_to_node(long node)
 		err(2, "set_mempolicy");
 }
 
+static void touch_bound(void)
+{
+	const long page = sysconf(_SC_PAGESIZE);
+	const unsigned long nodes = 1UL << number();
+	const long mib = number();
+	char *memory = anonymous(mib << 20, 0);
+
+	count(mib);
+	madvise(memory, mib << 20, MADV_NOHUGEPAGE);
+	if (syscall(SYS_mbind, memory, mib << 20, MPOL_BIND, &nodes, 8 * sizeof(nodes), 0))
+		err(2, "mbind");
+	for (long at = 0; at < mib << 20; at += page)
+		((volatile char *)memory)[at] = 1;
+}
+
+/* The queue stays when its maker ends, until its IPC namespace does. */
+static void send_messages(long mib)
+{
+	struct {
+		long type;
+		char text[8000]; /* two pieces, each in a slab object of 4 KiB */
+	} message = { .type = 1 };
+	const int queue = msgget(IPC_PRIVATE, 0600);
+	struct msqid_ds now;
+
+	count(mib);
+	if (queue < 0 || msgctl(queue, IPC_STAT, &now))
+		err(2, "msgget");
+	now.msg_qbytes = mib << 20;
+	if (msgctl(queue, IPC_SET, &now))
+		err(2, "msgctl");
+	for (long left = mib << 7; left > 0; left--)
+		if (msgsnd(queue, &message, sizeof(message.text), IPC_NOWAIT))
+			err(2, "msgsnd");
+}
+
+static void make_ring(long mib)
+{
+	const int fd = socket(AF_PACKET, SOCK_RAW, 0); /* of no protocol: it gets nothing */
+	struct tpacket_req ring = {
+		.tp_block_size = 1 << 16,
+		.tp_block_nr = mib << 4,
+		.tp_frame_size = 1 << 11,
+		.tp_frame_nr = mib << 9,
+	};
+
+	count(mib);
+	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)))
+		err(2, "packet ring");
+}
+
 static void write_adj(void)
 {
 	FILE *file = fopen("/proc/self/oom_score_adj", "w");
@@ -626,6 +682,12 @@ static void *run(void *unused)
 			trace_child();
 		else if (!strcmp(what, "bind"))
 			bind_to_node(number());
+		else if (!strcmp(what, "bound"))
+			touch_bound();
+		else if (!strcmp(what, "messages"))
+			send_messages(number());
+		else if (!strcmp(what, "ring"))
+			make_ring(number());
 		else if (!strcmp(what, "child"))
 			start_child(number());
 		else if (!strcmp(what, "sharer"))

@@ -20,6 +20,8 @@ KILLED = re.compile(
 STATS = re.compile(r"Memory cgroup stats for (?P<path>/.*?):?$")
 STAT = re.compile(r"(?P<name>[a-z_]+) (?P<value>\d+)$")
 MEMORY = re.compile(r"(?P<name>[a-z_]+):(?P<pages>\d+)(?=\s|$)")  # of Mem-Info, show_mem()
+# The end of Mem-Info: all there is, and what the kernel never handed out.
+PAGES = re.compile(r"(?P<pages>\d+) pages (?P<name>RAM|reserved)$")
 TASK = re.compile(
     r"\[ *(?P<pid>\d+)\] +\d+ +(?P<tgid>\d+) +\d+ +(?P<rss>\d+) +(?:\d+ +\d+ +\d+ +)?"  # 6.8
     r"(?P<pgtables>\d+) +(?P<swap>\d+) +(?P<adj>-?\d+) (?P<comm>.*)"
@@ -204,6 +206,9 @@ class KernelLog:
             page = os.sysconf("SC_PAGE_SIZE")
             found_pages = ((each["name"], each["pages"]) for each in MEMORY.finditer(line))
             self._before.memory = {name: int(pages) * page for name, pages in found_pages}
+        if found := PAGES.match(line):
+            size = int(found["pages"]) * os.sysconf("SC_PAGE_SIZE")
+            self._before.memory[found["name"].lower()] = size
         for stat in line.split("\n"):  # all of them in one record
             self._take_stat(stat)
 

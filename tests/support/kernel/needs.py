@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from container_oomkill.libbpf.btf import struct_layout
@@ -96,10 +97,20 @@ def lacking(what: str, hook: str | None) -> str | None:
             if os.environ.get("OOMKILL_TEST_QUIET")
             else "it reads against the clock; OOMKILL_TEST_QUIET=1 where nothing else runs"
         ),
+        "the API's extra": (
+            None
+            if find_spec("msgspec") and find_spec("yaml")
+            else "this guest's user space is without the extra for Kubernetes' API"
+        ),
         "guest": (
             None
             if os.environ.get("OOMKILL_TEST_GUEST")
             else "changes settings of the whole kernel, so it runs in a guest only"
+        ),
+        "fentry": (
+            None
+            if hook == "fentry"
+            else "it takes a guest's time, and is the same on each hook: fentry shows it"
         ),
         "a look at the others": (
             "the raw_tracepoint hook does not see whom the kernel looks at" if raw else None

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a guest's memory away, for a hog of 256 MiB to run it out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
+LEFT_MIB = 64
+
+
+@contextlib.contextmanager
+def little_memory(left_mib: int = LEFT_MIB) -> Iterator[None]:
+    """Keep all but ``left_mib`` of the node's free memory in huge pages, which nobody may use.
+
+    What is cached is left to the kernel: to take that too costs an emulated guest half a minute.
+    """
+    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    mib = int(memory["MemFree"].split()[0]) >> 10
+    HUGE_PAGES.write_text(str((mib - left_mib) // 2))
+    try:
+        assert int(HUGE_PAGES.read_text()) > 0
+        yield
+    finally:
+        HUGE_PAGES.write_text("0")
