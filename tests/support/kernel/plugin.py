@@ -24,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--refused", help="hooks that this kernel does not have: see refused")
     parser.addoption("--objects", type=Path, help="folder of other builds: see test_compilers")
+    parser.addoption(
+        "--node-kills", type=int, default=2, help="how many in test_node_kills (default: 2)"
+    )
     parser.addoption("--results", type=Path, help="file for a line of JSON per test: see results")
 
 
