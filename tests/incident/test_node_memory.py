@@ -136,6 +136,30 @@ def test_rows_are_the_largest_first_and_have_their_path_and_growth() -> None:
     assert (found.other_cgroups_bytes, found.gone_bytes) == (3 * PAGE, PAGE)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "charged", "gone"),
+    [
+        (2, 17, 4),  # 10 of processes, 5 of files, 2 of the kernel: 3 of the removed are no more
+        (9, 20, 7),  # there is as much
+        (UNKNOWN, 20, 7),
+    ],
+)
+def test_what_removed_cgroups_had_and_is_freed_is_not_theirs(
+    kernel: int, charged: int, gone: int
+) -> None:
+    nodes = [numa_node(0, [zone(b"Normal")], anon_pages=10, file_pages=5)]
+    found = decode(
+        record(
+            nodes=nodes,
+            nodes_used=1,
+            charged_pages=20,
+            charged_kernel_pages=kernel,
+            gone_pages=7,
+        )
+    )
+    assert (found.charged_bytes, found.gone_bytes) == (charged * PAGE, gone * PAGE)
+
+
 def test_what_the_walk_did_not_reach_is_among_the_others() -> None:
     cut = lib.OOMKILL_NODE_WALK_CUT
     shares = [{"own_pages": 4}]

@@ -8,6 +8,7 @@ unknown in the sum as well.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from ..errors import RecordError
@@ -42,34 +43,51 @@ def decode_node(raw: dict[str, Any], page_size: int) -> NodeMemory:
     if cut:  # what was not looked at is charged all the same
         others = _less(raw["charged_pages"], (kept or 0) + (gone or 0))
     charged = raw["charged_pages"] is not None
-    return NodeMemory(
-        source=KERNEL,
-        total_bytes=of_zones("managed_pages"),
-        free_bytes=of_zones("free_pages"),
-        free_pcp_bytes=of_zones("free_pcp_pages"),
-        anon_bytes=of_nodes("anon_pages"),
-        file_bytes=pages(_sum(map(_file, nodes))),
-        shmem_bytes=of_nodes("shmem_pages"),
-        unmapped_bytes=pages(_sum(map(_unmapped, nodes))),
-        slab_reclaimable_bytes=of_nodes("slab_reclaimable_pages"),
-        slab_unreclaimable_bytes=of_nodes("slab_unreclaimable_pages"),
-        kernel_stack_bytes=possible(None if stacks is None else stacks * KIB),
-        pagetables_bytes=pages(_pagetables(nodes, zones)),
-        vmalloc_bytes=of_nodes("vmalloc_pages"),
-        zswap_bytes=of_zones("zsmalloc_pages"),
-        misc_reclaimable_bytes=of_nodes("misc_reclaimable_pages"),
-        gpu_bytes=of_nodes("gpu_pages"),
-        balloon_bytes=of_nodes("balloon_pages"),
-        charged_bytes=pages(raw["charged_pages"]),
-        charged_kernel_bytes=pages(raw["charged_kernel_pages"]),
-        cgroups=shares if charged else None,
-        other_cgroups_bytes=pages(others) if charged else None,
-        other_cgroups=raw["others"] if charged and not cut else None,
-        gone_bytes=pages(gone) if charged else None,
-        nodes=tuple(_node(node, raw["allowed_nodes"], pages) for node in nodes),
-        approximate=bool(flags & INCOMPLETE),
-        read_seconds=None if raw["took_ns"] is None else raw["took_ns"] / NS,
+    return _without_phantoms(
+        NodeMemory(
+            source=KERNEL,
+            total_bytes=of_zones("managed_pages"),
+            free_bytes=of_zones("free_pages"),
+            free_pcp_bytes=of_zones("free_pcp_pages"),
+            anon_bytes=of_nodes("anon_pages"),
+            file_bytes=pages(_sum(map(_file, nodes))),
+            shmem_bytes=of_nodes("shmem_pages"),
+            unmapped_bytes=pages(_sum(map(_unmapped, nodes))),
+            slab_reclaimable_bytes=of_nodes("slab_reclaimable_pages"),
+            slab_unreclaimable_bytes=of_nodes("slab_unreclaimable_pages"),
+            kernel_stack_bytes=possible(None if stacks is None else stacks * KIB),
+            pagetables_bytes=pages(_pagetables(nodes, zones)),
+            vmalloc_bytes=of_nodes("vmalloc_pages"),
+            zswap_bytes=of_zones("zsmalloc_pages"),
+            misc_reclaimable_bytes=of_nodes("misc_reclaimable_pages"),
+            gpu_bytes=of_nodes("gpu_pages"),
+            balloon_bytes=of_nodes("balloon_pages"),
+            charged_bytes=pages(raw["charged_pages"]),
+            charged_kernel_bytes=pages(raw["charged_kernel_pages"]),
+            cgroups=shares if charged else None,
+            other_cgroups_bytes=pages(others) if charged else None,
+            other_cgroups=raw["others"] if charged and not cut else None,
+            gone_bytes=pages(gone) if charged else None,
+            nodes=tuple(_node(node, raw["allowed_nodes"], pages) for node in nodes),
+            approximate=bool(flags & INCOMPLETE),
+            read_seconds=None if raw["took_ns"] is None else raw["took_ns"] / NS,
+        )
     )
+
+
+def _without_phantoms(found: NodeMemory) -> NodeMemory:
+    """Take off what is charged to removed cgroups and is not there any more.
+
+    Kernel memory of a cgroup that was removed right below the root is the root's from then on, and
+    obj_cgroup_uncharge_pages() takes nothing off the root's counter when it is freed. What
+    processes and files have, and the root's own count of kernel memory, is all there can be.
+    """
+    users, kernel = found.users_bytes(), found.charged_kernel_bytes
+    charged, gone = found.charged_bytes, found.gone_bytes
+    if users is None or kernel is None or charged is None or gone is None:
+        return found
+    phantom = min(gone, max(0, charged - users - kernel))
+    return replace(found, charged_bytes=charged - phantom, gone_bytes=gone - phantom)
 
 
 class _Pages:
