@@ -34,7 +34,7 @@ UNPACKED = (
     "python3", "python3-cffi-backend", "python3-markupsafe",
 )  # fmt: skip
 # What newer_python() builds with.
-TOOLS = ("gcc", "libc6-dev", "libffi-dev", "make", "zlib1g-dev")
+TOOLS = ("gcc", "libc6-dev", "libffi-dev", "make", "xz-utils", "zlib1g-dev")
 
 
 def make(folder: Path, source: Path = REPOSITORY) -> Path:
