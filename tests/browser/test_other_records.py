@@ -15,11 +15,10 @@ from container_oomkill.killers.cause import explain as explain_kill
 from container_oomkill.stuck.cause import explain
 from container_oomkill.stuck.model import THROTTLED, Stuck
 
-from ..support.browser.browser import DESKTOP, PHONE, address, opened
+from ..support.browser.browser import DESKTOP, PHONE, address, check, opened
 from ..support.incidents import HOSTILE, MIB, container, now
 from ..support.kills import kill
 from ..support.stuck import stuck
-from .test_pages import check
 
 Keep = Callable[[Page, str], None]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 if TYPE_CHECKING:
@@ -64,3 +65,10 @@ def opened(
 
 def address(exporter: Exporter) -> str:
     return f"http://{exporter.addresses[0]}"
+
+
+def check(page: Page) -> None:
+    """No accessibility violation; nothing wider than the window."""
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
