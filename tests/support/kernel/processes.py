@@ -166,6 +166,19 @@ class Recorder:
             if record["cgroup"] == cgroup:
                 return record
 
+    def wait_until_said(self, text: str) -> None:
+        """Read what it says, up to a line with that text; fails if none comes in time."""
+        assert self.process.stderr is not None
+        late = threading.Timer(DEADLINE, self.process.kill)
+        late.start()
+        try:
+            said = any(text.encode() in line for line in self.process.stderr)
+            assert said, f"it never said {text}"
+                f"it never said {text}"
+            )
+        finally:
+            late.cancel()
+
     def _kill_by_another(self) -> dict[str, Any]:
         try:
             return self._others.get(timeout=DEADLINE)
