@@ -174,8 +174,6 @@ class Recorder:
         try:
             said = any(text.encode() in line for line in self.process.stderr)
             assert said, f"it never said {text}"
-                f"it never said {text}"
-            )
         finally:
             late.cancel()
 
