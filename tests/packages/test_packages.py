@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,11 +57,8 @@ def unpacked(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=SUITES)
-def root(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Root]:
-    with fresh_root(request.param, tmp_path_factory.mktemp(request.param) / "root") as made:
-        yield made
+def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Root:
+    return fresh_root(request.param, tmp_path_factory.mktemp(request.param) / "root")
 
 
 @pytest.fixture

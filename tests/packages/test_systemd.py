@@ -26,8 +26,8 @@ def found(
     """What the script prints, by name."""
     folder = tmp_path_factory.mktemp("systemd")
     [deb] = DIST.glob("*.deb")
-    with fresh_root(request.param, folder / "root", "systemd") as root:
-        root("dpkg", "-i", root.take(deb))
+    root = fresh_root(request.param, folder / "root", "systemd")
+    root("dpkg", "-i", root.take(deb))
     share = folder / "share"
     share.mkdir()
     [kernel] = ensure(choose(KERNEL))

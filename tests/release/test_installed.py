@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from ..support.installed import NAME, assert_serves_pages, record_a_kill
 from ..support.kernel.cgroups import Cgroup
 from ..support.kernel.processes import Hog
-from ..support.packages import Root, fresh_root, mounted
+from ..support.packages import Root, fresh_root
 from ..support.release import PYTHON, TOOLS, VERSION, index, newer_python, other_root
 from ..vm import guest, packages, table, userland
 
@@ -34,10 +34,9 @@ def cgroup(make_cgroups: Callable[..., list[Cgroup]]) -> Cgroup:
 
 
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
+def old(tmp_path_factory: pytest.TempPathFactory) -> Root:
     folder = tmp_path_factory.mktemp(OLD) / "root"
-    with fresh_root(OLD, folder, *TOOLS, prepare=newer_python) as made:
-        yield made
+    return fresh_root(OLD, folder, *TOOLS, prepare=newer_python)
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +99,12 @@ def test_from_an_index_on_an_older_c_library(
 def test_the_other_architecture_emulated(other: Root) -> None:
     """Its libraries load, and what needs no kernel works; an emulated process has no BPF."""
     userland.register_emulation()
-    with mounted(other.folder):
-        assert other("uname", "-m").strip() == OTHER_MACHINE
-        assert other(NAME, "--version").startswith(f"{NAME} {VERSION}")
-        recording = other(NAME, "demo", "-o", "json").splitlines()
-        assert len(recording) == 27
-        doctor = json.loads(other(NAME, "doctor", "-o", "json", status=3))
-        assert doctor["can_attach"] is False
+    assert other("uname", "-m").strip() == OTHER_MACHINE
+    assert other(NAME, "--version").startswith(f"{NAME} {VERSION}")
+    recording = other(NAME, "demo", "-o", "json").splitlines()
+    assert len(recording) == 27
+    doctor = json.loads(other(NAME, "doctor", "-o", "json", status=3))
+    assert doctor["can_attach"] is False
 
 
 def test_the_other_architecture_in_a_guest(other: Root, tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..vm import mirror
 from ..vm.packages import cache_dir, digest, locked
+from ..vm.roots import inside
 
 # What the .deb depends on, and rpm, which reads and unpacks the .rpm.
 INCLUDED = "python3,python3-cffi-backend,python3-markupsafe,rpm"
@@ -34,7 +34,7 @@ class Root:
     def wrap(self, *command: str) -> list[str]:
         """Return the command that runs it there, in an environment of its own."""
         path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
-        return ["chroot", str(self.folder), "/usr/bin/env", "-i", path, "LC_ALL=C.UTF-8", *command]
+        return [*inside(self.folder), "/usr/bin/env", "-i", path, "LC_ALL=C.UTF-8", *command]
 
     def take(self, file: Path) -> str:
         """Copy a file into it; return its path there."""
@@ -52,39 +52,19 @@ class Root:
         return {f"/{path.relative_to(self.folder)}" for path in found}
 
 
-@contextlib.contextmanager
 def fresh_root(
     suite: str,
     folder: Path,
     *also: str,
     prepare: Callable[[Path], None] | None = None,
-) -> Iterator[Root]:
+) -> Root:
     """Copy a root of Debian's ``suite``, which the cache keeps, to ``folder``.
 
     ``also``: packages that are in it beside those that ours needs. ``prepare`` has done something
     else in it before the cache took it.
     """
     subprocess.run(["cp", "-a", str(made_root(suite, also, prepare)), str(folder)], check=True)
-    with mounted(folder):
-        yield Root(folder)
-
-
-@contextlib.contextmanager
-def mounted(folder: Path) -> Iterator[None]:
-    """Have this machine's /proc, /sys and /dev in a root."""
-    with contextlib.ExitStack() as stack:
-        # A mount itself: rpm from 4.20 on changes how "/" propagates before it runs a script.
-        _mount(stack, "--bind", "--make-private", folder, folder)
-        for name in ("proc", "sys", "dev"):
-            (folder / name).mkdir(exist_ok=True)
-            _mount(stack, "--rbind", "--make-rslave", Path("/", name), folder / name)
-        yield
-
-
-def _mount(stack: contextlib.ExitStack, how: str, change: str, what: Path, where: Path) -> None:
-    subprocess.run(["mount", how, str(what), str(where)], check=True)
-    stack.callback(subprocess.run, ["umount", "-R", "-l", str(where)], check=True)
-    subprocess.run(["mount", change, str(where)], check=True)
+    return Root(folder)
 
 
 def made_root(

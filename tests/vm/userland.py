@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm import mirror, unpacked
+from tests.vm import mirror, roots, unpacked
 from tests.vm.apt import Apt, run
 from tests.vm.errors import PackageError
 from tests.vm.packages import cache_dir, digest, locked
@@ -161,18 +161,7 @@ def inside(root: Path, machine: str) -> list[str]:
     """A command line that runs what follows it in `root`, where the repository is as well."""
     if machine != platform.machine():
         register_emulation()
-    script = """set -eu
-    root=$1 repository=$2
-    shift 2
-    mkdir -p "$root/$repository"
-    mount --bind "$repository" "$root/$repository"
-    for tree in proc dev sys; do
-        mkdir -p "$root/$tree"
-        mount --rbind "/$tree" "$root/$tree"
-    done
-    exec chroot "$root" "$@"
-    """  # the mounts are its own, gone when it ends
-    return ["unshare", "--mount", "sh", "-c", script, "sh", str(root), str(REPOSITORY)]
+    return roots.inside(root, REPOSITORY)
 
 
 def register_emulation() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...vm import mirror
+from ...vm.roots import inside
 from ..runtimes.running import daemon, program
 from .engine import BUILD_SECONDS, Docker
 
@@ -29,7 +30,7 @@ def current_docker(folder: Path) -> Iterator[Docker]:
     subprocess.run(make, check=True, stdout=subprocess.DEVNULL, timeout=BUILD_SECONDS)
     (folder / "daemon.json").write_text("{}")
     client, host = program("docker", "docker.io"), f"unix://{folder}/socket"
-    command = ["chroot", str(root), "dockerd", "-H", host, "--data-root", str(folder / "data")]
+    command = [*inside(root, folder), "dockerd", "-H", host, "--data-root", str(folder / "data")]
     command += ["--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid")]
     command += ["--config-file", str(folder / "daemon.json"), f"--bridge={BRIDGE}"]
     command += ["--iptables=false", "--ip6tables=false", "--ip-masq=false"]
@@ -38,12 +39,6 @@ def current_docker(folder: Path) -> Iterator[Docker]:
         return subprocess.run([client, "-H", host, "version"], capture_output=True).returncode == 0
 
     with contextlib.ExitStack() as stack:
-        _mount(stack, "--bind", "--make-private", root, root)  # what runc asks of its root
-        for place in (Path("/proc"), Path("/sys"), Path("/dev")):
-            _mount(stack, "--rbind", "--make-rslave", place, root / place.relative_to("/"))
-        inside = root / folder.relative_to("/")
-        inside.mkdir(parents=True)
-        _mount(stack, "--bind", "--make-private", folder, inside)
         _ip("link", "add", BRIDGE, "type", "bridge")
         stack.callback(_ip, "link", "delete", BRIDGE)
         _ip("addr", "add", BRIDGE_ADDRESS, "dev", BRIDGE)
@@ -52,12 +47,6 @@ def current_docker(folder: Path) -> Iterator[Docker]:
         engine = Docker(client, host, folder / "data", folder / "config")
         stack.callback(engine.remove_all)
         yield engine
-
-
-def _mount(stack: contextlib.ExitStack, how: str, change: str, what: Path, where: Path) -> None:
-    subprocess.run(["mount", how, str(what), str(where)], check=True)
-    stack.callback(subprocess.run, ["umount", "-R", "-l", str(where)], check=True)
-    subprocess.run(["mount", change, str(where)], check=True)
 
 
 def _ip(*arguments: str) -> None:
