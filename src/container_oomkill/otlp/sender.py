@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from ..errors import UsageError
 from ..incident.model import Incident
@@ -18,13 +18,12 @@ from ..sending.client import HttpClient, parsed_url
 from ..sending.counts import Counts
 from ..sending.headers import read_headers
 from ..sending.outcome import TRIES_MAX, Outcome, What, judge
+from ..sending.sender import Sender
 from ..sending.tls import TlsFiles
 from ..sending.waiting import Item, Queue
 from ..stuck.model import Stuck
 from ..system import log
 from ..system.backoff import Backoff
-from ..system.closeable import Closeable
-from ..system.worker import Worker
 from .log_record import RECORD, log_record
 from .other_records import kill_log_record, stuck_log_record
 from .request import NotOtlpError, Request, rejected
@@ -33,12 +32,11 @@ from .settings import PREFIX, OtlpSettings
 
 BATCH = 100  # incidents
 BATCH_BYTES = 1 << 20  # before compression; receivers take 4 MiB and more
-PATIENCE_SECONDS = 2.0  # for what is left at the end
 
 Encoded = tuple[Item, bytes, bool]  # the last: with its record
 
 
-class OtlpSender(Closeable):
+class OtlpSender(Sender):
     """A sink and a context manager."""
 
     def __init__(
@@ -56,12 +54,8 @@ class OtlpSender(Closeable):
 
         Raises `UsageError` for what cannot be used: a URL, a certificate, a file of headers.
         """
-        self.counts = counts or Counts()
-        self.queue = queue
         self._settings = settings
         self._request = Request(resource, version=version, gzip=settings.gzip)
-        self._backoff = backoff or Backoff()
-        self._in_thread = in_thread
         self._log = log.Once(f"send to {settings.where}")
         self._given = pairs(settings.headers, PREFIX + "HEADERS")
         self._headers()
@@ -71,44 +65,19 @@ class OtlpSender(Closeable):
             raise UsageError(f"{settings.where}: {error}") from None
         tls = TlsFiles(settings.ca_file, settings.cert_file, settings.key_file)
         agent = f"{SERVICE}/{version}"
-        self._client = HttpClient(where, agent=agent, tls=tls, seconds=settings.seconds)
-        self.worker = Worker("otlp")
+        client = HttpClient(where, agent=agent, tls=tls, seconds=settings.seconds)
+        super().__init__("otlp", queue, client, counts=counts, backoff=backoff, in_thread=in_thread)
 
-    def __enter__(self) -> Self:
-        self.worker.start(self._run, wake=self._wake)
-        return self
-
-    def __call__(self, incident: Incident | Kill | Stuck) -> None:
-        """Take what its queue is for. Raises what a bug ended the thread with."""
-        self.worker.check()
-        self.queue.add(incident)
-
-    def close(self) -> None:
-        """Wait a moment for what is left; what the history does not have then is lost."""
-        if self.worker.ending:
-            return
-        if not self.worker.close(PATIENCE_SECONDS):
-            self._client.abort()
-        if left := self.queue.close():
-            self.counts.dropped("closed", left)
-            log.warn(f"dropped {left} incidents that were not sent by OTLP yet")
-
-    def _wake(self) -> None:
-        self.queue.wake()
-
-    def _run(self) -> None:
-        self._in_thread()
-        try:
-            while True:
-                if items := self.queue.take(BATCH):
-                    if not self._settled(items):
-                        return
-                elif self.worker.ending:
+    def send_all(self) -> None:
+        """In batches."""
+        while True:
+            if items := self.queue.take(BATCH):
+                if not self._settled(items):
                     return
-                else:
-                    self.queue.wait(None)
-        finally:
-            self._client.close()
+            elif self.worker.ending:
+                return
+            else:
+                self.queue.wait(None)
 
     def _settled(self, items: list[Item]) -> bool:
         """Send them or drop them; False if it is to end before that."""

@@ -10,20 +10,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Self
 
 from ..errors import UsageError
-from ..incident.model import Incident
 from ..sending.client import HttpClient
 from ..sending.counts import Counts
 from ..sending.headers import read_headers
 from ..sending.outcome import TRIES_MAX, Outcome, What, judge
+from ..sending.sender import Sender
 from ..sending.waiting import Queue
 from ..sinks.names import Key
 from ..system import log
 from ..system.backoff import Backoff
-from ..system.closeable import Closeable
-from ..system.worker import Worker
 from .config import OPTION, Webhook
 from .fields import Message, values
 from .grouping import Groups
@@ -31,10 +28,9 @@ from .signed import event_headers, signature_headers
 
 AGENT = "container-oomkill"
 TAKEN_MAX = 10_000  # kills that were taken from the queue and not told
-PATIENCE_SECONDS = 2.0  # for what is left at the end
 
 
-class WebhookSender(Closeable):
+class WebhookSender(Sender):
     """A sink and a context manager."""
 
     def __init__(
@@ -51,12 +47,18 @@ class WebhookSender(Closeable):
         wall: Callable[[], float] = time.time,
     ) -> None:
         """``in_thread`` is called at the start of the thread that sends. Raises `UsageError`."""
-        self.counts = counts or Counts()
-        self.queue = queue
+        agent = f"{AGENT}/{version}"
+        client = HttpClient(webhook.where, agent=agent, tls=webhook.tls, seconds=webhook.seconds)
+        super().__init__(
+            f"webhook {webhook.name}",
+            queue,
+            client,
+            counts=counts,
+            backoff=backoff,
+            in_thread=in_thread,
+        )
         self._webhook = webhook
         self._external_url = external_url
-        self._backoff = backoff or Backoff()
-        self._in_thread = in_thread
         self._clock = clock
         self._wall = wall
         self._log = log.Once(f"{OPTION}: {webhook.name}")
@@ -66,50 +68,23 @@ class WebhookSender(Closeable):
         self._tokens, self._refilled = float(webhook.burst), clock()
         self._not_before = 0.0  # after a failure
         self._tries = 0
-        agent = f"{AGENT}/{version}"
-        self._client = HttpClient(
-            webhook.where, agent=agent, tls=webhook.tls, seconds=webhook.seconds
-        )
-        self.worker = Worker(f"webhook {webhook.name}")
 
-    def __enter__(self) -> Self:
-        self.worker.start(self._run, wake=self.queue.wake)
-        return self
-
-    def __call__(self, incident: Incident) -> None:
-        """Take an incident. Raises what a bug ended the thread with."""
-        self.worker.check()
-        self.queue.add(incident)
-
-    def close(self) -> None:
-        """Wait a moment for what is due; what the history does not have then is lost."""
-        if self.worker.ending:
-            return
-        if not self.worker.close(PATIENCE_SECONDS):
-            self._client.abort()
-        if left := self.queue.close():
-            self.counts.dropped("closed", left)
-            log.warn(f"dropped {left} incidents that webhook {self._webhook.name} had not told yet")
-
-    def _run(self) -> None:
-        self._in_thread()
-        try:
-            while True:
-                self._collect()
-                wait: float | None
-                found = self._groups.next()
-                if isinstance(found, tuple):
-                    wait = self._until_allowed()
-                    if not wait:
-                        self._tell(*found)
-                        continue
-                else:
-                    wait = found
-                if self.worker.ending:
-                    return  # nothing is due, or not allowed yet
-                self.queue.wait(wait)
-        finally:
-            self._client.close()
+    def send_all(self) -> None:
+        """One message at a time, when it is due and allowed."""
+        while True:
+            self._collect()
+            wait: float | None
+            found = self._groups.next()
+            if isinstance(found, tuple):
+                wait = self._until_allowed()
+                if not wait:
+                    self._tell(*found)
+                    continue
+            else:
+                wait = found
+            if self.worker.ending:
+                return  # nothing is due, or not allowed yet
+            self.queue.wait(wait)
 
     def _collect(self) -> None:
         """Take what waits in the queue into the groups, as long as there is room."""
