@@ -210,7 +210,7 @@ def test_cgroups_that_come_and_go_while_it_walks(
     churning = threading.Thread(target=come_and_go)
     churning.start()
     try:
-        killed = hog(cgroup, "anon 8 sleep 1500 anon 64").was_killed()
+        killed = hog(cgroup, "anon 8 sleep 4000 anon 64").was_killed()
     finally:
         done.set()
         churning.join()
