@@ -19,6 +19,8 @@ from ..support.kernel.judging import assert_agrees, assert_explains
 from ..support.kernel.kernel_log import KernelLog
 from ..support.kernel.processes import Hog, Recorder
 
+pytestmark = pytest.mark.needs("the whole matrix")
+
 
 @pytest.fixture(params=(compilers.OLDEST, compilers.NEWEST), ids="clang{}".format, scope="module")
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ from ..support.chaos.killing import Killing
 from ..support.kernel.cgroups import Cgroup, cgroups
 from ..support.kernel.processes import Hog, Recorder
 
+pytestmark = pytest.mark.needs("the whole matrix")
+
 RING_BYTES = 1 << 17  # some 30 kills
 EACH = 40
 NEIGHBOURS = 3

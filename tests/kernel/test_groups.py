@@ -71,6 +71,7 @@ def test_of_several_cgroups(
     assert first.oom_kills() + last.oom_kills() == len(logged)
 
 
+@pytest.mark.needs("the whole matrix")
 def test_one_that_fills_the_ring_leaves_room_for_others(
     hook: str, make_cgroups: MakeCgroups, hog: StartHog
 ) -> None:

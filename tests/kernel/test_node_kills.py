@@ -31,6 +31,7 @@ StartHog = Callable[..., Hog]
 pytestmark = [
     pytest.mark.needs("guest"),
     pytest.mark.needs("the API's extra"),
+    pytest.mark.needs("the whole matrix"),
 ]
 
 KUBECONFIG = """\

@@ -27,6 +27,8 @@ from ..support.kernel.exporter import Exporter, address_of, incidents, start
 from ..support.kernel.processes import DEADLINE, Hog, Recorder
 from ..support.waiting import eventually
 
+pytestmark = pytest.mark.needs("the whole matrix")
+
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
 

@@ -42,6 +42,7 @@ class Settings:
     share: Path
     timeout: float
     memory: str
+    quick: bool  # some kernels stand for all
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def main(argv: list[str] | None = None) -> int:
         share=share,
         timeout=args.timeout,
         memory=args.memory,
+        quick=args.kernels == "quick",
     )
     matrix = Matrix()
     with ThreadPoolExecutor(max_workers=args.jobs) as pool:
@@ -165,6 +167,7 @@ def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
         append=[NODES, *boot.setup.append],
         environ={
             "OOMKILL_TEST_GUEST": "1",
+            **({"OOMKILL_TEST_QUICK": "1"} if settings.quick else {}),
             "OOMKILL_TEST_HOG": settings.hog,
             "OOMKILL_TEST_KILLER": str(settings.share / "killer"),
             "OOMKILL_TEST_ACTOR": str(settings.share / "actor"),

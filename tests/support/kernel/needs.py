@@ -112,6 +112,11 @@ def lacking(what: str, hook: str | None) -> str | None:
             if hook == "fentry"
             else "it takes a guest's time, and is the same on each hook: fentry shows it"
         ),
+        "the whole matrix": (
+            "minutes in a guest: where two kernels stand for all, fentry does for each hook"
+            if os.environ.get("OOMKILL_TEST_QUICK") and hook != "fentry"
+            else None
+        ),
         "a look at the others": (
             "the raw_tracepoint hook does not see whom the kernel looks at" if raw else None
         ),
