@@ -21,7 +21,7 @@ StartHog = Callable[..., Hog]
 
 TICK = 0.05  # seconds; emulated guests take milliseconds for all of their cgroups
 SCRIPTS = {
-    "leak": "anon 2 grow 64 6000",
+    "leak": "anon 2 grow 64 12000",
     "ramp": "anon 8 sleep 6000 grow 64 3600",
     "sawtooth": "anon 2 saw 20 375 8 sleep 50 anon 64",
 }

@@ -10,7 +10,8 @@
  *	grow MIB MS		touch that much, evenly over that time
  *	saw MIB MS TIMES	touch that much over that time and give it back, so often
  *	sleep MS		wait that long
- *	reread PATH MIB MS	read that much of a file again and again, for that long
+ *	reread PATH MIB MS	read that much of a file again and again, for that long, four
+ *				times at least
  *	file PATH MIB		map a file of that size and touch it
  *	locked PATH MIB		map that much of a file and lock it, page by page
  *	write PATH MIB		write a file of that size, and map nothing of it
@@ -75,6 +76,7 @@
 #include <unistd.h>
 
 #define MAX_MIB 256
+#define REREAD_LEAST 4
 
 static char **next;
 static long used_mib;
@@ -183,8 +185,8 @@ static void reread(void)
 	long long end = now_us() + number() * 1000LL;
 	static char buffer[1 << 16];
 
-	while (now_us() < end)
-		for (long at = 0; at < mib << 20 && now_us() < end; at += sizeof(buffer))
+	for (int times = 0; times < REREAD_LEAST || now_us() < end; times++)
+		for (long at = 0; at < mib << 20; at += sizeof(buffer))
 			if (pread(fd, buffer, sizeof(buffer), at) < 0)
 				err(2, "pread");
 	close(fd);
