@@ -48,6 +48,9 @@ def test_a_series_of_a_kill(hook: str, make_cgroups: MakeCgroups, hog: StartHog)
         Recorder(hook, "--recorder.max-cgroups", "0") as recorder,
         Sampler(options, layout) as sampler,
     ):
+        # What tells of kills has been imported then: three seconds are all that a series has.
+        assert hog(inner, "anon 64").was_killed()
+        recorder.record()
         sampler.start()
         eventually(lambda: sampler.status()["walks"] > 0)
         assert hog(inner, "anon 8 sleep 2000 anon 64").was_killed()
