@@ -219,6 +219,7 @@ def test_cgroups_that_come_and_go_while_it_walks(
     assert killed
     before = attached.record()["before"]
     values = before["usage"]["domain"]["series"][0]["usage_bytes"]
-    settled = [each for each in values[:30] if each is not None]
-    assert len(settled) > 20
-    assert all(8 * MIB <= each <= 16 * MIB for each in settled), settled
+    # It only grows, and whatever was taken for it would not fit in. At its limit it is reclaimed.
+    known = [each for each in values if each is not None and each < 28 * MIB]
+    assert known == sorted(known)
+    assert sum(8 * MIB <= each <= 16 * MIB for each in known) > 20, known

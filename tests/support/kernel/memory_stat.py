@@ -36,10 +36,11 @@ V1_NAMES = {
     "file_bytes": "total_cache",
     "shmem_bytes": "total_shmem",
 }
-# Pages each CPU may have charged in advance, or left out of the numbers the log has
-# (MEMCG_CHARGE_BATCH): from v5.18 the kernel brings them up to date only if that many changed.
+# Pages each CPU may have charged in advance (MEMCG_CHARGE_BATCH).
 BATCH_BYTES = 64 * (os.cpu_count() or 1) * os.sysconf("SC_PAGE_SIZE")
-BEHIND_BYTES = BATCH_BYTES if VERSION >= (5, 18) else 0
+# What the numbers in the log may lack: from v5.18 the kernel brings them up to date only if that
+# many changed, and each CPU tells of its changes once there are as many (memcg_rstat_updated()).
+BEHIND_BYTES = 2 * BATCH_BYTES if VERSION >= (5, 18) else 0
 # Before 5.19 the record lacks what each CPU still keeps to itself, and says so.
 LACKING_BYTES = BATCH_BYTES if VERSION < (5, 19) else 0
 
