@@ -7,6 +7,7 @@ from. Where those are not Debian's, the two variables below name one.
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,3 +88,10 @@ def _deb822(paragraph: str) -> Iterator[tuple[str, str]]:
     for uri in fields.get("uris", []):
         for suite in fields.get("suites", []):
             yield uri, suite
+
+
+if __name__ == "__main__":  # for tools/wheel/sources.sh
+    try:
+        print(find().archive)
+    except PackageError as error:
+        sys.exit(f"{error}, or APT_MIRROR")

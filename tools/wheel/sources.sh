@@ -1,16 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Downloads the sources that Debian has under each NAME, without Debian's changes: `sources.sh FOLDER
-# NAME...`. APT_MIRROR: another mirror. The same of whatever this machine is; its lists stay as they are.
+# NAME...`. By APT_MIRROR, or the Debian mirror of this machine's apt. The same of whatever this
+# machine is; its lists stay as they are.
 set -eu
 
 folder=$1
 shift
+mirror=${APT_MIRROR:-$(cd "$(dirname "$0")/../.." && python3 -m tests.vm.mirror)}
 apt=$(mktemp -d)
 trap 'rm -rf "$apt"' EXIT
 mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
 echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
-${APT_MIRROR:-http://deb.debian.org/debian} ${SUITE:-trixie} main" >"$apt/sources.list"
+$mirror ${SUITE:-trixie} main" >"$apt/sources.list"
 
 cd "$folder"
 for action in update "source --download-only --tar-only $*"; do
