@@ -20,7 +20,7 @@ from ..sinks.query import Query
 from ..sinks.record import rfc3339, to_object
 from ..sinks.repeats import habit_of
 from .explain import DOCUMENT, section
-from .show import LATEST, ShowSettings, find, read_exporter, read_latest, show_incidents
+from .show import LATEST, ShowSettings, find, read_latest, show_incidents
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -142,7 +142,7 @@ def _read(settings: ShowSettings, filters: Mapping[str, str]) -> list[Incident]:
         raise UsageError(str(error)) from error
     query = replace(query, limit=LATEST)
     if settings.recording is None:
-        found, _ = read_exporter(ShowSettings(**{**vars(settings), "query": query}))
+        found, _ = settings.exporter.records(query)
     else:
         found, broken = read_latest(settings.recording, query, as_recorded=settings.as_recorded)
         if broken is not None and not found:

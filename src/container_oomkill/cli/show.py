@@ -21,6 +21,7 @@ from ..sinks.terminal import DIM, OFF, TerminalView
 from ..sinks.terminal_list import EACH, TerminalList, fold
 from ..sinks.text import terminal_columns, wants_colour
 from ..system.settings import Settings
+from .asked_exporter import AskedExporter
 from .filters import query_from
 from .others import find_other, list_others, read_beside, show_other
 
@@ -47,12 +48,7 @@ class ShowSettings(Settings):
     colour: str = "auto"
     query: Query = Query(limit=LATEST)
     limit: int | None = None  # None: the newest few of each container
-    url: str | None = None  # None: the exporter that runs here
-    user: str | None = None
-    password_file: str | None = None
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    exporter: AskedExporter = AskedExporter()
 
     @classmethod
     def from_args(cls, args: Namespace) -> ShowSettings:
@@ -67,12 +63,7 @@ class ShowSettings(Settings):
             colour=args.color,
             query=query_from(args, limit=limit),
             limit=args.limit,
-            url=args.url,
-            user=args.user,
-            password_file=args.password_file,
-            ca_file=args.ca_file,
-            cert_file=args.cert_file,
-            key_file=args.key_file,
+            exporter=AskedExporter.from_args(args),
         )
 
 
@@ -82,7 +73,7 @@ def command(args: Namespace) -> int:
     broken = None
     others: list[Kill | Stuck] = []
     if settings.recording is None:
-        incidents, others = read_exporter(settings)
+        incidents, others = settings.exporter.records(settings.query)
     else:
         incidents, broken = read_latest(
             settings.recording, settings.query, as_recorded=settings.as_recorded, others=others
@@ -146,23 +137,6 @@ def read_latest(
             broken = broken or error
         others += sorted(besides, key=lambda record: record.time, reverse=True)
     return list(latest), broken
-
-
-def read_exporter(settings: ShowSettings) -> tuple[list[Incident], list[Kill | Stuck]]:
-    """Return what matches of a running exporter, of every kind; errors as `Exporter.incidents`."""
-    from .exporter_client import Exporter
-    from .running_exporter import find_exporter
-
-    exporter = Exporter(
-        settings.url or find_exporter(),
-        user=settings.user,
-        password_file=settings.password_file,
-        ca_file=settings.ca_file,
-        cert_file=settings.cert_file,
-        key_file=settings.key_file,
-    )
-    query = settings.query
-    return exporter.incidents(query), [*exporter.kills(query), *exporter.stuck(query)]
 
 
 def write_records(

@@ -22,6 +22,7 @@ from ..sinks.stuck_formats import lines as stuck_lines
 from ..sinks.text import COLUMNS, NARROWEST, Text, terminal_columns, wants_colour
 from ..system.settings import Settings
 from ..units import about, plural
+from .asked_exporter import AskedExporter
 from .filters import query_from
 
 if TYPE_CHECKING:
@@ -41,12 +42,7 @@ class WhySettings(Settings):
     recording: str | None = None
     colour: str = "auto"
     query: Query = Query(limit=LATEST)
-    url: str | None = None  # None: the exporter that runs here
-    user: str | None = None
-    password_file: str | None = None
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    exporter: AskedExporter = AskedExporter()
 
     @classmethod
     def from_args(cls, args: Namespace) -> WhySettings:
@@ -56,12 +52,7 @@ class WhySettings(Settings):
             recording=args.recording,
             colour=args.color,
             query=query_from(args, limit=LATEST),
-            url=args.url,
-            user=args.user,
-            password_file=args.password_file,
-            ca_file=args.ca_file,
-            cert_file=args.cert_file,
-            key_file=args.key_file,
+            exporter=AskedExporter.from_args(args),
         )
 
 
@@ -73,7 +64,8 @@ def command(args: Namespace) -> int:
     broken = None
     records: list[Record]
     if settings.recording is None:
-        records = _ask(settings)
+        incidents, others = settings.exporter.records(settings.query)
+        records = [*incidents, *others]
     else:
         from .recording import read_with_others
 
@@ -82,22 +74,6 @@ def command(args: Namespace) -> int:
     if broken is not None:
         raise broken
     return 0
-
-
-def _ask(settings: WhySettings) -> list[Record]:
-    from .exporter_client import Exporter
-    from .running_exporter import find_exporter
-
-    exporter = Exporter(
-        settings.url or find_exporter(),
-        user=settings.user,
-        password_file=settings.password_file,
-        ca_file=settings.ca_file,
-        cert_file=settings.cert_file,
-        key_file=settings.key_file,
-    )
-    query = settings.query
-    return [*exporter.incidents(query), *exporter.kills(query), *exporter.stuck(query)]
 
 
 def tell(
