@@ -56,20 +56,27 @@ def uid_of(node: str, name: str) -> str:
 
 
 def log_record(incident: Incident) -> dict[str, Any]:
-    """Return it as json.dumps takes it: the same whenever it is sent, by whatever process.
+    """Return it as json.dumps takes it: the same whenever it is sent, by whatever process."""
+    severity = SEVERITIES.get(incident.scope or "", ERROR)
+    return made(EVENT, incident.time, severity, body(incident), dict(_attributes(incident)))
 
-    So its source's time is also when it was observed: Loki takes two records for one only where all
-    of them is the same.
+
+def made(
+    event: str, at: float, severity: tuple[int, str], text: str, values: dict[str, Value]
+) -> dict[str, Any]:
+    """Return a LogRecord; ``at``: seconds since the epoch, ``severity``: its number and text.
+
+    Its source's time is also when it was observed: Loki takes two records for one only where all of
+    them is the same.
     """
-    number, text = SEVERITIES.get(incident.scope or "", ERROR)
     return {
-        "timeUnixNano": nanoseconds(incident.time),
-        "observedTimeUnixNano": nanoseconds(incident.time),
-        "severityNumber": number,
-        "severityText": text,
-        "eventName": EVENT,
-        "body": {"stringValue": body(incident)},
-        "attributes": attributes(dict(_attributes(incident))),
+        "timeUnixNano": _nanoseconds(at),
+        "observedTimeUnixNano": _nanoseconds(at),
+        "severityNumber": severity[0],
+        "severityText": severity[1],
+        "eventName": event,
+        "body": {"stringValue": text},
+        "attributes": attributes(values),
     }
 
 
@@ -173,6 +180,6 @@ def _of_kill(incident: Incident) -> Iterator[tuple[str, Value]]:
     yield OWN + "message", incident.message
 
 
-def nanoseconds(seconds: float) -> str:
+def _nanoseconds(seconds: float) -> str:
     # A double has 200 ns or so of today's times: what the record has is microseconds.
     return str(round(seconds * 1e6) * 1000)

@@ -25,9 +25,8 @@ from .log_record import (
     RECORD,
     WARN,
     Value,
-    attributes,
     container_attributes,
-    nanoseconds,
+    made,
     uid_of,
 )
 
@@ -41,7 +40,7 @@ def kill_log_record(kill: Kill) -> dict[str, Any]:
     cause = kill.killer.cause
     severity = INFO if cause in ORDINARY else ERROR if cause in OF_MEMORY else WARN
     body = f"{kill_name(kill)}: {kill.verdict or cause or 'was sent SIGKILL'}"
-    return _record(KILL, kill.time, severity, body, dict(_of_kill(kill)))
+    return made(OWN + KILL, kill.time, severity, printable(body), dict(_of_kill(kill)))
 
 
 def stuck_log_record(stuck: Stuck) -> dict[str, Any]:
@@ -50,21 +49,7 @@ def stuck_log_record(stuck: Stuck) -> dict[str, Any]:
     at = stuck.time + (episode.seconds or 0.0 if episode.ended else 0.0)
     severity = INFO if episode.ended else ERROR
     body = f"{stuck_name(stuck)}: {stuck.verdict or 'out of memory, and nothing is killed'}"
-    return _record(STUCK, at, severity, body, dict(_of_stuck(stuck)))
-
-
-def _record(
-    kind: str, at: float, severity: tuple[int, str], body: str, values: dict[str, Value]
-) -> dict[str, Any]:
-    return {
-        "timeUnixNano": nanoseconds(at),
-        "observedTimeUnixNano": nanoseconds(at),
-        "severityNumber": severity[0],
-        "severityText": severity[1],
-        "eventName": OWN + kind,
-        "body": {"stringValue": printable(body)},
-        "attributes": attributes(values),
-    }
+    return made(OWN + STUCK, at, severity, printable(body), dict(_of_stuck(stuck)))
 
 
 def _of_kill(kill: Kill) -> Iterator[tuple[str, Value]]:

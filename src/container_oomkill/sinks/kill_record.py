@@ -6,10 +6,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..errors import RecordError
-from ..incident.model import SCHEMA
 from ..killers.model import Kill
-from .record import check_kind, made, plain
+from .record import is_of, made_of, object_of
 
 KILL = "kill"
 KILLS_SUFFIX = ".kills"  # of their file beside a history of incidents
@@ -17,21 +15,17 @@ KILLS_SUFFIX = ".kills"  # of their file beside a history of incidents
 
 def kill_to_object(kill: Kill) -> dict[str, Any]:
     """Return the record; json.dumps takes it as it is."""
-    return {"schema": SCHEMA, "id": kill.id, "kind": KILL, **plain(kill)}
+    return object_of(KILL, kill)
 
 
 def kill_from_object(record: Any) -> Kill:
     """Return the kill of a record; `RecordError` names the first thing wrong in it."""
-    if not isinstance(record, dict):
-        raise RecordError("expected an object")
-    check_kind(record, KILL)
-    kill: Kill = made(Kill, record, "")
-    return kill
+    return made_of(KILL, Kill, record)
 
 
 def is_kill(record: Any) -> bool:
     """Tell whether a record says that it is one of these."""
-    return isinstance(record, dict) and record.get("kind") == KILL
+    return is_of(KILL, record)
 
 
 def render_kill(kill: Kill) -> str:

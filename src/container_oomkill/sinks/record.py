@@ -11,11 +11,12 @@ import types
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..errors import RecordError
 from ..incident.model import SCHEMA, Incident
 
+T = TypeVar("T")
 OOM = "oom"  # the record's kind; those of before there were others have none
 TIMES = {"time", "started_at"}
 # What the kernel can say at all: signed and unsigned 64 bits. Beyond, arithmetic fails.
@@ -47,6 +48,16 @@ def _names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
+def object_of(kind: str, value: Any) -> dict[str, Any]:
+    """Return the record of what is no incident: a `Kill`, a `Stuck`."""
+    return {"schema": SCHEMA, "id": value.id, "kind": kind, **plain(value)}
+
+
+def is_of(kind: str, record: Any) -> bool:
+    """Tell whether a record says that it is of that kind."""
+    return isinstance(record, dict) and record.get("kind") == kind
+
+
 def rfc3339(seconds: float) -> str:
     """Return seconds since the epoch as UTC text with microseconds."""
     return (
@@ -61,16 +72,22 @@ def from_object(record: Any) -> Incident:
 
     Keys this version does not know are left alone: a later one may have added them.
     """
-    if not isinstance(record, dict):
-        raise RecordError("expected an object")
-    check_kind(record, OOM)
-    incident: Incident = made(Incident, record, "")
+    incident = made_of(OOM, Incident, record)
     if not incident.victims:
         raise RecordError("victims: expected at least one")
     return incident
 
 
-def check_kind(record: dict[str, Any], wanted: str) -> None:
+def made_of(kind: str, type_: type[T], record: Any) -> T:
+    """Return what `object_of` was made of; `RecordError` names the first thing wrong in it."""
+    if not isinstance(record, dict):
+        raise RecordError("expected an object")
+    _check_kind(record, kind)
+    found: T = made(type_, record, "")
+    return found
+
+
+def _check_kind(record: dict[str, Any], wanted: str) -> None:
     """Raise `RecordError` for a record of another version or kind."""
     if record.get("schema") != SCHEMA:
         raise RecordError(f"schema: expected {SCHEMA}, found {_shown(record.get('schema'))}")

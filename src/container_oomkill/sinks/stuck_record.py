@@ -6,10 +6,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..errors import RecordError
-from ..incident.model import SCHEMA
 from ..stuck.model import Stuck
-from .record import check_kind, made, plain
+from .record import is_of, made_of, object_of
 
 STUCK = "stuck"
 STUCK_SUFFIX = ".stuck"  # of their file beside a history of incidents
@@ -17,21 +15,17 @@ STUCK_SUFFIX = ".stuck"  # of their file beside a history of incidents
 
 def stuck_to_object(stuck: Stuck) -> dict[str, Any]:
     """Return the record; json.dumps takes it as it is."""
-    return {"schema": SCHEMA, "id": stuck.id, "kind": STUCK, **plain(stuck)}
+    return object_of(STUCK, stuck)
 
 
 def stuck_from_object(record: Any) -> Stuck:
     """Return the episode of a record; `RecordError` names the first thing wrong in it."""
-    if not isinstance(record, dict):
-        raise RecordError("expected an object")
-    check_kind(record, STUCK)
-    stuck: Stuck = made(Stuck, record, "")
-    return stuck
+    return made_of(STUCK, Stuck, record)
 
 
 def is_stuck(record: Any) -> bool:
     """Tell whether a record says that it is one of these."""
-    return isinstance(record, dict) and record.get("kind") == STUCK
+    return is_of(STUCK, record)
 
 
 def render_stuck(stuck: Stuck) -> str:
