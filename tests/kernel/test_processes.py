@@ -115,9 +115,10 @@ def test_a_storm(
     sides = make_cgroups("/oomkill-storm-a", "/oomkill-storm-b")
     for cgroup in sides:
         # What the kernel itself keeps of the dead for a while counts as well, 1.3 MiB of it at this
-        # speed. In a smaller cgroup that leaves fork() nothing, with the parent alone to be killed.
-        cgroup.limit(4)
-    started = [hog(cgroup, f"times {KILLS // 2} adj 1000 anon 8") for cgroup in sides]
+        # speed, more on a slow machine. In a smaller cgroup that leaves fork() nothing, with the
+        # parent alone to be killed.
+        cgroup.limit(8)
+    started = [hog(cgroup, f"times {KILLS // 2} adj 1000 anon 12") for cgroup in sides]
     records, killed = [], []
     for _ in range(KILLS):  # the log is short: read as it comes
         records.append(recorder.record())

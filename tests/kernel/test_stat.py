@@ -82,7 +82,7 @@ def test_pod_of_two(
     victims = record["victims"][0]["stat"]
     if pod.path in kernel_log.stats:
         assert_stat_agrees(stat, kernel_log.stats[pod.path])
-    assert_adds_up(record)
+    assert_adds_up(record, cgroups=3)
     for kind, others in ("anon", 4), ("shmem", 6):
         rest = stat[f"{kind}_bytes"] - victims[f"{kind}_bytes"]
         assert others * MIB - LACKING_BYTES <= rest <= (others + 1) * MIB + LACKING_BYTES
@@ -98,6 +98,6 @@ def test_a_storm_in_which_the_kernel_no_longer_adds_up(
     for _ in range(15):
         assert hog(two, "adj 1000 anon 32").was_killed()
         record = recorder.record()
-        assert_adds_up(record)
+        assert_adds_up(record, cgroups=3)
         stat, victims = record["domain"]["stat"], record["victims"][0]["stat"]
         assert stat["anon_bytes"] - victims["anon_bytes"] >= 7 * MIB
