@@ -15,6 +15,7 @@ from container_oomkill.probe import object_file
 from container_oomkill.probe.attach import attach
 
 from .needs import lacking
+from .quick import left_to_the_whole_matrix
 from .results import Results, hook_of
 
 
@@ -57,8 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if results:
             results.expect(item)
-        needs = (marker.args[0] for marker in item.iter_markers("needs"))
-        if reason := next(filter(None, (lacking(what, hook_of(item)) for what in needs)), None):
+        if reason := _left_out(item):
             left_out.append(item)
             reporter.write_line(f"left out: {item.name}: {reason}")
             if results:
@@ -66,6 +66,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _left_out(item: pytest.Item) -> str | None:
+    hook = hook_of(item)
+    lacks = (lacking(marker.args[0], hook) for marker in item.iter_markers("needs"))
+    if reason := next(filter(None, lacks), None):
+        return reason
+    return left_to_the_whole_matrix(item.path.stem, hook)
 
 
 def chosen_hooks(config: pytest.Config) -> list[str]:
