@@ -39,6 +39,8 @@ HOSTS: dict[str, Any] = {"unit": "session-3.scope", "is_above": True, "parent_co
         (by("backup", **HOSTS), None, "host_process"),
         (by("backup", how="parent_end", **HOSTS), None, "parent_end"),
         (by("sh", is_inside=True, is_above=False), None, "inside"),
+        (by("sh", is_inside=True, is_above=False, container=Container(C)), None, "inside"),
+        (by("sh", is_inside=True, is_above=False, container=OTHER), None, "other_container"),
         (by("sh", is_above=False, cgroup_id=77), None, "inside"),
         (by("top", is_above=False, container=Container(C)), None, "inside"),
         (by("sh", is_above=False, container=OTHER), None, "other_container"),

@@ -89,8 +89,9 @@ def cause_of(kill: Kill) -> str:
 def is_inside(kill: Kill) -> bool:
     """Whether it was sent from within the container."""
     killer, target = kill.killer, kill.target
-    if killer.is_inside:
-        return True
+    ids = [None if each is None else each.id for each in (kill.container, killer.container)]
+    if killer.is_inside:  # of a pod whose containers share a PID namespace it may be another one
+        return None in ids or ids[0] == ids[1]
     if killer.is_above:  # a runtime in a container, and what it has started
         return False
     if target.cgroup_id is not None and target.cgroup_id == killer.cgroup_id:
