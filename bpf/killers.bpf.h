@@ -46,14 +46,15 @@
 /* All that dies of one cause does so within this time. */
 #define TOGETHER_NS 1000000000ULL
 
-#define STOPS 4096 /* a power of two */
+#define STOPS_BITS 12
+#define HASH_MULTIPLIER 0x9E3779B97F4A7C15ULL /* 2^64 by the golden ratio */
 
 struct stop {
 	u64 ns;
-	u32 tgid; /* who was asked */
+	u64 leader; /* who was asked: its task's address */
+	u64 jiffies;
 	u32 signal;
 	u32 pid;
-	u32 pad;
 	char comm[16];
 	u64 ns_again; /* else two CPUs wrote it at a time */
 };
@@ -113,7 +114,7 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, STOPS);
+	__uint(max_entries, 1 << STOPS_BITS);
 	__type(key, u32);
 	__type(value, struct stop);
 } stops SEC(".maps");
@@ -289,16 +290,30 @@ static __always_inline u64 ended_at(u64 of, u64 whose)
 	return known && known->whose == whose ? known->ns : 0;
 }
 
-static __always_inline void note_stop(struct task_struct *task, u32 signal)
+static __always_inline struct stop *stop_of(u64 leader)
 {
-	u32 tgid = BPF_CORE_READ(task, tgid), key = tgid % STOPS;
-	struct stop *to = bpf_map_lookup_elem(&stops, &key);
-	u64 now = bpf_ktime_get_boot_ns();
+	u32 key = leader * HASH_MULTIPLIER >> (64 - STOPS_BITS);
 
-	if (!to)
+	return bpf_map_lookup_elem(&stops, &key);
+}
+
+/*
+ * One that is sent again within a tick tells nothing new: so a storm of them costs little more
+ * than any other signal. The clock and the sender's name are most of what this takes.
+ */
+static __always_inline void note_stop(u64 task, u32 signal, bool group)
+{
+	/* What is sent to a process comes with its leader. */
+	u64 leader = group ? task : (u64)BPF_CORE_READ((struct task_struct *)task, group_leader);
+	u64 jiffies = bpf_jiffies64(), now;
+	struct stop *to = stop_of(leader);
+
+	if (!to || (to->leader == leader && to->jiffies == jiffies && to->signal == signal))
 		return;
+	now = bpf_ktime_get_boot_ns();
 	*(volatile u64 *)&to->ns = now;
-	to->tgid = tgid;
+	to->leader = leader;
+	to->jiffies = jiffies;
 	to->signal = signal;
 	to->pid = bpf_get_current_pid_tgid() >> 32;
 	bpf_get_current_comm(&to->comm, sizeof(to->comm));
@@ -313,14 +328,13 @@ static __always_inline void no_stop(struct oomkill_kill *to)
 	to->stop_comm[0] = 0;
 }
 
-static __always_inline void fill_stop(struct oomkill_kill *to)
+static __always_inline void fill_stop(struct oomkill_kill *to, u64 leader)
 {
-	u32 tgid = to->target.pid, key = tgid % STOPS;
-	struct stop *stop = bpf_map_lookup_elem(&stops, &key);
+	struct stop *stop = stop_of(leader);
 
 	no_stop(to);
-	/* Since it was started, none but it has had its process id. */
-	if (!stop || stop->tgid != tgid || stop->ns < to->target.start_boottime_ns)
+	/* Since it was started, none but it has had its address. */
+	if (!stop || stop->leader != leader || stop->ns < to->target.start_boottime_ns)
 		return;
 	to->stop_ns = stop->ns;
 	to->stop_signal = stop->signal;
@@ -387,7 +401,7 @@ __noinline int send_kill_record(u64 leader, u64 tid, u64 flags, s64 si_code)
 		return 0;
 	}
 	fill_party((u64)BPF_CORE_READ(sender, group_leader), current_tid(), SENDER);
-	fill_stop(to);
+	fill_stop(to, leader);
 	to->boot_ns = bpf_ktime_get_boot_ns();
 	to->layout = OOMKILL_LAYOUT;
 	to->kind = OOMKILL_KILL;
@@ -516,7 +530,7 @@ static __always_inline int on_signal(struct bpf_raw_tracepoint_args *ctx)
 
 	if (signal != SIGKILL) {
 		if (signal < 64 && STOP_SIGNALS & 1ULL << signal)
-			note_stop((struct task_struct *)ctx->args[2], signal);
+			note_stop(ctx->args[2], signal, ctx->args[3]);
 		return 0;
 	}
 	if ((s32)ctx->args[4] != TRACE_SIGNAL_DELIVERED)

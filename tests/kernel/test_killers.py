@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -62,6 +63,17 @@ def test_a_runtime_whose_patience_ends(
     assert (stop["signal"], stop["pid"], stop["command"]) == ("SIGTERM", asked.pid, "runc")
     assert 0 < stop["seconds_before"] < DEADLINE
     assert "had been sent SIGTERM" in record["verdict"]
+
+
+def test_a_stop_that_was_sent_to_a_thread(
+    recorder: Recorder, container: StartContainer, acts: Acts
+) -> None:
+    """tgkill(2): it is one for the process, whichever thread it names."""
+    started = container()
+    assert ctypes.CDLL(None).tgkill(started.init, started.init, int(signal.SIGTERM)) == 0
+    acts(f"name runc signal {started.init} {signal.SIGKILL:d}")
+    stop = recorder.kill_by_another(started.cgroup.path)["stop"]
+    assert (stop["signal"], stop["pid"]) == ("SIGTERM", os.getpid())
 
 
 def test_a_runtime_that_does_not_ask(
