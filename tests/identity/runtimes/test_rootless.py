@@ -106,10 +106,11 @@ def test_what_a_user_owns_is_read_up_to_a_tighter_bound(
     tmp_path: Path, homes: RootlessUsers
 ) -> None:
     """Decoded, brackets take up to a hundred times their size in memory."""
-    write(tmp_path / STORAGE / "containers.json", f"[{'[],' * USERS}[]]")
+    podman = write(tmp_path / STORAGE / "containers.json", f"[{'[],' * USERS}[]]")
     with pytest.raises(StateError) as caught:
         homes.find((1000, C))
     assert caught.value.reason == "too_big"
+    podman.unlink()  # or its fault would be the answer
     docker = tmp_path / "home/ann/.local/share/docker/containers"
     write(docker / D / "config.v2.json", docker_config(D, Args=["x" * USERS]))
     with pytest.raises(StateError) as caught:
