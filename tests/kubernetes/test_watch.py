@@ -16,7 +16,7 @@ from container_oomkill.identity.metadata import ContainerMetadata
 from container_oomkill.identity.resolver import Resolver
 from container_oomkill.incident.model import NOT_FOUND, Container
 from container_oomkill.kubernetes.access import Access
-from container_oomkill.kubernetes.api import LINE_MAX, Api
+from container_oomkill.kubernetes.api import ANSWER_MAX, LINE_MAX, Api
 from container_oomkill.kubernetes.watch import PodWatch
 from container_oomkill.system.backoff import Backoff
 
@@ -151,6 +151,19 @@ def test_a_packed_answer_is_not_unpacked(started: Started) -> None:
     finally:
         tracemalloc.stop()
     assert any("watch pods of node" in each for each in started.log)
+
+
+def test_an_answer_without_end_is_not_read_to_it(started: Started) -> None:
+    started.cluster.put(pod(1))
+    started.cluster.faults = [Fault(LIST, body=bytes(8 * ANSWER_MAX))]
+    watch = started.watch()
+    tracemalloc.start()
+    try:
+        eventually(known(watch))
+        assert tracemalloc.get_traced_memory()[1] < 4 * ANSWER_MAX
+    finally:
+        tracemalloc.stop()
+    assert "response larger than 16 MiB" in started.log[0]
 
 
 def test_a_list_without_an_end_has_one(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:

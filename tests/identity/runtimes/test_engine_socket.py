@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +14,12 @@ import pytest
 from container_oomkill.doctor.checks import examine_socket
 from container_oomkill.doctor.report import Report
 from container_oomkill.identity.resolver import Resolver
-from container_oomkill.identity.runtimes.engine_socket import EngineSocket, read
+from container_oomkill.identity.runtimes.engine_socket import (
+    ANSWER_MAX,
+    LINE_MAX,
+    EngineSocket,
+    read,
+)
 
 from ...support.engine_server import Engine
 from ...support.logged import logged
@@ -79,6 +85,8 @@ def test_what_went_while_the_engine_was_away(
         ([b"", b"[" * 100_000], "not JSON"),
         ([b"", b"[" + b"{}," * 100_000 + b"{}]"], "too much of it"),
         ([b"", b'{"message": "busy"}'], "no list"),
+        ([b"", b"[" + b" " * ANSWER_MAX + b"]"], "more than 4 MiB"),
+        ([b'{"Action": "%s"}' % (b"x" * LINE_MAX), b"[]"], "not JSON"),
     ],
 )
 def test_faults_are_one_line_and_passed(
@@ -97,6 +105,23 @@ def test_faults_are_one_line_and_passed(
     eventually(lambda: name(asked) == "web")
     assert len(log) == 1
     assert words in log[0]
+
+
+def test_an_answer_without_end_is_not_read_to_it(
+    engine: Engine, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logged(monkeypatch)
+    engine.start(C, "web")
+    engine.faults = [b"", bytes(16 * ANSWER_MAX)]
+    stack.enter_context(engine.serving())
+    tracemalloc.start()
+    try:
+        asked = stack.enter_context(EngineSocket(str(engine.path), first_seconds=0.02))
+        eventually(lambda: name(asked) == "web")
+        assert tracemalloc.get_traced_memory()[1] < 4 * ANSWER_MAX
+    finally:
+        tracemalloc.stop()
+    assert len(log) == 1
 
 
 def test_an_odd_answer_after_a_start(
