@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Whose kills fill the ring. While it is more than half full, those of each owner
- * are counted; in its last eighth, who has had more than CROWD_EACH has no more, so
- * that the kills of others are kept.
+ * Whose kills fill the ring. Nobody has more of it, unread, than CROWD_PARTS times what
+ * is free: one alone seven eighths, two less than half each. What is left is for those
+ * who have little in it, however long the ring stays full.
  *
  * An owner is whoever can have made up all names below: a user's slice, a pod, a
  * container or a service. It is the first cgroup from the root that is none of those
@@ -18,19 +18,20 @@
 #include "maps.bpf.h"
 #include "memcg.bpf.h"
 
-#define CROWD_EACH 8
+#define CROWD_PARTS 7
 #define OWNERS 128
 #define LEVELS 6 /* the root, then five below it: as deep as kubelets nest their pods */
 #define HOLDER_SIZE 40 /* longer names are somebody's: a pod's has its UID */
 
 struct crowd_owner {
-	u64 round;
-	u64 kills;
+	u64 unread; /* bytes of its records, when they were counted last */
+	u64 consumed; /* the ring's positions then */
+	u64 produced;
 };
 
 struct crowd_state {
-	u64 round; /* how often the ring has become more than half full */
-	u64 crowded; /* it is now */
+	u64 owner; /* of this incident; 0: nobody's */
+	u64 counted; /* the ring's position up to which all is some owner's */
 	u64 nearest[LEVELS]; /* struct mem_cgroup, the root first, as far as there are some */
 };
 
@@ -126,33 +127,54 @@ __noinline u64 owner_id(u64 memcg)
 	return memcg_id((struct mem_cgroup *)owner);
 }
 
+/* What of an owner's records is still unread, if they were spread evenly over the ring. */
+static __always_inline u64 crowd_unread(const struct crowd_owner *had, u64 consumed)
+{
+	if (!had || consumed >= had->produced)
+		return 0;
+	return had->unread * (had->produced - consumed) / (had->produced - had->consumed);
+}
+
 /* Whether a kill by this cgroup's limit has to make way; 0: it was no cgroup's. */
 __noinline int crowds_out(u64 domain)
 {
 	u64 size = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
 	u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	u64 consumed = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS);
 	struct crowd_state *state = get_crowd();
-	struct crowd_owner *had, now = {};
 	u64 id;
 
 	if (!state)
 		return 0;
-	if (used <= size / 2) {
-		state->crowded = 0;
+	id = domain ? owner_id(domain) : 0;
+	state->owner = id;
+	if (!id || used > size)
 		return 0;
-	}
-	if (!state->crowded) {
-		state->crowded = 1;
-		state->round++;
-	}
-	if (!domain)
+	return crowd_unread(bpf_map_lookup_elem(&crowd_owners, &id), consumed) >
+	       CROWD_PARTS * (size - used);
+}
+
+/* Counts what was written since the last time as this incident's owner's. */
+__noinline int count_crowd(void)
+{
+	struct crowd_state *state = get_crowd();
+	struct crowd_owner now = {};
+	u64 id;
+
+	if (!state)
 		return 0;
-	id = owner_id(domain);
-	had = bpf_map_lookup_elem(&crowd_owners, &id);
-	now.round = state->round;
-	now.kills = had && had->round == state->round ? had->kills + 1 : 1;
-	bpf_map_update_elem(&crowd_owners, &id, &now, BPF_ANY);
-	return now.kills > CROWD_EACH && used > size / 8 * 7;
+	now.produced = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS);
+	if (now.produced == state->counted)
+		return 0;
+	id = state->owner;
+	if (id) {
+		now.consumed = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS);
+		now.unread = now.produced - state->counted +
+			     crowd_unread(bpf_map_lookup_elem(&crowd_owners, &id), now.consumed);
+		bpf_map_update_elem(&crowd_owners, &id, &now, BPF_ANY);
+	}
+	state->counted = now.produced;
+	return 0;
 }
 
 #endif /* CROWD_BPF_H */

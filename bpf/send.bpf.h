@@ -55,6 +55,7 @@ static __always_inline void send_victim(struct scratch *s, struct oomkill_counte
 		c->lost_ring_full++;
 	else
 		send(c, &s->record, size);
+	count_crowd();
 }
 
 #endif /* SEND_BPF_H */

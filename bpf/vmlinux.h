@@ -58,6 +58,8 @@ enum {
 	BPF_RB_FORCE_WAKEUP = 2,
 	BPF_RB_AVAIL_DATA = 0, /* of bpf_ringbuf_query() */
 	BPF_RB_RING_SIZE = 1,
+	BPF_RB_CONS_POS = 2,
+	BPF_RB_PROD_POS = 3,
 	BPF_F_MMAPABLE = 1 << 10,
 };
 

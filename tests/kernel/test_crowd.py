@@ -18,6 +18,7 @@ pytestmark = pytest.mark.needs("the whole matrix")
 RING_BYTES = 1 << 17  # some 30 kills
 EACH = 40
 NEIGHBOURS = 3
+SEVERAL = 12
 UID = 4242  # a user that this machine has not
 BURSTABLE = "/kubepods.slice/kubepods-burstable.slice"
 POD = f"{BURSTABLE}/kubepods-burstable-pod{'0' * 31}"
@@ -60,6 +61,24 @@ def test_a_neighbours_kills_are_kept(owner: str, hook: str, hog: StartHog, tmp_p
         assert len(told) < 2 * EACH
 
 
-def killed(folder: Path, cgroup: Cgroup) -> list[int]:
-    with Killing(folder, cgroup, EACH) as killing:
+def test_who_is_killed_now_and_then_is_no_crowd(hook: str, tmp_path: Path) -> None:
+    """However long the ring stays full: it is what they have in it that counts."""
+    parents, evil, neighbour = OWNERS["a user"]
+    with cgroups(*parents, *evil, neighbour) as made:
+        *_, first, second, its = made
+        with Recorder(hook, "--ring-bytes", str(2 * RING_BYTES)) as recorder:
+            recorder.process.send_signal(signal.SIGSTOP)
+            killed(tmp_path, first)  # more than half of it
+            wanted = set(killed(tmp_path, its, SEVERAL))
+            killed(tmp_path, second)  # all that it takes
+            wanted |= set(killed(tmp_path, its, NEIGHBOURS))
+            recorder.process.send_signal(signal.SIGCONT)
+            while wanted:
+                wanted -= {recorder.record()["victims"][0]["pid"]}
+            assert recorder.stop() == 0
+            assert "ring buffer full" in recorder.errors()
+
+
+def killed(folder: Path, cgroup: Cgroup, times: int = EACH) -> list[int]:
+    with Killing(folder, cgroup, times) as killing:
         return killing.pids()
