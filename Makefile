@@ -19,7 +19,7 @@ APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --
 	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages --ignore tests/collector \
 	--ignore tests/release
 
-.PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos node-kills lint format dashboard fuzz reproducible \
+.PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos soak node-kills lint format dashboard fuzz reproducible \
 	image push up down test test-unit coverage test-browser test-prometheus test-otlp test-runtimes test-images \
 	test-kernels test-releases test-cluster packages krew test-packages version release \
 	wheels push-chart test-release
@@ -99,6 +99,9 @@ chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 6.12 --plain --hooks fentry --timeout 3600 \
 		--tests tests/chaos --out build/chaos/matrix.json
 	$(Q)sed -n '/^=.* numbers =/,/^=.* passed/p' build/chaos/vm/6.12/log
+
+soak: .venv/dev ## Every attack at once for ten minutes, at the memory limit that is shipped; print the numbers
+	$(Q)$(SUDO) $(PYTHON) -m tests.chaos.soak
 
 node-kills: .venv/dev ## Run a guest's node out of memory twenty times: who is named, and whether all adds up
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 5.10.223,7.3 --plain --hooks fentry \
