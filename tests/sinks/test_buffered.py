@@ -54,6 +54,34 @@ def test_what_does_not_fit_is_counted_and_nobody_waits() -> None:
     sink.close()
 
 
+def test_whoever_has_most_waiting_makes_way() -> None:
+    """A user in a loop costs a neighbour nothing of a log that is behind."""
+    read = threading.Event()
+    taken = threading.Event()
+    lost: list[None] = []
+    written: list[int] = []
+
+    def blocked(each: Incident) -> None:
+        taken.set()
+        read.wait()
+        written.append(each.sequence)
+
+    sink = BufferedSink(
+        blocked,
+        lambda: lost.append(None),
+        size=4,
+        whose=lambda each: each.sequence % 10,  # two neighbours, 1 and 2, and who is always killed
+    )
+    sink(incident(10))
+    taken.wait()
+    for number in (20, 30, 40, 50, 60, 11, 70, 22, 80, 31, 41):
+        sink(incident(number))
+    assert (len(lost), sink.depth(), sink.oldest()) == (7, 5, 10)
+    read.set()
+    sink.close()
+    assert written == [10, 20, 30, 11, 22]
+
+
 def test_what_is_not_written_at_the_end_is_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
+from ..history.fair import whose
 from ..pipeline.kills import KillDelivery
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stuck import StuckDelivery
 from ..sinks.buffered import BufferedSink
 from ..sinks.formats import open_sink
 from ..sinks.kill_formats import open_kill_sink
+from ..sinks.kill_names import kill_key
+from ..sinks.names import container_key
 from ..sinks.stuck_formats import open_stuck_sink
+from ..sinks.stuck_names import stuck_key
 from ..system import standard_streams
 from ..system.closeable import Closeable
 from .attaching import Completion, killable, warn_stuck
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from ..incident.model import Incident
     from ..incident.stack_decoder import Symbols
     from ..probe.probe import Probe
+    from ..sinks.names import Key
     from ..stuck.model import Stuck
     from .destinations import Destinations
     from .exporter_queues import Queues
@@ -87,25 +92,36 @@ class ExporterPipeline(Closeable):
         if output == "off":
             return
         incidents = self._queued(
-            "log", open_sink(output, self._stdout), lambda incident: incident.sequence
+            "log",
+            open_sink(output, self._stdout),
+            container_key,
+            lambda incident: incident.sequence,
         )
         self._exporter.show_queue("log", incidents.depth, self._settings.exporter.log_queue_size)
         self._queues.incidents.append(incidents)
         if self._probe.killers is not None:
             kills = open_kill_sink(output, self._stdout)
-            self._queues.kills.append(self._queued("log of kills", kills))
+            self._queues.kills.append(self._queued("log of kills", kills, kill_key))
         if self._probe.recorder is not None:
             stuck = open_stuck_sink(output, self._stdout)
-            self._queues.stuck.append(self._queued("log of what was stuck", stuck))
+            self._queues.stuck.append(self._queued("log of what was stuck", stuck, stuck_key))
 
     def _queued(
         self,
         name: str,
         sink: Callable[[T], None],
+        key: Callable[[T], Key],
         number: Callable[[T], int] = lambda _: 0,  # these hold nothing back in a ring
     ) -> BufferedSink[T]:
         exporter, size = self._exporter, self._settings.exporter.log_queue_size
-        made = BufferedSink(sink, lambda: exporter.lost("log"), name=name, size=size, number=number)
+        made = BufferedSink(
+            sink,
+            lambda: exporter.lost("log"),
+            name=name,
+            size=size,
+            number=number,
+            whose=whose(key),
+        )
         # It has logged what it could not write; that is no failure of the exporter.
         self._closing.callback(lambda: standard_streams.abandon_stdout() if made.broken else None)
         self._closing.callback(made.close)

@@ -188,7 +188,9 @@ class Exporter(Closeable):
         settings = self.settings
         if settings.history is None:
             return None
+        from ..history.fair import whose
         from ..history.file import HistoryFile
+        from ..history.form import INCIDENTS
         from ..sinks.buffered import BufferedSink
 
         lost = self._history_lost
@@ -221,7 +223,9 @@ class Exporter(Closeable):
             last_count.write()
             file.close()
 
-        kept = BufferedSink(write, lost, name="history", size=size, at_end=at_end)
+        kept = BufferedSink(
+            write, lost, name="history", size=size, at_end=at_end, whose=whose(INCIDENTS.key)
+        )
         self.show_queue("history", kept.depth, size)
         return kept
 

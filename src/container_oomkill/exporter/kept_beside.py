@@ -31,6 +31,7 @@ def keep_beside(
     """
     if settings.history is None:
         return None
+    from ..history.fair import whose
     from ..history.file import HistoryFile
     from ..sinks.buffered import BufferedSink
 
@@ -57,6 +58,7 @@ def keep_beside(
         size=settings.log_queue_size,
         at_end=file.close,
         number=_no_number,
+        whose=whose(form.key),
     )
 
 

@@ -25,6 +25,11 @@ def owner(key: Key) -> Key:
     return key[:1] if key[0] else key
 
 
+def whose(key: Callable[[T], Key]) -> Callable[[T], Key]:
+    """Return what gives the `owner` of a record; ``key``: gives its container."""
+    return lambda record: owner(key(record))
+
+
 def most_of_each(max_incidents: int) -> int:
     """Return how many of ``max_incidents`` may be one container's."""
     return min(max_incidents, max(EACH_LEAST, max_incidents // EACH_PART))

@@ -2,19 +2,18 @@
 """Wraps a sink that may block or fail, such as the log, so that the other sinks do not.
 
 If its reader or disk stalls, only this sink loses incidents: what does not fit the queue is dropped
-and counted. If it fails for good, only this sink stops.
+and counted, of whoever has most in it. If it fails for good, only this sink stops.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from ..system import log
 from ..system.worker import Worker
+from .fair_queue import FairQueue
 
 PATIENCE_SECONDS = 2.0  # for what is left at the end
 
@@ -41,18 +40,19 @@ class BufferedSink(Generic[T]):
         size: int,
         at_end: Callable[[], None] = lambda: None,
         number: Callable[[T], int] = _sequence,
+        whose: Callable[[T], Hashable] = lambda _: None,
     ) -> None:
-        """``number``: what `oldest` says of a record."""
+        """``number``: what `oldest` says of a record; ``whose``: who can have any number of it."""
         self._sink = sink
         self._on_lost = on_lost
         self._name = name
         self._doing = "logging incidents" if name == "log" else f"writing the {name}"
         self._at_end = at_end
         self._number = number
-        self._waiting: queue.Queue[T | None] = queue.Queue(size)
-        self._numbers: deque[int] = deque()  # of those waiting and the one being written
-        self._broken = False
-        self._lock = threading.Lock()  # what is above changes together
+        self._waiting: FairQueue[T] = FairQueue(size, whose)
+        self._writing: T | None = None
+        self._broken = self._ending = False
+        self._changed = threading.Condition()  # what is above changes together
         self._worker = Worker(name)
         self._worker.start(self._run, failed=self._break)
 
@@ -63,22 +63,18 @@ class BufferedSink(Generic[T]):
             self._on_lost()
 
     def _taken(self, incident: T) -> bool:
-        with self._lock:
+        """Return False if it, or another, had to go."""
+        with self._changed:
             if self._broken:
                 return False
-            try:
-                self._waiting.put_nowait(incident)
-            except queue.Full:
-                return False
-            self._numbers.append(self._number(incident))
-            return True
+            self._changed.notify()
+            return self._waiting.put(incident) is None
 
     def oldest(self) -> int | None:
         """Return the number of the oldest incident that is not written yet; None: all are."""
-        try:
-            return self._numbers[0]
-        except IndexError:
-            return None
+        with self._changed:
+            first = self._waiting.first() if self._writing is None else self._writing
+        return None if first is None else self._number(first)
 
     @property
     def broken(self) -> bool:
@@ -87,26 +83,30 @@ class BufferedSink(Generic[T]):
 
     def depth(self) -> int:
         """Return how many incidents wait to be written."""
-        return len(self._numbers)
+        return len(self._waiting) + (self._writing is not None)
 
     def close(self) -> None:
         """Wait a moment for what is left to be written; say what is not by then."""
-        try:
-            if not self._broken:  # else nobody would take it
-                self._waiting.put(None, timeout=PATIENCE_SECONDS)
-        except queue.Full:
-            pass
-        else:
-            self._worker.close(PATIENCE_SECONDS)
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
+        self._worker.close(PATIENCE_SECONDS)
         if left := self.depth():
             log.warn(f"dropped {left} incidents that the {self._name} had not written yet")
 
+    def _next(self) -> T | None:
+        """Wait for one to write; None: there will be no more."""
+        with self._changed:
+            self._writing = None
+            while not self._waiting and not self._ending:
+                self._changed.wait()
+            self._writing = self._waiting.pop() if self._waiting else None
+            return self._writing
+
     def _run(self) -> None:
         try:
-            while (incident := self._waiting.get()) is not None:
+            while (incident := self._next()) is not None:
                 self._sink(incident)
-                with self._lock:
-                    self._numbers.popleft()
             self._at_end()
         except OSError as error:
             left = self._break()
@@ -117,8 +117,9 @@ class BufferedSink(Generic[T]):
 
     def _break(self) -> int:
         """Hold nothing back any more; return how many were not written."""
-        with self._lock:
+        with self._changed:
             self._broken = True
-            left = len(self._numbers)
-            self._numbers.clear()
+            left = self.depth()
+            self._writing = None
+            self._waiting.clear()
         return left
