@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").iterdir())
@@ -24,6 +25,23 @@ def test_actions_are_pinned_by_commit(path: Path) -> None:
     for action, comment in used:
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)
         assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_git_reads_the_checkout_in_a_container(path: Path) -> None:
+    """It belongs to the runner's user, a container's is root; the checkout allows itself alone."""
+    jobs = yaml.safe_load(path.read_text())["jobs"].values()
+    contained = [[*map(str, job["steps"])] for job in jobs if "container" in job]
+    assert contained
+    for steps in contained:
+        [checked_out] = [at for at, step in enumerate(steps) if "actions/checkout" in step]
+        assert "git config --system safe.directory '*'" in steps[checked_out + 1]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_no_repository_needs_variables_of_ours(path: Path) -> None:
+    """A fork builds as we do."""
+    assert not re.search(r"\$\{\{[^}]*\b(vars|secrets)\.", path.read_text())
 
 
 @pytest.mark.parametrize(
