@@ -125,13 +125,13 @@ format: .venv/dev ## Format Python and C
 
 build: .venv/built ## Build into .venv/bin/container-oomkill
 
-wheel: .venv/dev ## Build dist/*.whl, with libbpf, libseccomp and libxcrypt inside
+wheel: .venv/package ## Build dist/*.whl, with libbpf, libseccomp and libxcrypt inside
 	$(Q)rm -rf build/wheel build/lib.* build/temp.* build/bdist.* dist/container_oomkill-*.whl
 	$(Q)SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)} \
 		$(PYTHON) -m pip wheel -q --no-deps --no-build-isolation -w build/wheel .
 	$(Q)$(PYTHON) -m auditwheel repair -w dist build/wheel/*.whl
 
-wheels: .venv/dev ## Build dist/*.whl for x86-64 and arm64 and every glibc from 2.28 on, with a compiler from PyPI
+wheels: .venv/package ## Build dist/*.whl for x86-64 and arm64 and every glibc from 2.28 on, with a compiler from PyPI
 	$(Q)tools/system-packages.sh wheels
 	$(Q)tools/wheel/build.sh x86_64 aarch64
 
@@ -148,7 +148,7 @@ test-packages: packages ## Install them in fresh roots of Debian 12 and 13 and r
 version: ## Cut a version: write it wherever one stands, and into the changelog: VERSION=0.1.0
 	$(Q)python3 tools/version.py $(or $(VERSION),$(error which: make version VERSION=0.1.0)) $$(date -u +%Y-%m-%d)
 
-release: .venv/dev ## Make all of a release but its images in dist/, publish nothing: VERSION=0.1.0
+release: .venv/package ## Make all of a release but its images in dist/, publish nothing: VERSION=0.1.0
 	$(Q)tools/system-packages.sh wheels
 	$(Q)tools/release.sh $(or $(VERSION),$(error which: make release VERSION=0.1.0))
 
@@ -208,7 +208,11 @@ clean: ## Remove what was built here, images and containers too
 		.venv/bin/pip install --no-build-isolation -e .
 	$(Q)touch $@
 
-.venv/dev: .venv/built pyproject.toml
+.venv/package: .venv/built pyproject.toml
+	$(Q)tools/step.sh "installing what packs it into .venv" .venv/bin/pip install --group package
+	$(Q)touch $@
+
+.venv/dev: .venv/package pyproject.toml
 	$(Q)tools/system-packages.sh test
 	$(Q)tools/step.sh "installing what tests it into .venv" \
 		.venv/bin/pip install --no-build-isolation -e '.[dev]'

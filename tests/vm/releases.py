@@ -167,7 +167,8 @@ def _wheels() -> list[str]:
         project = tomllib.load(file)
     groups = (project["project"]["dependencies"], project["build-system"]["requires"])
     extras = project["project"]["optional-dependencies"].values()
-    every = {need for group in (*groups, *extras) for need in group} | {"pip", "wheel"}
+    ours = project["dependency-groups"].values()
+    every = {need for group in (*groups, *extras, *ours) for need in group} | {"pip", "wheel"}
     return sorted(need for need in every if not _NOT_FOR_UNITS.match(need))
 
 
