@@ -135,7 +135,9 @@ wheels: .venv/package ## Build dist/*.whl for x86-64 and arm64 and every glibc f
 	$(Q)tools/system-packages.sh wheels
 	$(Q)tools/wheel/build.sh x86_64 aarch64
 
-packages: wheel ## Build dist/*.deb and dist/*.rpm of the wheel (nfpm, by Go)
+packages: ## Build dist/*.deb and dist/*.rpm of the wheel (nfpm, by Go)
+	$(Q)tools/nfpm.sh >/dev/null # without Go all else would be in vain
+	$(Q)$(MAKE) wheel
 	$(Q)tools/packages.sh
 
 krew: wheel ## Build what `kubectl krew install` takes, and its manifest, into dist/: URL=https://HOST/PATH

@@ -14,10 +14,7 @@ trap 'rm -rf "$folder"' EXIT
 
 is_built() { # NAME VERSION
 	[ "$(cat "$tools/$1.version" 2>/dev/null)" = "$2" ] && return
-	if ! command -v go >/dev/null; then
-		echo "$0: no go here: install Go 1.26 or newer" >&2
-		exit 1
-	fi
+	"$(dirname "$0")/go.sh" || exit 1
 	echo "building $1 $2"
 	return 1
 }

@@ -5,14 +5,15 @@
 # Built by Go from their modules, once; without Go those tests are left out, with the reason printed.
 set -eu
 
+here=$(dirname "$0")
 folder="${XDG_CACHE_HOME:-$HOME/.cache}/container-oomkill/tools"
 
 fetch() { # NAME MODULE VERSION
 	if [ "$(cat "$folder/$1.version" 2>/dev/null)" = "$3" ]; then
 		return
 	fi
-	if ! command -v go >/dev/null; then
-		echo "no go here: the tests that need $1 are left out" >&2
+	if ! "$here/go.sh"; then
+		echo "without it the tests that need $1 are left out" >&2
 		return
 	fi
 	echo "building $1 $3"
@@ -28,5 +29,5 @@ mkdir -p "$folder"
 fetch kustomize sigs.k8s.io/kustomize/kustomize/v5 v5.7.1
 fetch helm helm.sh/helm/v3/cmd/helm v3.19.5
 fetch jsonnet github.com/google/go-jsonnet/cmd/jsonnet v0.22.0
-schema="$(dirname "$0")/../tests/deploy/grafana-schema"
+schema="$here/../tests/deploy/grafana-schema"
 fetch grafana-schema "$schema" "$(cat "$schema"/go.* "$schema"/*.go | cksum)"

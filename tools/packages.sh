@@ -1,25 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Makes a .deb and an .rpm in dist/ of WHEEL (default: the only one in dist/), with nfpm, which Go
-# builds once into ~/.cache/container-oomkill/tools. The same wheel, commit and tools give the same
-# bytes. A wheel for another machine comes after this machine's own, which writes the man pages.
+# Makes a .deb and an .rpm in dist/ of WHEEL (default: the only one in dist/), with nfpm. The same
+# wheel, commit and tools give the same bytes. A wheel for another machine comes after this machine's
+# own, which writes the man pages.
 set -eu
 cd "$(dirname "$0")/.."
 
 name=container-oomkill
-nfpm_module=github.com/goreleaser/nfpm/v2/cmd/nfpm
-nfpm_version=v2.43.4
-tools="${XDG_CACHE_HOME:-$HOME/.cache}/container-oomkill/tools"
-nfpm=$tools/nfpm-$nfpm_version/nfpm
+nfpm=$(tools/nfpm.sh)
 python=${PYTHON:-.venv/bin/python}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export SOURCE_DATE_EPOCH
-
-if [ ! -x "$nfpm" ]; then
-	command -v go >/dev/null || { echo "$0: no go here: install Go 1.24 or newer" >&2; exit 1; }
-	echo "building nfpm $nfpm_version"
-	GOBIN="$(dirname "$nfpm")" nice go install "$nfpm_module@$nfpm_version"
-fi
 
 if [ $# = 0 ]; then
 	set -- dist/container_oomkill-*.whl

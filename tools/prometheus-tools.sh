@@ -12,10 +12,7 @@ folder=$(mktemp -d "$tools/unfinished.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 
 if [ ! -x "$tools/prometheus-$version/prometheus" ]; then
-	if ! command -v go >/dev/null; then
-		echo "$0: no go here: install Go 1.25 or newer" >&2
-		exit 1
-	fi
+	"$(dirname "$0")/go.sh"
 	echo "building Prometheus $version"
 	mkdir "$folder/prometheus"
 	GOBIN="$folder/prometheus" nice go install \

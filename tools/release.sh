@@ -16,7 +16,7 @@ python=$(command -v "${PYTHON:-.venv/bin/python}")
 case $python in /*) ;; *) python=$PWD/$python ;; esac
 helm="${XDG_CACHE_HOME:-$HOME/.cache}/container-oomkill/tools/helm"
 tools/kubernetes-tools.sh
-[ -x "$helm" ] || helm=$(command -v helm) || { echo "$0: no helm and no go here: install Go" >&2; exit 1; }
+[ -x "$helm" ] || helm=$(command -v helm) || { echo "$0: no helm here, and no Go to build it" >&2; exit 1; }
 
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC

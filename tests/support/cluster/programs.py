@@ -76,7 +76,7 @@ def _build(version: str, folder: Path) -> None:
 def _go(*arguments: str, folder: str = "/") -> str:
     """Run go apart from any workspace; a module's go.sum is made beside the go.mod that it has."""
     if shutil.which("go") is None:
-        raise ProgramError("build Kubernetes: no go here: install Go 1.24 or newer")
+        raise ProgramError("build Kubernetes: no go here: install Go 1.21 or newer")
     environ = {**os.environ, "GOWORK": "off", "GOFLAGS": "-mod=mod", "CGO_ENABLED": "0"}
     command = ["go", *arguments]
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
