@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Puts what the tests of deploy/ use into ~/.cache/container-oomkill/tools: helm, kustomize, jsonnet,
+# Puts what tests/deploy uses into ~/.cache/container-oomkill/tools: helm, kustomize, jsonnet, actionlint,
 # and tests/deploy/grafana-schema, which judges a dashboard by Grafana's own schema.
 # Built by Go from their modules, once; without Go those tests are left out, with the reason printed.
 set -eu
@@ -29,5 +29,6 @@ mkdir -p "$folder"
 fetch kustomize sigs.k8s.io/kustomize/kustomize/v5 v5.7.1
 fetch helm helm.sh/helm/v3/cmd/helm v3.19.5
 fetch jsonnet github.com/google/go-jsonnet/cmd/jsonnet v0.22.0
+fetch actionlint github.com/rhysd/actionlint/cmd/actionlint v1.7.12
 schema="$here/../tests/deploy/grafana-schema"
 fetch grafana-schema "$schema" "$(cat "$schema"/go.* "$schema"/*.go | cksum)"

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ..support.manifests import run, tool
+
 REPOSITORY = Path(__file__).parents[2]
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").iterdir())
 RENOVATE = REPOSITORY / ".github" / "renovate.json"
@@ -55,6 +57,13 @@ def test_by_their_own_schemas(schema: str, path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_what_a_schema_cannot_say(path: Path) -> None:
+    """Expressions, contexts, jobs that others need, and permissions there are."""
+    done = run(tool("actionlint"), "-no-color", "-oneline", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_renovate_pins_images_and_actions() -> None:
     assert {"docker:pinDigests", "helpers:pinGitHubActionDigests"} <= set(
         json.loads(RENOVATE.read_text())["extends"]
@@ -70,6 +79,7 @@ def test_renovate_pins_images_and_actions() -> None:
                 ("sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1"),
                 ("helm.sh/helm/v3", "v3.19.5"),
                 ("github.com/google/go-jsonnet", "v0.22.0"),
+                ("github.com/rhysd/actionlint", "v1.7.12"),
             },
         ),
         ("tools/nfpm.sh", {("github.com/goreleaser/nfpm/v2", "v2.43.4")}),
