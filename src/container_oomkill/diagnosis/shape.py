@@ -23,6 +23,7 @@ from ..incident.full import full_room
 from ..incident.model import Incident
 from ..incident.shapes import LEAK, LIMIT_LOWERED, PLATEAU, RAMP, SAWTOOTH, SPIKE, START_UP
 from .timeline import (
+    GAP_PERIODS,
     SAME_SECONDS,
     Falls,
     Point,
@@ -45,6 +46,7 @@ EXPLAINED = 2.0  # times what it would take, as nothing grows that evenly
 NEAR = 8.0  # times as long: in which a growth that began late is seen
 STRAIGHT = 0.85  # fit of a leak to a line
 STEP = 0.4  # of its growth: what comes in one step is no leak
+START_SHARE = 0.05  # of its life, which is its start
 MOST = 0.8  # of the growth, by which its time is measured
 SHARE = 0.33  # of the time recorded: growth that took more was there all along
 SPIKE_PERIODS = 10
@@ -124,11 +126,7 @@ def _lowered(seen: _Seen) -> Evidence | None:
     limit: int = now.limit_bytes  # type: ignore[assignment]  # looked at above
     if earlier is not None and earlier <= limit:
         return None
-    # By then it was lowered: a sample of that very tick may be of a moment later.
-    earlier_than = now.before_seconds + SAME_SECONDS
-    held = next(
-        (each.bytes for each in reversed(seen.points) if each.before_seconds > earlier_than), None
-    )
+    held = _held_before(seen, now.before_seconds)
     if held is None or held < HELD_ALREADY * limit:
         return None
     return Evidence(
@@ -140,6 +138,26 @@ def _lowered(seen: _Seen) -> Evidence | None:
         most_bytes=max(point.bytes for point in seen.points),
         limits=(earlier, limit),
     )
+
+
+def _held_before(seen: _Seen, seconds: float) -> int | None:
+    """What was in use so long ago: by the last sample before, as that tick's may be of after it.
+
+    Where the finest series no longer has that time and the next one began with it, that sample is
+    of a cgroup that was still starting, or missing. Then the first one after counts too, if it is
+    of the same minute.
+    """
+    known = sum(each.before_seconds > seconds + SAME_SECONDS for each in seen.points)
+    held = seen.points[known - 1].bytes if known else None
+    since = seen.points[known - 1].before_seconds if known else seen.life
+    if known == len(seen.points):
+        return held
+    after, gap = seen.points[known], GAP_PERIODS * seen.period
+    is_missing = known < 2 and since - after.before_seconds > gap
+    had_started = seen.life - seconds > gap
+    if is_missing and had_started and seconds - after.before_seconds < LONG_PERIODS * seen.period:
+        return max(held or 0, after.bytes)
+    return held
 
 
 def _plateau(seen: _Seen) -> Evidence | None:
@@ -156,13 +174,18 @@ def _plateau(seen: _Seen) -> Evidence | None:
 
 
 def _grew_there(seen: _Seen, at_limit: float) -> bool:
-    """Whether that is how long a steady growth takes for its last part: a slow leak's, hours."""
+    """Whether that is how long a steady growth takes for its last part: a slow leak's, hours.
+
+    What grows in steps takes as long for its next one.
+    """
     earlier = [point for point in seen.points if point.before_seconds >= at_limit]
     near = [point for point in earlier if point.before_seconds <= NEAR * at_limit]
-    for line in map(trend, (earlier, near)):
+    for points in (earlier, near):
+        line = trend(points)
         if line is None or line.fit < STRAIGHT or line.bytes_per_second <= 0:
             continue
-        if at_limit <= EXPLAINED * full_room(seen.limit or 0) / line.bytes_per_second:
+        last = full_room(seen.limit or 0) + largest_step(points, line.bytes_per_second)
+        if at_limit <= EXPLAINED * last / line.bytes_per_second:
             return True
     return False
 
@@ -171,11 +194,14 @@ def _leak(seen: _Seen) -> Evidence | None:
     line = trend(seen.points)
     if line is None or seen.life < LONG_PERIODS * seen.period:
         return None
-    grown = seen.points[-1].bytes - seen.points[0].bytes
+    start = START_SHARE * seen.life if seen.recording.whole_life else 0.0
+    # What it loads as it starts is a step of its own; the point where that ends is kept.
+    points = [each for each in seen.points if each.before_seconds <= seen.life - start]
+    grown = points[-1].bytes - points[0].bytes if points else 0
     steady = line.fit >= STRAIGHT and line.bytes_per_second > 0
     if not steady or line.bytes_per_second * seen.life < NOTABLE * seen.usage:
         return None
-    if largest_step(seen.points, line.bytes_per_second) > STEP * max(grown, 1):
+    if largest_step(points, line.bytes_per_second) > STEP * max(grown, 1):
         return None
     return Evidence(
         LEAK,
@@ -212,8 +238,14 @@ def _close(seen: _Seen) -> Evidence | None:
 
 def _sawtooth(seen: _Seen) -> Evidence | None:
     much = round(NOTABLE * seen.usage)
-    for series in reversed(seen.recording.series):  # the longest time first
-        found: Falls = falls(series.usage_bytes, much)
+    tried = [
+        (series.usage_bytes, min(seen.life, len(series.usage_bytes) * series.period_seconds))
+        for series in reversed(seen.recording.series)  # the longest time first
+    ]
+    # A coarse value is the most of its period, so what a finer one has below it is a fall as well.
+    whole = tuple(point.bytes for point in seen.points[:-1])
+    for values, seconds in (*tried, (whole, seen.life)):
+        found: Falls = falls(values, much)
         if found.count >= FALLS:
             return Evidence(
                 SAWTOOTH,
@@ -221,7 +253,7 @@ def _sawtooth(seen: _Seen) -> Evidence | None:
                 seen.usage,
                 from_bytes=found.lowest,
                 most_bytes=found.highest,
-                seconds=min(seen.life, len(series.usage_bytes) * series.period_seconds),
+                seconds=seconds,
                 falls=found.count,
             )
     return None
@@ -235,13 +267,13 @@ def _growth(seen: _Seen) -> Evidence | None:
     rise = seen.usage - settled
     if rise < NOTABLE * seen.usage:
         return None
-    began = next(
-        (each for each in reversed(seen.points) if each.bytes <= seen.usage - MOST * rise), None
-    )
-    if began is None or began.before_seconds < SHORTEST_SECONDS:
+    low = seen.usage - MOST * rise
+    at = next((n for n in reversed(range(len(seen.points))) if seen.points[n].bytes <= low), None)
+    if at is None or seen.points[at].before_seconds < SHORTEST_SECONDS:
         return None
+    began = seen.points[at]
     took = began.before_seconds
-    if took > SHARE * seen.life:
+    if _passed(began, seen.points[at + 1], low) > SHARE * seen.life:
         young = seen.recording.whole_life and seen.life < LONG_PERIODS * seen.period
         return _start_up(seen) if young else None
     earlier = [point for point in seen.points if point.before_seconds >= took]
@@ -255,6 +287,15 @@ def _growth(seen: _Seen) -> Evidence | None:
         most_bytes=max(point.bytes for point in earlier),
         most_seconds=seen.life - took,
     )
+
+
+def _passed(before: Point, after: Point, low: float) -> float:
+    """Seconds before the kill: where a line from one point to the next passes what is ``low``.
+
+    From where a coarser series ends to where a finer one begins may be most of a coarse period.
+    """
+    share = (low - before.bytes) / (after.bytes - before.bytes)
+    return before.before_seconds - share * (before.before_seconds - after.before_seconds)
 
 
 def _start_up(seen: _Seen) -> Evidence:

@@ -63,14 +63,15 @@ def timeline(recording: Recording, usage: int | None) -> list[Point]:
     points: list[Point] = [] if usage is None else [Point(0.0, usage, 0.0)]
     finer: list[Point] = []
     for series in recording.series:
-        finer += list(_points(series, finer))
+        finer += list(_points(series, finer, recording.recorded_seconds or 0.0))
     points += finer
     return sorted(points, key=lambda point: point.before_seconds, reverse=True)
 
 
-def _points(series: Series, finer: Sequence[Point]) -> Iterable[Point]:
+def _points(series: Series, finer: Sequence[Point], recorded: float) -> Iterable[Point]:
     """A coarse value is put at the end of its period: until then there was no more than that.
 
+    Of the period in which it began to be recorded, it stands for what was ``recorded`` (seconds).
     Where a finer series has a part of that period, and in it as much, nothing is known of the rest.
     """
     period = series.period_seconds
@@ -87,7 +88,7 @@ def _points(series: Series, finer: Sequence[Point]) -> Iterable[Point]:
         known = (point.bytes for point in finer if point.before_seconds >= since)
         if end > begin - period and value <= max(known, default=0):
             continue
-        yield Point(end, value, begin - end)
+        yield Point(end, value, max(min(begin, recorded) - end, 0.0))
 
 
 def unbroken(points: Iterable[Point]) -> Iterable[list[Point]]:
