@@ -12,6 +12,9 @@
  *	sleep MS		wait that long
  *	reread PATH MIB MS	read that much of a file again and again, for that long, four
  *				times at least
+ *	read PATH AT SPAN MIB MS
+ *				read that much of a file, evenly over that time: SPAN MiB
+ *				from AT on, around and around
  *	file PATH MIB		map a file of that size and touch it
  *	locked PATH MIB		map that much of a file and lock it, page by page
  *	write PATH MIB		write a file of that size, and map nothing of it
@@ -207,6 +210,24 @@ static void reread(void)
 		for (long at = 0; at < mib << 20; at += sizeof(buffer))
 			if (pread(fd, buffer, sizeof(buffer), at) < 0)
 				err(2, "pread");
+	close(fd);
+}
+
+static void read_evenly(void)
+{
+	static char buffer[1 << 16];
+	const int fd = open(word(), O_RDONLY);
+	const long from = number() << 20, span = number() << 20, size = number() << 20;
+	const long long took = number() * 1000LL, began = now_us();
+
+	/* Nothing ahead: a disk's setting may be more than a cgroup's limit. */
+	if (fd < 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM))
+		err(2, "open");
+	for (long at = 0; at < size; at += sizeof(buffer)) {
+		wait_until(began + took * (at >> 16) / (size >> 16));
+		if (pread(fd, buffer, sizeof(buffer), from + at % span) < 0)
+			err(2, "pread");
+	}
 	close(fd);
 }
 
@@ -672,6 +693,8 @@ static void *run(void *unused)
 			wait_until(now_us() + number() * 1000LL);
 		else if (!strcmp(what, "reread"))
 			reread();
+		else if (!strcmp(what, "read"))
+			read_evenly();
 		else if (!strcmp(what, "file"))
 			map_file();
 		else if (!strcmp(what, "locked"))

@@ -28,6 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--node-kills", type=int, default=2, help="how many in test_node_kills (default: 2)"
     )
+    parser.addoption(
+        "--shapes", type=int, default=0, help="how many kills in test_many_shapes (default: none)"
+    )
+    parser.addoption("--shapes-seed", type=int, help="draw these (default: by chance, printed)")
     parser.addoption("--results", type=Path, help="file for a line of JSON per test: see results")
 
 
