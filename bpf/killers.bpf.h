@@ -384,22 +384,25 @@ static __always_inline u32 sender_place(struct task_struct *sender, struct pid_n
 
 __noinline int send_kill_record(u64 leader, u64 tid, u64 flags, s64 si_code)
 {
-	struct task_struct *sender = (void *)bpf_get_current_task();
+	struct task_struct *task = (void *)leader, *sender = (void *)bpf_get_current_task();
 	struct killers_scratch *s = get_killers_scratch();
 	struct oomkill_killers *c = get_killers();
 	struct oomkill_kill *to;
+	struct cgroup *cgroup;
 	u64 size;
 
 	if (!s || !c)
 		return 0;
-	to = &s->record;
-	s->used = 0;
-	fill_party(leader, tid, TARGET);
-	if (!is_allowed(to->target.cgroup_id, flags & (OOMKILL_KILL_INIT | OOMKILL_KILL_BY_CGROUP),
+	cgroup = naming_cgroup(task, task_memcg(task));
+	if (!is_allowed(BPF_CORE_READ(cgroup, kn, id),
+			flags & (OOMKILL_KILL_INIT | OOMKILL_KILL_BY_CGROUP),
 			bpf_ktime_get_boot_ns())) {
 		COUNT(c->lost_rate_limit);
 		return 0;
 	}
+	to = &s->record;
+	s->used = 0;
+	fill_party(leader, tid, TARGET);
 	fill_party((u64)BPF_CORE_READ(sender, group_leader), current_tid(), SENDER);
 	fill_stop(to, leader);
 	to->boot_ns = bpf_ktime_get_boot_ns();
