@@ -8,9 +8,11 @@
  *	children N	start N, who wait
  *	ready		print "ready"
  *	go		wait for a line
+ *	anon MIB	use memory
  *	signal PID N	send one
  *	kill		kill the latest child
  *	storm N		start one and kill it, N times
+ *	senders N	likewise, by senders that end at once, whose names move the cursor
  *	exit N
  *	wait		for ever
  */
@@ -18,9 +20,11 @@
 #include <err.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,21 +63,59 @@ static int wait_for_end(void *unused)
 	return unused != NULL;
 }
 
-/* Without memory of its own, which takes longest to make and to take away. */
-static pid_t start_light_child(void)
+static int kill_by_another_name(void *target)
 {
-	static char stack[1 << 14] __attribute__((aligned(16)));
-	pid_t child = clone(wait_for_end, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+	char name[16] = "\x1b[2J\n\r\t\x07";
+	pid_t pid = *(pid_t *)target;
+
+	name[strlen(name)] = 1 + pid % 31;
+	prctl(PR_SET_NAME, name);
+	return kill(pid, SIGKILL) ? 1 : 0;
+}
+
+/* Without memory of its own, which takes longest to make and to take away. */
+static pid_t start_light_child(int (*does)(void *), void *with)
+{
+	static char stacks[2][1 << 14] __attribute__((aligned(16)));
+	char *stack = stacks[with ? 0 : 1];
+	pid_t child = clone(does, stack + sizeof(stacks[0]), CLONE_VM | SIGCHLD, with);
 
 	if (child < 0)
 		err(1, "clone");
 	return child;
 }
 
+static void wait_for(pid_t child, bool killed)
+{
+	int status;
+
+	if (waitpid(child, &status, 0) != child)
+		err(1, "wait for a child");
+	if (killed ? !WIFSIGNALED(status) : status)
+		errx(1, "a child ended with %#x", status);
+}
+
+static void end_by_a_sender(pid_t child)
+{
+	wait_for(start_light_child(kill_by_another_name, &child), false);
+	wait_for(child, true);
+}
+
+static void use(size_t mib)
+{
+	char *memory =
+		mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		err(1, "map %zu MiB", mib);
+	memset(memory, 'x', mib << 20);
+}
+
 static void end(pid_t child)
 {
-	if (kill(child, SIGKILL) || waitpid(child, NULL, 0) != child)
+	if (kill(child, SIGKILL))
 		err(1, "kill a child");
+	wait_for(child, true);
 }
 
 /* Whoever waits for it outside passes on how it ended, and takes it along. */
@@ -138,11 +180,16 @@ int main(int argc, char **argv)
 
 			if (kill(pid, number()))
 				err(1, "signal %d", pid);
+		} else if (!strcmp(what, "anon")) {
+			use(number());
 		} else if (!strcmp(what, "kill")) {
 			end(latest);
 		} else if (!strcmp(what, "storm")) {
 			for (long left = number(); left; left--)
-				end(start_light_child());
+				end(start_light_child(wait_for_end, NULL));
+		} else if (!strcmp(what, "senders")) {
+			for (long left = number(); left; left--)
+				end_by_a_sender(start_light_child(wait_for_end, NULL));
 		} else if (!strcmp(what, "exit")) {
 			return number();
 		} else if (!strcmp(what, "wait")) {
