@@ -215,7 +215,8 @@ def test_what_cannot_be_made_leaves_nothing_behind(setting: Setting) -> None:
     ):
         with pytest.raises(UsageError):
             setting.parts(**changes)
-        assert threads() == before
+        # The kernel may show one that is over for a moment; so it may one of a test before this.
+        eventually(lambda: threads() <= before)
 
 
 def test_the_web_server_is_closed_first(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
