@@ -79,26 +79,35 @@ def test_a_page_is_made_once_for_all_who_wait(
     assert 1 <= len(made) <= HAMMERING // 2
 
 
-def test_who_reads_a_byte_now_and_then_makes_way(
+def test_who_reads_a_little_now_and_then_makes_way(
     exporter: Exporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each byte taken was a sign of life; what counts is how long a client is waited for."""
-    monkeypatch.setattr(server, "PREEMPT_SECONDS", 0.2)
+    """Each byte taken was a sign of life; what counts is how long a client is waited for.
+
+    In all: that is longer here than between two bytes, and shorter than the newcomer waits.
+    """
+    monkeypatch.setattr(server, "PREEMPT_SECONDS", 0.5 * server.WAIT_SECONDS)
     fill(exporter)
+    begun = threading.Semaphore(0)
     end = threading.Event()
 
     def trickle() -> None:
         with contextlib.suppress(OSError), connect(exporter.addresses[0]) as client:
             client.setsockopt(1, 8, 4096)  # SOL_SOCKET, SO_RCVBUF
             client.sendall(get())
-            while not end.wait(0.05) and client.recv(64):
+            client.recv(1)
+            begun.release()
+            # So much that the kernel takes more of the answer a few times in a second.
+            while not end.wait(0.02) and client.recv(1 << 14):
                 pass
 
     threads = [threading.Thread(target=trickle) for _ in range(SLOW)]
     for thread in threads:
         thread.start()
     try:
-        eventually(lambda: is_served(exporter))
+        for _ in threads:
+            begun.acquire()
+        assert is_served(exporter)
     finally:
         end.set()
         for thread in threads:
