@@ -41,14 +41,18 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Root:
 
 @pytest.fixture(scope="module")
 def other(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Root:
-    """A root of the other architecture, and in it what its .deb brings."""
-    root = Root(tmp_path_factory.mktemp(OTHER) / "root")
+    """A root of the other architecture, and in it what its .deb brings; its script has run."""
+    folder = tmp_path_factory.mktemp(OTHER)
+    root = Root(folder / "root")
     subprocess.run(["cp", "-a", str(other_root(OTHER)), str(root.folder)], check=True)
     deb = release / f"{NAME}_{VERSION}_{OTHER}.deb"
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as read:
         unpack = ["tar", "-x", "--keep-directory-symlink", "-C", str(root.folder)]
         subprocess.run(unpack, stdin=read.stdout, check=True)
     assert read.returncode == 0
+    subprocess.run(["dpkg-deb", "--control", deb, folder / "control"], check=True)
+    userland.register_emulation()
+    root("/bin/sh", root.take(folder / "control/postinst"), "configure")
     return root
 
 
@@ -98,7 +102,6 @@ def test_from_an_index_on_an_older_c_library(
 
 def test_the_other_architecture_emulated(other: Root) -> None:
     """Its libraries load, and what needs no kernel works; an emulated process has no BPF."""
-    userland.register_emulation()
     assert other("uname", "-m").strip() == OTHER_MACHINE
     assert other(NAME, "--version").startswith(f"{NAME} {VERSION}")
     recording = other(NAME, "demo", "-o", "json").splitlines()
