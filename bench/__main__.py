@@ -22,7 +22,7 @@ from tests.vm import table
 from tests.vm.errors import VmError
 from tests.vm.guest import end_with_us
 
-from . import growth, guest, kill_cost, libraries, node_walk, recorder, report
+from . import growth, guest, kill_cost, libraries, node_walk, recorder, recorder_process, report
 
 CONTAINERS = (1, 10, 100, 500, 1000, 10_000)
 FULL = guest.Effort()
@@ -44,6 +44,7 @@ def main() -> int:
         measured["flow"] = flow()
         say("the flight recorder")
         measured["recorder"] = recorder.measure()
+        measured["recorder_process"] = recorder_process.measure()
         say("whose the node's memory was")
         measured["node_walk"] = node_walk.measure()
         say("what libraries would cost")

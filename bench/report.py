@@ -92,6 +92,7 @@ def page(measured: dict[str, Any]) -> str:
         ),
         kill_cost(measured["kill_cost"]),
         *recorder_section(measured),
+        *recorder_process_section(measured),
         *node_walk_section(measured),
         *libraries_section(measured),
         OBSERVATIONS.read_text().split("-->", 1)[1].strip(),
@@ -252,6 +253,45 @@ def recorder_section(measured: dict[str, Any]) -> list[str]:
             " 1 us for a cgroup, 1 ms in one go, 4 MiB for 4,096 cgroups."
         ),
         table(heads, cells),
+    ]
+
+
+def recorder_process_section(measured: dict[str, Any]) -> list[str]:
+    """Measured apart from the rest, so with a date of its own."""
+    if (found := measured.get("recorder_process")) is None:
+        return []
+    on, off = found["with"], found["without"]
+    memory = on["private_dirty_bytes"] / off["private_dirty_bytes"]
+    cells = [
+        (
+            "private dirty memory of a used exporter",
+            f"{off['private_dirty_bytes'] / MIB:.2f} MiB",
+            f"{on['private_dirty_bytes'] / MIB:.2f} MiB",
+            f"{memory:.3f} x",
+            "<= 1.05 x",
+        ),
+        (
+            f"wake-ups of all its threads in {found['seconds']} s",
+            f"{off['wake_ups']:.0f}",
+            f"{on['wake_ups']:.0f}",
+            f"{on['wake_ups'] - off['wake_ups']:+.0f}",
+            "none more",
+        ),
+        (
+            "a kill's record in the ring",
+            "",
+            "",
+            f"+{found['record_bytes']:,} bytes",
+            "<= +4,096 bytes",
+        ),
+    ]
+    return [
+        (
+            f"Of the exporter's process, measured {found['date']}, natively; load when it began"
+            f" {found['load']:.1f} (`python -m bench.recorder_process`): medians of"
+            f" {found['rounds']}, with and without (`--recorder.max-cgroups 0`) in turn."
+        ),
+        table(("", "without", "with", "", "goal"), cells),
     ]
 
 

@@ -37,6 +37,14 @@ class Started:
         tasks = Path(f"/proc/{self._process.pid}/task")
         return sum(int((each / "schedstat").read_text().split()[0]) for each in tasks.iterdir())
 
+    def wake_ups(self) -> int:
+        """How often its threads have waited for something so far."""
+        found = 0
+        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
+            text = (task / "status").read_text()
+            found += int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+        return found
+
     def address(self) -> str:
         """Where the exporter listens, as it says."""
         found = re.search(r"listening on (\S+)", self.said)
