@@ -80,6 +80,30 @@ def test_teeth_of_half_a_minute() -> None:
     assert {told(script, first) for first in range(60)} == {"sawtooth"}
 
 
+@pytest.mark.parametrize(
+    ("limit", "parts"),
+    [
+        (31, [(9, 0.5), (8, 3.6), (2, 3.6), (2, 3.6), (14, 5.5)]),  # at its end it gets faster
+        (43, [(11, 0.3), (23, 3.0), (13, 12.0)]),  # it gets slower
+    ],
+)
+def test_a_start_that_slows_down_or_gets_faster_has_not_settled(
+    limit: int, parts: list[tuple[int, float]]
+) -> None:
+    script = Script("start_up", limit)
+    for mib, ticks in parts:
+        script.grow(mib, ticks)
+    assert told(script, 0) == "start_up"
+
+
+def test_what_is_noisy_may_have_settled() -> None:
+    script = Script("spike", 40)
+    script.anon(16)
+    script.tooth(7, 3, 7)  # of less than a fifth, so it is no sawtooth
+    script.grow(30, 2)
+    assert told(script, 0) == "spike"
+
+
 def test_a_leak_after_it_loaded_half_of_what_it_has() -> None:
     script = Script("leak", 28)
     script.grow(15, 900)

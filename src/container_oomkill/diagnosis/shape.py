@@ -46,6 +46,8 @@ EXPLAINED = 2.0  # times what it would take, as nothing grows that evenly
 NEAR = 8.0  # times as long: in which a growth that began late is seen
 STRAIGHT = 0.85  # fit of a leak to a line
 STEP = 0.4  # of its growth: what comes in one step is no leak
+NOISE = 0.1  # of what was in use at the kill: what has settled may still grow by that
+SETTLED_SHARE = 0.5  # of its life
 START_SHARE = 0.05  # of its life, which is its start
 MOST = 0.8  # of the growth, by which its time is measured
 SHARE = 0.33  # of the time recorded: growth that took more was there all along
@@ -261,7 +263,8 @@ def _sawtooth(seen: _Seen) -> Evidence | None:
 
 def _growth(seen: _Seen) -> Evidence | None:
     """A growth that began late: after what had been in use for half of the time."""
-    if seen.recording.whole_life and seen.life < FEW_SAMPLES * seen.period:
+    young = seen.recording.whole_life and seen.life < LONG_PERIODS * seen.period
+    if young and (seen.life < FEW_SAMPLES * seen.period or not _had_settled(seen)):
         return _start_up(seen)
     settled = median(seen.points[:-1])
     rise = seen.usage - settled
@@ -274,7 +277,6 @@ def _growth(seen: _Seen) -> Evidence | None:
     began = seen.points[at]
     took = began.before_seconds
     if _passed(began, seen.points[at + 1], low) > SHARE * seen.life:
-        young = seen.recording.whole_life and seen.life < LONG_PERIODS * seen.period
         return _start_up(seen) if young else None
     earlier = [point for point in seen.points if point.before_seconds >= took]
     return Evidence(
@@ -287,6 +289,19 @@ def _growth(seen: _Seen) -> Evidence | None:
         most_bytes=max(point.bytes for point in earlier),
         most_seconds=seen.life - took,
     )
+
+
+def _had_settled(seen: _Seen) -> bool:
+    """Whether the most of its life so far had hardly changed for half of that life."""
+    most, since = 0, list[tuple[float, int]]()
+    for point in seen.points:
+        most = max(most, point.bytes)
+        since.append((point.before_seconds, most))
+        while most - since[0][1] > NOISE * seen.usage:
+            del since[0]
+        if since[0][0] - point.before_seconds >= SETTLED_SHARE * seen.life:
+            return True
+    return False
 
 
 def _passed(before: Point, after: Point, low: float) -> float:

@@ -141,7 +141,7 @@ def leak(chance: random.Random) -> Script:
 def start_up(chance: random.Random) -> Script:
     """From the first tick to the last, at one rate or at several."""
     script = _begin(START_UP, chance, (0.02, 0.4))
-    rates = [chance.uniform(1, 2) for _ in range(chance.randint(1, 3))]
+    rates = [chance.uniform(1, 4) for _ in range(chance.randint(1, 4))]
     ticks, room = chance.uniform(3, 45), script.limit_mib - script.held
     for rate in rates[:-1]:
         script.grow(max(1, round(room * rate / sum(rates))), ticks / len(rates))
