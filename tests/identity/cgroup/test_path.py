@@ -36,6 +36,16 @@ def test_each_row_by_its_own_example(form: CgroupPattern) -> None:
 
 
 NEAR_MISSES = [
+    # below a user's own manager there is nothing of the system's
+    f"{USER}/lxc.payload.bank",
+    f"{USER}/machine.slice/machine-bank.scope",
+    f"{USER}/machine.slice/systemd-nspawn@bank.service/payload",
+    f"{USER}/kubepods.slice/kubepods-pod{UID_}.slice/cri-containerd-{C}.scope",
+    f"{USER}/crio-{C}.scope",
+    f"{USER}/nomad.slice/share.slice/{ALLOC}.web.scope",
+    f"{USER}/slurm/uid_1/job_42",
+    f"{USER}/garden/{ALLOC}",
+    "/capsule.slice/capsule@build.service/lxc.payload.bank",
     # systemd makes a scope in slices alone
     f"/system.slice/shop.service/docker-{C}.scope",
     f"/system.slice/foo/docker-{C}.scope",
