@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..support.chaos.killing import Killing
-from ..support.http_client import get
+from ..support.hostile_clients import clients
 from ..support.kernel.cgroups import Cgroup, cgroups
 from ..support.kernel.exporter import Exporter, address_of
 from ..support.kernel.processes import COMMAND
@@ -33,7 +33,6 @@ SHIPPED_MIB = 64  # MemoryMax= of the unit, limits.memory of the manifests
 UID, EVIL = 4242, 4  # a user that this machine has not; cgroups of theirs
 SLICES = ("/user.slice", f"/user.slice/user-{UID}.slice")
 STORAGE = "home/evil/.local/share/containers/storage/overlay-containers"
-HAMMERING, SLOW, STREAMS, HALF = 16, 8, 16, 8
 SCRAPES = """\
 global: {{ scrape_interval: 1s, scrape_timeout: 1s }}
 scrape_configs: [{{ job_name: soak, static_configs: [{{ targets: ["{target}"] }}] }}]
@@ -85,40 +84,6 @@ class Soak:
         status = Path(f"/proc/{exporter.process.pid}/status").read_text()
         self.resident.append(int(status.partition("VmRSS:")[2].split()[0]) >> 10)
         time.sleep(1)
-
-
-def clients(address: str, going: Callable[[], bool]) -> list[Callable[[], None]]:
-    host, port = address.rsplit(":", 1)
-
-    def connected() -> socket.socket:
-        return socket.create_connection((host, int(port)), 10)
-
-    def hammer() -> None:
-        with connected() as client:
-            client.sendall(get("/metrics"))
-            while client.recv(65536):
-                pass
-
-    def trickle() -> None:
-        with connected() as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.sendall(get("/api/v1/incidents"))
-            while going() and client.recv(16):
-                time.sleep(0.2)
-
-    def stream() -> None:
-        with connected() as client:
-            client.sendall(get("/events"))
-            for _ in range(20 * going()):
-                time.sleep(going())
-
-    def half() -> None:
-        with connected() as client:
-            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /")
-            while client.recv(4096):
-                pass
-
-    return [*[hammer] * HAMMERING, *[trickle] * SLOW, *[stream] * STREAMS, *[half] * HALF]
 
 
 def start(soak: Soak, limited: Cgroup) -> subprocess.Popen[str]:
