@@ -108,6 +108,15 @@ def test_packages_we_build_from_have_a_hash(file: str) -> None:
     assert text.count("--hash=sha256:") >= len(pinned)
 
 
+def test_a_wheel_is_of_its_commits_time() -> None:
+    """Or no two builds of it were the same; `make reproducible` compares two."""
+    told = subprocess.run(["make", "-n", "wheel"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.replace("\\\n", "").splitlines()
+    [line] = [each for each in lines if "pip wheel" in each]
+    assert line.startswith("SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct ")
+
+
 def test_libraries_in_the_wheels_have_a_hash() -> None:
     """And a licence, which the packages' copyright file has as well."""
     told = (REPOSITORY / "deploy/packages/copyright").read_text()
