@@ -73,6 +73,7 @@ echo "started=$(state container-oomkill ActiveState)"
 pid=$(state container-oomkill MainPID)
 within cat "/proc/$pid/status" | tr '\t' ' ' |
 	sed -n 's/^\(Uid\|CapPrm\|CapEff\|CapAmb\|NoNewPrivs\|Seccomp\): */process.\1=/p'
+echo "threads=$(within sh -c "cat /proc/$pid/task/*/status" | sed -n 's/^CapPrm:[[:space:]]*//p' | sort -u | tr '\n' ' ')"
 echo "exposure=$(within systemd-analyze security --no-pager container-oomkill | sed -n 's/.*Overall exposure.*: \([0-9.]*\) .*/\1/p')"
 
 within systemd-run --quiet --unit=leak -p MemoryMax=32M -p MemorySwapMax=0 \
