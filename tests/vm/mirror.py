@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from tests.vm.errors import PackageError
 
@@ -25,14 +26,19 @@ _CLASSIC = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+
 
 @dataclass(frozen=True)
 class Mirror:
-    """Base addresses of the main and of the security archive, without a slash at the end."""
+    """Base addresses of the main and of the security archive, without a slash at the end.
+
+    Most want the main one alone, which is all that a root of debootstrap names.
+    """
 
     archive: str
-    security: str
+    security: str | None
 
     def base(self, suite: str) -> str:
-        """The address a suite is found under."""
-        return self.security if suite.endswith("-security") else self.archive
+        """The address a suite is found under; raises PackageError where that is not known."""
+        if not suite.endswith("-security"):
+            return self.archive
+        return self.security or _missing("security", SECURITY_VARIABLE)
 
 
 def find(etc: Path = Path("/etc/apt"), environ: Mapping[str, str] = os.environ) -> Mirror:
@@ -46,13 +52,15 @@ def find(etc: Path = Path("/etc/apt"), environ: Mapping[str, str] = os.environ) 
             security = security or uri
         elif pocket in ("", "updates", "backports"):
             archive = archive or uri
-    if not archive or not security:
-        what, variable = ("security", SECURITY_VARIABLE) if archive else ("main", ARCHIVE_VARIABLE)
-        raise PackageError(
-            f"find Debian's {what} archive: {etc} does not name one; "
-            f"set {variable} to its base address"
-        )
-    return Mirror(archive.rstrip("/"), security.rstrip("/"))
+    archive = archive or _missing("main", ARCHIVE_VARIABLE)
+    return Mirror(archive.rstrip("/"), security.rstrip("/") if security else None)
+
+
+def _missing(what: str, variable: str) -> NoReturn:
+    raise PackageError(
+        f"find Debian's {what} archive: apt's sources do not name one; "
+        f"set {variable} to its base address"
+    )
 
 
 def _sources(etc: Path) -> Iterator[tuple[str, str]]:
