@@ -14,6 +14,7 @@ pytest_plugins = (
     "tests.support.kernel.plugin",
     "tests.support.kernel.fixtures",
     "tests.support.kernel.actors",
+    "tests.support.kernel.senders",
     "tests.support.chaos.fixtures",
     "tests.support.runtimes.fixtures",
     "tests.support.images.fixtures",

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm import compilers, emulator, guest, packages, page, table, userland
+from tests.vm import compilers, emulator, guest, memory_killers, packages, page, table, userland
 from tests.vm.errors import GuestError, VmError
 from tests.vm.report import Matrix, Session, read_sessions, render
 
@@ -38,6 +38,7 @@ class Settings:
     hooks: tuple[str, ...]
     userland: userland.Userland
     hog: str
+    memory_killers: Path | None  # a root folder with them; none for other architectures
     extra: tuple[str, ...]
     share: Path
     timeout: float
@@ -67,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         kernels = packages.ensure(table.choose(args.kernels, args.arch))
         root = userland.ensure(args.arch)
         emulator.ensure(args.arch)
+        killers = memory_killers.ensure() if root.is_ours else None
         share.mkdir(parents=True, exist_ok=True)
         for version in (compilers.OLDEST, compilers.NEWEST):
             compilers.build_object(share, version, args.arch)
@@ -85,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         hooks=tuple(args.hooks.split(",")),
         userland=root,
         hog=root.hog or prepare(share, args.tests),
+        memory_killers=killers,
         extra=tuple(args.extra),
         share=share,
         timeout=args.timeout,
@@ -171,6 +174,11 @@ def _booted(boot: Boot, share: Path, settings: Settings) -> guest.GuestResult:
             "OOMKILL_TEST_HOG": settings.hog,
             "OOMKILL_TEST_KILLER": str(settings.share / "killer"),
             "OOMKILL_TEST_ACTOR": str(settings.share / "actor"),
+            **(
+                {"OOMKILL_TEST_MEMORY_KILLERS": str(settings.memory_killers)}
+                if settings.memory_killers
+                else {}
+            ),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # seconds each, and none is used
             # Of this very tree, wherever the environment's editable install points.
             **({"PYTHONPATH": str(ROOT / "src")} if settings.userland.is_ours else {}),

@@ -107,6 +107,11 @@ def lacking(what: str, hook: str | None) -> str | None:
             if os.environ.get("OOMKILL_TEST_GUEST")
             else "changes settings of the whole kernel, so it runs in a guest only"
         ),
+        "memory killers": (
+            None
+            if os.environ.get("OOMKILL_TEST_MEMORY_KILLERS")
+            else "Debian's systemd-oomd and earlyoom are unpacked for guests of this machine's kind"
+        ),
         "fentry": (
             None
             if hook == "fentry"
