@@ -19,7 +19,7 @@ APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --
 	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages --ignore tests/collector \
 	--ignore tests/release
 
-.PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos soak node-kills lint format dashboard fuzz reproducible \
+.PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos soak node-kills causes lint format dashboard fuzz reproducible \
 	image push up down test test-unit coverage test-browser test-prometheus test-otlp test-runtimes test-images \
 	test-kernels test-releases test-cluster packages krew test-packages version release \
 	wheels push-chart test-release
@@ -106,6 +106,11 @@ soak: .venv/dev ## Every attack at once for ten minutes, at the memory limit tha
 node-kills: .venv/dev ## Run a guest's node out of memory twenty times: who is named, and whether all adds up
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 5.10.223,7.3 --plain --hooks fentry \
 		--tests tests/kernel/test_node_kills.py --out build/node-kills/matrix.json -- --node-kills 20 -rP
+
+causes: .venv/dev ## Show who sends SIGKILL on four kernels by each hook, and write the table of docs/exit-137.md
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 5.10.223,6.1,6.12,7.3 --plain \
+		--tests tests/kernel/test_causes.py --out build/causes/matrix.json
+	$(Q)$(PYTHON) -m tests.vm.causes build/causes/matrix.json
 
 lint: .venv/dev ## Check style and types; compile the BPF object with every clang for every architecture
 	$(Q).venv/bin/ruff check .

@@ -121,7 +121,7 @@ def _lines(data: dict[str, Any], arch: str) -> Iterator[str]:
     yield "Real kills on real kernels, each hook forced on each, judged by the kernel's own log,"
     yield f"the cgroups' files and /proc. `{command}` runs it all again."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ["kernel", "release", "last shown", "what it adds"],
         (
             [kernel["name"], kernel["release"], kernel["shown"], kernel["why"]]
@@ -142,12 +142,12 @@ def _lines(data: dict[str, Any], arch: str) -> Iterator[str]:
         yield f"### {hook}"
         yield ""
         fields = [columns[kernel, hook]["fields"] for kernel in kernels]
-        yield from _table(["field", *kernels, "scenario"], _field_rows(fields, columns))
+        yield from markdown_table(["field", *kernels, "scenario"], _field_rows(fields, columns))
     yield "## The scenarios"
     yield ""
     yield f"In each cell: {', '.join(hooks)}. - is left out, for a reason given below."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ["scenario", *kernels],
         (
             [
@@ -197,7 +197,8 @@ def _where(tests: dict[str, list[str]], everywhere: int) -> Iterator[str]:
         yield f"{', '.join(names)} ({columns_text})"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A table's lines, with an empty one behind."""
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:
