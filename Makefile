@@ -19,7 +19,7 @@ APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --
 	--ignore tests/cluster --ignore tests/prometheus --ignore tests/packages --ignore tests/collector \
 	--ignore tests/release
 
-.PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos soak node-kills causes lint format dashboard fuzz reproducible \
+.PHONY: help run demo docs build wheel clean bench bench-gate bench-ratios bench-scale chaos soak node-kills causes shapes lint format dashboard fuzz reproducible \
 	image push up down test test-unit coverage test-browser test-prometheus test-otlp test-runtimes test-images \
 	test-kernels test-releases test-cluster packages krew test-packages version release \
 	wheels push-chart test-release
@@ -111,6 +111,14 @@ causes: .venv/dev ## Show who sends SIGKILL on four kernels by each hook, and wr
 	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 5.10.223,6.1,6.12,7.3 --plain \
 		--tests tests/kernel/test_causes.py --out build/causes/matrix.json
 	$(Q)$(PYTHON) -m tests.vm.causes build/causes/matrix.json
+
+shapes: .venv/dev ## Provoke a hundred scripted kills here and on each kernel with a flight recorder; write docs/shapes.md
+	$(Q)rm -rf build/shapes && mkdir -p build/shapes/vm/here
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/kernel/test_many_shapes.py \
+		--shapes 100 -rP --results build/shapes/vm/here/results
+	$(Q)$(SUDO) $(PYTHON) -m tests.vm.matrix --kernels 6.1,6.12,6.18,7.3 --plain --hooks fentry \
+		--tests tests/kernel/test_many_shapes.py --out build/shapes/matrix.json -- --shapes 100 -rP
+	$(Q)$(PYTHON) -m tests.vm.shapes_page build/shapes/vm/*/shapes-*.json
 
 lint: .venv/dev ## Check style and types; compile the BPF object with every clang for every architecture
 	$(Q).venv/bin/ruff check .

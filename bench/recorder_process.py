@@ -3,9 +3,10 @@
 
     python -m bench.recorder_process [--rounds 5] [--publish]
 
-One exporter with it and one without (--recorder.max-cgroups 0), in turn. Each is used: scraped as
-text and in OpenMetrics, and a page. Wake-ups: how often its threads gave up the CPU to wait; the
-heartbeat is one of them. --publish writes the section into docs/benchmarks.md.
+One exporter with it and one without (--recorder.max-cgroups 0), side by side: a kill by whatever
+else runs here wakes both. Each is used: scraped as text and in OpenMetrics, and a page. Wake-ups:
+how often its threads gave up the CPU to wait; the heartbeat is one of them. --publish writes the
+section into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import os
 import statistics
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from container_oomkill.incident import wire
@@ -49,8 +51,16 @@ def measure(rounds: int = ROUNDS, seconds: int = SECONDS) -> dict[str, Any]:
     options = {"with": (), "without": WITHOUT}
     taken: dict[str, list[tuple[int, int]]] = {name: [] for name in options}
     for _ in range(rounds):
-        for name, more in options.items():
-            taken[name].append(_measured(more, seconds))
+        with ExitStack() as stack:
+            started = {
+                name: stack.enter_context(Started(Tree(HERE).command(*EXPORTER, *more)))
+                for name, more in options.items()
+            }
+            memory = {name: _memory_used(each) for name, each in started.items()}
+            before = {name: each.wake_ups() for name, each in started.items()}
+            time.sleep(seconds)
+            for name, each in started.items():
+                taken[name].append((memory[name], each.wake_ups() - before[name]))
     found = {
         name: {
             "private_dirty_bytes": statistics.median(memory for memory, _ in each),
@@ -63,15 +73,13 @@ def measure(rounds: int = ROUNDS, seconds: int = SECONDS) -> dict[str, Any]:
     return {"date": date, "load": load, "rounds": rounds, "seconds": seconds} | record | found
 
 
-def _measured(options: tuple[str, ...], seconds: int) -> tuple[int, int]:
-    with Started(Tree(HERE).command(*EXPORTER, *options)) as exporter:
-        exporter.settle()
-        for path, headers in ASKED:
-            get(exporter.address(), path, headers)
-        exporter.settle()
-        memory, before = exporter.private_dirty(), exporter.wake_ups()
-        time.sleep(seconds)
-        return memory, exporter.wake_ups() - before
+def _memory_used(exporter: Started) -> int:
+    """Private dirty bytes of one that was used."""
+    exporter.settle()
+    for path, headers in ASKED:
+        get(exporter.address(), path, headers)
+    exporter.settle()
+    return exporter.private_dirty()
 
 
 if __name__ == "__main__":

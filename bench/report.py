@@ -289,7 +289,7 @@ def recorder_process_section(measured: dict[str, Any]) -> list[str]:
         (
             f"Of the exporter's process, measured {found['date']}, natively; load when it began"
             f" {found['load']:.1f} (`python -m bench.recorder_process`): medians of"
-            f" {found['rounds']}, with and without (`--recorder.max-cgroups 0`) in turn."
+            f" {found['rounds']}, with and without (`--recorder.max-cgroups 0`) side by side."
         ),
         table(("", "without", "with", "", "goal"), cells),
     ]
