@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,15 @@ from hypothesis import given
 from container_oomkill.diagnosis.shape import find_shape
 from container_oomkill.diagnosis.timeline import Falls, falls
 from container_oomkill.diagnosis.verdict import explain, next_steps
-from container_oomkill.incident.before import KERNEL, Before, Recording, Series, Usage
+from container_oomkill.incident.before import (
+    KERNEL,
+    Before,
+    Reclaim,
+    ReclaimOf,
+    Recording,
+    Series,
+    Usage,
+)
 from container_oomkill.incident.model import Domain, Incident
 from container_oomkill.incident.shapes import SHAPES
 from container_oomkill.units import rate
@@ -74,6 +83,32 @@ def test_the_end_of_a_slow_leak_is_no_plateau(limit: float, hours: int) -> None:
     assert found.usage.domain is not None
     assert (found.usage.domain.at_limit_seconds or 0) > 15
     assert found.shape == "leak"
+
+
+# Linux 7.3, a file read evenly in 42 MiB, MiB by the half second: 8 of them went at once.
+GIVEN_BACK = (
+    *(0, 9, 11, 13, 14, 16, 18, 20, 22, 21, 23, 25, 27, 29, 30, 32, 34, 36, 38, 40, 41, 42, 42),
+    *(42, 41, 42, 42, 40, 42, 42, 42, 42, 42, 42, 42, 42, 42, 34, 36, 37, 39, 40, 41, 41, 42, 42),
+    *(42, 42, 42, 42, 42, 42, 42, 42, 42),
+)
+
+
+@pytest.mark.parametrize("least", [34, 20])
+def test_what_is_given_back_at_once_is_no_end_of_a_plateau(least: int) -> None:
+    def usage(at: float) -> float:
+        mib = GIVEN_BACK[min(int(at), len(GIVEN_BACK) - 1)]
+        return least if at > 30 and mib < 36 else mib
+
+    seconds = float(len(GIVEN_BACK))
+    made = before(usage, seconds, limits=((seconds, 42),), at_limit_seconds=12.8)
+    reclaim = Reclaim(ReclaimOf(first_before_seconds=34.7, passes=381, stalled_seconds=1.2))
+    thrashed = killed(replace(made, reclaim=reclaim), usage=42, limit=42).before
+    assert thrashed is not None
+    assert thrashed.shape == "plateau"
+    once = replace(made, reclaim=Reclaim(ReclaimOf(first_before_seconds=0.001, passes=9)))
+    spared = killed(once, usage=42, limit=42).before
+    assert spared is not None
+    assert spared.shape != "plateau"  # nobody took it: it gave it back
 
 
 def test_a_leak_that_was_at_the_limit_for_longer_than_it_grew_there() -> None:

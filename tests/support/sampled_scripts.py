@@ -32,11 +32,11 @@ def killed(
     if script.lowering is not None:
         lowered_at = script.lowering.tick
         limit = int(script.at(lowered_at) + beside) + 1.0 + script.lowering.room_mib
-    begins = (lowered_at or 0.0) if not script.at_limit else script.ticks
+    begins = (lowered_at or 0.0) if script.own_mib is None else script.ticks
     end = next(
         at / 20
         for at in range(int(begins * 20) + 1, int(script.ticks * 20) + 40)
-        if script.at_limit or script.at(at / 20) + beside >= limit
+        if script.own_mib is not None or script.at(at / 20) + beside >= limit
     )
     ring = Ring(1, first, script.limit_mib * MIB // PAGE, PAGE, whole=True)
     for tick in range(int(end * slower - phase) + 1):

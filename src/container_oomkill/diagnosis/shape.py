@@ -42,6 +42,7 @@ LONG_PERIODS = 60  # a leak shows after a minute; what lives for less is startin
 PLATEAU_LEAST, PLATEAU_MOST, PLATEAU_SHARE = 10, 300, 0.25  # periods, and of the time recorded
 CLOSE = 0.9  # of the limit
 CLOSE_SHARE = 0.9  # of the time: it dips below that when much is given back at once
+RECLAIM_SHARE = 0.5  # of the time in which the kernel reclaims
 EXPLAINED = 2.0  # times what it would take, as nothing grows that evenly
 NEAR = 8.0  # times as long: in which a growth that began late is seen
 STRAIGHT = 0.85  # fit of a leak to a line
@@ -82,6 +83,7 @@ class _Seen:
     limit: int | None
     life: float
     period: float
+    reclaiming: float  # for so long, with no long pause, up to the kill
 
 
 def find_shape(incident: Incident) -> Evidence | None:
@@ -115,7 +117,8 @@ def _seen(incident: Incident) -> _Seen | None:
         if started:
             points = points[started:]
             life = min(life, points[0].before_seconds + period)
-    return _Seen(recording, points, points[-1].bytes, found.limit_bytes, life, period)
+    reclaiming = min(found.reclaiming_seconds, life)
+    return _Seen(recording, points, points[-1].bytes, found.limit_bytes, life, period, reclaiming)
 
 
 def _lowered(seen: _Seen) -> Evidence | None:
@@ -215,7 +218,10 @@ def _leak(seen: _Seen) -> Evidence | None:
 
 
 def _close(seen: _Seen) -> Evidence | None:
-    """A plateau that is not at the limit all the time: what reads takes, and gives back, MiB."""
+    """A plateau that is not at the limit all the time: what reads takes, and gives back, MiB.
+
+    While the kernel reclaims, it may give back half of all there is at once (Linux 7.3).
+    """
     if not seen.limit:
         return None
     held: list[Point] = []
@@ -223,19 +229,21 @@ def _close(seen: _Seen) -> Evidence | None:
         if point.bytes < (1 - NOTABLE) * seen.limit:
             break
         held.append(point)
-    seconds = sum(point.weight for point in held)
-    close = sum(point.weight for point in held if point.bytes >= CLOSE * seen.limit)
-    least = max(PLATEAU_LEAST * seen.period, PLATEAU_SHARE * seen.life)
-    if close < CLOSE_SHARE * seconds or seconds < least:
-        return None
-    return Evidence(
-        PLATEAU,
-        seen.life,
-        seen.usage,
-        from_bytes=min(point.bytes for point in held),
-        most_bytes=max(point.bytes for point in held),
-        seconds=seconds,
-    )
+    reclaimed = [each for each in seen.points if each.before_seconds <= seen.reclaiming]
+    for points, share in ((held, CLOSE_SHARE), (reclaimed, RECLAIM_SHARE)):
+        seconds = sum(point.weight for point in points)
+        close = sum(point.weight for point in points if point.bytes >= CLOSE * seen.limit)
+        least = max(PLATEAU_LEAST * seen.period, PLATEAU_SHARE * seen.life)
+        if close >= share * seconds and seconds >= least:
+            return Evidence(
+                PLATEAU,
+                seen.life,
+                seen.usage,
+                from_bytes=min(point.bytes for point in points),
+                most_bytes=max(point.bytes for point in points),
+                seconds=seconds,
+            )
+    return None
 
 
 def _sawtooth(seen: _Seen) -> Evidence | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 
-from ..incident.before import Recording, Series
+from ..incident.before import Reclaim, ReclaimOf, Recording, Series
 from ..incident.model import Incident
 
 GAP_PERIODS = 2.5  # without a sample for longer, nothing is known of it
@@ -39,6 +39,7 @@ class Recorded:
     recording: Recording
     usage_bytes: int | None
     limit_bytes: int | None
+    reclaiming_seconds: float  # how long memory had been reclaimed there, up to the kill
 
 
 def recorded(incident: Incident) -> Recorded | None:
@@ -46,13 +47,20 @@ def recorded(incident: Incident) -> Recorded | None:
     before, domain, victim = incident.before, incident.domain, incident.victims[0]
     if before is None:
         return None
+    reclaim = before.reclaim or Reclaim()
     if before.usage.domain is not None and domain is not None:
-        found = Recorded(before.usage.domain, domain.usage_bytes, domain.limit_bytes)
+        reclaiming = _since(reclaim.domain)
+        found = Recorded(before.usage.domain, domain.usage_bytes, domain.limit_bytes, reclaiming)
     elif before.usage.victim is not None:
-        found = Recorded(before.usage.victim, victim.usage_bytes, victim.limit_bytes)
+        reclaiming = _since(reclaim.victim)
+        found = Recorded(before.usage.victim, victim.usage_bytes, victim.limit_bytes, reclaiming)
     else:
         return None
     return found if found.recording.series and found.recording.recorded_seconds else None
+
+
+def _since(reclaim: ReclaimOf | None) -> float:
+    return 0.0 if reclaim is None else reclaim.first_before_seconds or 0.0
 
 
 def timeline(recording: Recording, usage: int | None) -> list[Point]:

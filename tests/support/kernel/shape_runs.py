@@ -98,10 +98,14 @@ class Run:
         ticks = [0.0, *(sample.tick for sample in samples), max(end, 0.0)]
         if (gap := max(after - before for before, after in pairwise(ticks))) > UNSEEN_TICKS:
             return f"nobody looked for {gap:.1f} ticks"
+        if self.script.own_mib is not None and end > self.script.ticks + 2 * LATE_TICKS:
+            return f"it read until tick {end:.1f}, not {self.script.ticks:.1f}"
         for sample in samples:
             begin, until = max(sample.tick - LATE_TICKS, 0.0), sample.tick + EARLY_TICKS
             least, most = self.script.between(begin, until)
             least = min(least, NEARLY * sample.limit_mib)
+            if self.script.own_mib is not None:  # what the kernel takes back is no script's
+                least = min(least, self.script.own_mib)
             if not least - 1 <= sample.used_mib <= most + OVERHEAD_MIB:
                 return (
                     f"at tick {sample.tick:.1f} it used {sample.used_mib:.1f} MiB, "

@@ -45,7 +45,7 @@ class Script:
     words: list[tuple[str, float | None]] = field(default_factory=list)  # ticks behind the word
     curve: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])
     lowering: Lowering | None = None
-    at_limit: bool = False  # long before the kill, by page cache
+    own_mib: float | None = None  # of one that is at its limit by page cache, which gives way
 
     @property
     def ticks(self) -> float:
@@ -80,7 +80,7 @@ class Script:
     def read(self, mib: int, ticks: float, fill_ticks: float) -> None:
         """Read that much of a file; what is kept of it fills the cgroup in the given time."""
         self.words.append((f"read {FILE} {FILE_SPAN_MIB} {mib}", ticks))
-        self.at_limit = True
+        self.own_mib = self.held
         self.to(fill_ticks, self.limit_mib - self.held)
         self.to(ticks - fill_ticks, 0)
 
