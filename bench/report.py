@@ -286,8 +286,9 @@ def recorder_process_section(measured: dict[str, Any]) -> list[str]:
         ),
     ]
     return [
+        "## What the flight recorder costs the exporter",
         (
-            f"Of the exporter's process, measured {found['date']}, natively; load when it began"
+            f"Measured {found['date']}, natively; load when it began"
             f" {found['load']:.1f} (`python -m bench.recorder_process`): medians of"
             f" {found['rounds']}, with and without (`--recorder.max-cgroups 0`) side by side."
         ),
