@@ -18,10 +18,6 @@ from ..support.cluster.status import end_of
 from ..support.kernel.cgroups import MIB, Cgroup, is_v1
 
 pytestmark = pytest.mark.skipif(is_v1(), reason="cgroup v2 only: in the guest")
-THROTTLED = (
-    "issue 22, killers: a program that is throttled at memory.high, and neither goes on nor is "
-    "killed, is told of nowhere"
-)
 SIDE = container("side", "anon 4 wait", 60)
 
 
@@ -80,11 +76,11 @@ def throttled(cluster: Cluster, other_kubelet: Exporter) -> Iterator[list[Object
             return int(events["high"]) > 10  # the longer it goes on, the longer each takes
 
         wait_for(is_throttled, "it is not throttled")
-        yield other_kubelet.of("slow")
+        wait_for(lambda: other_kubelet.stuck("slow"), "it is not said to be stuck")
+        yield other_kubelet.stuck("slow")
     finally:
         cluster.kubectl.delete([wanted])
 
 
-@pytest.mark.xfail(reason=THROTTLED, raises=AssertionError, strict=True)
 def test_memory_high(throttled: list[Object]) -> None:
-    assert [each.get("kind", "oom") for each in throttled] == ["stuck"]
+    assert [each["stuck"]["cause"] for each in throttled] == ["throttled"]

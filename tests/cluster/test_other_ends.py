@@ -15,9 +15,6 @@ from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import Exporter
 from ..support.cluster.pods import NAMESPACE, container, pod
 
-WHO = (
-    "issue 22, killers: who sent SIGKILL, and why, is not recorded: only the OOM killer's kills are"
-)
 PODS = provoke.PODS
 
 
@@ -45,7 +42,7 @@ def evict(cluster: Cluster, name: str) -> str:
 class End:
     name: str
     provoke: Callable[[Cluster, str], str]  # returns what Kubernetes says then
-    cause: str  # as docs/record.md has it, once it is recorded
+    cause: str  # as docs/record.md has it
 
 
 ENDS = (End("deleted", delete, "runtime_stop"), End("evicted", evict, "eviction"))
@@ -54,8 +51,8 @@ ENDS = (End("deleted", delete, "runtime_stop"), End("evicted", evict, "eviction"
 @pytest.fixture(scope="module", params=ENDS, ids=lambda end: end.name)
 def ended(
     request: pytest.FixtureRequest, cluster: Cluster, daemon_set: Exporter
-) -> Iterator[tuple[End, list[Object]]]:
-    """An end, and all records there are once a kill that came after it is among them."""
+) -> Iterator[tuple[End, list[Object], list[Object]]]:
+    """An end, all incidents once a kill that came after it is among them, and its other kills."""
     end: End = request.param
     stubborn = pod(end.name, container("app", "name stubborn anon 8 wait", request_mib=4))
     after = pod(f"after-{end.name}", container("app", "name greedy anon 64", 48))
@@ -67,23 +64,21 @@ def ended(
 
         wait_for(lambda: daemon_set.of(f"after-{end.name}"), "no record of the kill after it")
         table.add("other ends: what Kubernetes says", end.name, told)
-        yield end, daemon_set.incidents()
+        kills = daemon_set.kills_by_others(end.name)
+        for each in kills:
+            table.add("other ends: what the exporter says", end.name, each["verdict"])
+        yield end, daemon_set.incidents(), kills
     finally:
         cluster.kubectl.delete([stubborn, after])
 
 
-def test_it_is_not_taken_for_an_oom_kill(ended: tuple[End, list[Object]]) -> None:
-    end, records = ended
-    kinds = {each.get("kind", "oom") for each in records if each["container"]["pod"] == end.name}
-    assert "oom" not in kinds
+def test_it_is_not_taken_for_an_oom_kill(
+    ended: tuple[End, list[Object], list[Object]],
+) -> None:
+    end, incidents, _ = ended
+    assert end.name not in {each["container"]["pod"] for each in incidents}
 
 
-@pytest.mark.xfail(reason=WHO, raises=AssertionError, strict=True)
-def test_who_killed_it(ended: tuple[End, list[Object]]) -> None:
-    end, records = ended
-    causes = [
-        each["killer"]["cause"]
-        for each in records
-        if each["container"]["pod"] == end.name and each.get("kind") == "kill"
-    ]
-    assert causes == [end.cause]
+def test_who_killed_it(ended: tuple[End, list[Object], list[Object]]) -> None:
+    end, _, kills = ended
+    assert [each["killer"]["cause"] for each in kills if each["target"]["is_init"]] == [end.cause]

@@ -47,6 +47,18 @@ class Served:
         found: list[Object] = json.loads(self.get("/api/v1/incidents"))["incidents"]
         return found
 
+    def kills_by_others(self, pod: str) -> list[Object]:
+        """Of the pod of that name."""
+        return self._of(pod, "kills")
+
+    def stuck(self, pod: str) -> list[Object]:
+        """Of the pod of that name: out of memory without a kill."""
+        return self._of(pod, "stuck")
+
+    def _of(self, pod: str, kind: str) -> list[Object]:
+        found: list[Object] = json.loads(self.get(f"/api/v1/{kind}"))[kind]
+        return [each for each in found if each["container"]["pod"] == pod]
+
     def of(self, pod: str) -> list[Object]:
         """The incidents of pods whose names begin so, oldest first."""
         of_pods = [each for each in self.incidents() if each["container"]["pod"]]
