@@ -32,6 +32,7 @@ Say = Callable[[str], None]
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
 STORM = 300
+DISK_BYTES = 1 << 18  # some sixty records
 
 
 @pytest.fixture
@@ -49,8 +50,9 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on a file system with nothing left, and a file ``ballast`` that gives it back."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=True)
-    (disk / "ballast").write_bytes(b"\0" * 65536)
+    size = f"size={DISK_BYTES}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(disk)], check=True)
+    (disk / "ballast").write_bytes(b"\0" * DISK_BYTES)
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
@@ -94,7 +96,7 @@ def test_a_full_disk(
 
     first = probe()
     assert first.stderr is not None
-    assert first.stderr.readline().startswith(b"attached")
+    assert first.stderr.readline().startswith(b"container-oomkill: attached")
     killed = kill(1)
     errors = first.communicate(timeout=DEADLINE)[1].decode()
     assert first.returncode == 1
@@ -119,7 +121,7 @@ def test_a_log_that_nobody_reads(
             assert process.stderr is not None
             exporter = Exporter(process, process.stderr.readline().split()[-1])
             kill(kills)
-            labels = f'container="{cgroup.path[1:]}",namespace="",pod="",scope="container"'
+            labels = f'container="{cgroup.path[1:]}",namespace="",pod="",scope="container",workload=""'
             series = f"container_oomkill_total{{{labels}}}"
             eventually(lambda: exporter.value(series) == kills)
             length = exporter.value('container_oomkill_queue_length{queue="log"}') or 0
@@ -325,5 +327,5 @@ def test_a_history_on_a_disk_that_is_read_only(full_disk: Path) -> None:
     (full_disk / "ballast").unlink()
     write(path, 2)
     subprocess.run(["mount", "-o", "remount,ro", str(full_disk)], check=True)
-    assert "Read-only file system" in refused(path)
-    assert "Read-only file system" in refused(full_disk / "another")
+    assert "read-only file system" in refused(path)
+    assert "read-only file system" in refused(full_disk / "another")
