@@ -121,7 +121,8 @@ def test_a_log_that_nobody_reads(
             assert process.stderr is not None
             exporter = Exporter(process, process.stderr.readline().split()[-1])
             kill(kills)
-            labels = f'container="{cgroup.path[1:]}",namespace="",pod="",scope="container",workload=""'
+            labels = f'container="{cgroup.path[1:]}",namespace="",pod="",scope="container"'
+            labels += ',workload=""'
             series = f"container_oomkill_total{{{labels}}}"
             eventually(lambda: exporter.value(series) == kills)
             length = exporter.value('container_oomkill_queue_length{queue="log"}') or 0
