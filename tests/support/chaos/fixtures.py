@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,13 @@ NUMBERS = pytest.StashKey[list[str]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=2000, help="real kills per test of restarts")
     parser.addoption("--restarts", type=int, default=20, help="SIGKILLs of the exporter meanwhile")
+    in_a_guest = "OOMKILL_TEST_GUEST" in os.environ
+    parser.addoption(
+        "--group",
+        type=int,
+        default=600 if in_a_guest else 10_000,
+        help="processes of test_large_group (default: 10000; 600 in a guest)",
+    )
 
 
 def pytest_terminal_summary(
