@@ -17,8 +17,8 @@ case "${1-}" in
 build) wanted=$build ;;
 test) wanted=$test ;;
 browser) wanted=$browser ;;
-wheels) wanted="$build autoconf automake bzip2 debian-archive-keyring gperf libtool make perl pkg-config
-	unzip xz-utils" ;;
+wheels) wanted="$build autoconf automake bzip2 debian-archive-keyring gperf libltdl-dev libtool make perl
+	pkg-config unzip xz-utils" ;;
 packages) wanted="debootstrap debian-archive-keyring binutils" ;;
 bench) wanted="$test bpftrace bpfcc-tools" ;;
 runtimes | cluster)
