@@ -108,6 +108,14 @@ def kills(
     cluster.kubectl.delete([one for each in kinds for one in each.objects])
 
 
+def requested(pod: Object, name: str) -> int:
+    """Bytes of memory that the pod's own specification asks for, for this container; 0: none."""
+    kinds = ("containers", "initContainers", "ephemeralContainers")
+    (of,) = [each for kind in kinds for each in pod["spec"].get(kind, ()) if each["name"] == name]
+    memory = of.get("resources", {}).get("requests", {}).get("memory", "0Mi")
+    return int(memory.removesuffix("Mi")) * MIB
+
+
 @of_each_kind("names")
 def test_names(kind: Kind, kills: Kills) -> None:
     record, pod = kills.record(kind), kills.pod(kind)
@@ -124,6 +132,7 @@ def test_names(kind: Kind, kills: Kills) -> None:
         "pod_uid": uid or pod["metadata"]["uid"],
         "workload": kind.workload,
         "type": kind.type,
+        "memory_request_bytes": requested(pod, kind.container),
         "service": None,
         "unresolved": None,
     }

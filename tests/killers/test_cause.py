@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from container_oomkill.identity.resolver import Resolver
+from container_oomkill.identity.resolver import SANDBOX_ADJ, Resolver
 from container_oomkill.incident.model import Container
 from container_oomkill.killers.cause import CAUSES, cause_of, explain
 from container_oomkill.killers.model import Killer, Stop
@@ -147,3 +147,21 @@ def test_the_hosts_own_processes_are_left_out_but_for_memory() -> None:
     assert not host(by("bash"))
     assert host(by("systemd-oomd", cgroup="/system.slice/systemd-oomd.service"))
     assert is_of_interest(resolve_kill(kill(), Resolver()))
+
+
+def test_the_end_of_a_pods_sandbox_by_its_runtime_is_left_out() -> None:
+    """Each pod's end has it: the runtime kills the sandbox, and asks it nothing before."""
+    sandbox = Container(C, "POD", "containerd", pod="cart", pod_uid="0")
+    unnamed = replace(sandbox, name=None)
+
+    def told(container: Container, killer: Killer, oom_score_adj: int = SANDBOX_ADJ) -> bool:
+        made = kill(killer=killer, container=container)
+        made = replace(made, target=replace(made.target, oom_score_adj=oom_score_adj))
+        return is_of_interest(explain(made))
+
+    assert not told(sandbox, by())
+    assert not told(sandbox, by(), oom_score_adj=0)
+    assert not told(unnamed, by())
+    assert told(unnamed, by(), oom_score_adj=-997)
+    assert told(replace(sandbox, name="app"), by())
+    assert told(sandbox, by("bash", **HOSTS))

@@ -44,6 +44,7 @@ CAUSES = (
     ),
     *(SHARED, INSIDE, OTHER_CONTAINER, USER, HOST, UNKNOWN),
 )
+BY_RUNTIME = (RUNTIME_STOP, RUNTIME_KILL, EVICTION)
 # As the kernel has commands: 15 characters at most.
 RUNTIMES = (
     *("runc", "crun", "youki", "runsc", "kata-runtime", "containerd", "containerd-shim", "dockerd"),

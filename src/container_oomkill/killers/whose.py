@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from ..identity.cgroup.path import parse
 from ..identity.cgroup.systemd import unit_name
+from ..identity.metadata import SANDBOX
 from ..identity.resolver import SANDBOX_ADJ, Resolver
-from .cause import EARLYOOM, SYSTEMD_OOMD, explain
+from .cause import BY_RUNTIME, EARLYOOM, SYSTEMD_OOMD, explain
 from .model import Kill, Killer
 
 
@@ -38,6 +39,15 @@ def _placed(killer: Killer, resolver: Resolver) -> Killer:
 def is_of_interest(kill: Kill) -> bool:
     """Whether it ended a container, or a part of one; or was done for want of memory.
 
-    On the host, processes kill each other by SIGKILL all day.
+    On the host, processes kill each other by SIGKILL all day; and a pod's sandbox ends by its
+    runtime's, each time its pod does.
     """
+    if kill.killer.cause in BY_RUNTIME and _is_sandbox(kill):
+        return False
     return kill.container.id is not None or kill.killer.cause in (SYSTEMD_OOMD, EARLYOOM)
+
+
+def _is_sandbox(kill: Kill) -> bool:
+    if kill.container.name is not None:
+        return kill.container.name == SANDBOX
+    return kill.container.pod_uid is not None and kill.target.oom_score_adj == SANDBOX_ADJ

@@ -7,6 +7,7 @@ Each is called with the cluster and the beginning of the pod's name, once its ob
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .daemons import wait_for
 from .namespaces import CGROUP
 from .pods import NAMESPACE, container
 
+STARTED_SECONDS = 10.0  # a limit that is set while a program starts is not told as lowered
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 VOLUME = "/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/control"
 
@@ -80,6 +82,7 @@ def resize_and_go(limit_mib: int) -> Callable[[Cluster, str], None]:
 
     def provoke(cluster: Cluster, name: str) -> None:
         running(cluster, name)
+        time.sleep(STARTED_SECONDS)
         resize(cluster, name, limit_mib)
 
         def done() -> bool:
