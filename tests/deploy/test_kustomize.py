@@ -213,6 +213,7 @@ def test_a_token_only_for_who_asks_the_api(overlay: str, manifests: list[Manifes
 def test_rights_at_the_api() -> None:
     names = [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]},
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
         {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get"]},
         {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"]},
     ]

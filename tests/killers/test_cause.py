@@ -100,6 +100,9 @@ def test_every_cause_has_words() -> None:
         ("deleted", TERM, "runtime_stop", "its pod was being deleted"),
         ("stays", TERM, "runtime_stop", "a liveness or startup probe failed"),
         ("stays", None, "runtime_kill", "its pod was not being deleted"),
+        ("liveness_failed", TERM, "failed_probe", "its liveness probe had failed"),
+        ("liveness_failed", TERM, "failed_probe", "had not ended when its time to stop was over"),
+        ("startup_failed", None, "failed_probe", "its startup probe had failed"),
     ],
 )
 def test_the_cluster_tells_what_a_runtime_did_it_for(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
 
 from container_oomkill.identity.resolver import Resolver
@@ -48,3 +50,54 @@ def test_no_more_than_a_turn_at_once() -> None:
     assert len(got) == A_TURN
     assert not delivered.deliver()
     assert len(got) == A_TURN + 1
+
+
+class Answers:
+    """Stands for `kubernetes.pod_ends.PodEnds`: each kill waits until the test has its answer."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Kill] = []
+        self.told: list[Kill] = []
+
+    def fileno(self) -> int:
+        return -2
+
+    def ask(self, kill: Kill) -> bool:
+        self.waiting.append(kill)
+        return True
+
+    def answered(self) -> Iterator[Kill]:
+        while self.told:
+            yield self.told.pop()
+
+    def left(self) -> Iterator[Kill]:
+        while self.waiting:
+            yield self.waiting.pop()
+
+
+def test_who_waits_for_an_answer_is_delivered_with_it() -> None:
+    got: list[Kill] = []
+    signals, answers = Signals(ON_HOST, INSIDE), Answers()
+    delivered = KillDelivery(
+        cast("Killers", signals), [got.append], Resolver(), node="here", pod_ends=answers
+    )
+    assert delivered.filenos() == [-1, -2]
+    assert not delivered.deliver()
+    assert got == []
+    assert signals.released == [1, 2]  # the ring does not wait
+    (waiting,) = answers.waiting
+    answers.told = [replace(answers.waiting.pop(), pod_end="evicted", verdict=None)]
+    assert not delivered.deliver()
+    assert [(each.target, each.pod_end) for each in got] == [(waiting.target, "evicted")]
+    assert got[0].verdict  # told anew
+
+
+def test_at_the_end_nothing_waits() -> None:
+    got: list[Kill] = []
+    answers = Answers()
+    delivered = KillDelivery(
+        cast("Killers", Signals(INSIDE)), [got.append], Resolver(), node="here", pod_ends=answers
+    )
+    delivered.deliver()
+    delivered.settle()
+    assert [each.target.pid for each in got] == [41]

@@ -155,6 +155,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._watch(int(fields["resourceVersion"]))
         if kind == LIST:
             return self._list(fields)
+        if kind == EVENT and self.command == "GET":
+            return self._events(fields["fieldSelector"])
         return self._object(url.path, body)
 
     def _list(self, fields: dict[str, str]) -> None:
@@ -199,6 +201,11 @@ class Handler(BaseHTTPRequestHandler):
         for each in lines:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(each), each))
         self.wfile.write(b"0\r\n\r\n")
+
+    def _events(self, selector: str) -> None:
+        uid = selector.removeprefix("involvedObject.uid=")
+        found = [each for each in self.cluster.events() if each["involvedObject"]["uid"] == uid]
+        self._send(200, json.dumps({"kind": "EventList", "items": found}).encode())
 
     def _object(self, path: str, body: Any) -> None:
         cluster = self.cluster

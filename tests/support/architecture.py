@@ -40,7 +40,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "symbols": (),
     "doctor": ("libbpf", "recorder", "probe", "identity"),
-    "kubernetes": ("incident", "identity", "diagnosis", "sinks", "doctor"),
+    "kubernetes": ("incident", "identity", "killers", "diagnosis", "sinks", "doctor"),
     "fleet": ("incident", "sinks", "kubernetes"),
     "sending": ("sinks", "history"),
     "otlp": ("incident", "killers", "stuck", "sinks", "sending"),

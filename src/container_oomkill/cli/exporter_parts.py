@@ -78,6 +78,7 @@ class ExporterParts(Closeable):
         self._others = self._closing.enter_context(self._open_destinations())
         self.exporter.metrics.destinations = self._others.sent
         self._sinks = providers.sinks
+        self._pod_ends = providers.pod_ends
 
     def run(self, stop: ShutdownRequest) -> None:
         """Say that it serves, then deliver until stopped; ready while it does."""
@@ -110,6 +111,7 @@ class ExporterParts(Closeable):
             others=self._others,
             resolver=self._resolver,
             symbols=self._functions.symbols,
+            pod_ends=self._pod_ends,
         )
         return self._closing.enter_context(made).pipeline
 

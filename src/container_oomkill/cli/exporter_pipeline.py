@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..identity.resolver import Resolver
     from ..incident.model import Incident
     from ..incident.stack_decoder import Symbols
+    from ..pipeline.kills import PodEnds
     from ..probe.probe import Probe
     from ..sinks.names import Key
     from ..stuck.model import Stuck
@@ -56,6 +57,7 @@ class ExporterPipeline(Closeable):
         others: Destinations,
         resolver: Resolver,
         symbols: Symbols,
+        pod_ends: PodEnds | None,
     ) -> None:
         """``sinks``: besides our pages, ``others``, and ``queues``, which get those of the log."""
         self._settings = settings
@@ -64,6 +66,7 @@ class ExporterPipeline(Closeable):
         self._stdout = stdout
         self._queues = queues
         self._resolver = resolver
+        self._pod_ends = pod_ends
         self._others = others
         self._closing = ExitStack()
         self._open_log()
@@ -136,6 +139,7 @@ class ExporterPipeline(Closeable):
             self._resolver,
             node=self._settings.node,
             on_lost=self._exporter.lost,
+            pod_ends=self._pod_ends,
         )
 
     def _deliver_stuck(self) -> StuckDelivery | None:

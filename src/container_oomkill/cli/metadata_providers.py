@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..identity.runtimes.state import RuntimeState
     from ..identity.store import Store
     from ..incident.model import Incident
+    from ..kubernetes.pod_ends import PodEnds
 
 
 class StateSettings(Settings):
@@ -129,6 +130,7 @@ class MetadataProviders(Closeable):
         self.sinks: list[Callable[[Incident], None]] = []
         self.queues: dict[str, tuple[Callable[[], int], int]] = {}  # what waits, of how many
         self.watch_up: Callable[[], bool | None] = lambda: None
+        self.pod_ends: PodEnds | None = None
         self._on_mismatch = on_mismatch
         self._closing = ExitStack()
         try:
@@ -156,6 +158,7 @@ class MetadataProviders(Closeable):
         api = open_api(settings.kubeconfig)
         self._closing.callback(api.close)
         if name is not None:
+            from ..kubernetes.pod_ends import PodEnds
             from ..kubernetes.status import StatusCheck
             from ..kubernetes.watch import PodWatch
 
@@ -165,6 +168,7 @@ class MetadataProviders(Closeable):
             self.asked.append(watch)
             self.stores.append(watch.store)
             self.watch_up = watch.is_up
+            self.pod_ends = self._closing.enter_context(PodEnds(api))
         if settings.kubernetes_events:
             from ..incident.host import read_boot_id, read_host
             from ..kubernetes.events import Events

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from ..identity.resolver import Resolver
-    from ..pipeline.kills import KillDelivery
+    from ..pipeline.kills import KillDelivery, PodEnds
     from ..pipeline.stuck import StuckDelivery
     from ..probe.kernel_functions import KernelFunctions
     from ..probe.probe import Probe
@@ -111,7 +111,7 @@ def deliver(
             complete=complete,
             resolve=resolver.resolve,
             wanted=settings.query.matches if settings.query is not None else None,
-            kills=_kills(settings, probe, resolver, stdout),
+            kills=_kills(settings, probe, resolver, stdout, providers.pod_ends),
             symbols=functions.symbols,
             stuck=_stuck(settings, probe, resolver, stdout),
         )
@@ -119,7 +119,11 @@ def deliver(
 
 
 def _kills(
-    settings: ProbeSettings, probe: Probe, resolver: Resolver, stdout: TextIO
+    settings: ProbeSettings,
+    probe: Probe,
+    resolver: Resolver,
+    stdout: TextIO,
+    pod_ends: PodEnds | None,
 ) -> KillDelivery | None:
     """Return what delivers the kills of others; None: they are not recorded."""
     if probe.killers is None:
@@ -135,6 +139,7 @@ def _kills(
         resolver,
         node=settings.node,
         wanted=None if query is None else lambda kill: kill_matches(query, kill),
+        pod_ends=pod_ends,
     )
 
 

@@ -20,8 +20,11 @@ NAME_MAX = 512  # characters; an image's reference is the longest thing taken
 SANDBOX = "POD"  # what the kubelet calls a pod's own container
 
 
-# What becomes of a pod, by the cluster's API: it has been evicted, it is being deleted, it stays.
-EVICTED, DELETED, STAYS = POD_ENDS = ("evicted", "deleted", "stays")
+# What becomes of a pod, by the cluster's API: it has been evicted, it is being deleted, it stays;
+# or it stays, and the kubelet restarts this container, as a probe failed.
+EVICTED, DELETED, STAYS = "evicted", "deleted", "stays"
+LIVENESS_FAILED, STARTUP_FAILED = "liveness_failed", "startup_failed"
+POD_ENDS = (EVICTED, DELETED, STAYS, LIVENESS_FAILED, STARTUP_FAILED)
 
 
 Key = tuple[int, str]  # (uid the state belongs to, 0 for the system's; container id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..identity.metadata import DELETED, EVICTED, STAYS
+from ..identity.metadata import DELETED, EVICTED, LIVENESS_FAILED, STARTUP_FAILED, STAYS
 from ..incident.model import Container
 from ..units import duration
 from .model import CGROUP_KILL, NAMESPACE_END, PARENT_END, SHARED_MEMORY, Kill, Killer, Target
@@ -17,6 +17,7 @@ from .model import CGROUP_KILL, NAMESPACE_END, PARENT_END, SHARED_MEMORY, Kill, 
 RUNTIME_STOP = "runtime_stop"
 RUNTIME_KILL = "runtime_kill"
 EVICTION = "eviction"
+FAILED_PROBE = "failed_probe"
 SYSTEMD = "systemd"
 SYSTEMD_OOMD = "systemd_oomd"
 EARLYOOM = "earlyoom"
@@ -35,6 +36,7 @@ CAUSES = (
         RUNTIME_STOP,
         RUNTIME_KILL,
         EVICTION,
+        FAILED_PROBE,
         SYSTEMD,
         SYSTEMD_OOMD,
         EARLYOOM,
@@ -44,7 +46,7 @@ CAUSES = (
     ),
     *(SHARED, INSIDE, OTHER_CONTAINER, USER, HOST, UNKNOWN),
 )
-BY_RUNTIME = (RUNTIME_STOP, RUNTIME_KILL, EVICTION)
+BY_RUNTIME = (RUNTIME_STOP, RUNTIME_KILL, EVICTION, FAILED_PROBE)
 # As the kernel has commands: 15 characters at most.
 RUNTIMES = (
     *("runc", "crun", "youki", "runsc", "kata-runtime", "containerd", "containerd-shim", "dockerd"),
@@ -77,6 +79,8 @@ def cause_of(kill: Kill) -> str:
     if command in RUNTIMES or command.startswith("runc:["):
         if kill.pod_end == EVICTED:
             return EVICTION
+        if kill.pod_end in (LIVENESS_FAILED, STARTUP_FAILED):
+            return FAILED_PROBE
         return RUNTIME_KILL if kill.stop is None else RUNTIME_STOP
     if killer.container is None and command == "systemd" and killer.pid == 1:
         return SYSTEMD
@@ -168,6 +172,15 @@ def _eviction(kill: Kill) -> str:
     )
 
 
+def _failed_probe(kill: Kill) -> str:
+    probe = "liveness" if kill.pod_end == LIVENESS_FAILED else "startup"
+    late = "" if kill.stop is None else ", and it had not ended when its time to stop was over"
+    return (
+        f"was killed by its runtime ({_who(kill.killer)}): its {probe} probe had failed, so the"
+        f" kubelet restarts it{late}"
+    )
+
+
 def _runtime_kill(kill: Kill) -> str:
     return (
         f"was killed by its runtime ({_who(kill.killer)}) without being asked to stop: a kill or a"
@@ -249,6 +262,7 @@ _WORDS = {
     RUNTIME_STOP: _runtime_stop,
     RUNTIME_KILL: _runtime_kill,
     EVICTION: _eviction,
+    FAILED_PROBE: _failed_probe,
     SYSTEMD: _systemd,
     SYSTEMD_OOMD: _systemd_oomd,
     EARLYOOM: _earlyoom,

@@ -85,7 +85,7 @@ class Kill:
     target: Target
     killer: Killer
     stop: Stop | None = None  # None: it was not asked to stop
-    pod_end: str | None = None  # evicted, deleted, stays: by the cluster's API, as of then
+    pod_end: str | None = None  # one of `POD_ENDS`: by the cluster's API, as of then
 
     @property
     def id(self) -> str:

@@ -222,6 +222,24 @@ class Status(msgspec.Struct):
         return {cause.reason for cause in causes}
 
 
+class About(msgspec.Struct, rename="camel"):
+    """core/v1.ObjectReference, of an Event."""
+
+    field_path: str = ""
+
+
+class Event(msgspec.Struct, rename="camel"):
+    reason: str = ""
+    message: str = ""
+    last_timestamp: str | None = None
+    event_time: str | None = None
+    involved_object: About = msgspec.field(default_factory=About)
+
+
+class EventList(msgspec.Struct):
+    items: list[Event] | None = None
+
+
 def seconds_of(time: str | None) -> float | None:
     """Return metav1.Time as seconds since the epoch; None for none, and for what is no time."""
     try:

@@ -117,8 +117,8 @@ class Pipeline:
         ring.watch(stop.event, readable=True)
         if stop.output is not None:
             ring.watch(stop.output, readable=False)
-        if self._kills is not None:
-            ring.watch(self._kills.fileno(), readable=True)
+        for readable in () if self._kills is None else self._kills.filenos():
+            ring.watch(readable, readable=True)
         if self._stuck is not None:
             ring.watch(self._stuck.fileno(), readable=True)
         while not stop.is_set():
@@ -135,6 +135,8 @@ class Pipeline:
             if left is not None and left <= 0:
                 return True
             self._delivery.wait(left, self._heartbeat_seconds, 0.0 if more else None)
+        if self._kills is not None:
+            self._kills.settle()
         self._delivery.settle()
         return False
 
