@@ -24,6 +24,7 @@ from ..support.cluster.exporter import (
     served,
 )
 from ..support.cluster.pods import NAMESPACE, container, pod
+from ..support.kernel.cgroups import MIB
 from ..support.manifests import CHART, NAME, OVERLAYS, charted, environment, run, tool
 from ..support.manifests import container as only_container
 from ..support.runtimes.image import IMAGE
@@ -34,6 +35,7 @@ FOLDERS = {
     "microk8s": "/var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
 }
 NUMBERS = itertools.count()
+LIMIT_MIB = 40
 SIDE = container("side", "anon 4 wait", 60)
 HELM_SECONDS = 300
 
@@ -74,7 +76,7 @@ def check(cluster: Cluster, exporter: Exporter, objects: list[Any]) -> str:
     own = [each for each in exporter.log().splitlines() if each.startswith(NAME)]
     assert own == [f"{NAME}: attached with {probe['hook']}, listening on [::]:9262"]
     name = f"killed-{next(NUMBERS)}"
-    killed = pod(name, container("app", "name greedy until /control/go anon 64", 40), SIDE)
+    killed = pod(name, container("app", "name greedy until /control/go anon 64", LIMIT_MIB), SIDE)
     cluster.kubectl.apply([killed])
     try:
         provoke.go(cluster, name)  # once the API knows the container: it may be the only one
@@ -93,6 +95,7 @@ def check(cluster: Cluster, exporter: Exporter, objects: list[Any]) -> str:
             "pod_uid": created["metadata"]["uid"],
             "workload": f"Pod/{name}" if asks else None,
             "type": "app" if asks else None,
+            "memory_request_bytes": LIMIT_MIB * MIB if asks else None,  # its limit's, by default
             "service": None,
             "unresolved": None,
         }

@@ -16,7 +16,7 @@ from ..support.cluster.cluster import Cluster
 from ..support.cluster.control_plane import NODE
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import ACCOUNT, Exporter, overlay
-from ..support.cluster.pods import NAMESPACE
+from ..support.cluster.pods import FAILING_PROBE, NAMESPACE, stubborn
 from ..support.cluster.status import end_of, last_end
 from ..support.kernel.cgroups import MIB, is_v1
 from ..support.manifests import one
@@ -274,6 +274,10 @@ def test_rights(kills: Kills) -> None:
         found = [(each["objectRef"], each["verb"]) for each in asked()]
         return {(about.get("apiGroup", ""), about["resource"], verb) for about, verb in found}
 
+    unhealthy = stubborn("unhealthy", livenessProbe=FAILING_PROBE)
+    kills.cluster.kubectl.apply([unhealthy])
+    wait_for(lambda: ("", "events", "list") in used(), "no Events were read")
+    kills.cluster.kubectl.delete([unhealthy])
     # The last to come: a container that is killed again has its Event's count raised.
     wait_for(lambda: ("", "events", "patch") in used(), "no Event was changed")
     assert used() == granted

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from ..support.cluster.api import Object
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import Exporter
-from ..support.cluster.pods import NAMESPACE, container, pod
+from ..support.cluster.pods import FAILING_PROBE, NAMESPACE, container, pod, stubborn
 
 PODS = provoke.PODS
 
@@ -38,14 +39,30 @@ def evict(cluster: Cluster, name: str) -> str:
     return f"Evicted: {message}"
 
 
+def restart(cluster: Cluster, name: str) -> str:
+    """Have it fail its probe, which it does from the start on."""
+
+    def restarts() -> int:
+        statuses = cluster.api.get(f"{PODS}/{name}")["status"].get("containerStatuses") or ()
+        return sum(each["restartCount"] for each in statuses)
+
+    wait_for(lambda: restarts() > 0, f"{name} is not restarted")
+    return "it is restarted, and its Events say Unhealthy and Killing"
+
+
 @dataclass(frozen=True)
 class End:
     name: str
     provoke: Callable[[Cluster, str], str]  # returns what Kubernetes says then
     cause: str  # as docs/record.md has it
+    container: Mapping[str, Any] = field(default_factory=dict)
 
 
-ENDS = (End("deleted", delete, "runtime_stop"), End("evicted", evict, "eviction"))
+ENDS = (
+    End("deleted", delete, "runtime_stop"),
+    End("evicted", evict, "eviction"),
+    End("unhealthy", restart, "failed_probe", {"livenessProbe": FAILING_PROBE}),
+)
 
 
 @pytest.fixture(scope="module", params=ENDS, ids=lambda end: end.name)
@@ -54,9 +71,9 @@ def ended(
 ) -> Iterator[tuple[End, list[Object], list[Object]]]:
     """An end, all incidents once a kill that came after it is among them, and its other kills."""
     end: End = request.param
-    stubborn = pod(end.name, container("app", "name stubborn anon 8 wait", request_mib=4))
+    ends = stubborn(end.name, restarts="Always", **end.container)
     after = pod(f"after-{end.name}", container("app", "name greedy anon 64", 48))
-    cluster.kubectl.apply([stubborn])
+    cluster.kubectl.apply([ends])
     try:
         provoke.running(cluster, end.name)
         told = end.provoke(cluster, end.name)
@@ -64,12 +81,13 @@ def ended(
 
         wait_for(lambda: daemon_set.of(f"after-{end.name}"), "no record of the kill after it")
         table.add("other ends: what Kubernetes says", end.name, told)
+        wait_for(lambda: daemon_set.kills_by_others(end.name), "no record of the end")
         kills = daemon_set.kills_by_others(end.name)
         for each in kills:
             table.add("other ends: what the exporter says", end.name, each["verdict"])
         yield end, daemon_set.incidents(), kills
     finally:
-        cluster.kubectl.delete([stubborn, after])
+        cluster.kubectl.delete([ends, after])
 
 
 def test_it_is_not_taken_for_an_oom_kill(
@@ -81,4 +99,5 @@ def test_it_is_not_taken_for_an_oom_kill(
 
 def test_who_killed_it(ended: tuple[End, list[Object], list[Object]]) -> None:
     end, _, kills = ended
-    assert [each["killer"]["cause"] for each in kills if each["target"]["is_init"]] == [end.cause]
+    assert {each["killer"]["cause"] for each in kills} == {end.cause}
+    assert all(each["target"]["is_init"] for each in kills)

@@ -35,6 +35,21 @@ def container(
     return made
 
 
+# The hog has no such word, so this fails at once.
+FAILING_PROBE = {
+    "exec": {"command": ["/hog", "fail"]},
+    "periodSeconds": 1,
+    "failureThreshold": 1,
+    "terminationGracePeriodSeconds": 1,
+}
+
+
+def stubborn(name: str, *, restarts: str = "Never", **more: Any) -> Object:
+    """A pod whose PID 1 has no handler for SIGTERM, so that SIGKILL has to follow."""
+    app = container("app", "name stubborn anon 8 wait", request_mib=4, **more)
+    return pod(name, app, restartPolicy=restarts)
+
+
 def spec(*containers: Object, **more: Any) -> Object:
     volumes = list(more.pop("volumes", ()))
     if CONTROL in str(containers):
