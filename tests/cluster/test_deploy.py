@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,26 @@ def folder_of(name: str) -> Iterator[None]:
         yield
     finally:
         path.rmdir()
+
+
+@contextlib.contextmanager
+def secrets_of(name: str, cluster: Cluster) -> Iterator[None]:
+    """Furnish the namespace for an overlay."""
+    if name != "fleet":
+        yield
+        return
+    webhooks = {"name": "chat", "url": "http://127.0.0.1:9/", "template": "generic"}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": f"{NAME}-webhooks", "namespace": NAME},
+        "stringData": {"webhooks.yml": json.dumps({"webhooks": [webhooks]})},
+    }
+    cluster.kubectl.apply([secret])
+    try:
+        yield
+    finally:
+        cluster.kubectl.delete([secret])
 
 
 def may_give(objects: list[Any]) -> None:
@@ -118,6 +139,7 @@ def test_overlay(name: str, cluster: Cluster) -> None:
     may_give(objects)
     with (
         folder_of(name),
+        secrets_of(name, cluster),
         deployed(cluster.api, cluster.kubectl, objects) as (exporter, seconds),
     ):
         words = check(cluster, exporter, objects)
@@ -139,7 +161,7 @@ def test_chart(name: str, cluster: Cluster) -> None:
             table.add("chart", name, words, seconds)
         return
     helm = (tool("helm"), "--namespace", NAME)
-    with folder_of(name):
+    with folder_of(name), secrets_of(name, cluster):
         started = time.monotonic()
         install = (*helm, "install", NAME, str(CHART), "--values", values)
         done = run(*install, "--wait", "--timeout", f"{HELM_SECONDS}s")

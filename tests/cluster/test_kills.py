@@ -108,10 +108,16 @@ def kills(
     cluster.kubectl.delete([one for each in kinds for one in each.objects])
 
 
-def requested(pod: Object, name: str) -> int:
-    """Bytes of memory that the pod's own specification asks for, for this container; 0: none."""
-    kinds = ("containers", "initContainers", "ephemeralContainers")
-    (of,) = [each for kind in kinds for each in pod["spec"].get(kind, ()) if each["name"] == name]
+def requested(pod: Object, name: str) -> int | None:
+    """Bytes of memory that the pod's own specification asks for, for this container; 0: none.
+
+    None: an ephemeral container's, which cannot have any, or where the pod asks for all of them.
+    """
+    spec = pod["spec"]
+    every = (*spec["containers"], *spec.get("initContainers", ()))
+    of = next((each for each in every if each["name"] == name), None)
+    if of is None or "resources" in spec:
+        return None
     memory = of.get("resources", {}).get("requests", {}).get("memory", "0Mi")
     return int(memory.removesuffix("Mi")) * MIB
 

@@ -52,8 +52,9 @@ def fetched(url: str) -> str:
 def test_from_the_event_to_the_page(cluster: Cluster) -> None:
     """The link in `kubectl describe pod` opens, and so does what that page links to."""
     objects = copy.deepcopy(overlay("kubernetes"))  # shared by the tests
-    url = {"name": "CONTAINER_OOMKILL_WEB_EXTERNAL_URL", "value": PROXY}
-    only_container(objects)["env"].append(url)
+    name = "CONTAINER_OOMKILL_WEB_EXTERNAL_URL"
+    others = [each for each in only_container(objects)["env"] if each["name"] != name]
+    only_container(objects)["env"] = [*others, {"name": name, "value": PROXY}]
     killed = pod("paged", container("app", "name greedy anon 64", 48))
     kubectl = cluster.kubectl
     with deployed(cluster.api, kubectl, objects) as (exporter, _):
