@@ -115,11 +115,16 @@ def requested(pod: Object, name: str) -> int | None:
     """
     spec = pod["spec"]
     every = (*spec["containers"], *spec.get("initContainers", ()))
-    of = next((each for each in every if each["name"] == name), None)
-    if of is None or "resources" in spec:
-        return None
-    memory = of.get("resources", {}).get("requests", {}).get("memory", "0Mi")
-    return int(memory.removesuffix("Mi")) * MIB
+    found = [asked_for(each) for each in every if each["name"] == name]
+    if found == [None]:
+        return 0 if asked_for(spec) is None else None
+    return found[0] if found else None
+
+
+def asked_for(it: Object) -> int | None:
+    """Bytes of memory that a container, or a pod's specification, has as its request."""
+    memory: str | None = it.get("resources", {}).get("requests", {}).get("memory")
+    return None if memory is None else int(memory.removesuffix("Mi")) * MIB
 
 
 @of_each_kind("names")
