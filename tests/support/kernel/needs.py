@@ -35,7 +35,7 @@ def lacking(what: str, hook: str | None) -> str | None:
         ),
         "flight recorder": (
             None
-            if has_enumerator("BPF_FUNC_timer_init") and not Path("/sys/kernel/realtime").exists()
+            if has_bpf_timer()
             else "this kernel has no bpf_timer: it is older than 5.15, or PREEMPT_RT"
         ),
         "cgroup.kill": (
@@ -54,9 +54,7 @@ def lacking(what: str, hook: str | None) -> str | None:
             else "this kernel's BPF cannot name a function (bpf_snprintf): it is older than 5.13"
         ),
         "no flight recorder": (
-            "this kernel has bpf_timer, so it never samples"
-            if has_enumerator("BPF_FUNC_timer_init") and not Path("/sys/kernel/realtime").exists()
-            else None
+            "this kernel has bpf_timer, so it never samples" if has_bpf_timer() else None
         ),
         "hybrid": None if is_hybrid() else "one cgroup hierarchy only, so nothing to mix up",
         "cgroup_disable=memory": (
@@ -143,6 +141,11 @@ def tells_verifier_steps() -> bool:
     """Whether a program's fdinfo has verified_insns (5.16)."""
     _, fields = struct_layout(KERNEL_TYPES.read_bytes(), "bpf_prog_aux")
     return "verified_insns" in fields
+
+
+def has_bpf_timer() -> bool:
+    """PREEMPT_RT has it, and refuses it."""
+    return has_enumerator("BPF_FUNC_timer_init") and "PREEMPT_RT" not in os.uname().version
 
 
 @functools.cache
