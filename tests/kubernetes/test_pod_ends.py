@@ -62,7 +62,12 @@ def asking(cluster: Cluster, **options: Any) -> Iterator[PodEnds]:
 def told(ends: PodEnds, number: int = 1) -> list[Kill]:
     """The answers, once there are so many."""
     found: list[Kill] = []
-    eventually(lambda: found.extend(ends.answered()) or len(found) == number)
+
+    def is_all() -> bool:
+        found.extend(ends.answered())
+        return len(found) == number
+
+    eventually(is_all)
     return found
 
 
