@@ -230,10 +230,11 @@ def test_what_a_removed_cgroup_left_is_told(read: Read, hog: StartHog, tmpfs: Pa
     """A file in a tmpfs, whose writer's cgroup is gone."""
     before = read().gone_bytes
     with cgroups(f"/oomkill-{os.getpid()}-writer") as (writer,):
-        writer.limit(64)
-        assert hog(writer, f"write {tmpfs}/left 32").process.wait(30) == 0
+        writer.limit(192)
+        assert hog(writer, f"write {tmpfs}/left 128").process.wait(60) == 0
     memory = read()
     assert before is not None
     assert memory.gone_bytes is not None
-    assert memory.gone_bytes - before >= 24 * MIB
+    # What other cgroups had left may be given back meanwhile.
+    assert memory.gone_bytes - before >= 96 * MIB
     adds_up(memory)
