@@ -67,10 +67,13 @@ class Soak:
         manager.settimeout(1.0)
         last = time.monotonic()
         while self.going():
+            is_alive = False
             with contextlib.suppress(TimeoutError):
-                manager.recv(4096)
-                last = time.monotonic()
-            self.gap = max(self.gap, time.monotonic() - last)
+                is_alive = bool(manager.recv(4096))
+            now = time.monotonic()
+            self.gap = max(self.gap, now - last)
+            if is_alive:
+                last = now
 
     def hostile_file(self) -> None:
         """Brackets, small enough to be read, another file each time."""
@@ -142,7 +145,11 @@ def soaked(soak: Soak, seconds: float) -> None:
             for line in page
             if line.startswith("container_oomkill_total{") and labels in line
         )
-        lost = [line for line in page if line.startswith("container_oomkill_lost_total")]
+        lost = [
+            line.removeprefix("container_oomkill_lost_total")
+            for line in page
+            if line.startswith("container_oomkill_lost_total{") and float(line.split()[-1])
+        ]
         half = len(soak.resident) // 2
         early, late = max(soak.resident[:half]), max(soak.resident[half:])
         print(f"neighbour: {killed[0]} kills, {counted:.0f} counted")
