@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of kinds of pods that are killed, and of what is to be told of each kill.
-
-What is told wrongly today is in a row's ``wrong``, by what is looked at, in words that begin with
-what mends it. Such a test is expected to fail, and fails when it does not: the words have to go
-then.
-"""
+"""The table of kinds of pods that are killed, and of what is to be told of each kill."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ..support.cluster import provoke
@@ -45,7 +40,6 @@ class Kind:
     kill: int = 1
     oom_score_adj: int | None = None
     only: str = ""
-    wrong: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return re.sub(r"\W+", "-", self.name).strip("-")
