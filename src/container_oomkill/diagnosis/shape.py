@@ -230,10 +230,10 @@ def _close(seen: _Seen) -> Evidence | None:
             break
         held.append(point)
     reclaimed = [each for each in seen.points if each.before_seconds <= seen.reclaiming]
+    least = max(PLATEAU_LEAST * seen.period, PLATEAU_SHARE * seen.life)
     for points, share in ((held, CLOSE_SHARE), (reclaimed, RECLAIM_SHARE)):
         seconds = sum(point.weight for point in points)
         close = sum(point.weight for point in points if point.bytes >= CLOSE * seen.limit)
-        least = max(PLATEAU_LEAST * seen.period, PLATEAU_SHARE * seen.life)
         if close >= share * seconds and seconds >= least:
             return Evidence(
                 PLATEAU,

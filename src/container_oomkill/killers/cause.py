@@ -94,15 +94,14 @@ def cause_of(kill: Kill) -> str:
 def is_inside(kill: Kill) -> bool:
     """Whether it was sent from within the container."""
     killer, target = kill.killer, kill.target
-    ids = [None if each is None else each.id for each in (kill.container, killer.container)]
+    its, killers = kill.container.id, killer.container.id if killer.container else None
     if killer.is_inside:  # of a pod whose containers share a PID namespace it may be another one
-        return None in ids or ids[0] == ids[1]
+        return None in (its, killers) or its == killers
     if killer.is_above:  # a runtime in a container, and what it has started
         return False
     if target.cgroup_id is not None and target.cgroup_id == killer.cgroup_id:
-        return kill.container.id is not None
-    other = killer.container
-    return other is not None and other.id is not None and other.id == kill.container.id
+        return its is not None
+    return its is not None and its == killers
 
 
 def _memory_killer(killer: Killer) -> str | None:

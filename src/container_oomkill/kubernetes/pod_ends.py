@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a container's kill by its runtime, gives what the kubelet had said of it: by Events.
+"""What a container's kill by its runtime was for, by what the kubelet had said of it: its Events.
 
 The watch says at once that a pod is being deleted, but that it was evicted only once its containers
 have ended, and of a failed probe nothing. The kubelet says both in an Event before it has the
