@@ -26,9 +26,12 @@ from typing import Any
 
 from container_oomkill import libbpf
 from container_oomkill.incident import wire
+from container_oomkill.killers import attach as killers
 from container_oomkill.libbpf._libbpf import lib
 from container_oomkill.libbpf.core_types import KERNEL_TYPES, named
+from container_oomkill.probe.attach import PROGRAMS
 from container_oomkill.probe.object_file import PACKAGED
+from container_oomkill.recorder import reclaim, recorder
 from tests.support.exporter_process import Child
 
 from .started import Started, of_bare_python
@@ -218,7 +221,7 @@ def _starts(found: dict[str, dict[str, Any]], trees: dict[str, Tree], rounds: in
 
 
 def loaders() -> dict[str, list[str]]:
-    """The two loaders in C, built, with the very constants and types of ours."""
+    """The two loaders in C, built, with the very programs, constants and types of ours."""
     BUILT.mkdir(parents=True, exist_ok=True)
     loader = BUILT / "loader"
     source = Path(__file__).with_name("loader.c")
@@ -240,7 +243,8 @@ def loaders() -> dict[str, list[str]]:
     assert own is not None
     few.write_bytes(own)
     argv = [str(loader), PACKAGED, str(constants)]
-    return {"C": argv, "C, few types": [*argv, str(few)]}
+    programs = (*PROGRAMS[HOOK], *reclaim.PROGRAMS, recorder.PROGRAM, killers.PROGRAM)
+    return {"C": [*argv, "", *programs], "C, few types": [*argv, str(few), *programs]}
 
 
 def _memory(found: dict[str, dict[str, Any]], trees: dict[str, Tree]) -> None:
