@@ -26,7 +26,7 @@ LARGEST = 7_000  # of the further ones, this one's number
 def member(number: int, **changes: object) -> Victim:
     """Each has a KiB of its own for each number, but one, which has more than any."""
     size = 64 * MIB if number == LARGEST else number * 1024
-    mine = {"rss": Rss(size, 4096, 0), "swap_bytes": 1, "pagetables_bytes": 2, "points": 7}
+    mine = {"rss": Rss(size, 4096, 0), "swap_bytes": 1, "pagetables_bytes": 2}
     return victim(**({"pid": number, "cgroup_id": 1 + number % 2} | mine | changes))
 
 
@@ -42,7 +42,6 @@ def group(victims: int = VICTIMS, **changes: object) -> Incident:
 def test_a_group_that_fits_is_listed_whole() -> None:
     whole = group(LISTED)
     assert [each.pid for each in whole.victims] == list(range(LISTED))
-    assert [each.points for each in whole.victims] == [7, *[None] * (LISTED - 1)]
     assert (whole.unlisted, whole.kills) == (None, LISTED)
 
 

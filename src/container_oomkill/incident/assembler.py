@@ -105,6 +105,7 @@ class Assembler:
         alone = header["hook"] == lib.OOMKILL_HOOK_RAW_TRACEPOINT
         deadline = self._clock() + (QUIET_SECONDS if alone else NO_END_SECONDS)
         if self._open:
+            raw["points"] = None  # those of the one that was chosen
             one = self._complete(self._open.group.one(self.decoder.victim(raw)))
             self._open.group.add(one.victims[0])
             self._open.release, self._open.deadline = position, deadline

@@ -9,7 +9,6 @@ take more memory than the exporter is given.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from heapq import heappush, heappushpop
 
 from .model import Incident, Rss, Unlisted, UnlistedIn, Victim
@@ -42,13 +41,13 @@ class Group:
         return self._first.changed(victims=(victim,))
 
     def add(self, victim: Victim) -> None:
-        """Add a further victim; the kernel gave it no points of its own."""
+        """Add a further victim."""
         if victim.pid in self._candidates:
             self._killed.add(victim.pid)
         self._number += 1
         resident = victim.rss.total_bytes()
         size = -1 if resident is None else resident
-        entry = (size, -self._number, replace(victim, points=None))  # of equals the first stays
+        entry = (size, -self._number, victim)  # of equals the first stays
         if len(self._largest) < LISTED - 1:
             heappush(self._largest, entry)
         else:

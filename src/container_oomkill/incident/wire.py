@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import binascii
 import struct
+from itertools import compress
+from operator import ne
 
 from ..errors import RecordError
 from . import _wire
@@ -46,6 +48,7 @@ class Layout:
         self.offsets = dict(_flatten(kind, "", 0, names, codes, before))
         self.names = tuple(names)
         self._unknown = tuple(UNKNOWN.get(code[-1]) for code in codes[1:])
+        self._nothing = dict.fromkeys(names)
         self.format = struct.Struct("".join(codes))
         self.size = ffi.offsetof(kind, before) if before else ffi.sizeof(kind)
         if self.format.size != self.size:
@@ -53,8 +56,11 @@ class Layout:
 
     def unpack(self, data: bytes) -> dict[str, Any]:
         """Return the fields by dotted name: integers, None for unknown ones, text as bytes."""
-        values = zip(self.names, self.format.unpack_from(data), self._unknown, strict=True)
-        return {name: None if value == unknown else value for name, value, unknown in values}
+        values = self.format.unpack_from(data)
+        known = map(ne, values, self._unknown)
+        fields = self._nothing.copy()
+        fields.update(compress(zip(self.names, values, strict=True), known))
+        return fields
 
 
 def _flatten(
