@@ -11,6 +11,7 @@ import sys
 
 from ..errors import Error, StuckError, UsageError
 from ..system import log, standard_streams
+from ..system.later import SELDOM_USED, import_later
 from . import common_way
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ PACKAGE = "container_oomkill."
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command."""
+    import_later(*SELDOM_USED)
     return ended(lambda: _main(sys.argv[1:] if argv is None else argv))
 
 

@@ -22,6 +22,8 @@ Write = tuple[str, str | None, int | None, int | None]  # node, domain, writer's
 
 @dataclass(slots=True)
 class _Kills:
+    """Those that one write of a limit asked for."""
+
     count: int
     boot_ns: int  # of the latest
     sequence: int

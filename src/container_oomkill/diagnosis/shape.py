@@ -77,6 +77,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
+    """What the shape of a domain's usage is found in."""
+
     recording: Recording
     points: list[Point]
     usage: int

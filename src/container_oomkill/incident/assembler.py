@@ -28,6 +28,8 @@ NO_END_SECONDS = 10.0
 
 @dataclass(slots=True)
 class _Open:
+    """An incident whose end has not come; ``number``: its own, ``release``: its last position."""
+
     group: Group
     number: int
     release: int

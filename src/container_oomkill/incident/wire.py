@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import binascii
 import struct
+from _operator import ne  # operator itself takes long to import
 from itertools import compress
-from operator import ne
 
 from ..errors import RecordError
 from . import _wire

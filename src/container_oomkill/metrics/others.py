@@ -13,6 +13,8 @@ from .series import COUNTER_EXPIRY_SECONDS, COUNTERS_PER_CONTAINER, Key
 
 @dataclass(slots=True)
 class _Counted:
+    """The kills of one owner, by cause."""
+
     owner: object
     touched: float  # monotonic seconds
     kills: Counter[str] = field(default_factory=Counter)
