@@ -131,6 +131,7 @@ def test_programs_are_attached_in_their_order_and_detached(loaded: Loaded, proc:
     del proc
     with attach(read_object(), hook="fentry") as probe:
         assert (*loaded.attached,) == (*PROGRAMS["fentry"], *CANDIDATE_SCAN["fentry"])
+        assert not loaded.parsed
         assert probe.features()["candidates"]
         assert probe.number == 0
     assert all(link.closed for link in loaded.attached.values())

@@ -90,12 +90,17 @@ class Loaded:
         self.maps = libbpf.PinnedMaps(str(folder))
         self.attached: dict[str, Link] = {}
         self.refuses: dict[str, BpfError] = {}
+        self.parsed = True
         self.closed = False
 
     def map_fd(self, name: str) -> int:
         return self.maps.map_fd(name)
 
+    def free_parsed(self) -> None:
+        self.parsed = False
+
     def attach(self, program: str) -> Link:
+        assert self.parsed, "libbpf has freed its programs"
         if program in self.refuses:
             raise self.refuses[program]
         self.attached[program] = Link()

@@ -25,6 +25,7 @@ class Killers(Closeable):
         self.ring = libbpf.Ring(loaded.map_fd("kill_ring"))
         self._counters = libbpf.Shared(loaded.map_fd("killers"), COUNTERS.size)
         self._link = loaded.attach(PROGRAM)
+        loaded.free_parsed()
 
     def counters(self) -> dict[str, int]:
         """Return what it has counted since it was attached (struct oomkill_killers)."""

@@ -45,6 +45,8 @@ class LoadedObject(Closeable):
 
     def __init__(self, obj: Any) -> None:
         self._obj = obj
+        self._maps: dict[str, int] = {}  # descriptors of our own, once libbpf's are closed
+        self._programs: list[int] = []
 
     def attach(self, program: str) -> Link:
         """Attach a program to the hook that its section names; `BpfError` if refused."""
@@ -63,7 +65,29 @@ class LoadedObject(Closeable):
 
     def map_fd(self, name: str) -> int:
         """Return the file descriptor of a map; it is the object's, not the caller's."""
+        if name in self._maps:
+            return self._maps[name]
         return check(lib.bpf_map__fd(_map(self._obj, name)), f"open map {name}")
+
+    def free_parsed(self) -> None:
+        """Free what libbpf has of it, 0.3 MiB, once everything is attached.
+
+        The maps stay, and the programs, of which the kernel tells by their descriptors what each
+        costs.
+        """
+        found = lib.bpf_object__next_map(self._obj, ffi.NULL)
+        while found != ffi.NULL:
+            if (fd := lib.bpf_map__fd(found)) >= 0:
+                self._maps[ffi.string(lib.bpf_map__name(found)).decode()] = os.dup(fd)
+            found = lib.bpf_object__next_map(self._obj, found)
+        program = lib.bpf_object__next_program(self._obj, ffi.NULL)
+        while program != ffi.NULL:
+            if (fd := lib.bpf_program__fd(program)) >= 0:
+                self._programs.append(os.dup(fd))
+            program = lib.bpf_object__next_program(self._obj, program)
+        lib.bpf_object__close(self._obj)
+        self._obj = None
+        lib.oomkill_heap_trim()
 
     def write_new(self, name: str, key: bytes, value: bytes) -> bool:
         """Enter an element unless the key is there already; False then, or if the map is full."""
@@ -75,6 +99,10 @@ class LoadedObject(Closeable):
         if self._obj is not None:
             lib.bpf_object__close(self._obj)
             self._obj = None
+        while self._programs:
+            os.close(self._programs.pop())
+        while self._maps:
+            os.close(self._maps.popitem()[1])
 
 
 class OpenObject(Closeable):

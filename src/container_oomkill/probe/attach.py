@@ -236,6 +236,7 @@ def _attach_programs(
         links.extend(map(loaded.attach, programs))
         if pins is not None:
             number = pins.keep(hook, checksum, loaded, dict(zip(programs, links, strict=True)))
+        loaded.free_parsed()
         tasks = marks_have_tasks(types)
         probe = Probe(
             hook, loaded, links=links, scans=scans, signals=signals, marks_have_tasks=tasks

@@ -84,6 +84,7 @@ def start(
     try:
         if error := loaded.run(PROGRAM):
             raise BpfError(abs(error), "start the recorder's timer", f"error {error}", "")
+        loaded.free_parsed()
         return FlightRecorder(loaded, settings), loaded
     except BaseException:
         loaded.close()
