@@ -196,8 +196,9 @@ up: ## Start exporter, Prometheus, Grafana and a memory hog: http://localhost:30
 down: ## Stop them
 	$(Q)docker compose down --volumes
 
-bench-gate: .venv/dev ## Count what a change must not make worse: verifier steps, imports, calls and bytes of a kill; a part of test
-	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/bench/test_gate.py tests/kernel/test_verifier.py
+bench-gate: .venv/dev ## Count what a change must not make worse: verifier steps, call paths, imports, calls and bytes of a kill; a part of test
+	$(Q)$(SUDO) $(PYTHON) -m pytest -p no:cacheprovider tests/bench/test_gate.py tests/bench/test_call_paths.py \
+		tests/kernel/test_verifier.py
 
 bench-ratios: .venv/dev ## Compare with the build of BASE=COMMIT, in turn, and write the table into docs/benchmarks.md
 	$(Q)$(SUDO) $(PYTHON) -m bench.ratios $(if $(BASE),--base $(BASE)) --publish

@@ -19,6 +19,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "oomkill.h"
+#include "loops.bpf.h"
 #include "maps.bpf.h"
 #include "memcg.bpf.h"
 #include "children.bpf.h"
@@ -508,6 +509,7 @@ __noinline int visit_some(void)
 {
 	u32 i;
 
+	KEEP_LOOP
 	for (i = 0; i < CLOCK_EVERY; i++)
 		if (visit())
 			return 1;
@@ -519,6 +521,7 @@ __noinline int visit_in_time(u64 began_ns)
 {
 	u32 i;
 
+	KEEP_LOOP
 	for (i = 0; i < GO_LAPS; i++) {
 		if (visit_some())
 			return 1;

@@ -14,6 +14,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "oomkill.h"
+#include "loops.bpf.h"
 #include "maps.bpf.h"
 #include "memcg.bpf.h"
 #include "memcg_stat.bpf.h"
@@ -105,6 +106,7 @@ __noinline int find_least(void)
 	if (!n)
 		return 0;
 	n->least_pages = OOMKILL_UNKNOWN;
+	KEEP_LOOP
 	for (i = 0; i < OOMKILL_SHARES; i++)
 		compare_share(i);
 	return 0;
@@ -202,6 +204,7 @@ __noinline int share_lap(void)
 {
 	u32 i;
 
+	KEEP_LOOP
 	for (i = 0; i < STEPS_IN_A_LAP; i++)
 		if (share_step())
 			return 1;
@@ -212,6 +215,7 @@ __noinline int share_laps(void)
 {
 	u32 i;
 
+	KEEP_LOOP
 	for (i = 0; i < LAPS; i++)
 		if (share_lap())
 			return 1;
@@ -331,6 +335,7 @@ __noinline int describe_shares(void)
 {
 	u32 i;
 
+	KEEP_LOOP
 	for (i = 0; i < OOMKILL_SHARES; i++)
 		describe_share(i);
 	return 0;
@@ -392,6 +397,7 @@ static __always_inline void walk_shares(struct node_scratch *n, u64 root)
 	u32 i;
 
 	enter_cgroup(root, 0);
+	KEEP_LOOP
 	for (i = 0; i < WALK_LAPS; i++)
 		if (share_laps())
 			return;
