@@ -5,7 +5,7 @@ prometheus_client imports a web server, a WSGI server, an HTTPS client and OpenS
 server and for the push gateway. We use none of these, and they cost more memory than the rest of it
 (docs/benchmarks.md, "What stays by hand"). While it is imported, stand-ins replace these modules;
 they are removed before anything else runs. If a later version does not work that way, it is
-imported whole.
+imported whole. docs/upstream.md has what upstream could change, so that none of this is needed.
 
 Every other module imports prometheus_client from here, when it is needed for the first time: at the
 first scrape, not before the exporter serves.
