@@ -26,7 +26,7 @@ def _parts() -> dict[str, list[str]]:
     )
     some = [kinds[start : start + KINDS_EACH] for start in range(0, len(kinds), KINDS_EACH)]
     return {
-        "kubelet": ["tests/cluster/test_kubelet.py"],
+        "kubelet": ["tests/cluster/test_kubelet.py", "tests/cluster/test_node_wide.py"],
         **{f"kills-{number}": _of(each) for number, each in enumerate(some, 1)},
         "resize": ["tests/cluster/test_resize.py"],
         "kubectl": ["tests/cluster/test_kubectl.py"],

@@ -25,7 +25,8 @@ SIDE = container("side", "anon 4 wait", 60)
 def other_kubelet(cluster: Cluster, daemon_set: Exporter) -> Iterator[Exporter]:
     # By default a kubelet without the gate (1.34) sets no memory.high, and neither does one with it
     # (1.37, where the gate is on): there the factor has no default.
-    qos = {"featureGates": {"MemoryQoS": True}, "memoryThrottlingFactor": 0.9}
+    # Half of the way from request to limit leaves room to be throttled in, for minutes.
+    qos = {"featureGates": {"MemoryQoS": True}, "memoryThrottlingFactor": 0.5}
     cluster.node.configure(singleProcessOOMKill=True, **qos)
     yield daemon_set
     cluster.node.configure()
@@ -60,15 +61,15 @@ def test_a_single_process(cluster: Cluster, other_kubelet: Exporter) -> None:
 
 @pytest.fixture
 def throttled(cluster: Cluster, other_kubelet: Exporter) -> Iterator[list[Object]]:
-    """What there is to see of a container that has met its memory.high."""
-    wanted = pod("slow", container("app", "name slow until /control/go anon 80", 64, 16), SIDE)
+    """What there is to see of a container that has met its memory.high, far below its limit."""
+    wanted = pod("slow", container("app", "name slow until /control/go anon 80 wait", 96, 16), SIDE)
     cluster.kubectl.apply([wanted])
     try:
         created = provoke.running(cluster, "slow")
         cgroup = cgroup_of(created, "app")
         high, low = cgroup.read("memory.high"), cgroup.read("memory.min")
         table.add("kubelet: MemoryQoS", "memory.high and memory.min", f"{high}, {low}")
-        assert int(high) < 64 * MIB
+        assert int(high) == (16 + 96) // 2 * MIB
         provoke.go(cluster, "slow")
 
         def is_throttled() -> bool:
@@ -82,5 +83,8 @@ def throttled(cluster: Cluster, other_kubelet: Exporter) -> Iterator[list[Object
         cluster.kubectl.delete([wanted])
 
 
-def test_memory_high(throttled: list[Object]) -> None:
+def test_memory_high(other_kubelet: Exporter, throttled: list[Object]) -> None:
     assert [each["stuck"]["cause"] for each in throttled] == ["throttled"]
+    assert [each["high_bytes"] for each in throttled] == [(16 + 96) // 2 * MIB]
+    assert other_kubelet.of("slow") == []
+    table.add("kubelet: MemoryQoS", "our verdict", throttled[0]["verdict"])
