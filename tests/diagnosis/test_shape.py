@@ -190,9 +190,9 @@ def test_what_was_used_by_the_tick_that_saw_the_limit_is_no_use_before_it() -> N
 
 
 def test_a_limit_lowered_since_the_last_sample_or_from_none() -> None:
-    made = before(lambda _: 60, HOUR, limits=((HOUR, None),))
+    made = before(lambda _: 60, HOUR, newest=0.8, limits=((HOUR, None),))
     found = killed(made, usage=64, limit=64)
-    assert "lowered from no limit to 64.0 MiB 0 ms before" in str(found.verdict)
+    assert "lowered from no limit to 64.0 MiB less than 800 ms before" in str(found.verdict)
     raised = before(lambda _: 60, HOUR, limits=((HOUR, 32), (60, 64)))
     assert killed(raised, usage=64, limit=64).before != found.before
     assert "lowered" not in str(killed(raised, usage=64, limit=64).verdict)

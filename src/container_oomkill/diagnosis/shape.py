@@ -70,7 +70,7 @@ class Evidence:
     from_bytes: int | None = None  # when the growth began; or the least, or what was held then
     seconds: float | None = None  # how long the growth took; or how long ago, or at the limit
     most_bytes: int | None = None  # the most seen before the growth; or the most of all
-    most_seconds: float | None = None  # in how much time before it
+    most_seconds: float | None = None  # in how much time before it; or how long ago at most
     limits: tuple[int | None, int | None] | None = None  # before, after
     falls: int | None = None
 
@@ -136,12 +136,14 @@ def _lowered(seen: _Seen) -> Evidence | None:
     held = _held_before(seen, now.before_seconds)
     if held is None or held < HELD_ALREADY * limit:
         return None
+    newest = seen.recording.series[0].newest_before_seconds
     return Evidence(
         LIMIT_LOWERED,
         seen.life,
         seen.usage,
         from_bytes=held,
-        seconds=now.before_seconds,
+        seconds=now.before_seconds or None,
+        most_seconds=None if now.before_seconds else max(newest, SHORTEST_SECONDS),
         most_bytes=max(point.bytes for point in seen.points),
         limits=(earlier, limit),
     )

@@ -29,7 +29,9 @@ def _limit_lowered(incident: Incident) -> str | None:
         return None
     earlier, limit = found.limits
     was = "from no limit" if earlier is None else f"from {size(earlier)}"
-    when = duration(found.seconds or 0)
+    # No sample has it: it came after the last one, nobody saw when.
+    ago = found.seconds or found.most_seconds or 0
+    when = duration(ago) if found.seconds else f"less than {duration(ago)}"
     return (
         f"the limit had been lowered {was} to {size(limit or 0)} {when} before, with "
         f"{size(found.from_bytes or 0)} in use"
