@@ -47,14 +47,20 @@ def crowded(cluster: Cluster, daemon_set: Exporter) -> Iterator[tuple[str, int]]
         for log in Path("/var/log/pods").glob("container-oomkill_*/exporter/*.log"):
             print(log.read_text())  # pytest shows it of a test that fails; the kubelet is away
         print(cluster.node.ctr("tasks", "list"), *cluster.api.items(PODS))
-        wait_for(lambda: is_empty(cluster.api), "the crowd is not gone")
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(lambda number: delete(cluster.api, number), range(COUNT)))
+        assert cluster.api.items(f"{CROWD}/pods") == []
         cluster.api("DELETE", CROWD)
         cluster.node.configure()
         cluster.kubectl.delete([waiting])
 
 
+def named(number: int) -> str:
+    return f"one-of-many-{number:05}-7d9f4c5b6-x7k2p"
+
+
 def make(api: Api, number: int) -> None:
-    name = f"one-of-many-{number:05}-7d9f4c5b6-x7k2p"
+    name = named(number)
     wanted = pod(name, container("app", "wait", 48), nodeName=NODE)
     wanted["metadata"] |= {"namespace": "crowd", "labels": {"app": "one-of-many", "tier": "web"}}
     until_done(api, "POST", f"{CROWD}/pods", wanted)
@@ -71,22 +77,22 @@ def make(api: Api, number: int) -> None:
     until_done(api, "PATCH", f"{CROWD}/pods/{name}/status", change, MERGE)
 
 
+def delete(api: Api, number: int) -> None:
+    """Of its own: all at once is one after the other, and more than the minute a request has."""
+    until_done(api, "DELETE", f"{CROWD}/pods/{named(number)}", {"gracePeriodSeconds": 0})
+
+
 def until_done(api: Api, *request: Any) -> None:
     """Ask again where the server did not get through with it in its time (504, or no answer)."""
+    done_before = {"POST": 409, "DELETE": 404}.get(request[0])
 
     def is_done() -> bool:
         status, answer = api.request(*request)
-        made_before = request[0] == "POST" and status == 409
-        assert status < 300 or made_before or status in (409, 429, 500, 504), answer
-        return status < 300 or made_before
+        is_it = status < 300 or status == done_before
+        assert is_it or status in (409, 429, 500, 504), answer
+        return is_it
 
     wait_for(is_done, f"{request[:2]}")
-
-
-def is_empty(api: Api) -> bool:
-    """Delete what there is, at once; the server may not get through with it in its time."""
-    api("DELETE", f"{CROWD}/pods", {"gracePeriodSeconds": 0})
-    return not api.get(f"{CROWD}/pods?limit=1")["items"]
 
 
 def held(daemon_set: Exporter) -> int:
