@@ -171,6 +171,7 @@ def test_pinned_it_goes_on_while_no_process_runs(
     )
 
 
+@pytest.mark.needs("the whole matrix")  # the walk alone, no kill
 def test_it_sees_every_cgroup_and_forgets_those_that_are_gone(
     hook: str, make_cgroups: MakeCgroups
 ) -> None:
@@ -181,6 +182,7 @@ def test_it_sees_every_cgroup_and_forgets_those_that_are_gone(
         assert status(probe)["cut_walks"] == 0
 
 
+@pytest.mark.needs("the whole matrix")  # the walk alone, no kill
 def test_without_room_for_all_it_keeps_those_it_has(hook: str, make_cgroups: MakeCgroups) -> None:
     with flight(hook, max_cgroups=16) as probe:
         make_cgroups("/oomkill-few", *(f"/oomkill-few/{n}" for n in range(60)))
