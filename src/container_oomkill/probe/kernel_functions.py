@@ -2,10 +2,10 @@
 """Where the kernel's functions are that we know of, read from /proc/kallsyms.
 
 The kernel shows addresses to whoever opened the file with CAP_SYSLOG, so it is opened while
-privileges last. Reading it costs some 100 ms of CPU, so it is read later, by a thread, or as soon
-as somebody asks; and line by line: all of it at once is 10 MiB, half of which a thread's heap would
-keep. Only the ranges of those functions are kept. Without addresses, what they would prove stays
-unknown.
+privileges last. Reading it costs some 60 ms of CPU, so it is read later, by a thread, or as soon
+as somebody asks; and piece by piece: all of it at once is 10 MiB, half of which a thread's heap
+would keep. Only the ranges of those functions are kept. Without addresses, what they would prove
+stays unknown.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from ..system.closeable import Closeable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from io import BufferedReader
 
 KALLSYMS = "/proc/kallsyms"
 LOOKED_AT = 1 << 16  # bytes: old tables begin with the per-CPU variables, the first at 0
 LONGEST = 1 << 12  # bytes; of a function behind which the table ends
+PIECE = 1 << 14  # bytes; most of them have none of those functions
+LAST = b"_etext"  # behind it come the kernel's data and the modules
 
 
 def are_addresses_shown(path: str = KALLSYMS) -> bool:
@@ -104,14 +106,14 @@ class KernelFunctions(Closeable):
                 self._file = None
 
 
-def _ranges(lines: Iterable[bytes], wanted: dict[bytes, str]) -> Iterable[tuple[int, int, str]]:
+def _ranges(file: BufferedReader, wanted: dict[bytes, str]) -> Iterable[tuple[int, int, str]]:
     """Start, end and name. A function ends where the next symbol of another address begins.
 
     The table is sorted by address within the kernel itself, but for symbols of the same one. The
     compiler names a function's variants with a suffix (``.isra.0``).
     """
     open_: list[tuple[int, str]] = []
-    for line in lines:
+    for line in _lines_near(file, {LAST, *wanted}):
         if open_:
             address = int(line[:16], 16)
             if address > open_[0][0]:
@@ -119,6 +121,8 @@ def _ranges(lines: Iterable[bytes], wanted: dict[bytes, str]) -> Iterable[tuple[
                 open_ = []
         name = line[19:-1]
         if name not in wanted:
+            if name == LAST:
+                return
             if b"." not in name:
                 continue
             name = name.split(b".", 1)[0]
@@ -128,3 +132,16 @@ def _ranges(lines: Iterable[bytes], wanted: dict[bytes, str]) -> Iterable[tuple[
         if start and line[17:18] in b"tTwW":
             open_.append((start, wanted[name]))
     yield from ((start, start + LONGEST, name) for start, name in open_)
+
+
+def _lines_near(file: BufferedReader, names: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines of the pieces that have one of the names, and of the piece behind each.
+
+    Looking at every line takes Python as long as reading the table takes the kernel.
+    """
+    sought, was_near = frozenset(names), False
+    while piece := file.read(PIECE) + file.readline():
+        is_near = not sought.isdisjoint(piece.replace(b".", b" ").split())
+        if is_near or was_near:
+            yield from piece.splitlines(keepends=True)
+        was_near = is_near
