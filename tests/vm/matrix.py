@@ -10,6 +10,7 @@ Gives one table of scenario x (kernel, hook) and build/matrix.json, with --arch 
 
 import argparse
 import compileall
+import os
 import shlex
 import shutil
 import subprocess
@@ -119,9 +120,10 @@ def prepare(share: Path, tests: str) -> str:
             ["cc", "-O1", "-pthread", str(ROOT / source), "-o", str(program)], check=True
         )
     compileall.compile_dir(ROOT / "src", quiet=2)
-    # pytest compiles tests in a way of its own.
+    # pytest compiles tests in a way of its own, and keeps them only where Python may.
     collect = [sys.executable, "-m", "pytest", "-q", "--collect-only", "--hook", HOOKS[0], tests]
-    subprocess.run(collect, check=False, cwd=ROOT, stdout=subprocess.DEVNULL)
+    environ = {name: it for name, it in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(collect, check=False, cwd=ROOT, stdout=subprocess.DEVNULL, env=environ)
     return str(share / "hog")
 
 
