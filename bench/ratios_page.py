@@ -77,8 +77,8 @@ def section(measured: dict[str, Any]) -> list[str]:
             "The loaders in C load the same programs of the same object with libbpf, attach them,"
             " start the flight recorder and say so; the second gets the few types that ours picks"
             " out of the kernel's. Used: after a scrape as text, one in OpenMetrics and gzip, and a"
-            f" page. Bare Python: {found['bare_python_bytes'] / MIB:.1f} MiB. Unchanged: 500 killed and 2,000"
-            " known containers, OpenMetrics, gzip."
+            f" page. Bare Python: {found['bare_python_bytes'] / MIB:.1f} MiB. Unchanged: 500 killed"
+            " and 2,000 known containers, OpenMetrics, gzip."
         ),
         (
             f"Counted, and held by `make bench-gate`: {this['verifier_steps']:,} steps of the"
