@@ -234,6 +234,26 @@ def test_prometheus_client_comes_without_its_http_stack() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_thread_gets_the_real_modules_while_prometheus_client_is_imported() -> None:
+    """As names and destinations are, when the first scrape comes right at the start."""
+    code = """
+import sys, threading
+found = []
+def other():
+    import ssl, http.client
+    found.extend([ssl, http.client.ssl])
+def on_import(event, args):
+    if event == "import" and args[0] == "prometheus_client.registry":
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+sys.addaudithook(on_import)
+from container_oomkill.metrics import prometheus
+assert [module.__file__ for module in found] == [sys.modules["ssl"].__file__] * 2
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 PLAIN, TEXT_1, OPEN_1 = (
     "text/plain; version=0.0.4; charset=utf-8",
     "text/plain; version=1.0.0; charset=utf-8; escaping=underscores",

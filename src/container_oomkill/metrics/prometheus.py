@@ -3,9 +3,10 @@
 
 prometheus_client imports a web server, a WSGI server, an HTTPS client and OpenSSL, for its own
 server and for the push gateway. We use none of these, and they cost more memory than the rest of it
-(docs/benchmarks.md, "What stays by hand"). While it is imported, stand-ins replace these modules;
-they are removed before anything else runs. If a later version does not work that way, it is
-imported whole. docs/upstream.md has what upstream could change, so that none of this is needed.
+(docs/benchmarks.md, "What stays by hand"). The one module that imports them gets stand-ins instead.
+No other does, as another thread may be importing the real ones. If a later version does not work
+that way, it is imported whole. docs/upstream.md has what upstream could change, so that none of
+this is needed.
 
 Every other module imports prometheus_client from here, when it is needed for the first time: at the
 first scrape, not before the exporter serves.
@@ -13,12 +14,15 @@ first scrape, not before the exporter serves.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
+from typing import Any
 
+IMPORTER = "prometheus_client.exposition"
 UNUSED = (
     "gzip",
     "http.server",
@@ -41,13 +45,18 @@ class _StandIn(ModuleType):
 
 @contextlib.contextmanager
 def _without_http() -> Iterator[None]:
-    names = [name for name in UNUSED if name not in sys.modules]
-    sys.modules.update((name, _StandIn(name)) for name in names)
+    real = builtins.__import__
+
+    def instead(name: str, *rest: Any, **named: Any) -> ModuleType:
+        if name in UNUSED and rest and rest[0] and rest[0].get("__name__") == IMPORTER:
+            return _StandIn(name)
+        return real(name, *rest, **named)
+
+    builtins.__import__ = instead
     try:
         yield
     finally:
-        for name in names:
-            del sys.modules[name]
+        builtins.__import__ = real
 
 
 def _import() -> None:
