@@ -229,6 +229,7 @@ def test_prometheus_client_comes_without_its_http_stack() -> None:
     code = (
         "import sys; from container_oomkill.metrics import prometheus;"
         "assert not {'ssl', 'http.server', 'urllib.request'} & set(sys.modules);"
+        "assert 'prometheus_client.decorator' not in sys.modules;"
         "import ssl, gzip, http.server; ssl.SSLContext; http.server.HTTPServer; gzip.compress(b'x')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,7 +3,7 @@
 
 prometheus_client imports a web server, a WSGI server, an HTTPS client and OpenSSL, for its own
 server and for the push gateway. We use none of these, and they cost more memory than the rest of it
-(docs/benchmarks.md, "What stays by hand"). The one module that imports them gets stand-ins instead.
+(docs/benchmarks.md, "What stays by hand"). The modules that import them get stand-ins instead.
 No other does, as another thread may be importing the real ones. If a later version does not work
 that way, it is imported whole. docs/upstream.md has what upstream could change, so that none of
 this is needed.
@@ -22,16 +22,19 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-IMPORTER = "prometheus_client.exposition"
-UNUSED = (
-    "gzip",
-    "http.server",
-    "socketserver",
-    "ssl",
-    "urllib.error",
-    "urllib.request",
-    "wsgiref.simple_server",
-)
+# By the module that imports them.
+UNUSED = {
+    "prometheus_client.exposition": (
+        "gzip",
+        "http.server",
+        "socketserver",
+        "ssl",
+        "urllib.error",
+        "urllib.request",
+        "wsgiref.simple_server",
+    ),
+    "prometheus_client.context_managers": ("decorator",),  # of functions; imports inspect, 1 MiB
+}
 
 
 class _StandIn(ModuleType):
@@ -48,7 +51,8 @@ def _without_http() -> Iterator[None]:
     real = builtins.__import__
 
     def instead(name: str, *rest: Any, **named: Any) -> ModuleType:
-        if name in UNUSED and rest and rest[0] and rest[0].get("__name__") == IMPORTER:
+        importer = rest[0].get("__name__", "") if rest and rest[0] else ""  # its globals
+        if name in UNUSED.get(importer, ()):
             return _StandIn(name)
         return real(name, *rest, **named)
 
