@@ -397,7 +397,6 @@ static __always_inline void walk_shares(struct node_scratch *n, u64 root)
 	u32 i;
 
 	enter_cgroup(root, 0);
-	KEEP_LOOP
 	for (i = 0; i < WALK_LAPS; i++)
 		if (share_laps())
 			return;
