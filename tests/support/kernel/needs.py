@@ -20,6 +20,7 @@ CAP_SYS_RESOURCE = 24  # include/uapi/linux/capability.h
 SPARE_NODE = Path("/sys/devices/system/node/node3")
 
 
+@functools.cache  # some 500 tests ask, and a guest would look for all of it each time
 def lacking(what: str, hook: str | None) -> str | None:
     """Return why this machine or hook does not have it; None if it does."""
     raw = hook == "raw_tracepoint"
