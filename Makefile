@@ -222,6 +222,7 @@ clean: ## Remove what was built here, images and containers too
 		.venv/bin/pip install -U pip setuptools wheel cffi
 	$(Q)tools/step.sh "compiling the BPF object and the extensions, installing container-oomkill" \
 		.venv/bin/pip install --no-build-isolation -e .
+	$(Q).venv/bin/python -m compileall -q src # or each start would, where PYTHONDONTWRITEBYTECODE is set
 	$(Q)touch $@
 
 .venv/package: .venv/built pyproject.toml
