@@ -9,9 +9,9 @@ from pathlib import Path
 
 from container_oomkill.history.file import HistoryFile
 from container_oomkill.history.form import STUCK
-from container_oomkill.history.stuck import SILENT_SECONDS, StuckHistory
+from container_oomkill.history.stuck import StuckHistory
 from container_oomkill.stuck.cause import explain
-from container_oomkill.stuck.model import Stuck
+from container_oomkill.stuck.model import SILENT_SECONDS, Stuck
 
 from ..support.incidents import TIME, Clock, container
 from ..support.stuck import stuck

@@ -19,7 +19,7 @@ from container_oomkill.sinks.stuck_formats import open_stuck_sink
 from container_oomkill.sinks.stuck_query import stuck_matches
 from container_oomkill.sinks.stuck_record import stuck_from_object, stuck_to_object
 from container_oomkill.stuck.cause import explain, with_cause
-from container_oomkill.stuck.model import CAUSES, Stuck
+from container_oomkill.stuck.model import CAUSES, SILENT_SECONDS, Stuck
 
 from ..support.incidents import BOOT_NS, HOSTILE, TIME
 from ..support.stuck import Records, stuck, stuck_bytes
@@ -106,15 +106,21 @@ def test_a_broken_record_is_counted() -> None:
 
 
 def test_what_goes_on_is_counted_until_it_ends() -> None:
-    episodes = StuckEpisodes()
-    episodes.begin(stuck())
-    episodes.begin(stuck(cgroup_id=9))
-    episodes.begin(stuck(cgroup_id=10, cause=None))
+    clock = [0.0]
+    episodes = StuckEpisodes(lambda: clock[0])
+    for each in (stuck(), stuck(cgroup_id=9), stuck(cgroup_id=10, cause=None)):
+        episodes.begin(each)
+        episodes.goes_on(each)
     app = ("shop", "cart-7d9f4", "app")
     assert episodes.ongoing() == {(*app, "nothing_killable"): 2, (*app, "unknown"): 1}
     for cgroup_id in (7, 9, 10, 11):
         episodes.end(stuck(cgroup_id=cgroup_id))
     assert episodes.ongoing() == {}
+    episodes.goes_on(stuck())
+    clock[0] += SILENT_SECONDS
+    episodes.goes_on(stuck(cgroup_id=9))
+    clock[0] += 1  # the end of the first was lost
+    assert episodes.ongoing() == {(*app, "nothing_killable"): 1}
     assert episodes.totals()["nothing_killable"] == 2
     assert set(episodes.totals()) == {*CAUSES, "unknown"}
 

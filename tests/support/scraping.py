@@ -76,8 +76,9 @@ def full() -> Metrics:
     metrics.earlier(("shop", "cart-7d9f4", "app"), 7)
     metrics.watch_up = lambda: True
     metrics.destinations = lambda: {"otlp": Sent(5, 1, {"queue_full": 2})}
-    metrics.stuck.begin(stuck())
-    metrics.stuck.begin(stuck(cgroup_id=8, cause=None))
+    for each in (stuck(), stuck(cgroup_id=8, cause=None)):
+        metrics.stuck.begin(each)
+        metrics.stuck.goes_on(each)
     metrics.register(("shop", "idle-1", "never-killed"))
     metrics(incident(1))
     cart = container("app", workload="Deployment/cart")

@@ -145,6 +145,7 @@ class Exporter(Closeable):
 
     def stuck_goes_on(self, stuck: Stuck) -> None:
         """Show one: at its begin, and each minute."""
+        self.metrics.stuck.goes_on(stuck)
         self.stuck.goes_on(stuck)
         self._notify_streams()
 

@@ -13,10 +13,9 @@ from dataclasses import replace
 
 from ..sinks.stuck_names import stuck_key
 from ..stuck.cause import as_of, explain
-from ..stuck.model import Stuck
+from ..stuck.model import SILENT_SECONDS, Stuck
 from .latest import Latest
 
-SILENT_SECONDS = 180.0  # three times RETELL_NS of bpf/stuck.bpf.h
 ONGOING_MAX = 500
 
 

@@ -139,7 +139,7 @@ class Metrics:
         )
         self._totals = Totals(monotonic=monotonic, wall=wall)
         self._others = OtherKills(max_containers=max_containers, monotonic=monotonic)
-        self.stuck = StuckEpisodes()
+        self.stuck = StuckEpisodes(monotonic)
         self._wall = wall
         self._external_url = None if external_url is None else external_url.rstrip("/")
         self._restored: frozenset[str] = frozenset()  # ids of what an earlier process counted
