@@ -123,7 +123,12 @@ compiler
 sources
 for name in $(names); do
 	echo "building $name for $machine" >&2
-	(build "$name") >"$work/log" 2>&1 || { tail -n 30 "$work/log" >&2; exit 1; }
+	# By itself: as a part of a condition it would not end at its first command that fails.
+	set +e
+	(set -e; build "$name") >"$work/log" 2>&1
+	status=$?
+	set -e
+	[ "$status" -eq 0 ] || { tail -n 30 "$work/log" >&2; exit 1; }
 done
 # Another build may have been faster.
 mv -T "$work/made" "$made" 2>/dev/null || [ -d "$made" ]
