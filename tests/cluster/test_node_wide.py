@@ -35,10 +35,13 @@ def killed(cluster: Cluster, daemon_set: Exporter) -> Iterator[list[Object]]:
     try:
         provoke.running(cluster, "hungry")
         Path("/proc/sys/vm/drop_caches").write_text("1")
+        before = kills()
         with little_memory():
             provoke.go(cluster, "hungry")
-            wait_for(lambda: daemon_set.of("hungry"), "no record")
+            # Nobody is asked meanwhile: who answers has to read its program in again and again.
+            wait_for(lambda: kills() > before, "no kill")
         # Now there is room for those that are left.
+        wait_for(lambda: daemon_set.of("hungry"), "no record")
         wait_for(
             lambda: ended(cluster) == len(daemon_set.of("hungry")),
             "as many ends as records",
@@ -46,6 +49,12 @@ def killed(cluster: Cluster, daemon_set: Exporter) -> Iterator[list[Object]]:
         yield daemon_set.of("hungry")
     finally:
         cluster.kubectl.delete([wanted])
+
+
+def kills() -> int:
+    """How many the kernel has counted since it was booted."""
+    lines = Path("/proc/vmstat").read_text().splitlines()
+    return int(dict(line.split() for line in lines)["oom_kill"])
 
 
 def ended(cluster: Cluster) -> int:
