@@ -32,6 +32,10 @@ _NOISE = ("BIOS-e820", "ommand line:")  # fills the console's first page, says n
 # The best there is, "max", takes up to twice as long to emulate. neoverse-n1 has 16 KiB pages,
 # which virtme-ng's choice lacks.
 _CPUS = {"amd64": ("-cpu", "qemu64"), "arm64": ("-cpu", "neoverse-n1")}
+# virtme-ng gives each of its six streams a controller of 31 ports, with 64 queues and as many file
+# descriptors: QEMU's main thread polled 391 of them some 650 times a second, and took a fifth of
+# its CPU time for that. One port will do; the first is a console's.
+_PORTS = "-global virtio-serial-device.max_ports=2"
 _alive: set[int] = set()  # process groups of the guests running now
 _BOOT_ARGUMENTS = (
     "loglevel=4",  # panics and warnings on the console, not the boot's chatter
@@ -141,6 +145,7 @@ def _vng(
     exports = {"vmroot": userland.root} | {f"vm{i}": path for i, path in enumerate(folders)}
     options = [
         "-accel tcg,thread=multi",
+        _PORTS,
         *(
             f"-fsdev local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap "
             f"-device virtio-9p-pci,fsdev={tag},mount_tag={tag}"
