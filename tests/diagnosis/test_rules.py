@@ -405,20 +405,20 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
         {"before": before(lambda _: 120, 600, limits=((600, 256), (60, 128)))},
         "the limit had been lowered from 256.0 MiB to 128.0 MiB 1 min 0 s before, with 120.0 MiB",
     ),
-    "leak": ({"before": GROWING}, "it grew 10.0 MiB/min for 11 min 50 s, steadily"),
-    "spike": ({"before": before(lambda _: 31, 600)}, "it went from 31.0 to 128.0 MiB in 400 ms"),
+    "leak": ({"before": GROWING}, "usage grew 10.0 MiB/min for 11 min 50 s, steadily"),
+    "spike": ({"before": before(lambda _: 31, 600)}, "usage went from 31.0 to 128.0 MiB in 400 ms"),
     "ramp": (
         {"before": before(lambda at: 20 + max(0, at - 500), 608)},
-        "it went from 20.0 to 128.0 MiB in 2 min 8 s; the most in the 8 min 0 s before was 20.0",
+        "usage went from 20.0 to 128.0 MiB in 2 min 8 s; the most in the 8 min 0 s before was 20.0",
     ),
-    "start-up": ({"before": before(lambda at: 6.4 * at, 20)}, "it grew from its start on"),
+    "start-up": ({"before": before(lambda at: 6.4 * at, 20)}, "usage grew from the start on"),
     "sawtooth": (
         {"before": before(lambda at: 40 + at % 10 * 8, 55)},
-        "it rose and fell 5 times in 55.0 s, between 44.8 and 116.8 MiB",
+        "usage rose and fell 5 times in 55.0 s, between 44.8 and 116.8 MiB",
     ),
     "plateau": (
         {"before": before(lambda _: 128, 99, at_limit_seconds=95)},
-        "it had been at its limit for 1 min 35 s",
+        "usage had been at the limit for 1 min 35 s",
     ),
     "waited-for-memory": (
         {"before": stalled(40.4, 22.0)},
@@ -455,11 +455,11 @@ SPEAKS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "young": (
         {"victims": (one(pid_in_container=1, uptime_seconds=3.25),)},
-        "it died 3.2 s after its start, so the limit may be below what the start needs",
+        "the process died 3.2 s after its start, so the limit may be below what the start needs",
     ),
     "short-lived": (
         {"victims": (one(uptime_seconds=3.25),)},
-        "; it died 3.2 s after its start",
+        "; the process died 3.2 s after its start",
     ),
     "oom-group": (
         {"oom": Oom("memcg", 0, group=True), "victims": (one(), one(pid=2))},
@@ -735,9 +735,9 @@ def test_it_is_silent(name: str, changes: dict[str, Any]) -> None:
 
 def test_a_plateau_close_to_the_limit_says_between_what() -> None:
     verdict = explained(before=before(lambda at: 31 if at < 200 else 118 + at % 7, 400)).verdict
-    assert "it held 118.6 to 128.0 MiB, close to its limit, for 3 min 3 s" in str(verdict)
+    assert "usage was 118.6 to 128.0 MiB, close to the limit, for 3 min 3 s" in str(verdict)
     verdict = explained(before=before(lambda _: 120, 400)).verdict
-    assert "it held 120.0 to 128.0 MiB for all of the 6 min 40 s recorded" in str(verdict)
+    assert "usage was 120.0 to 128.0 MiB for all of the 6 min 40 s recorded" in str(verdict)
 
 
 def test_a_write_of_the_limit_is_proved_by_its_stack_from_wherever() -> None:
@@ -825,7 +825,7 @@ def test_a_container_of_another_pod_is_not_of_the_pod() -> None:
 
 def test_a_young_child_says_nothing_of_the_containers_start() -> None:
     verdict = str(explained(victims=(one(uptime_seconds=0.3),)).verdict)
-    assert verdict.endswith("it died 300 ms after its start")
+    assert verdict.endswith("the process died 300 ms after its start")
 
 
 def test_every_rule_has_its_section_and_its_advice_there() -> None:

@@ -213,10 +213,10 @@ def test_a_limit_lowered_since_the_last_sample_or_from_none() -> None:
         ),
         (
             before(saw(40, 120, 9), 55),
-            "it rose and fell 6 times in 55.0 s, between 45.3 and 116.4 MiB",
+            "usage rose and fell 6 times in 55.0 s, between 45.3 and 116.4 MiB",
         ),
         (before(ramp(0, LIMIT, 10), 10), "had not settled: 128.0 MiB in 10.0 s"),
-        (before(ramp(20, LIMIT, 9), 99, at_limit_seconds=90), "been at its limit for 1 min 30 s"),
+        (before(ramp(20, LIMIT, 9), 99, at_limit_seconds=90), "been at the limit for 1 min 30 s"),
     ],
 )
 def test_the_evidence_is_in_words(made: Before, words: str) -> None:
@@ -238,7 +238,7 @@ def test_a_limit_is_too_low_for_the_start_only_of_what_never_settled(
 ) -> None:
     young = victim(uptime_seconds=50.0, pid_in_container=1)
     found = explain(incident(before=made, victims=(young,)))  # of 128 MiB, its own
-    assert "it died 50.0 s after its start" in str(found.verdict)
+    assert "the process died 50.0 s after its start" in str(found.verdict)
     assert ("may be below what the start needs" in str(found.verdict)) is may_be_low
 
 

@@ -73,7 +73,7 @@ def test_own_limit_says_what_the_memory_was() -> None:
     verdict = explained().verdict
     assert verdict == (
         "its own limit (128.0 MiB): 96 % is anonymous memory of python3; "
-        "it died 3.2 s after its start, so the limit may be below what the start needs; "
+        "the process died 3.2 s after its start, so the limit may be below what the start needs; "
         "it was PID 1 of its PID namespace, which ends with it"
     )
 

@@ -43,11 +43,11 @@ def _plateau(incident: Incident) -> str | None:
     if found is None:
         return None
     if found.from_bytes is None:
-        return f"it had been at its limit for {duration(found.seconds or 0)}"
+        return f"usage had been at the limit for {duration(found.seconds or 0)}"
     low, high = in_mib(found.from_bytes), size(found.most_bytes or 0)
     if found.seconds is not None:
-        return f"it held {low} to {high}, close to its limit, for {duration(found.seconds)}"
-    return f"it held {low} to {high} for all of the {duration(found.recorded_seconds)} recorded"
+        return f"usage was {low} to {high}, close to the limit, for {duration(found.seconds)}"
+    return f"usage was {low} to {high} for all of the {duration(found.recorded_seconds)} recorded"
 
 
 def _leak(incident: Incident) -> str | None:
@@ -55,7 +55,7 @@ def _leak(incident: Incident) -> str | None:
     if found is None or not found.growth_bytes_per_second:
         return None
     growth = found.growth_bytes_per_second
-    words = f"it grew {rate(growth)} for {duration(found.recorded_seconds)}"
+    words = f"usage grew {rate(growth)} for {duration(found.recorded_seconds)}"
     if domain is not None and domain.limit_bytes:
         again = duration(domain.limit_bytes / growth)
         words += f", steadily: twice the limit would put it off by {again}"
@@ -68,7 +68,7 @@ def _sawtooth(incident: Incident) -> str | None:
         return None
     low, high = in_mib(found.from_bytes or 0), size(found.most_bytes or 0)
     span = duration(found.seconds or 0)
-    return f"it rose and fell {found.falls} times in {span}, between {low} and {high}"
+    return f"usage rose and fell {found.falls} times in {span}, between {low} and {high}"
 
 
 def _start_up(incident: Incident) -> str | None:
@@ -76,7 +76,7 @@ def _start_up(incident: Incident) -> str | None:
     if found is None:
         return None
     life = duration(found.recorded_seconds)
-    return f"it grew from its start on and had not settled: {size(found.usage_bytes)} in {life}"
+    return f"usage grew from the start on and had not settled: {size(found.usage_bytes)} in {life}"
 
 
 def _spike(incident: Incident) -> str | None:
@@ -90,7 +90,7 @@ def _ramp(incident: Incident) -> str | None:
 def _late_growth(found: Evidence | None) -> str | None:
     if found is None or found.from_bytes is None or found.seconds is None:
         return None
-    words = f"it went from {in_mib(found.from_bytes)} to {size(found.usage_bytes)}"
+    words = f"usage went from {in_mib(found.from_bytes)} to {size(found.usage_bytes)}"
     words += f" in {duration(found.seconds)}"
     if found.most_bytes is not None and found.most_seconds:
         most, before = size(found.most_bytes), duration(found.most_seconds)

@@ -110,7 +110,9 @@ def _young(incident: Incident) -> str | None:
         return None
     if not _is_first(incident) or not _is_its_own(incident) or _had_started(incident):
         return None
-    return f"it died {uptime} after its start, so the limit may be below what the start needs"
+    return (
+        f"the process died {uptime} after its start, so the limit may be below what the start needs"
+    )
 
 
 def _had_started(incident: Incident) -> bool:
@@ -134,7 +136,7 @@ def _short_lived(incident: Incident) -> str | None:
     uptime = _short_life(incident)
     if uptime is None or _young(incident) is not None:
         return None
-    return f"it died {uptime} after its start"
+    return f"the process died {uptime} after its start"
 
 
 def _short_life(incident: Incident) -> str | None:
