@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,11 +22,17 @@ PTRACE_DETACH, PTRACE_SEIZE = 17, 0x4206
 PTRACE_EVENT_EXIT, PTRACE_O_TRACEEXIT = 6, 0x40
 
 
-@pytest.fixture
-def curious(hook: str) -> Iterator[Recorder]:
-    """A recorder that asks for command lines."""
+@pytest.fixture(scope="module")
+def asking(hook: str) -> Iterator[Recorder]:
     with Recorder(hook, "--cmdline") as recorder:
         yield recorder
+
+
+@pytest.fixture
+def curious(asking: Recorder) -> Recorder:
+    """A recorder that asks for command lines, and says nothing of the tests before."""
+    asking.since_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return asking
 
 
 class HeldAtItsEnd:

@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.memory_stat import BATCH_BYTES
@@ -16,18 +13,6 @@ from ..support.kernel.processes import Hog, Recorder
 
 MakeCgroups = Callable[..., list[Cgroup]]
 StartHog = Callable[..., Hog]
-
-
-@pytest.fixture(scope="module")
-def attached(hook: str) -> Iterator[Recorder]:
-    with Recorder(hook) as recorder:
-        yield recorder
-
-
-@pytest.fixture
-def recorder(attached: Recorder) -> Recorder:
-    attached.since_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return attached
 
 
 def read_again(cgroup: Cgroup) -> int:
