@@ -207,13 +207,20 @@ def test_killed_in_the_middle_of_taking_over(
     assert_numbered_on(records, first, second, recorder)
 
 
-# Runs the command, and ends as if by SIGKILL where a function is called.
+# Runs the command, and ends as if by SIGKILL where a function is called. Both versions are attached
+# until a signal says that the kill has been told, however slow the machine is.
 ENDING_AT = """
-import os, sys
+import os, signal, sys, time
 from container_oomkill.{module} import {owner}
 {owner}.{function} = lambda *_: os._exit(9)
 from container_oomkill.pipeline import pipeline
-pipeline.OVERLAP_SECONDS = 15  # the kill is to come before its end, in a slow guest too
+
+class Clock:
+    time, passed = time.time, 0
+    monotonic = classmethod(lambda cls: time.monotonic() + cls.passed)
+
+pipeline.time, pipeline.OVERLAP_SECONDS = Clock, 1000
+signal.signal(signal.SIGUSR1, lambda *_: setattr(Clock, "passed", 1000))
 from container_oomkill.cli.main import main
 sys.argv[1:] = sys.argv[3:]  # behind the interpreter and the command
 sys.exit(main())
@@ -243,6 +250,7 @@ def test_killed_at_the_very_change(
     ) as second:
         killed = [kill()]
         records = take(second, 1)
+        second.process.send_signal(signal.SIGUSR1)
         assert second.process.wait(DEADLINE) == 9
     killed.append(kill())
     with Recorder(hook, "--pin", str(folder), "--object", another) as recorder:
