@@ -333,6 +333,26 @@ def test_without_the_right_to_read_owners_pods_are_still_named(started: Started)
     assert "replicasets is forbidden" in started.log[0]
 
 
+def test_an_owner_that_could_not_be_read_is_asked_for_again(started: Started) -> None:
+    """Its pod may never change: by another list, once a watch has ended."""
+    ends = Fault(WATCH, slow=0.1, lines=(line("BOOKMARK", pod(1)),))
+    started.cluster.faults += [Fault(OWNER, 504, message="too slow"), *[ends] * 100]
+    started.cluster.put(pod(1, owner=CART))
+    watch = started.watch()
+    eventually(lambda: named(watch).workload == "Deployment/cart")
+    assert "too slow: using ReplicaSet/cart-7d9f4" in started.log[0]
+
+
+def test_what_is_forbidden_is_not_listed_for_again(started: Started) -> None:
+    ends = Fault(WATCH, lines=(line("BOOKMARK", pod(1)),))
+    started.cluster.faults += [Fault(OWNER, 403, message="forbidden"), ends, ends]
+    started.cluster.put(pod(1, owner=CART))
+    watch = started.watch()
+    eventually(lambda: len(started.cluster.requests(WATCH)) == 3)
+    assert len(started.cluster.requests(LIST)) == 1
+    assert named(watch).workload == "ReplicaSet/cart-7d9f4"
+
+
 def test_a_static_pod_has_the_kubelets_uid_in_its_cgroup(started: Started) -> None:
     static = "6f3c" * 8
     notes = {"kubernetes.io/config.hash": static, "kubernetes.io/config.mirror": static}

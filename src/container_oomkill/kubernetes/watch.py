@@ -2,8 +2,8 @@
 """Keeps the names of this node's pods up to date, by a list and a watch.
 
 One list at the start, then one request that lasts five minutes and delivers changes, then the next
-from there on. It lists again only when the API no longer has our version (410). While the API is
-down, what is known stays known.
+from there on. It lists again only when the API no longer has our version (410), or when a watch has
+ended and a pod's owner could not be read. While the API is down, what is known stays known.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ class PodWatch(Closeable):
                     self._version = self.list(consistent=consistent)
                 begun = self._clock()
                 self._follow(self._version)
+                if self._owners.missed:
+                    self._version = None
                 if self._clock() - begun >= BRIEF_SECONDS:
                     continue
                 wait = self._backoff.next()
@@ -111,6 +113,7 @@ class PodWatch(Closeable):
         fields = {"fieldSelector": f"spec.nodeName={self._node}", "limit": PAGE}
         if not consistent:
             fields["resourceVersion"] = "0"
+        self._owners.missed = False
         seen: set[str] = set()
         for _ in range(PAGES_MAX):
             page = self._api.get(PODS, PodList, fields=fields)
