@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.needs("guest"),
     pytest.mark.needs("flight recorder"),
     pytest.mark.needs("hugetlb accounting"),
+    pytest.mark.needs("SIGBUS without room for a huge page"),
 ]
 
 

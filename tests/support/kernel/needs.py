@@ -76,6 +76,11 @@ def lacking(what: str, hook: str | None) -> str | None:
             if "memory_hugetlb_accounting" in CGROUP_FEATURES.read_text().split()
             else "this kernel charges no cgroup for huge pages"
         ),
+        "SIGBUS without room for a huge page": (
+            None
+            if tuple(map(int, os.uname().release.split(".")[:2])) >= (7, 0)
+            else "6.12 and 6.18 try again for good: who touched the page neither ends nor goes on"
+        ),
         "CAP_SYS_RESOURCE": (
             None
             if may_spare()
