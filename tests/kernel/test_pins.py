@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -373,3 +374,17 @@ def test_no_mount_but_the_usual_one(mount: Path) -> None:
     words = "/sys/fs/bpf/container-oomkill: not on a bpf file system: mount -t bpf bpf /sys/fs/bpf"
     assert_refused(run("probe", "--pin"), 3, words)
     assert not (mount / "container-oomkill").exists()
+
+
+def test_doctor_pins_what_attaches_and_leaves_nothing() -> None:
+    """Where a bpf file system is mounted as usual; this one is doctor's alone."""
+    script = (
+        'mount -t bpf bpf /sys/fs/bpf && "$@"; done=$?; ls -d /sys/fs/bpf/container-*; exit $done'
+    )
+    done = run("doctor", "-o", "json", wrap=["unshare", "--mount", "sh", "-c", script, "sh"])
+    assert (done.returncode, done.stderr.count("No such file")) == (0, 1), done.stderr
+    findings = json.loads(done.stdout)["findings"]
+    attached = {name for name, finding in findings["hooks"].items() if finding["ok"]}
+    assert attached == set(findings["pinning"])
+    pinned = {name for name, finding in findings["pinning"].items() if finding["ok"]}
+    assert pinned == {name for name in attached if not cannot_pin(name)}

@@ -156,11 +156,12 @@ def _examine_pinning(report: Report, data: bytes, btf: str | None, proc: Path) -
 
 def _try_pinning(hook: str, data: bytes, btf: str | None, folder: str, proc: Path) -> Finding:
     try:
-        with pins.Pins(folder, proc=str(proc)) as tried:
-            try:
-                attach(data, hook=hook, btf=btf, pins=tried).close()
-            finally:
-                tried.remove()
+        try:
+            with pins.Pins(folder, proc=str(proc)) as tried:
+                attach(data, hook=hook, btf=btf, pins=tried).close()  # and the pins with it
+        finally:
+            with pins.Pins(folder, proc=str(proc)) as left:
+                left.remove()
     except UnsupportedError as error:
         words = str(error.__cause__ if isinstance(error.__cause__, BpfError) else error)
         remedy = "kprobes cannot be pinned before Linux 5.15: --pin uses another hook"
