@@ -16,7 +16,7 @@ import yaml
 
 from container_oomkill.fleet.exporters import ROLE
 
-from ..support.cluster import table
+from ..support.cluster import provoke, table
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.control_plane import NODE
 from ..support.cluster.daemons import PATIENCE, wait_for
@@ -87,16 +87,27 @@ def exporter(cluster: Cluster) -> Iterator[Exporter]:
 BOUND = ("Role", "RoleBinding")
 
 
+def proxied(cluster: Cluster) -> int:
+    """How many answers of exporters the viewer has had so far."""
+    asked = cluster.plane.audited(f"default:{VIEWER}")
+    return sum("/proxy/" in each["requestURI"] for each in asked)
+
+
 def test_as_a_person_with_the_role(cluster: Cluster, exporter: Exporter, tmp_path: Path) -> None:
     """List, describe, why, watch; and what the exporter itself says."""
     person = Person(cluster, tmp_path, kubeconfig(cluster, tmp_path, VIEWER))
     # Of one namespace: other processes of this machine are killed too, and its kernel is one.
     ours = ("-n", NAMESPACE)
     assert person.shown(*ours) == "no matching incidents\n"
-    killed = [pod(KILLED, container("app", "name greedy anon 64", 48))]
+    killed = [pod(KILLED, container("app", "name greedy until /control/go anon 64", 48))]
+    cluster.kubectl.apply(killed)
+    provoke.running(cluster, KILLED)
+    before = proxied(cluster)
     with person.start("watch", *ours, "--count", "1", "--interval", "1") as watching:
-        cluster.kubectl.apply(killed)
         try:
+            # It shows what comes after its start.
+            wait_for(lambda: proxied(cluster) > before, "it does not watch")
+            provoke.go(cluster, KILLED)
             wait_for(lambda: exporter.of(KILLED), "no record")
             out, err = watching.communicate(timeout=PATIENCE)
             assert (watching.returncode, err) == (0, "")
