@@ -68,7 +68,9 @@ def test_it_is_counted_for_the_cgroup_that_is_full(
     before = recorder.record()["before"]
     assert before["reclaim"]["domain"]["passes"] >= 1
     assert before["reclaim"]["victim"] is None  # it was never full
-    assert before["refaults"]["victim"] == {"anon_bytes": 0, "file_bytes": 0}
+    again = before["refaults"]["victim"]  # the program itself may be dropped, and read again
+    assert again["anon_bytes"] == 0  # no swap
+    assert again["file_bytes"] <= read_again(inner) + BATCH_BYTES
 
 
 def test_off_with_the_recorder(hook: str, make_cgroups: MakeCgroups, hog: StartHog) -> None:
