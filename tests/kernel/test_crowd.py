@@ -70,7 +70,7 @@ def test_who_is_killed_now_and_then_is_no_crowd(hook: str, tmp_path: Path) -> No
             recorder.process.send_signal(signal.SIGSTOP)
             killed(tmp_path, first)  # more than half of it
             wanted = set(killed(tmp_path, its, SEVERAL))
-            killed(tmp_path, second)  # all that it takes
+            killed(tmp_path, second, 2 * EACH)  # all that it takes, of small records too
             wanted |= set(killed(tmp_path, its, NEIGHBOURS))
             recorder.process.send_signal(signal.SIGCONT)
             while wanted:
