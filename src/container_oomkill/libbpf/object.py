@@ -11,7 +11,7 @@ from .status import check, check_pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from .core_types import CoreTypes
@@ -75,16 +75,12 @@ class LoadedObject(Closeable):
         The maps stay, and the programs, of which the kernel tells by their descriptors what each
         costs.
         """
-        found = lib.bpf_object__next_map(self._obj, ffi.NULL)
-        while found != ffi.NULL:
+        for name, found in _maps(self._obj):
             if (fd := lib.bpf_map__fd(found)) >= 0:
-                self._maps[ffi.string(lib.bpf_map__name(found)).decode()] = os.dup(fd)
-            found = lib.bpf_object__next_map(self._obj, found)
-        program = lib.bpf_object__next_program(self._obj, ffi.NULL)
-        while program != ffi.NULL:
+                self._maps[name] = os.dup(fd)
+        for _, program in _programs(self._obj):
             if (fd := lib.bpf_program__fd(program)) >= 0:
                 self._programs.append(os.dup(fd))
-            program = lib.bpf_object__next_program(self._obj, program)
         lib.bpf_object__close(self._obj)
         self._obj = None
         lib.oomkill_heap_trim()
@@ -115,12 +111,9 @@ class OpenObject(Closeable):
     def choose(self, programs: Iterable[str]) -> None:
         """Load these programs only; the others stay out of the kernel."""
         wanted = set(programs)
-        program = lib.bpf_object__next_program(self._obj, ffi.NULL)
-        while program != ffi.NULL:
-            name = ffi.string(lib.bpf_program__name(program)).decode()
+        for name, program in _programs(self._obj):
             check(lib.bpf_program__set_autoload(program, name in wanted), f"choose {name}")
             wanted.discard(name)
-            program = lib.bpf_object__next_program(self._obj, program)
         if wanted:
             raise LookupError(f"no program {', '.join(sorted(wanted))} in the object")
 
@@ -137,12 +130,9 @@ class OpenObject(Closeable):
     def keep_maps(self, names: Iterable[str]) -> None:
         """Make these maps only, and the object's own for its constants."""
         wanted = set(names)
-        found = lib.bpf_object__next_map(self._obj, ffi.NULL)
-        while found != ffi.NULL:
-            name = ffi.string(lib.bpf_map__name(found)).decode()
+        for name, found in _maps(self._obj):
             if name not in wanted and not lib.bpf_map__is_internal(found):
                 check(lib.bpf_map__set_autocreate(found, False), f"leave out map {name}")
-            found = lib.bpf_object__next_map(self._obj, found)
 
     def leave_out_maps(self, names: Iterable[str]) -> None:
         """Do not make these maps: no chosen program uses them."""
@@ -183,6 +173,22 @@ def open_object(data: bytes | bytearray, name: str, types: CoreTypes) -> OpenObj
         options.btf_custom_path = btf_path
     obj = lib.bpf_object__open_mem(ffi.from_buffer(data), len(data), options)
     return OpenObject(check_pointer(obj, "open the BPF object"), types)
+
+
+def _maps(obj: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every map with its name."""
+    found = lib.bpf_object__next_map(obj, ffi.NULL)
+    while found != ffi.NULL:
+        yield ffi.string(lib.bpf_map__name(found)).decode(), found
+        found = lib.bpf_object__next_map(obj, found)
+
+
+def _programs(obj: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every program with its name."""
+    found = lib.bpf_object__next_program(obj, ffi.NULL)
+    while found != ffi.NULL:
+        yield ffi.string(lib.bpf_program__name(found)).decode(), found
+        found = lib.bpf_object__next_program(obj, found)
 
 
 def _program(obj: Any, name: str) -> Any:
