@@ -17,8 +17,10 @@ OOM_DISABLED = "oom_disabled"  # cgroup v1's memory.oom_control
 CHARGE_REFUSED = "charge_refused"  # who asked was told that there is no memory (ENOMEM)
 THROTTLED = "throttled"  # over memory.high: put to sleep
 HUGE_PAGE_REFUSED = "huge_page_refused"  # one of hugetlb's: SIGBUS
-SILENT_SECONDS = 180.0  # three times RETELL_NS of bpf/stuck.bpf.h
 CAUSES = (NOTHING_KILLABLE, OOM_DISABLED, CHARGE_REFUSED, THROTTLED, HUGE_PAGE_REFUSED)
+# Of what was not told for as long nobody knows whether it goes on: three times
+# RETELL_NS of bpf/stuck.bpf.h.
+SILENT_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)

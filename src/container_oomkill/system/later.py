@@ -27,8 +27,9 @@ class _Later(ModuleType):
 
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
-        self.__dict__.update(import_module(self.__name__).__dict__)
-        return getattr(sys.modules[self.__name__], name)
+        module = import_module(self.__name__)
+        self.__dict__.update(module.__dict__)
+        return getattr(module, name)
 
 
 def import_later(*names: str) -> None:
