@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
+MIN_FREE = Path("/proc/sys/vm/min_free_kbytes")
 LEFT_MIB = 64
 
 
@@ -15,11 +16,13 @@ LEFT_MIB = 64
 def little_memory(left_mib: int = LEFT_MIB) -> Iterator[None]:
     """Keep all but ``left_mib`` of the node's free memory in huge pages, which nobody may use.
 
+    What the kernel keeps back for itself is left too: once the hog has ended, its share has to lift
+    every zone above its watermarks, or whoever asks at that moment has the next one killed: us.
     What is cached is left to the kernel: to take that too costs an emulated guest half a minute.
     """
     memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    mib = int(memory["MemFree"].split()[0]) >> 10
-    HUGE_PAGES.write_text(str((mib - left_mib) // 2))
+    kib = int(memory["MemFree"].split()[0]) - int(MIN_FREE.read_text())
+    HUGE_PAGES.write_text(str(((kib >> 10) - left_mib) // 2))
     try:
         assert int(HUGE_PAGES.read_text()) > 0
         yield
