@@ -91,8 +91,7 @@ test-releases: .venv/dev ## Build the wheel, record a kill, run the unit tests: 
 test-cluster: .venv/dev ## Test in a real Kubernetes, oldest and newest: on this machine and in a guest with cgroup v2
 	$(Q)tools/system-packages.sh cluster
 	$(Q)$(SUDO) tools/kubernetes-tools.sh
-	$(Q)$(SUDO) $(PYTHON) -m tests.cluster $(if $(VERSIONS),--versions $(VERSIONS)) \
-		$(if $(PARTS),--guest --parts $(PARTS))
+	$(Q)$(SUDO) $(PYTHON) -m tests.cluster $(if $(VERSIONS),--versions $(VERSIONS))
 
 chaos: .venv/dev ## Kill readers, fill disks and rings, run a node out of memory; print the numbers
 	$(Q)$(SUDO) $(PYTHON) -m pytest -q -p no:cacheprovider tests/chaos

@@ -3,7 +3,7 @@
 
     python -m tests.cluster                                 # everything
     python -m tests.cluster --versions newest --here        # on this machine only
-    python -m tests.cluster --guest --parts kubelet         # cgroup v2, one of the guest's parts
+    python -m tests.cluster --guest                         # cgroup v2: what depends on it
     python -m tests.cluster --guest -- tests/cluster/test_kills.py -k "[Job]"
 
 Exit status 1 where a test failed, 2 where Kubernetes, the images or the guest could not be had.
@@ -15,13 +15,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..support.cluster import images, namespaces, programs
 from ..support.cluster.settings import GUEST, SETTINGS
 from ..vm import emulator, guest, packages, table
 from ..vm.errors import VmError
-from .parts import PARTS, SECONDS
+from .guests import SECONDS, TESTS
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build/cluster"
@@ -31,15 +32,11 @@ NAMES = {"oldest": programs.OLDEST, "newest": programs.NEWEST}
 
 def main(argv: list[str] | None = None) -> int:
     """The exit status described above."""
-    parser = _parser()
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     if args.inside:
         return _run_apart(json.loads(args.inside), args.pytest)
     guest.end_with_us()
     versions = [NAMES.get(each, each) for each in args.versions.split(",")]
-    parts = args.parts.split(",") if args.parts else list(PARTS)
-    if unknown := set(parts) - set(PARTS):
-        parser.error(f"--parts {', '.join(unknown)}: there are {', '.join(PARTS)}")
     both = args.here == args.guest
     try:
         built = [programs.ensure(version) for version in versions]
@@ -59,17 +56,17 @@ def main(argv: list[str] | None = None) -> int:
         }
         if both or args.here:
             settings = _settings(common, "here")
-            statuses.append(_run_apart(settings, args.pytest))
+            statuses.append(_run_apart(settings, _chosen(args.pytest, ["tests/cluster"])))
         for kernel in kernels:
-            place = f"cgroup-v2-{kernel.release}"
-            if any(argument.startswith("tests/") for argument in args.pytest):
-                settings = _settings(common, f"{place}-chosen")
-                statuses.append(_run_in_guest(kernel, settings, args.pytest))
-                continue
-            for part in parts:
-                settings = _settings(common, f"{place}-{part}")
-                statuses.append(_run_in_guest(kernel, settings, [*PARTS[part], *args.pytest]))
+            settings = _settings(common, f"cgroup-v2-{kernel.release}")
+            statuses.append(_run_in_guest(kernel, settings, _chosen(args.pytest, TESTS)))
     return max(statuses)
+
+
+def _chosen(arguments: list[str], tests: Iterable[str]) -> list[str]:
+    """``tests``, and pytest's arguments, unless these name tests themselves."""
+    named = any(argument.startswith("tests/") for argument in arguments)
+    return arguments if named else [*tests, *arguments]
 
 
 def _settings(common: dict[str, str], place: str) -> dict[str, str]:
@@ -84,8 +81,6 @@ def _settings(common: dict[str, str], place: str) -> dict[str, str]:
 def _run_apart(settings: dict[str, str], arguments: list[str]) -> int:
     """Run the tests in namespaces of their own."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", *arguments]
-    if not any(each.startswith("tests/") for each in arguments):
-        command.append("tests/cluster")
     with namespaces.prepared() as (apart, folder):
         environ = {**os.environ, SETTINGS: json.dumps({**settings, "folder": str(folder)})}
         return min(1, subprocess.run([*apart, *command], cwd=ROOT, env=environ).returncode)
@@ -128,7 +123,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--versions", default="oldest,newest", help="of Kubernetes, by commas")
     parser.add_argument("--here", action="store_true", help="on this machine")
     parser.add_argument("--guest", action="store_true", help=f"in a guest: {KERNEL}, cgroup v2")
-    parser.add_argument("--parts", help=f"of the guest, by commas: {', '.join(PARTS)}")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("pytest", nargs="*", metavar="-- PYTEST-ARGUMENT")
     return parser

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -10,39 +11,54 @@ from pathlib import Path
 
 import pytest
 
-from ..support.cluster import table
+from ..support.cluster import provoke, table
 from ..support.cluster.api import Object
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.control_plane import NODE
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import ACCOUNT, Exporter, overlay
 from ..support.cluster.pods import FAILING_PROBE, NAMESPACE, stubborn
+from ..support.cluster.settings import GUEST
 from ..support.cluster.status import end_of, last_end
 from ..support.kernel.cgroups import MIB, is_v1
 from ..support.manifests import one
 from ..support.runtimes.image import IMAGE
+from .guests import KINDS_AT_ONCE
 from .kinds import KINDS, Kind
 
 HERE = [each for each in KINDS if each.only in ("", "v1" if is_v1() else "v2")]
+AT_ONCE = KINDS_AT_ONCE if GUEST in os.environ else len(HERE)
 
-
-of_each_kind = pytest.mark.parametrize("kind", HERE, ids=str)
+# By module: all tests of a kind come one after the other, and then it may go.
+of_each_kind = pytest.mark.parametrize("kind", HERE, ids=str, scope="module")
 
 
 class Kills:
-    """The kinds, started together; a record is waited for when it is asked for."""
+    """The kinds, some of them at once; a record is waited for when it is asked for."""
 
     def __init__(self, cluster: Cluster, daemon_set: Exporter, kinds: list[Kind]) -> None:
         self.cluster = cluster
         self.daemon_set = daemon_set
-        self._started = time.monotonic()
+        self._groups = [kinds[at : at + AT_ONCE] for at in range(0, len(kinds), AT_ONCE)]
+        self._running: list[Kind] = []
+        self._started = 0.0
         self._records: dict[str, Object] = {}
         self._pods: dict[str, Object] = {}
-        cluster.kubectl.apply([one for each in kinds for one in each.objects])
+
+    def end(self) -> None:
+        provoke.undo(self.cluster)
+        self.cluster.kubectl.delete([one for each in self._running for one in each.objects])
+
+    def _start(self, kinds: list[Kind]) -> None:
+        self.end()
+        self._running, self._started = kinds, time.monotonic()
+        self.cluster.kubectl.apply([one for each in kinds for one in each.objects])
         for each in kinds:
-            each.provoke(cluster, each.pod)
+            each.provoke(self.cluster, each.pod)
 
     def record(self, kind: Kind) -> Object:
+        if kind not in self._running:
+            self._start(next(each for each in self._groups if kind in each))
         if kind.name not in self._records:
             wait_for(lambda: len(self._of(kind)) >= kind.kill, f"{kind.name}: no record")
             self._records[kind.name] = record = self._of(kind)[kind.kill - 1]
@@ -81,11 +97,9 @@ def kills(
         for item in request.session.items
         if isinstance(item, pytest.Function) and hasattr(item, "callspec")
     ]
-    kinds = [each for each in HERE if each in chosen]
-    yield Kills(cluster, daemon_set, kinds)
-    for path in cluster.node.static_pods.iterdir():
-        path.unlink()
-    cluster.kubectl.delete([one for each in kinds for one in each.objects])
+    started = Kills(cluster, daemon_set, [each for each in HERE if each in chosen])
+    yield started
+    started.end()
 
 
 def requested(pod: Object, name: str) -> int | None:

@@ -100,7 +100,18 @@ def limit_besteffort(mib: int) -> Callable[[Cluster, str], None]:
 
     def provoke(cluster: Cluster, name: str) -> None:
         running(cluster, name)
-        Cgroup(f"{CGROUP}/kubepods/besteffort", may_exist=True).limit(mib)
+        _besteffort().limit(mib)
         go(cluster, name)
 
     return provoke
+
+
+def _besteffort() -> Cgroup:
+    return Cgroup(f"{CGROUP}/kubepods/besteffort", may_exist=True)
+
+
+def undo(cluster: Cluster) -> None:
+    """Take back what stays once the pods' objects are deleted."""
+    for path in cluster.node.static_pods.iterdir():
+        path.unlink()
+    _besteffort().unlimit()

@@ -58,6 +58,12 @@ class Cgroup:
         with contextlib.suppress(OSError):  # no swap accounting in this kernel
             self.write("memory.swap.max", "0")
 
+    def unlimit(self) -> None:
+        if is_v1():
+            self.write("memory.limit_in_bytes", "-1")
+        else:
+            self.write("memory.max", "max")
+
     def limit_bytes(self) -> int:
         return int(self.read("memory.limit_in_bytes" if is_v1() else "memory.max"))
 
