@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+NS = 1_000_000_000  # in a second
 MIB = 1 << 20
 GIB = 1 << 30
 DAY_SECONDS = 86400

@@ -18,7 +18,6 @@ from container_oomkill.diagnosis.recent import Recent
 from container_oomkill.diagnosis.verdict import explain, next_steps
 from container_oomkill.identity.resolver import resolve
 from container_oomkill.incident.model import (
-    NS,
     Candidate,
     Child,
     Container,
@@ -31,6 +30,7 @@ from container_oomkill.incident.model import (
 )
 from container_oomkill.sinks.names import what_ran_out
 from container_oomkill.sinks.record import from_object
+from container_oomkill.units import NS
 
 from ..support.incidents import MIB, incident, victim
 

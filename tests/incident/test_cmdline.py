@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from container_oomkill.incident.cmdline import MOST, CommandLines
-from container_oomkill.incident.model import NS, Incident
+from container_oomkill.incident.model import Incident
+from container_oomkill.units import NS
 
 from ..support.incidents import incident, victim
 

@@ -14,7 +14,7 @@ import pytest
 
 from container_oomkill.identity.metadata import ContainerMetadata
 from container_oomkill.identity.resolver import Resolver
-from container_oomkill.incident.model import NOT_FOUND, Container
+from container_oomkill.incident.container import NOT_FOUND, Container
 from container_oomkill.kubernetes.access import Access
 from container_oomkill.kubernetes.api import ANSWER_MAX, LINE_MAX, Api
 from container_oomkill.kubernetes.watch import PodWatch

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from container_oomkill.incident.model import NS
 from container_oomkill.pipeline.pipeline import Pipeline
 from container_oomkill.probe.probe import Probe
+from container_oomkill.units import NS
 
 from ..support.hooks import Hooks, kill
 

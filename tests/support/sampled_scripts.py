@@ -6,9 +6,10 @@ from __future__ import annotations
 import random
 
 from container_oomkill.incident.before import Before
-from container_oomkill.incident.before_decoder import NS, decode_before
+from container_oomkill.incident.before_decoder import decode_before
 from container_oomkill.incident.model import Domain, Incident
 from container_oomkill.recorder.rings import Ring
+from container_oomkill.units import NS
 
 from .incidents import incident, victim
 from .kernel.shape_scripts import Script

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..incident import kernel_symbols as kernel
-from ..incident.model import Incident
+
+if TYPE_CHECKING:
+    from ..incident.model import Incident
 
 SYSRQ_ORDER = -1
 WEAK = (kernel.PAGE_CACHE, kernel.READS, kernel.WRITES, kernel.OBJECT)

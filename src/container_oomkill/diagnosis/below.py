@@ -7,10 +7,14 @@ of before, processes in the domain itself) only the victim's own cgroup is.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..identity.cgroup.readers import hex64
 from ..identity.metadata import SANDBOX
 from ..identity.resolver import parse
-from ..incident.model import Child, Domain, Incident, Stat
+
+if TYPE_CHECKING:
+    from ..incident.model import Child, Domain, Incident, Stat
 
 CUT = "…"  # stands for names that a path lacks
 NOTABLE_PERCENT = 25

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..incident.kernel_symbols import LIMIT_WRITE
-from ..incident.model import Domain, Incident
 from .asked import find_by
 from .below import is_within
+
+if TYPE_CHECKING:
+    from ..incident.model import Domain, Incident
 
 FULL_PERCENT = 95
 

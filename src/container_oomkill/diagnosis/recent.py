@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from ..incident.model import NS, Incident
+from ..incident.model import Incident
+from ..units import NS
 from . import verdict
 from .limit import is_lowered
 

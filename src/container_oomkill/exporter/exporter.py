@@ -232,7 +232,7 @@ class Exporter(Closeable):
 
     def keep_kills(self) -> BufferedSink[Kill] | None:
         """The same for kills by others, in a file of their own beside it."""
-        if self._status.killers_status() is None:
+        if (path := self.settings.history) is None or self._status.killers_status() is None:
             return None
         from ..history.form import KILLS
         from .kept_beside import keep_beside
@@ -241,17 +241,17 @@ class Exporter(Closeable):
             self.kills_file = file
 
         return keep_beside(
-            self.settings, KILLS, show=self.kills, lost=self._history_lost, opened=opened
+            path, self.settings, KILLS, show=self.kills, lost=self._history_lost, opened=opened
         )
 
     def keep_stuck(self) -> BufferedSink[Stuck] | None:
         """The same for what was out of memory without a kill."""
-        if self._status.recorder_status() is None:
+        if (path := self.settings.history) is None or self._status.recorder_status() is None:
             return None
         from ..history.form import STUCK
         from .kept_beside import keep_beside
 
-        return keep_beside(self.settings, STUCK, show=self.stuck, lost=self._history_lost)
+        return keep_beside(path, self.settings, STUCK, show=self.stuck, lost=self._history_lost)
 
     def _history_lost(self) -> None:
         self.metrics.lost("history")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def keep_beside(
+    path: str,
     settings: ExporterSettings,
     form: Form,
     *,
@@ -25,19 +26,17 @@ def keep_beside(
     lost: Callable[[], None],
     opened: Callable[[HistoryFile], None] = lambda _: None,
 ) -> BufferedSink[Any] | None:
-    """``show`` what ``--history`` has of earlier runs; return the sink that adds to it.
+    """``show`` what there is of earlier runs beside ``path``; return the sink that adds to it.
 
     Raises `UsageError` for an unusable file. On a full or broken disk there is no history.
     """
-    if settings.history is None:
-        return None
     from ..history.fair import whose
     from ..history.file import HistoryFile
     from ..sinks.buffered import BufferedSink
 
     try:
         file = HistoryFile(
-            os.path.realpath(settings.history) + form.suffix,
+            os.path.realpath(path) + form.suffix,
             max_incidents=settings.history_max_incidents,
             max_bytes=settings.history_max_bytes,
             on_lost=lost,

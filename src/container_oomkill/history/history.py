@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..incident.model import Incident
 from ..sinks.names import Key, container_key
 from .fair import most_of_each, owner
 
 if TYPE_CHECKING:
+    from ..incident.model import Incident
     from ..sinks.query import Query
 
 MAX_VICTIMS_EACH = 8  # as many per incident, on average

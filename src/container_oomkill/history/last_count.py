@@ -13,10 +13,14 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..incident.host import read_boot_id
-from ..incident.model import NS, Incident
 from ..probe.kernel_counts import kernel_count, read_kernel_kills
+from ..units import NS
+
+if TYPE_CHECKING:
+    from ..incident.model import Incident
 
 SUFFIX = ".kernel-kills"
 SAME_BOOT_SECONDS = 60.0  # by how much a clock may have been set since, and it is still this boot

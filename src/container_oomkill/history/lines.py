@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from ..errors import RecordError
-from ..incident.model import SCHEMA
 from ..sinks.names import Key
+from ..sinks.record import SCHEMA
 from .fair import choose
 from .form import INCIDENTS, Form
 

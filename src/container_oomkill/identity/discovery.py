@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from ..incident.model import NO_STATE, NOT_FOUND
+from ..incident.container import NO_STATE, NOT_FOUND
 from ..system import log
 from ..system.closeable import Closeable
 from ..system.worker import Worker

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..incident.model import Container
-from ..incident.node_memory import NodeMemory, Share
 from .cgroup.path import CUT, parse
+
+if TYPE_CHECKING:
+    from ..incident.model import Container
+    from ..incident.node_memory import NodeMemory, Share
 
 
 def name_shares(memory: NodeMemory, name: Callable[[str], Container]) -> NodeMemory:

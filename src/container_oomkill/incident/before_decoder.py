@@ -7,10 +7,10 @@ import struct
 from dataclasses import replace
 from typing import Any
 
+from ..units import NS
 from .before import KERNEL, Before, Limit, Recording, Series, Usage
 from .wire import lib
 
-NS = 1_000_000_000
 SAMPLES, LIMITS = lib.OOMKILL_SAMPLES, lib.OOMKILL_LIMITS
 # Of a full series the oldest sample may have been overwritten by the newest while it was copied.
 KEPT = SAMPLES - 1

@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from .model import NS, Incident, Victim
+from ..units import NS
+from .model import Incident, Victim
 from .wire import lib
 
 MOST: int = lib.OOMKILL_CMDLINE_LEN  # bytes, as the kernel side keeps

@@ -6,13 +6,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import RecordError
+from ..units import NS
 from . import wire
 from .before import Before
 from .before_decoder import decode_before
 from .cmdline import cmdline_text
 from .model import (
     CONSTRAINTS,
-    NS,
     Candidate,
     Child,
     Container,

@@ -17,17 +17,8 @@ from .container import Container as Container  # all of an incident is to be had
 from .node_memory import NodeMemory
 from .stack import Stack
 
-SCHEMA = 1
-NS = 1_000_000_000
 # enum oom_constraint, include/linux/oom.h
 CONSTRAINTS = {0: "none", 1: "cpuset", 2: "memory_policy", 3: "memcg"}
-# The usual reasons of `Container.unresolved`; a state file that cannot be read has others.
-NOT_FOUND = "not_found"  # the runtimes' state does not have it
-NO_STATE = "no_state"  # there is no runtime's state here, or its runtime keeps none that is read
-NO_NAME = "no_name"  # it is known, and was given no name
-PATH_CUT = "path_cut"  # its cgroup's path is too long to tell whose it is
-UNKNOWN_FORM = "unknown_form"  # its cgroup is named as no runtime known here names one
-UNRESOLVED = (NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, UNKNOWN_FORM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..units import NS
 from .before import Averages, Before, Events, EventsOf, Pressure, Stalls
-from .model import NS, Incident
+from .model import Incident
 
 LATEST_SECONDS = 2.0
 ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/memory")  # v2, v1

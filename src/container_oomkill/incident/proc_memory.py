@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .model import NS, Incident
+from ..units import NS
+from .model import Incident
 from .node_memory import PROC, NodeMemory, with_rest
 
 LATEST_SECONDS = 2.0

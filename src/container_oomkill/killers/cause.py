@@ -8,11 +8,14 @@ namespace, is one that the killed container cannot get into.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..identity.metadata import DELETED, EVICTED, LIVENESS_FAILED, STARTUP_FAILED, STAYS
-from ..incident.model import Container
 from ..units import duration
 from .model import CGROUP_KILL, NAMESPACE_END, PARENT_END, SHARED_MEMORY, Kill, Killer, Target
+
+if TYPE_CHECKING:
+    from ..incident.model import Container
 
 RUNTIME_STOP = "runtime_stop"
 RUNTIME_KILL = "runtime_kill"

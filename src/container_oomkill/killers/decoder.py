@@ -9,8 +9,9 @@ from typing import Any
 from ..errors import RecordError
 from ..incident import wire
 from ..incident.decoder import cgroup_path, text
-from ..incident.model import NS, Container, Host
+from ..incident.model import Container, Host
 from ..incident.wire import lib
+from ..units import NS
 from .model import (
     CGROUP_KILL,
     NAMESPACE_END,

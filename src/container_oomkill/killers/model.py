@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..incident.model import Container
+from ..incident.container import Container
 
 # How it was sent, as far as the kernel tells.
 SIGNAL = "signal"  # kill(2) and its like, to this process

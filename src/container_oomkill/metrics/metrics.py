@@ -17,10 +17,10 @@ from itertools import chain
 from math import isnan
 from typing import TYPE_CHECKING, Protocol
 
-from ..incident.model import NS, UNRESOLVED, Incident
-from ..killers.model import Kill
+from ..incident.container import UNRESOLVED
 from ..probe.kernel_counts import kernel_count, seen_so_far
 from ..sinks.names import counted_as, owner_of, victims_cgroup, workload_of
+from ..units import NS
 from .exposition import Family, Labels, Point, clean
 from .others import OtherKills
 from .series import Key, Series
@@ -48,6 +48,8 @@ from .table import (
 from .totals import Total, Totals
 
 if TYPE_CHECKING:
+    from ..incident.model import Incident
+    from ..killers.model import Kill
     from .prometheus import Collector, Metric
 
 NO_LABELS = Labels((), ())

@@ -7,9 +7,12 @@ Bounded: so many kinds, and the five largest by name.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from ..incident.model import Incident
 from ..sinks.names import counted_as
+
+if TYPE_CHECKING:
+    from ..incident.model import Incident
 
 HOLDERS = 5
 KINDS = (

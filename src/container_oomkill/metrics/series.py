@@ -14,10 +14,13 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from ..incident.model import Incident
 from .exposition import Labels, clean
 from .table import LABELS, LAST_INFO, LAST_KILL, scope_of
+
+if TYPE_CHECKING:
+    from ..incident.model import Incident
 
 Key = tuple[str, str, str]  # values of LABELS, cleaned
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ..incident.model import NS, Incident, Rss, Stat, Victim, Vm
+from ..units import NS
 from . import node_wide
+
+if TYPE_CHECKING:
+    from ..incident.model import Incident, Rss, Stat, Victim, Vm
 
 PREFIX = "container_oomkill_"
 LABELS = ("namespace", "pod", "container")

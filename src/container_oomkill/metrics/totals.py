@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..incident.model import Incident
 from .exposition import Labels
 from .table import SCOPES, scope_of
+
+if TYPE_CHECKING:
+    from ..incident.model import Incident
 
 NAMESPACES_MAX = 256
 NAMESPACE_EXPIRY_SECONDS = 86400.0  # after the last container or kill, as other counters

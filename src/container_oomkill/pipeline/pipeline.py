@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..identity.resolver import resolve as resolve_by_path
 from ..incident.host import HostReader
-from ..incident.model import NS, Incident
+from ..incident.model import Incident
 from ..incident.stack_decoder import Symbols
 from ..probe.pins import Generation
 from ..probe.probe import Probe
 from ..system.shutdown import ShutdownRequest
+from ..units import NS
 from .delivery import Buffered, Delivery, Lost, Sink, Source
 from .kills import KillDelivery
 from .stuck import StuckDelivery

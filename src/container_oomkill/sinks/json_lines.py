@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import json
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from ..incident.model import Incident
 from .record import to_object
+
+if TYPE_CHECKING:
+    from ..incident.model import Incident
 
 
 def render(incident: Incident) -> str:

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-from ..killers.model import Kill
+from typing import TYPE_CHECKING
+
 from .name_filters import Subject
 from .names import UNKNOWN, Key, container_name, counted_as, owner_of
+
+if TYPE_CHECKING:
+    from ..killers.model import Kill
 
 
 def kill_name(kill: Kill) -> str:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..incident.model import Container
 from .names import container_name, counted_as, workload_of
 from .query import ID_MIN, NAMES, Query
+
+if TYPE_CHECKING:
+    from ..incident.model import Container
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,14 @@ pod's own names, never an id or a cgroup.
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..diagnosis.limit import both_bytes
-from ..incident.model import (
-    NO_NAME,
-    NO_STATE,
-    NOT_FOUND,
-    PATH_CUT,
-    UNKNOWN_FORM,
-    Domain,
-    Incident,
-)
+from ..incident.container import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, UNKNOWN_FORM
 from ..units import size
+
+if TYPE_CHECKING:
+    from ..incident.model import Domain, Incident
 
 UNKNOWN = "unknown"
 HEX_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)

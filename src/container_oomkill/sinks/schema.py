@@ -14,11 +14,11 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from ..incident.model import SCHEMA, Incident
+from ..incident.model import Incident
 from ..killers.model import Kill
 from ..stuck.model import Stuck
 from .kill_record import KILL
-from .record import LEAST, MOST, OOM, TIMES
+from .record import LEAST, MOST, OOM, SCHEMA, TIMES
 from .stuck_record import STUCK
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

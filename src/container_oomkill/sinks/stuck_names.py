@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
-from ..stuck.model import Stuck
+from typing import TYPE_CHECKING
+
 from .name_filters import Subject
 from .names import UNKNOWN, Key, container_name, counted_as, owner_of
+
+if TYPE_CHECKING:
+    from ..stuck.model import Stuck
 
 
 def stuck_name(stuck: Stuck) -> str:

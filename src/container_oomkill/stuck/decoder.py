@@ -8,8 +8,9 @@ from typing import Any
 from ..errors import RecordError
 from ..incident import wire
 from ..incident.decoder import cgroup_path
-from ..incident.model import NS, Container, Host
+from ..incident.model import Container, Host
 from ..incident.wire import lib
+from ..units import NS
 from .model import HUGE_PAGE_REFUSED, OOM_DISABLED, THROTTLED, Episode, Stuck
 
 STUCK = wire.Layout("oomkill_stuck")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..incident.model import Container
+from ..incident.container import Container
 
 NOTHING_KILLABLE = "nothing_killable"  # all of its processes have an oom_score_adj of -1000
 OOM_DISABLED = "oom_disabled"  # cgroup v1's memory.oom_control
