@@ -243,6 +243,8 @@ def test_the_node_runs_out(hook: str, hog_program: Path, say: Say) -> None:
             command = [str(hog_program), *["adj", "500", "anon", "250", "wait"]]
             hogs += [subprocess.Popen(command) for _ in range(total // 250 + 2)]
             eventually(lambda: any(each.poll() == -signal.SIGKILL for each in hogs))
+            for each in hogs:  # or it has to read its program in again and again, to answer
+                each.kill()
             eventually(lambda: '"scope":"node"' in exporter.get("/api/v1/incidents"))
             incidents = json.loads(exporter.get("/api/v1/incidents"))["incidents"]
             assert {victim(each) for each in incidents} <= {each.pid for each in hogs}

@@ -34,9 +34,10 @@ class Exporters:
 
     def __init__(self, hook: str, pins: Path, log: Path) -> None:
         self._options = ["--hook", hook, "--pin", str(pins), "--log.incidents", "json"]
-        # Room for all of the kills: an emulated guest kills faster than it starts an exporter, and
-        # what a full ring loses is another test's.
-        self._options += ["--web.listen-address", "127.0.0.1:0", "--ring-bytes", str(8 << 20)]
+        # Room for all of the kills, 4 KiB each in the seven eighths that one container may fill: an
+        # emulated guest kills faster than it starts an exporter, and what a full ring loses is
+        # another test's.
+        self._options += ["--web.listen-address", "127.0.0.1:0", "--ring-bytes", str(16 << 20)]
         self.log = log
         self.latest: Exporter | None = None
 
