@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
+from container_oomkill.cli import exporter_pipeline
 from container_oomkill.cli.exporter_parts import ExporterParts
 from container_oomkill.cli.exporter_settings import ExporterCommandSettings
 from container_oomkill.cli.metadata_providers import ProviderSettings, StateSettings
@@ -84,6 +86,23 @@ def threads() -> set[str]:
 
 def text(address: Address, path: str) -> str:
     return ask(address, get(path)).body.decode()
+
+
+def test_what_it_opened_for_records_is_closed_where_the_rest_cannot_be_made(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Any] = []
+
+    class Queue(BufferedSink[Any]):
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    monkeypatch.setattr(exporter_pipeline, "BufferedSink", Queue)
+    monkeypatch.setattr(exporter_pipeline, "Pipeline", Mock(side_effect=MemoryError))
+    with setting.parts(log_incidents="json") as parts, pytest.raises(MemoryError):
+        setting.run(parts, lambda: None)
+    assert [type(each) for each in closed] == [Queue]
 
 
 def test_a_kill_is_served_logged_and_kept(
@@ -220,7 +239,7 @@ def test_what_cannot_be_made_leaves_nothing_behind(setting: Setting) -> None:
 
 
 def test_the_web_server_is_closed_first(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed: list[str] = []
+    closed: list[Any] = []
     for kind in (Exporter, BufferedSink, ContainerDiscovery):
 
         def close(part: Any, kind: Any = kind, close: Callable[[Any], None] = kind.close) -> None:

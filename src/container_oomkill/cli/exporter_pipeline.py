@@ -69,17 +69,25 @@ class ExporterPipeline(Closeable):
         self._pod_ends = pod_ends
         self._others = others
         self._closing = ExitStack()
-        self._open_log()
-        complete = Completion(settings.attach, settings.state.host_root, probe)
-        self.pipeline = Pipeline(
-            probe,
+        try:
+            self._open_log()
+            self.pipeline = self._made(sinks, symbols)
+        except BaseException:
+            self.close()
+            raise
+
+    def _made(self, sinks: Sequence[Callable[[Incident], None]], symbols: Symbols) -> Pipeline:
+        settings, exporter = self._settings, self._exporter
+        complete = Completion(settings.attach, settings.state.host_root, self._probe)
+        return Pipeline(
+            self._probe,
             # In this order: metrics and pages never wait for a disk.
-            [exporter.show, *queues.incidents, *sinks, *others.sinks],
+            [exporter.show, *self._queues.incidents, *sinks, *self._others.sinks],
             count=exporter.metrics,
-            buffered=queues.incidents,
+            buffered=self._queues.incidents,
             node=settings.node,
             complete=self._closing.enter_context(complete),
-            resolve=resolver.resolve,
+            resolve=self._resolver.resolve,
             on_lost=exporter.lost,
             symbols=symbols,
             kills=self._deliver_kills(),
