@@ -22,7 +22,7 @@ SHOWN = re.compile(
 INTRODUCTION = """
 Five kinds of kill in a run of `make test-cluster` (Kubernetes {version}, {how}), cut to the
 containers' states and the Events of their end. "Apparently": this kernel gives the raw tracepoint
-only. `python -m tests.cluster.document` writes this section.
+only. `python -m tests.cluster.document build/cluster/{folder}` writes this section.
 """
 CAPTIONS = {
     "one-container": "A Deployment whose pod has one container: its program is PID 1.",
@@ -35,12 +35,15 @@ CAPTIONS = {
 
 
 def main() -> int:
+    if len(sys.argv) != 2:
+        print("usage: python -m tests.cluster.document build/cluster/FOLDER", file=sys.stderr)
+        return 2
     folder = Path(sys.argv[1])
     version, _, place = folder.name.partition("-")
-    how = "cgroup v1" if place == "here" else place.replace("cgroup-v2", "cgroup v2, kernel")
+    how = "cgroup v1" if place == "here" else place.replace("cgroup-v2-", "cgroup v2, kernel ")
     parts = [
         BEGIN,
-        INTRODUCTION.format(version=version, how=how),
+        INTRODUCTION.format(version=version, how=how, folder=folder.name),
     ]
     for kind, caption in CAPTIONS.items():
         lines = (folder / f"describe-{kind}.txt").read_text().splitlines()
