@@ -70,7 +70,9 @@ def section(measured: dict[str, Any]) -> list[str]:
             f"Measured {found['date']} on this machine, Linux {found['kernel']}, hook"
             f" raw_tracepoint, Python {found['python']}; load when it ended {found['load']:.1f}"
             f" (`make bench-ratios`). Both builds and the loaders in C in turn, medians of"
-            f" {found['rounds']}: CPU time, and memory that is the process's alone."
+            f" {found['rounds']}: CPU time; from kill to served, elapsed time; memory that is the"
+            " process's alone. Ratio: this build's figure to the other's; where the figures are"
+            " ratios already (x), this build's, as the goal is for that."
         ),
         table_of(found),
         (

@@ -97,6 +97,10 @@ def page(measured: dict[str, Any]) -> str:
         *libraries_section(measured),
         OBSERVATIONS.read_text().split("-->", 1)[1].strip(),
         "## Goals",
+        (
+            f"Of what was measured {measured['date']}. The tables with a date of their own have"
+            " theirs beside the figures."
+        ),
         goals(measured),
     ]
     return "\n\n".join(parts) + "\n"
