@@ -11,7 +11,16 @@ from typing import Any
 from ..support.cluster import provoke
 from ..support.cluster.api import Object
 from ..support.cluster.control_plane import NODE
-from ..support.cluster.pods import container, cron_job, deployment, job, pod, stateful_set
+from ..support.cluster.pods import (
+    GREEDY,
+    SIDE,
+    container,
+    cron_job,
+    deployment,
+    job,
+    pod,
+    stateful_set,
+)
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,6 @@ def alone(name: str, first: Object, **more: Any) -> Kind:
     return _kind(name, first, **(values | more))
 
 
-GREEDY = container("app", "name greedy anon 64", 48)
-SIDE = container("side", "anon 4 wait", 60)
 PROBE = {
     "exec": {"command": ["/hog", "name", "probing", "anon", "64"]},
     "periodSeconds": 1,

@@ -24,7 +24,7 @@ from ..support.cluster.exporter import (
     overlay,
     served,
 )
-from ..support.cluster.pods import NAMESPACE, container, pod
+from ..support.cluster.pods import NAMESPACE, SIDE, container, pod
 from ..support.kernel.cgroups import MIB
 from ..support.manifests import CHART, NAME, OVERLAYS, charted, environment, run, tool
 from ..support.manifests import container as only_container
@@ -39,7 +39,6 @@ FOLDERS = {
 UNSENT = (f"{NAME}: send to ", f"{NAME}: --webhook.config: ")
 NUMBERS = itertools.count()
 LIMIT_MIB = 40
-SIDE = container("side", "anon 4 wait", 60)
 HELM_SECONDS = 300
 
 

@@ -16,13 +16,13 @@ from ..support.cluster.api import Object
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import Exporter, Served
-from ..support.cluster.pods import NAMESPACE, container, deployment, pod
+from ..support.cluster.pods import GREEDY, GREEDY_LATER, deployment, pod
+from ..support.cluster.status import kill_events
 from ..support.manifests import NAME
 
 UP = "container_oomkill_kubernetes_watch_up"
 ACCOUNT = f"/api/v1/namespaces/{NAME}/serviceaccounts/{NAME}"
 JTI = "authentication.kubernetes.io/credential-id"
-GREEDY = container("app", "name greedy until /control/go anon 64", 48)
 
 
 @pytest.fixture
@@ -30,16 +30,11 @@ def waiting(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[list[P
     """Pods that are killed when the file is made that belongs to each."""
     # Events are found by name, and stay when their pods are gone.
     base = request.function.__name__.rpartition("_")[2]
-    pods = [pod(f"{base}-{number}", GREEDY) for number in range(2)]
+    pods = [pod(f"{base}-{number}", GREEDY_LATER) for number in range(2)]
     cluster.kubectl.apply(pods)
     uids = [provoke.running(cluster, each["metadata"]["name"])["metadata"]["uid"] for each in pods]
-    yield [Path(provoke.VOLUME.format(uid=uid), "go") for uid in uids]
+    yield [provoke.go_file(uid) for uid in uids]
     cluster.kubectl.delete(pods)
-
-
-def events(cluster: Cluster, name: str) -> list[Object]:
-    selector = f"involvedObject.name={name},reason=OOMKilling"
-    return cluster.api.items(f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector={selector}")
 
 
 def test_an_api_server_that_is_killed(
@@ -58,11 +53,11 @@ def test_an_api_server_that_is_killed(
     wait_for(lambda: served.value(UP) == 0, "the watch is up without an API")
     seconds = server.start(cluster.plane.is_ready)
     back = time.monotonic()
-    wait_for(lambda: events(cluster, "killed-0"), "no Event once the API was back")
+    wait_for(lambda: kill_events(cluster.api, "killed-0"), "no Event once the API was back")
     late = time.monotonic() - back
     wait_for(lambda: daemon_set.value(UP) == 1, "the watch did not come back")
     watched = time.monotonic() - back
-    new = deployment("newcomer", container("app", "name greedy anon 64", 48))
+    new = deployment("newcomer", GREEDY)
     cluster.kubectl.apply([new])
     try:
         wait_for(lambda: daemon_set.of("newcomer"), "no record of a new pod")
@@ -87,7 +82,7 @@ def test_a_token_that_is_renewed_and_revoked(
             with bound_token(cluster, name) as (token, identifier):
                 put(only["metadata"]["uid"], token)
                 go.touch()
-                wait_for(lambda: events(cluster, f"revoked-{number}"), "no Event")  # noqa: B023
+                wait_for(lambda: kill_events(cluster.api, f"revoked-{number}"), "no Event")  # noqa: B023
             asked = cluster.plane.audited(f"{NAME}:{NAME}")
             *_, made = [each for each in asked if each["verb"] == "create"]
             assert made["user"]["extra"][JTI] == [identifier]

@@ -19,7 +19,7 @@ from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import ACCOUNT, Exporter, overlay
 from ..support.cluster.pods import FAILING_PROBE, NAMESPACE, stubborn
 from ..support.cluster.settings import GUEST
-from ..support.cluster.status import end_of, last_end
+from ..support.cluster.status import container_id, end_of, kill_events, last_end
 from ..support.kernel.cgroups import MIB, is_v1
 from ..support.manifests import one
 from ..support.runtimes.image import IMAGE
@@ -47,12 +47,12 @@ class Kills:
 
     def end(self) -> None:
         provoke.undo(self.cluster)
-        self.cluster.kubectl.delete([one for each in self._running for one in each.objects])
+        self.cluster.kubectl.delete([made for each in self._running for made in each.objects])
 
     def _start(self, kinds: list[Kind]) -> None:
         self.end()
         self._running, self._started = kinds, time.monotonic()
-        self.cluster.kubectl.apply([one for each in kinds for one in each.objects])
+        self.cluster.kubectl.apply([made for each in kinds for made in each.objects])
         for each in kinds:
             each.provoke(self.cluster, each.pod)
 
@@ -62,7 +62,7 @@ class Kills:
         if kind.name not in self._records:
             wait_for(lambda: len(self._of(kind)) >= kind.kill, f"{kind.name}: no record")
             self._records[kind.name] = record = self._of(kind)[kind.kill - 1]
-            path = f"/api/v1/namespaces/{NAMESPACE}/pods/{record['container']['pod']}"
+            path = f"{provoke.PODS}/{record['container']['pod']}"
             self._pods[kind.name] = self.cluster.api.get(path)
             self._say(kind, record)
         return self._records[kind.name]
@@ -164,10 +164,8 @@ def test_event(kind: Kind, kills: Kills) -> None:
     """It is on the right pod and container, and `kubectl describe` shows it."""
     record = kills.record(kind)
     pod = record["container"]["pod"]
-    selector = f"involvedObject.name={pod},reason=OOMKilling"
-    path = f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector={selector}"
-    wait_for(lambda: of_containers(kills.cluster, path), f"{kind.name}: no Event")
-    (event,) = of_containers(kills.cluster, path)
+    wait_for(lambda: of_containers(kills.cluster, pod), f"{kind.name}: no Event")
+    (event,) = of_containers(kills.cluster, pod)
     about = event["involvedObject"]
     assert (about["name"], about["uid"]) == (pod, record["container"]["pod_uid"])
     assert event["source"] == {"component": "container-oomkill", "host": NODE}
@@ -178,27 +176,27 @@ def test_event(kind: Kind, kills: Kills) -> None:
         related["namespace"] = NAMESPACE
     assert event.get("related") == (None if owner == "Pod" else related)
     assert about["fieldPath"] == kind.field_path
-    described = described_with(kills.cluster, pod, path)
+    described = described_with_its_event(kills.cluster, pod)
     # For people to read, and for docs/kubernetes.md.
     (kills.cluster.plane.audit_log.parent / f"describe-{kind}.txt").write_text(described)
 
 
-def of_containers(cluster: Cluster, path: str) -> list[Object]:
+def of_containers(cluster: Cluster, pod: str) -> list[Object]:
     """The Events of a pod's containers; its sandbox is in the full cgroup too, and may die first.
 
     Seen on cgroup v1: what an emptyDir holds stays after the container's end, and the kernel takes
     the one that is left.
     """
-    found = cluster.api.items(path)
+    found = kill_events(cluster.api, pod)
     return [each for each in found if "fieldPath" in each["involvedObject"]]
 
 
-def described_with(cluster: Cluster, pod: str, path: str) -> str:
+def described_with_its_event(cluster: Cluster, pod: str) -> str:
     """What kubectl describes, once it has the Event as it is: another kill changes its message."""
     found: list[str] = []
 
     def is_shown() -> bool:
-        (event,) = of_containers(cluster, path)
+        (event,) = of_containers(cluster, pod)
         found[:] = [cluster.kubectl.describe(NAMESPACE, pod)]
         shown = [line for line in found[0].splitlines() if "OOMKilling" in line]
         message = " ".join(event["message"].split())
@@ -240,7 +238,7 @@ def test_priority(kind: Kind, kills: Kills) -> None:
 def test_what_kubernetes_tells(kind: Kind, kills: Kills) -> None:
     """Of a kill it is this, and not a word more: reason and exit code of the container's end."""
     record = kills.record(kind)
-    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{record['container']['pod']}"
+    path = f"{provoke.PODS}/{record['container']['pod']}"
     wanted = kind.status if is_v1() or kind.status_v2 is None else kind.status_v2
     api = kills.cluster.api
     if wanted != "nothing":
@@ -263,7 +261,7 @@ def assert_not_told_in_time(cluster: Cluster, end: Object) -> None:
     itself, while the kubelet reads the reason only when it sees that the state has changed: of one
     that comes later it never learns.
     """
-    identifier = end["containerID"].partition("://")[2]
+    identifier = container_id(end)
     finished = end["finishedAt"].rstrip("Z")  # to the second
     started = cluster.node.started(identifier)[: len(finished)]
     told = [each[: len(finished)] for each in cluster.node.oom_events(identifier)]

@@ -21,7 +21,7 @@ from ..support.cluster.cluster import Cluster
 from ..support.cluster.control_plane import NODE
 from ..support.cluster.daemons import PATIENCE, wait_for
 from ..support.cluster.exporter import Exporter, deployed, overlay
-from ..support.cluster.pods import NAMESPACE, container, pod
+from ..support.cluster.pods import GREEDY_LATER, NAMESPACE, pod
 from ..support.manifests import NAME, one
 
 VIEWER = "viewer"
@@ -99,7 +99,7 @@ def test_as_a_person_with_the_role(cluster: Cluster, exporter: Exporter, tmp_pat
     # Of one namespace: other processes of this machine are killed too, and its kernel is one.
     ours = ("-n", NAMESPACE)
     assert person.shown(*ours) == "no matching incidents\n"
-    killed = [pod(KILLED, container("app", "name greedy until /control/go anon 64", 48))]
+    killed = [pod(KILLED, GREEDY_LATER)]
     cluster.kubectl.apply(killed)
     provoke.running(cluster, KILLED)
     before = proxied(cluster)
@@ -150,7 +150,7 @@ def test_without_the_role(cluster: Cluster, exporter: Exporter, tmp_path: Path) 
 def test_an_exporter_that_is_gone_for_a_moment(
     cluster: Cluster, exporter: Exporter, tmp_path: Path
 ) -> None:
-    """Its process is stopped: the API server reaches the address, and nobody answers."""
+    """Its pod is deleted: until the next one answers, one line says so, and no traceback."""
     person = Person(cluster, tmp_path, cluster.plane.kubeconfig("admin"))
     name = exporter.pod()["metadata"]["name"]
     status, _, err = person("--exporter-namespace", NAME, "-l", "no=such")

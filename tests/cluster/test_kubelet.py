@@ -12,13 +12,11 @@ from ..support.cluster.api import Object
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import Exporter
-from ..support.cluster.namespaces import CGROUP
-from ..support.cluster.pods import container, pod
-from ..support.cluster.status import end_of
-from ..support.kernel.cgroups import MIB, Cgroup, is_v1
+from ..support.cluster.pods import SIDE, container, pod
+from ..support.cluster.status import cgroup_of, end_of
+from ..support.kernel.cgroups import MIB, is_v1
 
 pytestmark = pytest.mark.skipif(is_v1(), reason="cgroup v2 only: in the guest")
-SIDE = container("side", "anon 4 wait", 60)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +28,6 @@ def other_kubelet(cluster: Cluster, daemon_set: Exporter) -> Iterator[Exporter]:
     cluster.node.configure(singleProcessOOMKill=True, **qos)
     yield daemon_set
     cluster.node.configure()
-
-
-def cgroup_of(created: Object, name: str) -> Cgroup:
-    uid = created["metadata"]["uid"]
-    (status,) = [each for each in created["status"]["containerStatuses"] if each["name"] == name]
-    identifier = status["containerID"].partition("://")[2]
-    return Cgroup(f"{CGROUP}/kubepods/burstable/pod{uid}/{identifier}", may_exist=True)
 
 
 def test_a_single_process(cluster: Cluster, other_kubelet: Exporter) -> None:

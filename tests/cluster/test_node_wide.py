@@ -17,6 +17,7 @@ from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import Exporter
 from ..support.cluster.pods import NAMESPACE, container, pod
 from ..support.cluster.settings import GUEST
+from ..support.cluster.status import kill_events
 from ..support.kernel.huge_pages import little_memory
 
 pytestmark = pytest.mark.skipif(
@@ -108,10 +109,8 @@ def test_event_on_the_node(cluster: Cluster, killed: list[Object]) -> None:
 
 def test_event_on_the_pod(cluster: Cluster, killed: list[Object]) -> None:
     """One for each of its containers, as of any kill."""
-    selector = "involvedObject.name=hungry,reason=OOMKilling"
-    path = f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector={selector}"
     names = {each["container"]["name"] for each in killed}
-    wait_for(lambda: len(cluster.api.items(path)) >= len(names), "no Events on the pod")
-    found = cluster.api.items(path)
+    wait_for(lambda: len(kill_events(cluster.api, "hungry")) >= len(names), "no Events on the pod")
+    found = kill_events(cluster.api, "hungry")
     fields = {each["involvedObject"]["fieldPath"] for each in found}
     assert fields == {f"spec.containers{{{name}}}" for name in names}

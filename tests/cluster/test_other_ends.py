@@ -14,7 +14,7 @@ from ..support.cluster.api import Object
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import Exporter
-from ..support.cluster.pods import FAILING_PROBE, NAMESPACE, container, pod, stubborn
+from ..support.cluster.pods import FAILING_PROBE, GREEDY, NAMESPACE, pod, stubborn
 
 PODS = provoke.PODS
 
@@ -72,7 +72,7 @@ def ended(
     """An end, all incidents once a kill that came after it is among them, and its other kills."""
     end: End = request.param
     ends = stubborn(end.name, restarts="Always", **end.container)
-    after = pod(f"after-{end.name}", container("app", "name greedy anon 64", 48))
+    after = pod(f"after-{end.name}", GREEDY)
     cluster.kubectl.apply([ends])
     try:
         provoke.running(cluster, end.name)

@@ -16,7 +16,7 @@ from ..support.cluster.api import Object
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import Exporter, deployed, overlay
-from ..support.cluster.pods import NAMESPACE, container, pod
+from ..support.cluster.pods import GREEDY, NAMESPACE, container, pod
 from ..support.manifests import NAME, one
 from ..support.manifests import container as only_container
 
@@ -55,7 +55,7 @@ def test_from_the_event_to_the_page(cluster: Cluster) -> None:
     name = "CONTAINER_OOMKILL_WEB_EXTERNAL_URL"
     others = [each for each in only_container(objects)["env"] if each["name"] != name]
     only_container(objects)["env"] = [*others, {"name": name, "value": PROXY}]
-    killed = pod("paged", container("app", "name greedy anon 64", 48))
+    killed = pod("paged", GREEDY)
     kubectl = cluster.kubectl
     with deployed(cluster.api, kubectl, objects) as (exporter, _):
         kubectl.apply([killed])

@@ -12,9 +12,9 @@ from ..support.cluster.api import Object
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import Exporter
-from ..support.cluster.namespaces import CGROUP
 from ..support.cluster.pods import container, pod
-from ..support.kernel.cgroups import MIB, Cgroup
+from ..support.cluster.status import cgroup_of
+from ..support.kernel.cgroups import MIB
 
 PODS = provoke.PODS
 BEFORE, AFTER = 48, 96
@@ -72,8 +72,7 @@ def test_a_container_that_waits_for_its_restart(
     So it dies by its pod's limit if it grows at once, and lives if the kubelet was faster: which
     one it is is nobody's to choose. What counts is that a kill is told rightly.
     """
-    uid = cluster.api.get(f"{PODS}/{waiting}")["metadata"]["uid"]
-    pods = Cgroup(f"{CGROUP}/kubepods/burstable/pod{uid}", may_exist=True)
+    pods = cgroup_of(cluster.api.get(f"{PODS}/{waiting}"))
 
     def killed() -> list[Object]:
         return [

@@ -7,7 +7,7 @@ from ..support.cluster import table
 from ..support.cluster.cluster import Cluster
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import deployed, overlay
-from ..support.cluster.pods import container, pod
+from ..support.cluster.pods import GREEDY, pod
 
 COUNT = 5
 
@@ -15,7 +15,7 @@ COUNT = 5
 def test_containers_that_die_at_their_start(cluster: Cluster) -> None:
     """Each is its pod's only one; the kubelet tells of a start a second later."""
     names = [f"sudden-{number}" for number in range(COUNT)]
-    killed = [pod(name, container("app", "name greedy anon 64", 48)) for name in names]
+    killed = [pod(name, GREEDY) for name in names]
     with deployed(cluster.api, cluster.kubectl, overlay("restricted")) as (exporter, _):
         cluster.kubectl.apply(killed)
         try:

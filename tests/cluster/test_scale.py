@@ -16,9 +16,9 @@ from ..support.cluster.cluster import Cluster
 from ..support.cluster.control_plane import NODE
 from ..support.cluster.daemons import wait_for
 from ..support.cluster.exporter import PODS, Exporter, overlay
-from ..support.cluster.namespaces import CGROUP
-from ..support.cluster.pods import container, pod
-from ..support.kernel.cgroups import MIB, Cgroup, is_v1
+from ..support.cluster.pods import GREEDY_LATER, container, pod
+from ..support.cluster.status import cgroup_of
+from ..support.kernel.cgroups import MIB, is_v1
 from ..support.manifests import container as only_container
 
 COUNT = 10_000
@@ -31,7 +31,7 @@ def crowded(cluster: Cluster, daemon_set: Exporter) -> Iterator[tuple[str, int]]
 
     Nobody runs the crowd: the kubelet is away, and what it would tell of each pod is told for it.
     """
-    waiting = pod("waiting", container("app", "name greedy until /control/go anon 64", 48))
+    waiting = pod("waiting", GREEDY_LATER)
     cluster.kubectl.apply([waiting])
     uid = provoke.running(cluster, "waiting")["metadata"]["uid"]
     cluster.kubectl("create", "namespace", "crowd")
@@ -97,11 +97,7 @@ def until_done(api: Api, *request: Any) -> None:
 
 def held(daemon_set: Exporter) -> int:
     """The most that the exporter's container has ever held, in bytes."""
-    created = daemon_set.pod()
-    uid = created["metadata"]["uid"]
-    identifier = created["status"]["containerStatuses"][0]["containerID"].partition("://")[2]
-    path = f"{CGROUP}/kubepods/burstable/pod{uid}/{identifier}"
-    return Cgroup(path, may_exist=True).peak_bytes()
+    return cgroup_of(daemon_set.pod(), "exporter").peak_bytes()
 
 
 @pytest.mark.skipif(not is_v1(), reason="a guest takes an hour to make ten thousand pods")
@@ -115,7 +111,7 @@ def test_ten_thousand_pods(
         "controller": True,
     }  # fmt: skip
     cluster.api.patch(f"{provoke.PODS}/waiting", {"metadata": {"ownerReferences": [reference]}})
-    Path(provoke.VOLUME.format(uid=uid), "go").touch()
+    provoke.go_file(uid).touch()
     wait_for(lambda: daemon_set.of("waiting"), "no record")
     (record,) = daemon_set.of("waiting")
     assert record["container"]["workload"] == "StatefulSet/late-owner"

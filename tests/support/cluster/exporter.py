@@ -21,9 +21,9 @@ from .kubectl import Kubectl
 
 PODS = f"/api/v1/namespaces/{NAME}/pods"
 DAEMON_SET = f"/apis/apps/v1/namespaces/{NAME}/daemonsets/{NAME}"
-# What the API has only where somebody installed an operator, or OpenShift.
 ACCOUNT = f"{NAME}:{NAME}"
 PINS = Path("/sys/fs/bpf/container-oomkill")
+# What the API has only where somebody installed an operator, or OpenShift.
 FOREIGN = ("monitoring.coreos.com/", "security.openshift.io/")
 
 

@@ -98,13 +98,9 @@ class Node:
 
     def start(self, *archives: Path) -> None:
         """Start the programs with these images on the node."""
-        ctr = [program("ctr", "containerd"), "-n", "k8s.io"]
-        answers = [*ctr, "version"]
-
-        def ready() -> bool:
-            return subprocess.run(answers, capture_output=True).returncode == 0
-
-        self.seconds["containerd"] = self._containerd.start(ready)
+        self.seconds["containerd"] = self._containerd.start(
+            lambda: self._ctr("version").returncode == 0
+        )
         for archive in archives:
             self.ctr("images", "import", str(archive))
         self.seconds["kubelet"] = self.configure()
@@ -123,10 +119,14 @@ class Node:
         return [line.split('"')[1] for line in lines if words in line]
 
     def ctr(self, *arguments: str) -> str:
-        command = [program("ctr", "containerd"), "-n", "k8s.io", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = self._ctr(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    @staticmethod
+    def _ctr(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [program("ctr", "containerd"), "-n", "k8s.io", *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
 
     def configure(self, **changes: Any) -> float:
         """Start the kubelet, or another one in its place; pods run on meanwhile."""

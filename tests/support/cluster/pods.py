@@ -35,6 +35,10 @@ def container(
     return made
 
 
+# Two that take more than their limit, at once or when told to; and one that lives on beside them.
+GREEDY = container("app", "name greedy anon 64", 48)
+GREEDY_LATER = container("app", f"name greedy until {CONTROL}/go anon 64", 48)
+SIDE = container("side", "anon 4 wait", 60)
 # The hog has no such word, so this fails at once.
 FAILING_PROBE = {
     "exec": {"command": ["/hog", "fail"]},

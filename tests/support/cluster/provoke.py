@@ -29,8 +29,12 @@ def nothing(_cluster: Cluster, _pod: str) -> None:
 
 def go(cluster: Cluster, name: str) -> None:
     """Let a hog go on behind ``until /control/go``, once all of its pod run."""
-    uid = running(cluster, name)["metadata"]["uid"]
-    Path(VOLUME.format(uid=uid), "go").touch()
+    go_file(running(cluster, name)["metadata"]["uid"]).touch()
+
+
+def go_file(uid: str) -> Path:
+    """Where a pod's hog looks for ``/control/go``, on the node."""
+    return Path(VOLUME.format(uid=uid), "go")
 
 
 def running(cluster: Cluster, name: str) -> Object:
