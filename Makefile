@@ -26,10 +26,10 @@ APART := --ignore tests/runtimes --ignore tests/images --ignore tests/browser --
 
 help: ## Show this list
 	$(Q)sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
-		printf '  make %-14s %s\n' "$$name" "$$text"; done
+		printf '  make %-15s %s\n' "$$name" "$$text"; done
 
-run: build ## Watch this machine, serve metrics on port 9262 (installs what it needs)
-	$(Q)$(SUDO) .venv/bin/container-oomkill exporter
+run: build ## Watch this machine, serve metrics on port 9262 (installs what it needs); ARGS: the exporter's options
+	$(Q)$(SUDO) .venv/bin/container-oomkill exporter $(ARGS)
 
 demo: build ## Provoke one kill in a 32 MiB cgroup and show its record
 	$(Q)$(SUDO) $(PYTHON) -m tests.support.kernel.demo
