@@ -80,7 +80,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     outcomes = {(each["kernel"], each["hook"]): each["outcomes"] for each in data["columns"]}
     releases = ", ".join(kernel["release"] for kernel in data["kernels"])
     day = max(kernel["shown"] for kernel in data["kernels"])
-    yield f"In each cell: {', '.join(hooks)}; last shown {day} on {releases}."
+    yield f"In each cell: {', '.join(hooks)}; last tested {day} on {releases}."
     yield ""
     yield from page.markdown_table(
         ["sent by", "`killer.cause`", *kernels],

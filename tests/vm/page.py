@@ -122,14 +122,14 @@ def _lines(data: dict[str, Any], arch: str) -> Iterator[str]:
     yield f"the cgroups' files and /proc. `{command}` runs it all again."
     yield ""
     yield from markdown_table(
-        ["kernel", "release", "last shown", "what it adds"],
+        ["kernel", "release", "last tested", "what it adds"],
         (
             [kernel["name"], kernel["release"], kernel["shown"], kernel["why"]]
             for kernel in data["kernels"]
         ),
     )
     if missing := [name for name in _wanted(arch) if name not in kernels]:
-        yield f"In the table of kernels, and not shown with this record yet: {', '.join(missing)}."
+        yield f"In tests/vm/kernels.toml, but not on this page yet: {', '.join(missing)}."
         yield ""
     yield "## The record, field by field"
     yield ""

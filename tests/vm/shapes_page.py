@@ -63,7 +63,7 @@ def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "looked at meanwhile, whatever its record said. The recorder took a sample each half a"
     yield "second, so a minute of a definition took 30 s. No program is where two definitions meet."
     yield ""
-    head = ["kernel", "cgroup", "hook", "last shown", *shapes, "kills", "drawn again"]
+    head = ["kernel", "cgroup", "hook", "last tested", *shapes, "kills", "drawn again"]
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:
