@@ -3,7 +3,8 @@
 
     python -m tests.cluster.document build/cluster/1.37.2-here
 
-Of each pod it is the containers' states and the Events that tell of an end, word for word.
+The words around it are of a run on cgroup v1, by the raw tracepoint. Of each pod it is the
+containers' states and the Events that tell of an end, word for word.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SHOWN = re.compile(
     r"  Warning +(OOMKilling|Unhealthy) |  Normal +Killing "
 )
 INTRODUCTION = """
-Five kinds of kill in a run of `make test-cluster` (Kubernetes {version}, {how}), cut to the
+Five kinds of kill in a run of `make test-cluster` (Kubernetes {version}, cgroup v1), cut to the
 containers' states and the Events of their end. "Apparently": this kernel gives the raw tracepoint
 only. `python -m tests.cluster.document build/cluster/{folder}` writes this section.
 """
@@ -35,16 +36,12 @@ CAPTIONS = {
 
 
 def main() -> int:
-    if len(sys.argv) != 2:
-        print("usage: python -m tests.cluster.document build/cluster/FOLDER", file=sys.stderr)
+    if len(sys.argv) != 2 or not sys.argv[1].rstrip("/").endswith("-here"):
+        print("usage: python -m tests.cluster.document build/cluster/VERSION-here", file=sys.stderr)
         return 2
     folder = Path(sys.argv[1])
-    version, _, place = folder.name.partition("-")
-    how = "cgroup v1" if place == "here" else place.replace("cgroup-v2-", "cgroup v2, kernel ")
-    parts = [
-        BEGIN,
-        INTRODUCTION.format(version=version, how=how, folder=folder.name),
-    ]
+    version = folder.name.partition("-")[0]
+    parts = [BEGIN, INTRODUCTION.format(version=version, folder=folder.name)]
     for kind, caption in CAPTIONS.items():
         lines = (folder / f"describe-{kind}.txt").read_text().splitlines()
         shown = [f"    {line}\n" for line in lines if SHOWN.match(line)]

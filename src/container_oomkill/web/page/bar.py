@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
+from ...diagnosis.below import percent
 from ...units import size
 
 if TYPE_CHECKING:
@@ -78,11 +79,11 @@ def explained(
 
 
 def _row(part: Part, breakdown: Breakdown) -> h.Element:
-    whole = breakdown.limit_bytes or breakdown.usage_bytes
+    share = percent(part.bytes, breakdown.limit_bytes or breakdown.usage_bytes)
     return h.tr[
         h.th(scope="row")[swatch(part.kind), " ", part.words, part.approximate and ", at least"],
         h.td[size(part.bytes)],
-        h.td[f"{100 * part.bytes / whole:.0f} %" if whole else ""],
+        h.td["" if share is None else f"{share} %"],
     ]
 
 

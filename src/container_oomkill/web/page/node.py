@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import htpy as h
 
+from ...diagnosis.below import percent
 from ...diagnosis.breakdown import of_node
 from ...diagnosis.node_table import HOST, Row, node_table
 from ...units import MIB, size
@@ -52,7 +53,7 @@ def _row(row: Row, whole: int) -> h.Element:
         ],
         h.span[
             h.span(".amount")[amount(row.held)],
-            h.span(".pid")[", ".join((f" {100 * row.held / whole:.0f} %", *_more(row)))],
+            h.span(".pid")[", ".join((f" {percent(row.held, whole)} %", *_more(row)))],
         ],
         h.svg(
             ".bar",
