@@ -6,10 +6,12 @@ from __future__ import annotations
 import ast
 import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 import container_oomkill
+from container_oomkill.errors import Error
 from container_oomkill.system.worker import Worker
 
 SOURCES = Path(container_oomkill.__file__).parent
@@ -94,3 +96,26 @@ def test_there_is_no_other_thread() -> None:
         & {"Thread", "Timer", "ThreadPoolExecutor", "start_new_thread", "concurrent"}
     ]
     assert {each.partition(":")[0] for each in found} == {"system/worker.py"}, found
+
+
+def test_one_that_the_system_gives_no_thread_is_not_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = Worker("web-jobs")
+    with monkeypatch.context() as none_left:
+        refusal = Mock(side_effect=RuntimeError("can't start new thread"))
+        none_left.setattr(threading, "_start_new_thread", refusal)
+        with pytest.raises(Error, match=r"start a thread \(web-jobs\): can't start new thread: "):
+            worker.start(lambda: None)
+    assert not worker.started
+    worker.start(lambda: None)  # there is room again
+    assert worker.close(None)
+
+
+def test_one_that_never_started_is_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker("web")
+    refusal = Mock(side_effect=RuntimeError("can't start new thread"))
+    monkeypatch.setattr(threading, "_start_new_thread", refusal)
+    with pytest.raises(Error):
+        worker.start(lambda: None)
+    assert worker.close(None)

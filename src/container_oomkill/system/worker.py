@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from ..errors import Error
+
 CLOSE_SECONDS = 1.0  # it may hang in a system call: then it is left to the end of the process
 
 
@@ -32,11 +34,19 @@ class Worker:
         """Have a thread call ``run``, which returns soon once `ending`.
 
         ``wake`` is called when that comes true, to end whatever ``run`` waits for; ``failed``, by
-        the thread, once it has died and `check` would raise.
+        the thread, once it has died and `check` would raise. Raises `Error` where the system gives
+        no thread: it may be asked for again, and there is none to wait for.
         """
         self._wake, self._failed = wake, failed
-        self._thread = threading.Thread(target=self._run, args=(run,), name=self._name, daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(run,), name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise Error(
+                f"start a thread ({self._name}): {error}: allow this process more memory "
+                "(ulimit -v) or its cgroup more processes (pids.max)"
+            ) from None
+        self._thread = thread
 
     @property
     def started(self) -> bool:
