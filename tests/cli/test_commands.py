@@ -120,6 +120,37 @@ def test_a_command_that_an_image_lacks_is_one_line() -> None:
     assert "this image has no show: container-oomkill-exporter has what reads" in done.stderr
 
 
+def test_a_module_that_is_missing_while_it_runs_is_one_line(tmp_path: Path) -> None:
+    """As after half an upgrade; records are read by what was imported last."""
+    file = tmp_path / "recorded.jsonl"
+    file.write_text(json_lines.render(explain(incident())))
+    code = (
+        "import sys; from container_oomkill.cli import replay\n"
+        "sys.modules['container_oomkill.sinks.json_lines'] = None\n"
+        "from container_oomkill.cli.main import main\n"
+        f"sys.exit(main(['replay', '-o', 'json', {str(file)!r}]))"
+    )
+    done = unprivileged.python("-c", code)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert "sinks.json_lines" in done.stderr
+    assert "install container-oomkill again, or allow this process more memory" in done.stderr
+
+
+WITH_A_LIMIT = """
+import resource, sys
+from container_oomkill.cli.main import main
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 20),) * 2)
+sys.exit(main(["schema"]))
+"""
+
+
+def test_no_memory_for_what_it_imports_is_one_line() -> None:
+    done = unprivileged.python("-c", WITH_A_LIMIT)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert "allow this process more memory (ulimit -v)" in done.stderr
+
+
 @pytest.mark.parametrize("image", ["probe", "exporter", "exporter-full"])
 def test_an_image_is_asked_for_nothing_that_it_has_not(image: str) -> None:
     """What its commands import is Python's or in deploy/docker/requirements.txt."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 PACKAGE = "container_oomkill."
+MORE_MEMORY = "allow this process more memory (ulimit -v)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +39,10 @@ def _main(argv: Sequence[str]) -> int:
 
 
 def ended(run: Callable[[], int]) -> int:
-    """Run a program; an `Error` is one line on stderr and its exit status."""
+    """Run a program; an `Error` is one line on stderr and its exit status.
+
+    So is what comes of no bug: no memory, no module.
+    """
     try:
         standard_streams.prepare()
         status = run()
@@ -53,6 +57,10 @@ def ended(run: Callable[[], int]) -> int:
         if isinstance(error, StuckError):
             standard_streams.abandon_stdout()
         return _complain(error, error.exit_status)
+    except MemoryError:
+        return _complain(Error(f"the system gives no more memory: {MORE_MEMORY}"), 1)
+    except ImportError as error:  # the rest is imported while it runs; memory may be what it lacks
+        return _complain(Error(f"{error}: install container-oomkill again, or {MORE_MEMORY}"), 1)
     except OSError as error:
         standard_streams.abandon_stdout()
         about = error.filename or "write to standard output"
