@@ -293,3 +293,16 @@ def test_a_containers_workload_is_told_late_and_is_the_same_series() -> None:
     assert value(exporter.metrics, name, pod="cart-7d9f4", **of) is None
     assert value(exporter.metrics, name, pod="nightly", **of) == 0
     exporter.close()
+
+
+def test_a_queue_that_comes_in_the_middle_of_a_scrape_waits_for_the_next_one() -> None:
+    """The log's comes when records can be delivered, while it is serving."""
+    with make() as exporter:
+
+        def depth() -> int:
+            exporter.show_queue("log", lambda: 2, 1000)
+            return 1
+
+        exporter.show_queue("history", depth, 1000)
+        assert set(exporter.metrics.facts().queues) == {"ring", "history"}
+        assert exporter.metrics.facts().queues["log"] == (2, 1000)

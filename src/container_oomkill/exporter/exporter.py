@@ -161,7 +161,8 @@ class Exporter(Closeable):
 
     def show_queue(self, name: str, depth: Callable[[], int], size: int) -> None:
         """Show how much waits in a queue that holds ``size``."""
-        self._queued[name] = depth, size
+        # In a new one: a scrape may be going through the other.
+        self._queued = {**self._queued, name: (depth, size)}
 
     def _queues(self) -> dict[str, tuple[int, int]]:
         others = {name: (depth(), size) for name, (depth, size) in self._queued.items()}
