@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ..support.waiting import PATIENCE_SECONDS
+
 SAYING = """
 import sys
 from container_oomkill.system import standard_streams
@@ -47,3 +49,45 @@ def test_a_path_is_told_as_it_was_given(tmp_path: Path) -> None:
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert f"{tmp_path}/Nope" in done.stderr
+
+
+WRITING = """
+import os, select, sys, threading
+from container_oomkill.cli.main import ended
+from container_oomkill.errors import StuckError
+from container_oomkill.system import standard_streams
+
+def run():
+    threading.Thread(target=write, daemon=True).start()
+    full = select.poll()
+    full.register(1, select.POLLOUT)
+    while full.poll(0):
+        pass
+    {end}
+
+def write():
+    while True:
+        sys.stdout.write("record" * 10_000)
+
+sys.exit(ended(run))
+"""
+ENDS = {
+    "asked to": ("raise StuckError('stopped while stdout was blocked')", 1),
+    "by itself": ("standard_streams.abandon_stdout(); return 0", 0),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_thread_that_waits_for_a_reader_does_not_hold_up_the_end(end: str) -> None:
+    read, write = os.pipe()  # which nobody reads
+    how, status = ENDS[end]
+    command = [sys.executable, "-c", WRITING.replace("{end}", how)]
+    with subprocess.Popen(command, stdout=write, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
+            os.close(read)
+            os.close(write)
+    assert process.returncode == status, errors
+    assert "Fatal" not in errors

@@ -133,8 +133,13 @@ class ExporterPipeline(Closeable):
             number=number,
             whose=whose(key),
         )
-        # It has logged what it could not write; that is no failure of the exporter.
-        self._closing.callback(lambda: standard_streams.abandon_stdout() if made.broken else None)
+
+        def abandon() -> None:
+            """What it could not write it has logged; that is no failure of the exporter."""
+            if made.broken or made.depth():
+                standard_streams.abandon_stdout()
+
+        self._closing.callback(abandon)
         self._closing.callback(made.close)
         return made
 

@@ -53,7 +53,13 @@ class _Unfailing(io.FileIO):
 
 
 def abandon_stdout() -> None:
-    """Throw away what could not be written: Python must not try again at its end."""
+    """Throw away what could not be written: Python must not try again at its end.
+
+    A thread that is still writing has the stream's lock, and at its end Python would wait for that
+    for ever: so it gets another stream to flush.
+    """
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    number = sys.stdout.fileno()
+    os.dup2(null, number)
     os.close(null)
+    sys.stdout = open(number, "w", closefd=False)  # noqa: SIM115 - for ever
