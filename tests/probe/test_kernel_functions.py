@@ -81,6 +81,17 @@ def test_a_kernel_without_a_table_says_nothing(tmp_path: Path) -> None:
         assert made.symbols([1]) is None
 
 
+def test_a_table_that_cannot_be_read_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[KernelFunctions] = []
+    with KernelFunctions("/proc/self/mem", on_read=told.append) as functions:  # nothing is at 0
+        functions.read()  # as its thread does, before anything is killed
+        assert functions.symbols([0x1000]) is None
+        assert functions.find("out_of_memory") is None
+    assert told == [functions]
+    said = "read /proc/self/mem: input/output error: what asked for memory may stay unknown"
+    assert capsys.readouterr().err.count(said) == 1
+
+
 def test_names_of_a_stack(tmp_path: Path) -> None:
     """A return address lies behind the call: at the end of a function if that never returns."""
     known = functions(tmp_path, TABLE)

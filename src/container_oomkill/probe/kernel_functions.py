@@ -11,6 +11,7 @@ stays unknown.
 from __future__ import annotations
 
 from ..incident.kernel_symbols import ROLES
+from ..system import log
 from ..system.closeable import Closeable
 
 TYPE_CHECKING = False
@@ -60,13 +61,18 @@ class KernelFunctions(Closeable):
             self._file = None
 
     def read(self) -> None:
-        """Read the table, unless that was done."""
+        """Read the table, unless that was done, or tried."""
         with self._lock:
             if self._file is None:
                 return
-            with self._file:
-                found = sorted(_ranges(self._file, self._wanted))
-            self._file = None
+            file, self._file = self._file, None
+            try:
+                with file:
+                    found = sorted(_ranges(file, self._wanted))
+            except (OSError, MemoryError) as error:  # without it there is a record, too
+                words = (getattr(error, "strerror", None) or "no memory").lower()
+                log.warn(f"read {file.name}: {words}: what asked for memory may stay unknown")
+                found = []
             self._starts = [start for start, _, _ in found]
             self._ends = [end for _, end, _ in found]
             self._names = [name for _, _, name in found]
