@@ -49,3 +49,30 @@ def test_whoever_asks_gets_it(code: str) -> None:
 
 def test_what_is_imported_already_stays() -> None:
     assert run("import json; import_later('json'); print(json is sys.modules['json'])") == ["True"]
+
+
+AT_ONCE = """
+import threading
+sys.setswitchinterval(1e-7)
+found = set()
+for _ in range(1000):
+    sys.modules.pop("colorsys", None)
+    import_later("colorsys")
+    stands_in, begin, given = sys.modules["colorsys"], threading.Barrier(3), []
+    def ask():
+        begin.wait()
+        try:
+            given.append(stands_in.rgb_to_hsv)
+        except Exception as error:
+            found.add(repr(error))
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for each in threads: each.start()
+    for each in threads: each.join()
+    if len(set(given)) != 1:
+        found.add("imported_twice")
+print(*found)
+"""
+
+
+def test_several_threads_that_ask_at_once_get_the_same() -> None:
+    assert run(AT_ONCE) == []

@@ -10,6 +10,7 @@ module that it has left out is enough to load it, in Python 3.6 as in 3.13.
 from __future__ import annotations
 
 import sys
+from _thread import RLock  # threading imports more than that
 from types import ModuleType
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SELDOM_USED = ("inspect", "ipaddress")
+_taking = RLock()  # the place of a stand-in, which two threads may ask for something at once
 
 
 class _Later(ModuleType):
@@ -25,10 +27,11 @@ class _Later(ModuleType):
     def __getattr__(self, name: str) -> Any:
         from importlib import import_module
 
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
-        module = import_module(self.__name__)
-        self.__dict__.update(module.__dict__)
+        with _taking:
+            if sys.modules.get(self.__name__) is self:
+                del sys.modules[self.__name__]
+            module = import_module(self.__name__)
+            self.__dict__.update(module.__dict__)
         return getattr(module, name)
 
 
