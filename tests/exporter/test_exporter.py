@@ -259,8 +259,10 @@ def test_earlier_kills_are_filed_under_the_label_of_those_told(
 ) -> None:
     with make() as exporter:
         names = cast("Resolver", Names(container_id))
-        exporter.earlier([("/", 1, 9), (f"/x/{container_id}", 2, 3)], names)
-        exporter.sink(incident(1, container=Container(id=container_id)))
+        one = incident(1, container=Container(id=container_id))
+        counted = [("/", 1, 9, one.boot_ns), (f"/x/{container_id}", 2, 3, one.boot_ns)]
+        exporter.earlier(counted, names)
+        exporter.sink(one)
         shown = {
             sample.labels["container"]
             for family in exporter.metrics.collect()

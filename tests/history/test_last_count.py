@@ -198,7 +198,7 @@ def test_earlier_kills_are_without_those_of_the_history(path: Path) -> None:
     exporter = restarted(path, kills=9, before=9)
     kept = exporter.keep()
     assert kept is not None
-    counted = [("/app", 77, 5), ("/other", 78, 2), ("/told", 77, 3)]
+    counted = [("/app", 77, 5, BOOT_NS), ("/other", 78, 2, BOOT_NS), ("/told", 77, 3, BOOT_NS)]
     exporter.earlier(counted, cast("Resolver", Names()))
     name = "container_oomkill_earlier_kills"
     assert value(exporter.metrics, name, container="app") == 2

@@ -207,6 +207,19 @@ def test_earlier_kills_are_less_those_told_after_all() -> None:
     assert value(metrics, name, container="app", namespace="", pod="") == 1
 
 
+def test_what_is_killed_after_a_cgroup_was_read_is_no_earlier_kill() -> None:
+    """The counts are read right after attaching, and shown when who they are of is known."""
+    metrics = make(boot_ns=lambda: BOOT_NS + 9)
+    metrics.earlier(("", "", "app"), 3, BOOT_NS + 1)
+    metrics.earlier(("", "", "other"), 1, BOOT_NS + 3)
+    meanwhile = incident(1, container=container("app", pod=None, namespace=None))
+    name = "container_oomkill_earlier_kills"
+    metrics(replace(meanwhile, boot_ns=BOOT_NS + 2))
+    assert value(metrics, name, container="app", namespace="", pod="") == 3
+    metrics(meanwhile)  # of a pinned ring
+    assert value(metrics, name, container="app", namespace="", pod="") == 2
+
+
 def test_losses_of_both_sides_add_up() -> None:
     probe = FakeProbe(counts={"records": 9, "lost_ring_full": 2})
     metrics = make(probe)

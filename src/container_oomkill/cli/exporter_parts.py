@@ -7,6 +7,7 @@ Imported after attaching, so it may import whatever it needs.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from time import CLOCK_BOOTTIME, clock_gettime_ns
 from typing import TYPE_CHECKING, TextIO
 
 from .. import __version__
@@ -59,8 +60,9 @@ class ExporterParts(Closeable):
     def _make(self, started: float, cgroups: str) -> None:
         # 1. The kernel's counts from before: the raw tracepoint gets them through bpf(), which is
         #    denied from step 3 on, and no kill that comes later may be among them.
-        earlier = list(counts_by_cgroup(cgroups))
-        self._probe.enter_earlier_counts(earlier)
+        #    One may come, and be recorded, before they are shown: so with the moment of each.
+        earlier = [(each, clock_gettime_ns(CLOCK_BOOTTIME)) for each in counts_by_cgroup(cgroups)]
+        self._probe.enter_earlier_counts(each for each, _ in earlier)
         self._functions = self._closing.enter_context(self._probe.kernel_functions())
         # 2. Metrics and pages, nothing served yet.
         self.exporter = self._make_exporter(started)
@@ -73,7 +75,8 @@ class ExporterParts(Closeable):
         self._show(names, providers)
         # 5. Kills from before, by name: so behind 4.
         self._resolver = Resolver(names, providers.asked)
-        self.exporter.earlier((each[:3] for each in earlier if each[2]), self._resolver)
+        kills = ((*each[:3], at_ns) for each, at_ns in earlier if each[2])
+        self.exporter.earlier(kills, self._resolver)
         # 6. What takes incidents besides.
         self._others = self._closing.enter_context(self._open_destinations())
         self.exporter.metrics.destinations = self._others.sent

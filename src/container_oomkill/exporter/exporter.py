@@ -168,15 +168,16 @@ class Exporter(Closeable):
         others = {name: (depth(), size) for name, (depth, size) in self._queued.items()}
         return {"ring": self._status.ring_use(), **others}
 
-    def earlier(self, kills: Iterable[tuple[str, int, int]], resolve: Resolver) -> None:
+    def earlier(self, kills: Iterable[tuple[str, int, int, int]], resolve: Resolver) -> None:
         """Show the kills that cgroups count from before the start: path, id and count of each.
 
-        Without those that the history has: they are on the pages, and counted already.
+        And when each was counted, CLOCK_BOOTTIME in ns. Without those that the history has: they
+        are on the pages, and counted already.
         """
-        for path, cgroup_id, counted in kills:
+        for path, cgroup_id, counted, at_ns in kills:
             number = counted - self._recorded.get(cgroup_id, 0)
             if path != "/" and number > 0:  # the root has none of its own
-                self.metrics.earlier(label_key(resolve.container(path), path), number)
+                self.metrics.earlier(label_key(resolve.container(path), path), number, at_ns)
 
     def event_lost(self, incidents: int) -> None:
         """Count incidents that had no Event on their pod, because the API did not take it."""

@@ -149,7 +149,7 @@ class Metrics:
         self._told = 0  # kills, by the kernel's way to count
         self._earlier: dict[Key, int] = {}
         self._max_earlier = max_containers
-        self._earlier_until = 0  # CLOCK_BOOTTIME, ns
+        self._earlier_until: dict[Key, int] = {}  # when that was counted, CLOCK_BOOTTIME in ns
         self.watch_up: Callable[[], bool | None] = lambda: None  # of the cluster's API
         self.destinations: Callable[[], Mapping[str, Destination]] = dict
         self._lost = dict.fromkeys(LOST, 0)
@@ -168,7 +168,7 @@ class Metrics:
             self._told += kernel_count(incident)
             if incident.id in self._restored:
                 return  # it has a place in the history and in the pinned ring
-            if incident.boot_ns < self._earlier_until:
+            if incident.boot_ns < self._earlier_until.get(key, 0):
                 self._earlier[key] = self._earlier.get(key, 0) - incident.kills
             if reason := incident.container.unresolved:
                 self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
@@ -224,16 +224,18 @@ class Metrics:
             self._series.forget(key)
             self._totals.forget(key[0])
 
-    def earlier(self, labels: Key, kills: int) -> None:
-        """Show so many kills before now, by a cgroup's count; later deliveries are subtracted.
+    def earlier(self, labels: Key, kills: int, at_ns: int | None = None) -> None:
+        """Show so many kills, by a cgroup's count; what is delivered of them later is subtracted.
 
-        They are shown for what they are: nothing is known of them but their number.
+        They are shown for what they are: nothing is known of them but their number. ``at_ns``: when
+        it was counted, CLOCK_BOOTTIME; default: now. What is killed after it is not among them.
         """
         with self._lock:
-            self._earlier_until = self._boot_ns()
+            at_ns = self._boot_ns() if at_ns is None else at_ns
             key = _clean_key(labels)
             if key in self._earlier or len(self._earlier) < self._max_earlier:
                 self._earlier[key] = self._earlier.get(key, 0) + kills
+                self._earlier_until[key] = max(at_ns, self._earlier_until.get(key, 0))
             else:
                 self._series.evicted["counters"] += 1
 
