@@ -109,6 +109,7 @@ class Pipeline:
                 return
             self._switch_to(after)
             before.remove()
+        self._seen.clear()  # not before: of several that were attached at once, all have a kill
         self._delivery.read_from(self._probe, counted=True)
         self._turns(None)
 
@@ -196,7 +197,6 @@ class Pipeline:
         if last is not None:
             newer.ring.release(last)
         newer.ring.rewind()
-        self._seen.clear()
 
 
 def _victim(incident: Incident) -> tuple[int | None, int | None]:
