@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import secrets
+import select
 import signal
 import socket
 import urllib.error
@@ -149,6 +152,54 @@ def test_a_log_without_room_is_said_once_and_ends_nothing(
         assert process.stderr is not None
         errors = process.stderr.read()
     assert errors == "container-oomkill: stopped logging incidents: no space left on device\n"
+
+
+def test_a_log_that_nobody_reads_does_not_keep_it_from_ending(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-unread-log")
+    cgroup.limit(32)
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(write, b"\n" * 4096)
+    with os.fdopen(read), os.fdopen(write, "w") as unread, start(hook, stdout=unread) as process:
+        try:
+            exporter = Exporter(process, address_of(process))
+            started = hog(cgroup, "anon 64")
+            assert started.was_killed()
+            eventually(lambda: incidents(exporter, started.pid))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE) == 1
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        assert "stopped while stdout was blocked" in process.stderr.read()
+
+
+def test_each_kill_around_its_start_is_told_or_one_of_before(
+    make_cgroups: MakeCgroups, hog: StartHog, hook: str
+) -> None:
+    (cgroup,) = make_cgroups("/oomkill-start")
+    cgroup.limit(8)
+    assert hog(cgroup, "anon 16").was_killed()
+    pids = set()
+    with start(hook, "--log.incidents=off", "--web.max-incidents=8000") as process:
+        try:
+            assert process.stderr is not None
+            while not select.select([process.stderr], [], [], 0)[0]:
+                started = hog(cgroup, "anon 16")
+                assert started.was_killed()
+                pids.add(started.pid)
+            exporter = Exporter(process, address_of(process))
+            last = hog(cgroup, "anon 16")
+            assert last.was_killed()
+            eventually(lambda: incidents(exporter, last.pid))
+            labels = f'container="{cgroup.path[1:]}",namespace="",pod=""'
+            earlier = exporter.value(f"container_oomkill_earlier_kills{{{labels}}}")
+            told = [pid for pid in (*pids, last.pid) if incidents(exporter, pid)]
+            assert len(told) + (earlier or 0) == cgroup.oom_kills()
+        finally:
+            process.kill()
 
 
 def test_a_kill_is_remembered_past_sigkill(
