@@ -34,6 +34,7 @@ from container_oomkill.probe.object_file import PACKAGED
 from container_oomkill.recorder import reclaim, recorder
 from tests.support.exporter_process import Child
 
+from . import least
 from .started import Started, of_bare_python
 from .trees import BUILT, HERE, Tree, base
 
@@ -113,7 +114,6 @@ with tempfile.TemporaryDirectory() as folder, attach(
         "served_p99_ms": late[int(len(late) * 0.99)] * 1e3,
         "served_apart_p50_ms": apart[len(apart) // 2] * 1e3,
         "served_apart_p99_ms": apart[int(len(apart) * 0.99)] * 1e3,
-        "bpf_us": statistics.median(bench.bpf_us(probe, hog)),
         "verifier_steps": sum(steps.values()),
         "record_bytes": len(record),
     }
@@ -175,6 +175,8 @@ def measure(commit: str, rounds: int = ROUNDS, kills: int = 200) -> dict[str, An
         for name, tree in trees.items():
             say(f"kills, round {number + 1} of 3, {name}")
             flows[name].append(json.loads(tree.python(FLOW, str(kills))))
+    say("BPF in a kill")
+    found["this"] |= least.measure()
     for name, tree in trees.items():
         say(f"a group kill, {name}")
         found[name] |= json.loads(tree.python(GROUP))

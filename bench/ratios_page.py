@@ -54,6 +54,10 @@ def rows(measured: dict[str, Any]) -> Iterator[tuple[str, str, str, float, float
         yield name, f"{was:.2f} x", f"{now:.2f} x", now, 1.1
     was, now = (each["unchanged_scrape_ms"] / each["first_scrape_ms"] for each in (base, this))
     yield "unchanged scrape, x the first one", f"{was:.3f} x", f"{now:.3f} x", now, 0.03
+    if "least_us" in this:
+        ratio = this["bpf_in_a_kill_us"] / this["least_us"]
+        name = "BPF in a kill, x a program that sends 40 bytes and wakes the reader"
+        yield name, "", f"{ratio:.2f} x", ratio, 1.4
     yield against("private dirty memory, probe, x bare Python", "probe_bytes", bare, 2.7)
     yield against("the same, exporter, idle", "exporter_bytes", bare, 3.6)
     yield against("the same, exporter, used", "exporter_used_bytes", bare, 4.0)
