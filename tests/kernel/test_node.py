@@ -14,6 +14,7 @@ import pytest
 
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.evidence import exact
+from ..support.kernel.huge_pages import SPARE
 from ..support.kernel.kernel_log import KernelLog
 from ..support.kernel.needs import SPARE_NODE
 from ..support.kernel.processes import Hog
@@ -66,7 +67,7 @@ def test_the_nodes_memory(
     exact("victims", victim, pid=started.pid, cgroup=cgroup.path, limit_bytes=512 * MIB)
     assert 0 < victim["usage_bytes"] < 256 * MIB
     assert "the node ran out of memory, not this cgroup" in record["verdict"]
-    assert kernel_log.killed_so_far() == []
+    assert {each.comm for each in kernel_log.killed_so_far()} <= {SPARE}
 
 
 @pytest.mark.needs("cgroup v2")
