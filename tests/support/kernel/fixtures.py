@@ -92,7 +92,10 @@ def recorder(attached_recorder: Recorder) -> Recorder:
 
 @pytest.fixture
 def judged(
-    recorder: Recorder, kernel_log: KernelLog, fast_count_error_bytes: int
+    recorder: Recorder,
+    kernel_log: KernelLog,
+    fast_count_error_bytes: int,
+    handed_over_bytes: int,
 ) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
     """Take the next record of one kill, hold it against the kernel's log; give it, its victim."""
 
@@ -103,7 +106,7 @@ def judged(
         (victim,) = record["victims"]
         killed = kernel_log.killed(victim["tid"])
         if record["trigger"]["pid"] != victim["pid"]:
-            handed_over = max(handed_over, IN_FLIGHT_BYTES)
+            handed_over = max(handed_over, IN_FLIGHT_BYTES, handed_over_bytes)
         assert_agrees(victim, killed, fast_count_error_bytes, handed_over)
         if kernel_log.report:
             assert_explains(record, kernel_log.report, charged_to)
