@@ -30,6 +30,7 @@ from container_oomkill.incident.assembler import Assembler
 from container_oomkill.incident.decoder import Decoder
 from container_oomkill.incident.host import read_host
 from container_oomkill.incident.model import Incident
+from container_oomkill.libbpf.ring import Ring
 from container_oomkill.pipeline.pipeline import Pipeline
 from container_oomkill.probe.attach import attach
 from container_oomkill.probe.kernel_counts import counts_by_cgroup, read_kernel_kills
@@ -183,20 +184,40 @@ def rests(hog: Path, kills: int, cpus: set[int]) -> None:
 def bpf_us(probe: Probe, hog: Path) -> list[float]:
     """Microseconds that the BPF programs ran for each of some kills, of ten processes one."""
     taken = []
-    with bpf_stats(), cgroups("/docker-bench", "/docker-bench/" + "ab" * 32) as (_, cgroup):
+    with bpf_stats(), crowd(hog) as kill_one:
+        for _ in range(STATS_KILLS):
+            taken.append(ran_us(kill_one))
+            empty(probe.ring)
+    return taken
+
+
+@contextmanager
+def crowd(hog: Path) -> Iterator[Callable[[], None]]:
+    """Give what has one of ten processes of a container killed."""
+    with cgroups("/docker-bench", "/docker-bench/" + "ab" * 32) as (_, cgroup):
         cgroup.limit(32)
         others = [Hog(hog, cgroup, "anon 1 ready wait").ready() for _ in range(9)]
-        for _ in range(STATS_KILLS):
-            before = bpf_ns()
+
+        def kill_one() -> None:
             victim = Hog(hog, cgroup, "adj 1000 anon 48")
             assert victim.was_killed()
             victim.close()
-            taken.append((bpf_ns() - before) / 1e3)
-            for _, position in probe.ring.read():
-                probe.ring.release(position)
+
+        yield kill_one
         for each in others:
             each.close()
-    return taken
+
+
+def ran_us(kill_one: Callable[[], None]) -> float:
+    """Microseconds that the BPF programs of this process ran meanwhile."""
+    before = bpf_ns()
+    kill_one()
+    return (bpf_ns() - before) / 1e3
+
+
+def empty(ring: Ring) -> None:
+    for _, position in ring.read():
+        ring.release(position)
 
 
 @contextmanager

@@ -21,27 +21,25 @@ from container_oomkill.libbpf.ring import Ring
 from container_oomkill.probe.attach import attach
 from container_oomkill.probe.object_file import read_object
 from container_oomkill.recorder.settings import RecorderSettings
-from tests.support.kernel.cgroups import Cgroup, cgroups
-from tests.support.kernel.processes import Hog, compile_hog
+from tests.support.kernel.processes import compile_hog
 
-from .kill_times import bpf_ns
-from .latency import bpf_stats
+from .latency import bpf_stats, crowd, empty, ran_us
 from .trees import HERE
 
 HOOK = "raw_tracepoint"
 SOURCE = Path(__file__).with_name("least.bpf.c")
-OTHERS = 9
 TURN_SECONDS = 0.2
 
 
 def measure(rounds: int = 5, kills: int = 20) -> dict[str, float]:
     """Medians, in microseconds: ``bpf_in_a_kill_us`` is ours, ``least_us`` the other's."""
     taken: dict[str, list[float]] = {"bpf_in_a_kill_us": [], "least_us": []}
-    with tempfile.TemporaryDirectory() as folder, bpf_stats(), crowd(Path(folder)) as kill:
-        least = _compiled(Path(folder))
-        for _ in range(rounds):
-            for name, ring in (("bpf_in_a_kill_us", ours()), ("least_us", other(least))):
-                taken[name] += _each_us(ring, kill, kills)
+    with tempfile.TemporaryDirectory() as folder:
+        hog, least = compile_hog(Path(folder) / "hog"), _compiled(Path(folder))
+        with bpf_stats(), crowd(hog) as kill_one:
+            for _ in range(rounds):
+                for name, ring in (("bpf_in_a_kill_us", ours()), ("least_us", other(least))):
+                    taken[name] += _each_us(ring, kill_one, kills)
     return {name: statistics.median(each) for name, each in taken.items()}
 
 
@@ -64,39 +62,12 @@ def other(data: bytes) -> Iterator[Ring]:
         yield ring
 
 
-@contextmanager
-def crowd(folder: Path) -> Iterator[Callable[[], None]]:
-    """Give what kills one of ten processes of a container."""
-    hog = compile_hog(folder / "hog")
-    with cgroups("/docker-bench", "/docker-bench/" + "ab" * 32) as (_, cgroup):
-        cgroup.limit(32)
-        others = [Hog(hog, cgroup, "anon 1 ready wait").ready() for _ in range(OTHERS)]
-        try:
-            yield lambda: _kill(hog, cgroup)
-        finally:
-            for each in others:
-                each.close()
-
-
-def _kill(hog: Path, cgroup: Cgroup) -> None:
-    victim = Hog(hog, cgroup, "adj 1000 anon 48")
-    if not victim.was_killed():
-        raise RuntimeError("the hog was not killed")
-    victim.close()
-
-
 def _each_us(
-    attached: AbstractContextManager[Ring], kill: Callable[[], None], kills: int
+    attached: AbstractContextManager[Ring], kill_one: Callable[[], None], kills: int
 ) -> list[float]:
-    """Microseconds that this process' programs ran, kill by kill."""
-    found = []
     with attached as ring, _read(ring):
-        kill()  # it fills the caches
-        for _ in range(kills):
-            before = bpf_ns()
-            kill()
-            found.append((bpf_ns() - before) / 1e3)
-    return found
+        kill_one()  # it fills the caches
+        return [ran_us(kill_one) for _ in range(kills)]
 
 
 @contextmanager
@@ -107,8 +78,7 @@ def _read(ring: Ring) -> Iterator[None]:
     def read() -> None:
         while not ended.is_set():
             ring.wait(TURN_SECONDS)
-            for _, position in ring.read():
-                ring.release(position)
+            empty(ring)
 
     thread = threading.Thread(target=read)
     thread.start()
