@@ -196,8 +196,8 @@ def test_a_group_whose_chosen_process_was_gone_hides_no_later_loss() -> None:
 
 def test_earlier_kills_are_less_those_told_after_all() -> None:
     """Pinned hooks have records of kills from before the start: the cgroup has counted them too."""
-    metrics = make(boot_ns=lambda: BOOT_NS + 1)
-    metrics.earlier(("", "", "app"), 2)
+    metrics = make()
+    metrics.earlier(("", "", "app"), 2, BOOT_NS + 1)
     before = incident(1, container=container("app", pod=None, namespace=None))
     name = "container_oomkill_earlier_kills"
     assert value(metrics, name, container="app", namespace="", pod="") == 2
@@ -209,7 +209,7 @@ def test_earlier_kills_are_less_those_told_after_all() -> None:
 
 def test_what_is_killed_after_a_cgroup_was_read_is_no_earlier_kill() -> None:
     """The counts are read right after attaching, and shown when who they are of is known."""
-    metrics = make(boot_ns=lambda: BOOT_NS + 9)
+    metrics = make()
     metrics.earlier(("", "", "app"), 3, BOOT_NS + 1)
     metrics.earlier(("", "", "other"), 1, BOOT_NS + 3)
     meanwhile = incident(1, container=container("app", pod=None, namespace=None))

@@ -134,7 +134,7 @@ def test_names_that_one_makes_up_push_out_only_their_own(
 def test_kills_of_before_are_bounded() -> None:
     metrics = make(max_containers=3)
     for number in range(5):
-        metrics.earlier(("", "", f"evil-{number}.scope"), 1)
+        metrics.earlier(("", "", f"evil-{number}.scope"), 1, 0)
     shown = [
         labels for name, labels in samples(metrics) if name == "container_oomkill_earlier_kills"
     ]

@@ -73,7 +73,7 @@ def full() -> Metrics:
         external_url="https://oom.example.com/",
     )
     metrics.missed_while_down = 2
-    metrics.earlier(("shop", "cart-7d9f4", "app"), 7)
+    metrics.earlier(("shop", "cart-7d9f4", "app"), 7, BOOT_NS + 700_000)
     metrics.watch_up = lambda: True
     metrics.destinations = lambda: {"otlp": Sent(5, 1, {"queue_full": 2})}
     for each in (stuck(), stuck(cgroup_id=8, cause=None)):

@@ -169,10 +169,10 @@ class Exporter(Closeable):
         return {"ring": self._status.ring_use(), **others}
 
     def earlier(self, kills: Iterable[tuple[str, int, int, int]], resolve: Resolver) -> None:
-        """Show the kills that cgroups count from before the start: path, id and count of each.
+        """Show the kills that cgroups count from before the start.
 
-        And when each was counted, CLOCK_BOOTTIME in ns. Without those that the history has: they
-        are on the pages, and counted already.
+        ``kills``: path, id and count of each, and when it was counted, CLOCK_BOOTTIME in ns.
+        Without those that the history has: they are on the pages, and counted already.
         """
         for path, cgroup_id, counted, at_ns in kills:
             number = counted - self._recorded.get(cgroup_id, 0)

@@ -18,14 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..incident.container import (
-    NO_NAME,
-    NO_STATE,
-    NOT_FOUND,
-    PATH_CUT,
-    UNKNOWN_FORM,
-    Container,
-)
+from ..incident.container import NO_NAME, NO_STATE, NOT_FOUND, PATH_CUT, UNKNOWN_FORM, Container
 from .cgroup.path import CUT, CgroupIdentity, below_own, is_cut, parse
 from .cgroup.readers import hex64
 from .cgroup.systemd import lasting_name, unit_name

@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import RecordError
+from ..units import NS
 from .node_memory import KERNEL, NodeMemory, NumaNode, Share, Zone
 from .path import path_text
 from .wire import lib
 
-NS = 1_000_000_000
 KIB = 1 << 10
 MASK_BITS = 64
 INCOMPLETE = lib.OOMKILL_NODE_WALK_CUT | lib.OOMKILL_NODE_CPUS_UNREAD | lib.OOMKILL_NODE_NODES_CUT

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ..units import NS
 from .before import Before, Reclaim, ReclaimOf, Refaults, RefaultsOf
 from .wire import lib
 
-NS = 1_000_000_000
 LULL_NS = lib.OOMKILL_LULL_NS
 MOST_BYTES = (1 << 64) - 1
 

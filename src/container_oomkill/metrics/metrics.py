@@ -169,7 +169,7 @@ class Metrics:
             if incident.id in self._restored:
                 return  # it has a place in the history and in the pinned ring
             if incident.boot_ns < self._earlier_until.get(key, 0):
-                self._earlier[key] = self._earlier.get(key, 0) - incident.kills
+                self._earlier[key] -= incident.kills
             if reason := incident.container.unresolved:
                 self._unresolved[reason] = self._unresolved.get(reason, 0) + 1
             workload = clean(workload_of(incident.container, victims_cgroup(incident)))
@@ -224,14 +224,13 @@ class Metrics:
             self._series.forget(key)
             self._totals.forget(key[0])
 
-    def earlier(self, labels: Key, kills: int, at_ns: int | None = None) -> None:
+    def earlier(self, labels: Key, kills: int, at_ns: int) -> None:
         """Show so many kills, by a cgroup's count; what is delivered of them later is subtracted.
 
         They are shown for what they are: nothing is known of them but their number. ``at_ns``: when
-        it was counted, CLOCK_BOOTTIME; default: now. What is killed after it is not among them.
+        it was counted, CLOCK_BOOTTIME. What is killed after it is not among them.
         """
         with self._lock:
-            at_ns = self._boot_ns() if at_ns is None else at_ns
             key = _clean_key(labels)
             if key in self._earlier or len(self._earlier) < self._max_earlier:
                 self._earlier[key] = self._earlier.get(key, 0) + kills
