@@ -34,6 +34,7 @@ class Task:
 
     comm: str
     rss_pages: int
+    swap_pages: int
     size_pages: int  # with swap and page tables: what oom_badness() starts from
     adj: int
 
@@ -221,7 +222,7 @@ class KernelLog:
             page = os.sysconf("SC_PAGE_SIZE")
             rss, swap = int(found["rss"]), int(found["swap"])
             size = rss + swap + int(found["pgtables"]) // page
-            task = Task(found["comm"], rss, size, int(found["adj"]))
+            task = Task(found["comm"], rss, swap, size, int(found["adj"]))
             self._before.tasks[int(found["tgid"])] = task
 
     def close(self) -> None:
