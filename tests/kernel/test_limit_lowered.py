@@ -60,8 +60,9 @@ def test_one_write_kills_one_after_the_other(
         "/oomkill-resized", *(f"/oomkill-resized/c{n}" for n in range(3))
     )
     pod.limit(64)
+    # At a limit of 6 MiB a step of 100 is 100 pages: no more than what maps them differs by.
     started = [
-        hog(cgroup, f"adj {1000 - 100 * n} anon 12 ready wait").ready()
+        hog(cgroup, f"adj {1000 - 100 * n} anon {16 - 4 * n} ready wait").ready()
         for n, cgroup in enumerate(containers)
     ]
     pod.limit(6)

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from container_oomkill.probe.kernel_counts import read_kernel_kills
+
 from ..support import api_server
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.exporter import Exporter, incidents, start
@@ -145,6 +147,12 @@ def kills_by_its_event(cluster: api_server.Cluster) -> int:
     return sum(each["count"] for each in found)
 
 
+def kernel_kills() -> int:
+    kills = read_kernel_kills()
+    assert kills is not None
+    return kills
+
+
 def told_of(exporter: Exporter, pid: int) -> dict[str, Any]:
     (record,) = eventually(lambda: incidents(exporter, pid))
     assert isinstance(record, dict)
@@ -162,7 +170,7 @@ def test_the_largest_and_the_furthest_over_its_request(
 ) -> None:
     (small,) = make_cgroups("/oomkill-small")
     rounds, chance = request.config.getoption("--node-kills"), random.Random(23)
-    killed = 0
+    before = kernel_kills()
     for number in range(1, rounds + 1):
         held = draw(chance)
         hogs = [
@@ -170,11 +178,10 @@ def test_the_largest_and_the_furthest_over_its_request(
         ]
         for each in hogs:
             each.ready()
-        with little_memory() as others:
+        with little_memory():
             victim = hog(small, "name unlucky adj 1000 anon 250")
             assert victim.was_killed()
             record = told_of(exporter, victim.pid)  # which has the huge pages of now
-            killed += 1 + others()
         for each in hogs:
             each.close()
         kernel_log.killed(victim.pid)
@@ -192,4 +199,6 @@ def test_the_largest_and_the_furthest_over_its_request(
             usage = rows[api_server.container_id(pod)]
             assert held[pod] * MIB <= usage <= (held[pod] + 8) * MIB
     assert exporter.is_ready()
-    assert eventually(lambda: kills_by_its_event(cluster) == killed)
+    # The kernel's own race may have had more killed than one a round: see huge_pages.
+    assert eventually(lambda: kills_by_its_event(cluster) == kernel_kills() - before)
+    assert kernel_kills() - before >= rounds

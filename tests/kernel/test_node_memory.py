@@ -53,7 +53,8 @@ def test_who_holds_most(
     assert largest["container"]["id"] == "1" * 64
     for cgroup, mib in ((one, 160), (host, 96), (other, 48)):
         assert mib * MIB <= share(memory, cgroup)["usage_bytes"] <= (mib + 8) * MIB
-    assert share(memory, small)["usage_bytes"] == victim["usage_bytes"]
+    if record["trigger"]["pid"] == victim["pid"]:  # else it goes on between the two readings
+        assert share(memory, small)["usage_bytes"] == victim["usage_bytes"]
     assert memory["host_bytes"] >= 96 * MIB
     assert memory["hugetlb_bytes"] > 0  # what the test took away
     assert all(node["allowed"] for node in memory["nodes"])

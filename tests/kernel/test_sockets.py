@@ -10,7 +10,7 @@ import pytest
 from ..support.kernel.cgroups import MIB, Cgroup
 from ..support.kernel.evidence import exact
 from ..support.kernel.kernel_log import KernelLog
-from ..support.kernel.memory_stat import assert_adds_up, assert_stat_agrees
+from ..support.kernel.memory_stat import VERSION, assert_adds_up, assert_stat_agrees
 from ..support.kernel.processes import Hog, Recorder
 from ..support.waiting import eventually
 
@@ -23,6 +23,9 @@ STEADY_LOOKS = 20
 # While one sends, what it sent before is acknowledged and freed on another CPU: between the reading
 # of the usage and that of the kinds, a segment of the loopback at most, and its buffers.
 SEGMENT_BYTES = 2 * 64 * 1024
+# Before v6.0 a socket keeps up to this much that it no longer uses, until a timer of its own gives
+# it back (sk_mem_uncharge(), sk_mem_reclaim()).
+KEPT_BYTES = 2 * MIB if VERSION < (6, 0) else 0
 
 
 def wait_until_acknowledged(cgroup: Cgroup) -> None:
@@ -55,7 +58,8 @@ def test_sockets(
     record = recorder.record()
     stat = record["domain"]["stat"]
     kernel_log.killed(started.pid)
-    assert_stat_agrees(stat, kernel_log, cgroup.path)
+    kept = KEPT_BYTES if alone else 0
+    assert_stat_agrees(stat, kernel_log, cgroup.path, sock_moved=kept)
     assert stat["sock_bytes"] >= 2 * MIB
     assert_adds_up(record, moved=SEGMENT_BYTES if alone else 0)
     exact("trigger", record["trigger"], pid=started.pid, cgroup=cgroup.path)

@@ -85,6 +85,9 @@ else
     fi
 fi
 echo 0 > /proc/sys/kernel/dmesg_restrict
+# Of memory that it may move to another node it takes the mapping away first, after a second of run
+# time: a command line read at that moment is none. The nodes are there to be used up.
+echo 0 > /proc/sys/kernel/numa_balancing 2> /dev/null || true
 dmesg -n 1 # the log keeps everything, the console only what ends the guest
 
 # 3.

@@ -296,8 +296,12 @@ static void fill_pipes_and_insist(void)
 
 	count(mib);
 	for (long i = 0; i < mib << 4; i++) {
-		if (pipe(ends))
-			err(2, "pipe");
+		/* What a pipe itself takes is charged, too. */
+		while (pipe(ends)) {
+			if (errno != ENOMEM && errno != ENFILE)
+				err(2, "pipe");
+			usleep(20000);
+		}
 		if (write(ends[1], full, sizeof(full)) == sizeof(full))
 			continue;
 		while (write(ends[1], full, 1) < 0 && errno == ENOMEM)

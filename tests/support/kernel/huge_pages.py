@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
@@ -16,27 +16,26 @@ SPARE = "sleep"  # by name
 
 
 @contextlib.contextmanager
-def little_memory(left_mib: int = LEFT_MIB) -> Iterator[Callable[[], int]]:
+def little_memory(left_mib: int = LEFT_MIB) -> Iterator[None]:
     """Keep all but ``left_mib`` of the node's free memory in huge pages, which nobody may use.
 
     What the kernel keeps back for itself is left too: once the hog has ended, its share has to lift
     every zone above its watermarks, or whoever asks at that moment has the next one killed.
     What is cached is left to the kernel: to take that too costs an emulated guest half a minute.
-    Gives what tells how many have been killed so far beside the hog.
     """
-    with _spares() as spares:
+    with _spares():
         memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         kib = int(memory["MemFree"].split()[0]) - int(MIN_FREE.read_text())
         HUGE_PAGES.write_text(str(((kib >> 10) - left_mib) // 2))
         try:
             assert int(HUGE_PAGES.read_text()) > 0
-            yield lambda: sum(each.poll() is not None for each in spares)
+            yield
         finally:
             HUGE_PAGES.write_text("0")
 
 
 @contextlib.contextmanager
-def _spares() -> Iterator[list[subprocess.Popen[str]]]:
+def _spares() -> Iterator[None]:
     """Have processes that are killed before all others but a hog of 1000.
 
     Whoever asks for memory while the hog ends looks for some first, and for somebody to kill then,
@@ -49,7 +48,7 @@ def _spares() -> Iterator[list[subprocess.Popen[str]]]:
         for each in spares:
             assert each.stdout is not None
             assert each.stdout.readline() == "ready\n"
-        yield spares
+        yield
     finally:
         for each in spares:
             each.kill()
