@@ -39,6 +39,7 @@ static __always_inline void copy_recording(struct oomkill_recording *to, u64 mem
 			return;
 		barrier();
 		last = *(volatile u32 *)&from->last;
+		to->flags |= *(volatile u32 *)&from->flags & OOMKILL_RECORDING_TORN;
 		if (to->last == last && !(to->flags & OOMKILL_RECORDING_TORN))
 			break;
 		to->flags |= OOMKILL_RECORDING_TORN;

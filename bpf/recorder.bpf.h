@@ -193,7 +193,12 @@ __noinline int record_usage(u64 address, u64 serial)
 		note_limit(rec, tick, limit);
 	}
 	w->recorded++;
-	rec->flags |= OOMKILL_RECORDING_TORN; /* for who copies it meanwhile */
+	/*
+	 * For who copies it meanwhile. Of the next tick only the fine series' oldest sample
+	 * and the latest are touched before `last` is: what is copied then is as it was.
+	 */
+	if (tick != rec->last + 1 || tick % OOMKILL_MEDIUM_TICKS == 0)
+		rec->flags |= OOMKILL_RECORDING_TORN;
 	barrier();
 	if (tick > rec->last + 1)
 		forget(serial, FINE, rec->last + 1, tick);
