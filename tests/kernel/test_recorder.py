@@ -150,7 +150,7 @@ def test_pinned_it_goes_on_while_no_process_runs(
     """The kill comes while nobody is there; its series is whole, and so is the next one's."""
     options = ("--pin", str(folder), "--recorder.interval", str(TICK))
     (cgroup,) = make_cgroups("/oomkill-alone")
-    cgroup.limit(20)  # little more than it settles at: a guest may take two seconds for 20 MiB
+    cgroup.limit(16)  # little more than it settles at: a guest may take two seconds for 20 MiB
     with Recorder(hook, *options) as first:
         first.process.kill()
     script = "anon 8 sleep 900 anon 64"
@@ -162,7 +162,7 @@ def test_pinned_it_goes_on_while_no_process_runs(
         assert second.stop() == 0
     for record in found:
         values = record["before"]["usage"]["domain"]["series"][0]["usage_bytes"]
-        settled = [each for each in values[:30] if each is not None]
+        settled = [each for each in values if each is not None]
         assert len(settled) > 20
         # 8 MiB of its own, and what the kernel charges a process for: more on cgroup v2.
         assert all(7 * MIB <= each <= 16 * MIB for each in settled), settled
@@ -177,9 +177,9 @@ def test_it_sees_every_cgroup_and_forgets_those_that_are_gone(
 ) -> None:
     with flight(hook) as probe:
         make_cgroups("/oomkill-many", *(f"/oomkill-many/{n}" for n in range(300)))
-        eventually(lambda: status(probe)["cgroups"] >= 301)
-        assert status(probe)["recorded"] == status(probe)["cgroups"]
-        assert status(probe)["cut_walks"] == 0
+        found = eventually(lambda: each if (each := status(probe))["cgroups"] >= 301 else None)
+        assert found["recorded"] == found["cgroups"]
+        assert found["cut_walks"] == 0
 
 
 @pytest.mark.needs("the whole matrix")  # the walk alone, no kill
@@ -196,7 +196,7 @@ def test_cgroups_that_come_and_go_while_it_walks(
     """What is removed in the middle of a walk costs no other cgroup its record."""
     attached.since_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     churn, cgroup = make_cgroups("/oomkill-churn", "/oomkill-steady")
-    cgroup.limit(32)
+    cgroup.limit(16)  # little more than it settles at, as above
     deep = Path(churn.folder, *(str(level) for level in range(40)))
     deep.mkdir(parents=True)
     done = threading.Event()
@@ -222,6 +222,7 @@ def test_cgroups_that_come_and_go_while_it_walks(
     before = attached.record()["before"]
     values = before["usage"]["domain"]["series"][0]["usage_bytes"]
     # It only grows, and whatever was taken for it would not fit in. At its limit it is reclaimed.
-    known = [each for each in values if each is not None and each < 28 * MIB]
-    assert known == sorted(known)
+    known = [each for each in values if each is not None]
+    growing = [each for each in known if each < 14 * MIB]
+    assert growing == sorted(growing)
     assert sum(8 * MIB <= each <= 16 * MIB for each in known) > 20, known

@@ -42,7 +42,7 @@ def test_a_series_of_a_kill(hook: str, make_cgroups: MakeCgroups, hog: StartHog)
     layout = find_layout("")
     assert layout is not None
     outer, inner = make_cgroups("/oomkill-sampled", "/oomkill-sampled/inner")
-    outer.limit(32)
+    outer.limit(16)  # little more than it settles at: a guest may take two seconds for 20 MiB
     options = RecorderSettings(interval_seconds=TICK, sampler=True)
     with (
         Recorder(hook, "--recorder.max-cgroups", "0") as recorder,
@@ -62,7 +62,7 @@ def test_a_series_of_a_kill(hook: str, make_cgroups: MakeCgroups, hog: StartHog)
     assert len(values) > 10
     settled = [each for each in values if 7 * MIB <= each <= 16 * MIB]
     assert len(settled) > len(values) // 2
-    assert [limit.limit_bytes for limit in found.usage.domain.limits][-1] == 32 * MIB
+    assert [limit.limit_bytes for limit in found.usage.domain.limits][-1] == 16 * MIB
 
 
 @pytest.mark.needs("no flight recorder")

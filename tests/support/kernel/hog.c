@@ -79,6 +79,7 @@
 #include <unistd.h>
 
 #define MAX_MIB 256
+#define CONNECTIONS 64
 #define REREAD_LEAST 4
 
 static char **next;
@@ -115,6 +116,9 @@ static void touch(int flags, int fd, long mib)
 	if (memory == MAP_FAILED)
 		err(2, "mmap");
 	madvise((void *)memory, mib << 20, MADV_NOHUGEPAGE);
+	/* Its page tables first: what does not fit is a page of the file, then. */
+	for (long at = 0; flags & MAP_SHARED && at < mib << 20; at += 1 << 21)
+		memory[at] = 1;
 	for (long at = 0; at < mib << 20; at += page)
 		memory[at] = 1;
 }
@@ -408,10 +412,14 @@ static void make_entries(void)
 	}
 }
 
-/* Both ends are its own, over the loopback; what is sent is read by nobody. */
+/*
+ * Both ends are its own, over the loopback; what is sent is read by nobody. They are made
+ * first, so that what does not fit is something sent.
+ */
 static void fill_connections(long mib)
 {
 	static const char full[1 << 16];
+	int ends[CONNECTIONS];
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	socklen_t size = sizeof(address);
 	const int listening = socket(AF_INET, SOCK_STREAM, 0);
@@ -422,18 +430,22 @@ static void fill_connections(long mib)
 	if (listening < 0 || bind(listening, (struct sockaddr *)&address, size) ||
 	    listen(listening, 1) || getsockname(listening, (struct sockaddr *)&address, &size))
 		err(2, "listen");
-	while (left > 0) {
-		const int end = socket(AF_INET, SOCK_STREAM, 0);
-		ssize_t sent;
-
-		if (end < 0 || connect(end, (struct sockaddr *)&address, size) ||
+	for (int i = 0; i < CONNECTIONS; i++) {
+		ends[i] = socket(AF_INET, SOCK_STREAM, 0);
+		if (ends[i] < 0 || connect(ends[i], (struct sockaddr *)&address, size) ||
 		    accept(listening, NULL, NULL) < 0)
 			err(2, "connect");
-		while (left > 0 && (sent = send(end, full, sizeof(full), MSG_DONTWAIT)) > 0)
+	}
+	for (int i = 0; left > 0 && i < CONNECTIONS; i++) {
+		ssize_t sent;
+
+		while (left > 0 && (sent = send(ends[i], full, sizeof(full), MSG_DONTWAIT)) > 0)
 			left -= sent;
 		if (left > 0 && errno != EAGAIN)
 			err(2, "send");
 	}
+	if (left > 0)
+		errx(2, "%ld bytes fit into no connection", left);
 }
 
 static void bind_to_node(long node)
@@ -578,11 +590,14 @@ static void start_child(long mib)
 	_exit(0);
 }
 
+static volatile int asleep; /* the latest sharer: it needs nothing more of its stack */
+
 static int wait_for_end(void *unused)
 {
 	(void)unused;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	pause();
+	asleep = 1;
+	syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 	return 0;
 }
 
@@ -590,9 +605,12 @@ static void start_sharer(void)
 {
 	static char stack[1 << 16] __attribute__((aligned(16)));
 
-	/* All do the same on it, and none returns. */
+	/* One after the other on it, and none returns. */
+	asleep = 0;
 	if (clone(wait_for_end, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) < 0)
 		err(2, "clone");
+	while (!asleep)
+		sched_yield();
 }
 
 /*

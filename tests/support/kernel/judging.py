@@ -32,8 +32,11 @@ def assert_agrees(victim: dict[str, Any], killed: Killed, error: int, handed_ove
         command=killed.comm,
         uid=killed.uid,
         oom_score_adj=killed.adj,
-        pagetables_bytes=killed.pgtables,
     )
+    if handed_over:  # a fault's page may be a page table
+        near("victims", victim, IN_FLIGHT_BYTES, pagetables_bytes=killed.pgtables)
+    else:
+        exact("victims", victim, pagetables_bytes=killed.pgtables)
     exact("victims.vm", victim["vm"], total_bytes=killed.total_vm)
     rss, pages = victim["rss"], {"anon_bytes": killed.anon, "shmem_bytes": killed.shmem}
     near("victims.rss", rss, error + handed_over, **pages)
