@@ -72,8 +72,8 @@ def test_beside_locked_memory(
     record = recorder.record()
     logged_stat(record, kernel_log, cgroup)
     assert record["victims"][0]["vm"]["locked_bytes"] >= 18 * MIB
-    pinned = record["domain"]["stat"]["pinned_bytes"]
-    assert 16 * MIB - BATCH_BYTES - LACKING_BYTES <= pinned <= 17 * MIB
+    stat = record["domain"]["stat"]
+    assert 16 * MIB - BATCH_BYTES - LACKING_BYTES <= stat["pinned_bytes"] <= 17 * MIB, stat
 
 
 @pytest.mark.parametrize("more", ["", "lock"])
