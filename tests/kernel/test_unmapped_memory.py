@@ -31,6 +31,9 @@ ZSWAP = Path("/sys/module/zswap/parameters")
 SWAP_MIB = 96
 LISTS = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
 HUGE_MIB = 16
+# Compaction takes pages off their lists for a moment, up to a block of them: on 6.1 by the kernel's
+# own log, too, 1.1 MiB of 16 were on none.
+OFF_LISTS_BYTES = 2 * MIB + BATCH_BYTES + LACKING_BYTES
 
 
 def logged_stat(
@@ -52,7 +55,7 @@ def test_pages_that_only_a_pin_holds(
     record = recorder.record()
     stat = record["domain"]["stat"]
     logged = logged_stat(record, kernel_log, cgroup)
-    assert 20 * MIB - BATCH_BYTES - LACKING_BYTES <= stat["pinned_bytes"] <= 21 * MIB
+    assert 20 * MIB - OFF_LISTS_BYTES <= stat["pinned_bytes"] <= 21 * MIB
     assert stat["anon_bytes"] < 30 * MIB
     if logged is not None and "anon" in logged:  # v1 has its own kinds
         told = logged["anon"] + logged["file"] + logged.get("swapcached", 0)
@@ -73,7 +76,7 @@ def test_beside_locked_memory(
     logged_stat(record, kernel_log, cgroup)
     assert record["victims"][0]["vm"]["locked_bytes"] >= 18 * MIB
     stat = record["domain"]["stat"]
-    assert 16 * MIB - BATCH_BYTES - LACKING_BYTES <= stat["pinned_bytes"] <= 17 * MIB, stat
+    assert 16 * MIB - OFF_LISTS_BYTES <= stat["pinned_bytes"] <= 17 * MIB, stat
 
 
 @pytest.mark.parametrize("more", ["", "lock"])
