@@ -56,6 +56,8 @@ def assert_stat_agrees(
     logged = kernel_log.stats.get(path)
     if logged is None:  # it is printed ten times in 5 seconds
         return
+    if stat["approximate"] and VERSION >= (5, 19):  # see assert_adds_up()
+        return
     names = V1_NAMES if "total_rss" in logged else NAMES
     error = BEHIND_BYTES + lost_bytes(stat, logged, kernel_log.report)
     for ours, theirs in names.items():
@@ -82,6 +84,11 @@ def lost_bytes(stat: dict[str, Any], logged: dict[str, int], report: Report | No
     return max(0, min(recorded, report.usage) - sum(logged.get(kind, 0) for kind in kinds))
 
 
+# Of each record so far: where the kernel brought its numbers up to date while they were read, as it
+# does every two seconds, the record says so. By chance that is not twice running.
+approximate: list[bool] = []
+
+
 def assert_adds_up(record: dict[str, Any], *more: str, cgroups: int = 1, moved: int = 0) -> None:
     """The kinds add up to the usage, which is always exact, but for what was charged ahead.
 
@@ -93,7 +100,10 @@ def assert_adds_up(record: dict[str, Any], *more: str, cgroups: int = 1, moved: 
     if VERSION < (5, 19):
         assert stat["approximate"] is True
         return
-    assert stat["approximate"] is False
+    approximate.append(stat["approximate"])
+    if stat["approximate"]:
+        assert approximate[-2:] != [True, True]
+        return
     kinds = sum(stat[f"{kind}_bytes"] for kind in ("anon", "file", "kernel", "sock", *more))
     ahead = domain["usage_bytes"] - kinds
     # Since v6.16 a CPU charges ahead for up to seven cgroups (NR_MEMCG_STOCK), and not for one.
