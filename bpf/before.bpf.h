@@ -30,7 +30,7 @@ static __always_inline void copy_recording(struct oomkill_recording *to, u64 mem
 {
 	u64 serial = memcg_serial(memcg);
 	struct oomkill_recording *from = bpf_map_lookup_elem(&recordings, &serial);
-	u32 last;
+	u32 last, flags;
 	int i;
 
 	for (i = 0; i < COPIES; i++) {
@@ -39,9 +39,11 @@ static __always_inline void copy_recording(struct oomkill_recording *to, u64 mem
 			return;
 		barrier();
 		last = *(volatile u32 *)&from->last;
-		to->flags |= *(volatile u32 *)&from->flags & OOMKILL_RECORDING_TORN;
-		if (to->last == last && !(to->flags & OOMKILL_RECORDING_TORN))
+		flags = *(volatile u32 *)&from->flags;
+		if (to->last == last && !(flags & OOMKILL_RECORDING_TORN)) {
+			to->flags = flags; /* the mark may have been taken off meanwhile */
 			break;
+		}
 		to->flags |= OOMKILL_RECORDING_TORN;
 	}
 	if (to->id != memcg_id((struct mem_cgroup *)memcg))
