@@ -31,8 +31,8 @@ ZSWAP = Path("/sys/module/zswap/parameters")
 SWAP_MIB = 96
 LISTS = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
 HUGE_MIB = 16
-# Compaction takes pages off their lists for a moment, up to a block of them: on 6.1 by the kernel's
-# own log, too, 1.1 MiB of 16 were on none.
+# On 6.1 some 1.1 MiB of 16 were on no list, by the kernel's own log too. Probably compaction, which
+# takes up to a block of pages off their lists for a moment.
 OFF_LISTS_BYTES = 2 * MIB + BATCH_BYTES + LACKING_BYTES
 
 
