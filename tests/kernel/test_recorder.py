@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -221,8 +222,9 @@ def test_cgroups_that_come_and_go_while_it_walks(
     assert killed
     before = attached.record()["before"]
     values = before["usage"]["domain"]["series"][0]["usage_bytes"]
-    # It only grows, and whatever was taken for it would not fit in. At its limit it is reclaimed.
+    # Once it holds its 8 MiB it goes on holding them, and no other cgroup's sample would fit in.
+    # Not to the page: a CPU charges 64 ahead and gives them back, and the kernel's own come and go.
     known = [each for each in values if each is not None]
-    growing = [each for each in known if each < 14 * MIB]
-    assert growing == sorted(growing)
-    assert sum(8 * MIB <= each <= 16 * MIB for each in known) > 20, known
+    held = list(dropwhile(lambda each: each < 8 * MIB, known))
+    assert len(held) > 20, known
+    assert all(7 * MIB <= each <= 16 * MIB for each in held), known
