@@ -28,10 +28,16 @@ class Machine:
         layout = find_layout(str(root))
         assert layout == (str(self.folder), "memory.current", "memory.max")
         self.now = 100 * SECOND
+        self.walk_ns = 0  # how long one takes
         self.kills = 0
         self.sampler = Sampler(
-            RecorderSettings(max_cgroups=max_cgroups), layout, boot_ns=lambda: self.now
+            RecorderSettings(max_cgroups=max_cgroups), layout, boot_ns=self.boot_ns
         )
+
+    def boot_ns(self) -> int:
+        now = self.now
+        self.now += self.walk_ns
+        return now
 
     def cgroup(self, path: str, mib: int, limit: str = "max\n") -> int:
         made = self.folder / path
@@ -44,11 +50,17 @@ class Machine:
         self.now += SECOND
         self.sampler.sample()
 
-    def killed(self, domain: int, own: int | None = None, before: Before | None = None) -> Incident:
+    def killed(
+        self,
+        domain: int,
+        own: int | None = None,
+        before: Before | None = None,
+        boot_ns: int | None = None,
+    ) -> Incident:
         self.kills += 1
         return self.sampler(
             incident(
-                boot_ns=self.now + SECOND // 2,
+                boot_ns=self.now + SECOND // 2 if boot_ns is None else boot_ns,
                 sequence=self.kills,
                 before=before,
                 domain=Domain(cgroup="/app", cgroup_id=domain),
@@ -83,6 +95,20 @@ def test_of_the_domain_and_the_victims_cgroup(tmp_path: Path) -> None:
     assert found.before.usage.domain.limits == (Limit(2.5, 64 * MIB),)
     status = machine.sampler.status()
     assert (status["walks"], status["cgroups"], status["recorded"]) == (3, 2, 2)
+
+
+def test_a_walk_that_the_kill_came_into_is_left_out(tmp_path: Path) -> None:
+    """It may have read what the killed process had given back by then."""
+    machine = Machine(tmp_path)
+    for mib in (11, 12):
+        app = machine.cgroup("app", mib)
+        machine.tick()
+    before = machine.now + SECOND
+    machine.walk_ns = 4 * SECOND // 10
+    machine.cgroup("app", 3)
+    machine.tick()
+    assert used(machine.killed(app, boot_ns=before + SECOND // 10)) == (11, 12)
+    assert used(machine.killed(app, boot_ns=before + machine.walk_ns)) == (11, 12, 3)
 
 
 def test_one_that_is_made_later_is_known_from_its_beginning(tmp_path: Path) -> None:

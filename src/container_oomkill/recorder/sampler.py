@@ -12,6 +12,7 @@ import os
 import resource
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ from ..incident.before_decoder import decode_before
 from ..incident.model import Incident
 from ..system.closeable import Closeable
 from ..system.worker import Worker
-from .rings import MOST_PAGES, Ring
+from .rings import MOST_PAGES, SAMPLES, Ring
 from .settings import NS, RecorderSettings
 
 # The memory hierarchy below a root, a cgroup's usage, its limit
@@ -98,6 +99,7 @@ class Sampler(Closeable):
         self._boot_ns = boot_ns
         self._root = _Cgroup(folder)
         self._by_id: dict[int, Ring] = {}
+        self._walks: deque[tuple[int, int]] = deque(maxlen=SAMPLES)  # each one's tick, and its end
         self._lock = threading.Lock()
         self._worker = Worker("sampler")
         self._last: tuple[int, int] | None = None  # the incident that was completed last
@@ -125,8 +127,10 @@ class Sampler(Closeable):
         of_domain = None if domain is None else domain.cgroup_id
         of_victim = None if victim.cgroup_id == of_domain else victim.cgroup_id
         raw = {"tick_ns": self._tick_ns, "header.boot_ns": incident.boot_ns}
-        tick = incident.boot_ns // self._tick_ns
         with self._lock:
+            # What a walk under way at the kill has read may be of after it: memory given back.
+            ended = (tick for tick, end in reversed(self._walks) if end <= incident.boot_ns)
+            tick = next(ended, -1)
             for name, number in (("domain", of_domain), ("victim", of_victim)):
                 ring = None if number is None else self._by_id.get(number)
                 fields = Ring.none() if ring is None else ring.until(tick)
@@ -155,6 +159,7 @@ class Sampler(Closeable):
             counts["missed_ticks"] += now - self._tick - 1
         with self._lock:
             seen = self._visit(self._root, now)
+            self._walks.append((now, self._boot_ns()))
         self._tick = now
         took = time.thread_time_ns() - began
         counts["goes"] += 1
