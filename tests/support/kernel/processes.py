@@ -228,12 +228,16 @@ class Recorder:
         return line
 
     def _none_came(self) -> str:
-        """Whether a kill is missing, or was none: by the kernel's own count, since it attached."""
+        """Whether a kill is missing, or was none: by the kernel's own count, since it attached.
+
+        It is ended, for what it says then of what it lost.
+        """
         kills, before = read_kernel_kills(), self._kills_before
         assert kills is not None
         assert before is not None
         told = f"of {kills - before} kills by the kernel's count it told {self._kills}"
-        return f"no record came: {told}"
+        self.stop()
+        return f"no record came: {told}; {self.errors()}"
 
     def errors(self) -> str:
         assert self.process.stderr is not None
