@@ -36,13 +36,17 @@ int bpf_link__fd(const struct bpf_link *link);
 void bpf_link__disconnect(struct bpf_link *link);
 int bpf_link__destroy(struct bpf_link *link);
 
+enum bpf_map_type { BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_LRU_HASH, ... };
+
 struct bpf_map *bpf_object__find_map_by_name(const struct bpf_object *obj, const char *name);
 struct bpf_map *bpf_object__next_map(const struct bpf_object *obj, const struct bpf_map *map);
 const char *bpf_map__name(const struct bpf_map *map);
+enum bpf_map_type bpf_map__type(const struct bpf_map *map);
 bool bpf_map__is_internal(const struct bpf_map *map);
 int bpf_map__fd(const struct bpf_map *map);
 int bpf_map__set_autocreate(struct bpf_map *map, bool autocreate);
 int bpf_map__reuse_fd(struct bpf_map *map, int fd);
+uint32_t bpf_map__max_entries(const struct bpf_map *map);
 int bpf_map__set_max_entries(struct bpf_map *map, uint32_t max_entries);
 int bpf_map__set_initial_value(struct bpf_map *map, const void *data, size_t size);
 
@@ -60,8 +64,6 @@ struct bpf_test_run_opts {
 };
 
 int bpf_prog_test_run_opts(int prog_fd, struct bpf_test_run_opts *opts);
-
-enum bpf_map_type { BPF_MAP_TYPE_ARRAY, ... };
 
 struct bpf_map_info {
 	uint32_t max_entries;

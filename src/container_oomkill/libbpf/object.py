@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
     from .core_types import CoreTypes
 
+# Linux 6.1 and before set aside so many free entries of an LRU map for each CPU that adds one. A
+# CPU that finds none left gives each new entry the place of the one that it added last (findings/).
+# For more CPUs than that, the spare entries would take more than the 6 MiB that they have by then.
+SPARE_PER_CPU = 128
+MOST_SPARE_CPUS = 64
+
 
 class Link(Closeable):
     """One program attached to its hook; closing detaches it, unless it is pinned."""
@@ -144,8 +150,19 @@ class OpenObject(Closeable):
         """Use a map that is there already; ``map_fd`` stays the caller's."""
         check(lib.bpf_map__reuse_fd(_map(self._obj, name), map_fd), f"share map {name}")
 
+    def _add_spare_entries(self) -> None:
+        """Have every LRU map keep as many entries as it is to; one of a single entry is unused."""
+        spare = SPARE_PER_CPU * min(os.cpu_count() or 1, MOST_SPARE_CPUS)
+        for name, found in _maps(self._obj):
+            entries = lib.bpf_map__max_entries(found)
+            is_shared = lib.bpf_map__fd(found) >= 0
+            if lib.bpf_map__type(found) != lib.BPF_MAP_TYPE_LRU_HASH or entries == 1 or is_shared:
+                continue
+            check(lib.bpf_map__set_max_entries(found, entries + spare), f"resize map {name}")
+
     def load(self) -> LoadedObject:
         """Hand the object to the kernel; `BpfError` with the verifier's log if refused."""
+        self._add_spare_entries()
         self._types.fill(self._obj)
         check(lib.bpf_object__load(self._obj), "load the BPF object")
         lib.oomkill_heap_trim()

@@ -226,6 +226,7 @@ def _attach_programs(
         opened.resize(reclaim.SHARED_MAP, min(cgroups, reclaim.MAX_CGROUPS))
         if hook != "raw_tracepoint":
             opened.resize("kills_seen", 1)
+            opened.resize("ooms_seen", 1)
         opened.configure(settings)
         loaded = opened.load()
     links: list[libbpf.Link] = []
