@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from .core_types import CoreTypes
 
-# Linux 6.1 and before set aside so many free entries of an LRU map for each CPU that adds one. A
+# Linux 6.1 and before set aside that many free entries of an LRU map for each CPU that adds one. A
 # CPU that finds none left gives each new entry the place of the one that it added last (findings/).
-# For more CPUs than that, the spare entries would take more than the 6 MiB that they have by then.
+# So each map has as many more; for 64 CPUs they take 6 MiB, and that is the most.
 SPARE_PER_CPU = 128
 MOST_SPARE_CPUS = 64
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -236,7 +237,9 @@ class Recorder:
         assert kills is not None
         assert before is not None
         told = f"of {kills - before} kills by the kernel's count it told {self._kills}"
-        self.stop()
+        with suppress(subprocess.TimeoutExpired):
+            self.stop()
+        self.process.kill()  # it may hang, which is why none came
         return f"no record came: {told}; {self.errors()}"
 
     def errors(self) -> str:
